@@ -1,0 +1,109 @@
+"""Accounts in the process's memory: for tests and first steps; gone at a restart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from threading import Lock
+from typing import NamedTuple
+
+from jwt_authz.accounts.passwords import hash_password, verify_password
+from jwt_authz.accounts.user import User, new_user, role_names
+from jwt_authz.errors import MisuseError
+
+
+class MemoryAccounts:
+    """Accounts kept by this process alone; its methods may be called from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._kept: dict[str, _Kept] = {}
+        self._subjects: dict[str, str] = {}
+
+    def authenticate(self, username: str, password: str) -> User | None:
+        """The user whose name and password these are, else None: see `Accounts`."""
+        subject, password_hash = self._credentials(username)
+        if not verify_password(password_hash, password):
+            return None
+        # Asked anew: the hash took a while, in which the user may have been disabled or removed.
+        user = self.find(subject)
+        return None if user is None or user.disabled else user
+
+    def find(self, subject: str) -> User | None:
+        """The user with this subject as they are now, disabled or not; None when there is none."""
+        kept = self._kept.get(subject)
+        return None if kept is None else kept.user
+
+    def add(
+        self,
+        username: str,
+        password: str | None = None,
+        roles: Iterable[str] = (),
+        tenant: str | None = None,
+        subject: str | None = None,
+    ) -> User:
+        """Keep a new user and return them; without a password they cannot log in by one.
+
+        Names are compared character by character: `Ann` and `ann` are two users. The subject is
+        random unless given. Raises MisuseError where the name or the subject is taken, and for a
+        password that `hash_password` refuses.
+        """
+        user = new_user(username, roles, tenant, subject)
+        password_hash = None if password is None else hash_password(password)
+        with self._lock:
+            if user.username in self._subjects:
+                raise MisuseError("The username is taken: choose another one.")
+            if user.subject in self._kept:
+                raise MisuseError("The subject is taken: leave subject= out for a random one.")
+            self._kept[user.subject] = _Kept(user, password_hash)
+            self._subjects[user.username] = user.subject
+        return user
+
+    def set_roles(self, subject: str, roles: Iterable[str]) -> User:
+        """Give the user these roles in place of all that they had.
+
+        Raises MisuseError when no user has the subject.
+        """
+        names = role_names(roles)
+        with self._lock:
+            kept = self._existing(subject)
+            return self._keep(kept._replace(user=replace(kept.user, roles=names)))
+
+    def disable(self, subject: str) -> User:
+        """Let the user log in no more; raises MisuseError when no user has the subject."""
+        with self._lock:
+            kept = self._existing(subject)
+            return self._keep(kept._replace(user=replace(kept.user, disabled=True)))
+
+    def remove(self, subject: str) -> None:
+        """Forget the user; a later one of the same name is another subject.
+
+        Raises MisuseError when no user has the subject.
+        """
+        with self._lock:
+            kept = self._existing(subject)
+            del self._kept[subject]
+            del self._subjects[kept.user.username]
+
+    def _credentials(self, username: str) -> tuple[str, str | None]:
+        with self._lock:
+            kept = self._kept.get(self._subjects.get(username, ""))
+        if kept is None:
+            return "", None
+        # A disabled user's password is not looked at: right or wrong, the work is the same.
+        return kept.user.subject, None if kept.user.disabled else kept.password_hash
+
+    def _existing(self, subject: str) -> _Kept:
+        kept = self._kept.get(subject)
+        if kept is None:
+            raise MisuseError("No user has this subject: pass User.subject, not the username.")
+        return kept
+
+    def _keep(self, kept: _Kept) -> User:
+        self._kept[kept.user.subject] = kept
+        return kept.user
+
+
+class _Kept(NamedTuple):
+    user: User
+    password_hash: str | None

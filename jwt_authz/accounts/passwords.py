@@ -1,0 +1,135 @@
+"""Password hashes: Argon2id, and the same work whether or not there is a hash to compare with.
+
+A password is its UTF-8 bytes, all of them: nothing is normalised, trimmed or cut off, and every
+character counts (OWASP ASVS 6.2.8).
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from secrets import token_bytes
+
+from jwt_authz.errors import MisuseError, StoreUnavailable
+
+try:
+    from argon2 import PasswordHasher
+    from argon2.exceptions import (
+        HashingError,
+        InvalidHashError,
+        VerificationError,
+        VerifyMismatchError,
+    )
+    from argon2.profiles import RFC_9106_LOW_MEMORY
+except ImportError as error:
+    raise ImportError(
+        "jwt_authz.accounts hashes passwords with argon2-cffi, which is missing: "
+        "pip install 'jwt_authz[accounts]'",
+        name=error.name,
+    ) from error
+
+MIN_CHARACTERS = 8
+MAX_BYTES = 4096
+
+_hasher = PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)
+
+
+def hash_password(password: str) -> str:
+    """An Argon2id hash of the password (RFC 9106 section 4, second recommended option).
+
+    Raises MisuseError for a password of fewer than 8 characters, more than 4,096 bytes, or with
+    lone surrogates; StoreUnavailable when there is no memory left to hash in.
+    """
+    if len(password) < MIN_CHARACTERS:
+        raise MisuseError(f"The password is too short: take {MIN_CHARACTERS} characters or more.")
+    secret = _secret(password)
+    if secret is None:
+        raise MisuseError(
+            f"The password cannot be hashed: take one of at most {MAX_BYTES} bytes of UTF-8, "
+            "without lone surrogates."
+        )
+    return _hash(secret)
+
+
+def verify_password(hash: str | None, password: str) -> bool:
+    """Whether the password is the one that was hashed; False without a hash, after the same work.
+
+    An empty or unreadable hash counts as none. A password of more than 4,096 bytes or with lone
+    surrogates is False at once, whatever the hash: nobody's can be it. A hash with other
+    parameters than today's takes its own time, until `upgraded_hash` has replaced it.
+
+    Raises StoreUnavailable when there is no memory left to hash in.
+    """
+    secret = _secret(password)
+    if secret is None:
+        return False
+    try:
+        return _hasher.verify(hash, secret) if hash else _dummy_work(secret)
+    except VerifyMismatchError:
+        return False
+    except (VerificationError, InvalidHashError, UnicodeEncodeError):
+        return _dummy_work(secret)
+
+
+def needs_rehash(hash: str) -> bool:
+    """Whether the hash was made with other parameters than today's, or cannot be read."""
+    try:
+        return _hasher.check_needs_rehash(hash)
+    except InvalidHashError:
+        return True
+
+
+def upgraded_hash(hash: str, password: str) -> str | None:
+    """A new hash of a password just verified against this one, or None where it is up to date.
+
+    Takes a password that today is too short, too: it is good until its owner changes it.
+    """
+    secret = _secret(password)
+    return _hash(secret) if secret is not None and needs_rehash(hash) else None
+
+
+def _secret(password: str) -> bytes | None:
+    # Each character is at least one byte, so a megabyte of text is not even encoded.
+    if len(password) > MAX_BYTES:
+        return None
+    try:
+        secret = password.encode()
+    except UnicodeEncodeError:
+        return None
+    return secret if len(secret) <= MAX_BYTES else None
+
+
+def _hash(secret: bytes) -> str:
+    try:
+        return _hasher.hash(secret)
+    except HashingError:
+        raise _no_memory() from None
+
+
+def _dummy_work(secret: bytes) -> bool:
+    try:
+        _hasher.verify(_DUMMY, secret)
+    except VerifyMismatchError:
+        return False
+    except VerificationError:
+        # The dummy is readable, so it is the machine: not an answer about the password.
+        raise _no_memory() from None
+    return False
+
+
+def _no_memory() -> StoreUnavailable:
+    mebibytes = _hasher.memory_cost // 1024
+    return StoreUnavailable(
+        "Argon2 could not run, for lack of memory or threads: leave the process "
+        f"{mebibytes} MiB for each log-in at the same moment, or allow fewer at once."
+    )
+
+
+def _unpadded(data: bytes) -> str:
+    return b64encode(data).decode().rstrip("=")
+
+
+# No password was ever hashed to this: random bytes in the form of a hash with today's parameters.
+_DUMMY = (
+    f"$argon2id$v=19$m={_hasher.memory_cost},t={_hasher.time_cost},p={_hasher.parallelism}"
+    f"${_unpadded(token_bytes(_hasher.salt_len))}${_unpadded(token_bytes(_hasher.hash_len))}"
+)

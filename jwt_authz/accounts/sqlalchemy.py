@@ -1,0 +1,220 @@
+"""Accounts in a database, on the tables that the mixins of `jwt_authz.accounts.tables` make.
+
+accounts = SQLAlchemyAccounts(sessionmaker(engine), User)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import TypeVar
+
+from jwt_authz.accounts.passwords import hash_password, upgraded_hash, verify_password
+from jwt_authz.accounts.tables import RoleMixin, UserMixin, role_of
+from jwt_authz.accounts.user import User, is_storable, new_user, role_names
+from jwt_authz.errors import MisuseError, StoreUnavailable
+
+try:
+    from sqlalchemy import select
+    from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError, TimeoutError
+    from sqlalchemy.orm import Session
+    from sqlalchemy.orm.exc import StaleDataError
+except ImportError as error:
+    raise ImportError(
+        "jwt_authz.accounts.sqlalchemy needs SQLAlchemy 2, which is missing: "
+        "pip install 'jwt_authz[accounts,sqlalchemy]'",
+        name=error.name,
+    ) from error
+
+__all__ = ["RoleMixin", "SQLAlchemyAccounts", "UserMixin"]
+
+Result = TypeVar("Result")
+
+
+class SQLAlchemyAccounts:
+    """Accounts in the tables of a class with `UserMixin` and of the role class that it names.
+
+    Each call takes a session of its own from `sessions` and gives it back before any password is
+    hashed. Every method raises StoreUnavailable when the database does not answer.
+    """
+
+    def __init__(
+        self,
+        sessions: Callable[[], Session],
+        User: type[UserMixin],
+        Role: type[RoleMixin] | None = None,
+    ) -> None:
+        self._sessions = sessions
+        self._users = User
+        self._roles = role_of(User)
+        if Role not in (None, self._roles):
+            raise MisuseError("Role is another class than User.__role__: leave Role out.")
+
+    def authenticate(self, username: str, password: str) -> User | None:
+        """The user whose name and password these are, else None: see `Accounts`.
+
+        A hash with other parameters than today's is replaced at this occasion (OWASP ASVS 11.4.2).
+        """
+        subject, password_hash = self._credentials(username)
+        if not verify_password(password_hash, password) or password_hash is None:
+            return None
+        self._upgrade(subject, password_hash, password)
+        # Asked anew: the hash took a while, in which the user may have been disabled or removed.
+        user = self.find(subject)
+        return None if user is None or user.disabled else user
+
+    def find(self, subject: str) -> User | None:
+        """The user with this subject as they are now, disabled or not; None when there is none."""
+        if not is_storable(subject):
+            return None
+        query = select(self._users).where(self._users.subject == subject)
+
+        def read(session: Session) -> User | None:
+            row = session.scalars(query).one_or_none()
+            return None if row is None else _user(row)
+
+        return self._transaction(read)
+
+    def add(
+        self,
+        username: str,
+        password: str | None = None,
+        roles: Iterable[str] = (),
+        tenant: str | None = None,
+        subject: str | None = None,
+    ) -> User:
+        """Store a new user and return them; without a password they cannot log in by one.
+
+        The subject is random unless given; a role that the table lacks is added to it. Names are
+        compared as the database does, by default character by character. Raises MisuseError where
+        the name or the subject is taken, and for a password that `hash_password` refuses.
+        """
+        user = new_user(username, roles, tenant, subject)
+        password_hash = None if password is None else hash_password(password)
+
+        def insert(session: Session) -> User:
+            self._refuse_taken(session, user)
+            row = self._users()
+            row.subject, row.username, row.tenant = user.subject, user.username, user.tenant
+            row.password_hash, row.roles = password_hash, self._role_rows(session, user.roles)
+            session.add(row)
+            return user
+
+        return self._write(insert, "give columns of your own a default, or make them nullable")
+
+    def set_roles(self, subject: str, roles: Iterable[str]) -> User:
+        """Give the user these roles in place of all that they had; new ones are added to the table.
+
+        Raises MisuseError when no user has the subject.
+        """
+        names = role_names(roles)
+
+        def change(session: Session) -> User:
+            row = self._existing(session, subject)
+            row.roles = self._role_rows(session, names)
+            return _user(row)
+
+        return self._write(change, "give columns of your own a default, or make them nullable")
+
+    def disable(self, subject: str) -> User:
+        """Let the user log in no more; raises MisuseError when no user has the subject."""
+
+        def change(session: Session) -> User:
+            row = self._existing(session, subject)
+            row.disabled = True
+            return _user(row)
+
+        return self._write(change, "look at the constraints of your own on `disabled`")
+
+    def remove(self, subject: str) -> None:
+        """Delete the user; a later one of the same name is another subject.
+
+        Raises MisuseError when no user has the subject, or rows of other tables refer to it.
+        """
+
+        def delete(session: Session) -> None:
+            session.delete(self._existing(session, subject))
+
+        self._write(delete, "delete the rows that refer to the user first, or call disable()")
+
+    def _credentials(self, username: str) -> tuple[str, str | None]:
+        if not is_storable(username):
+            return "", None
+        users = self._users
+        columns = select(users.subject, users.password_hash, users.disabled)
+        query = columns.where(users.username == username)
+        row = self._transaction(lambda session: session.execute(query).one_or_none())
+        if row is None:
+            return "", None
+        # A disabled user's password is not looked at: right or wrong, the work is the same.
+        return row.subject, None if row.disabled else row.password_hash
+
+    def _upgrade(self, subject: str, password_hash: str, password: str) -> None:
+        new_hash = upgraded_hash(password_hash, password)
+        if new_hash is None:
+            return
+
+        def replace(session: Session) -> None:
+            row = self._locked(session, subject)
+            # Only over the hash just verified: the password may have been changed in between.
+            if row is not None and row.password_hash == password_hash:
+                row.password_hash = new_hash
+
+        self._write(replace, "look at the constraints of your own on `password_hash`")
+
+    def _refuse_taken(self, session: Session, user: User) -> None:
+        users = self._users
+        if session.scalar(select(users.id).where(users.username == user.username)) is not None:
+            raise MisuseError("The username is taken: choose another one.")
+        if session.scalar(select(users.id).where(users.subject == user.subject)) is not None:
+            raise MisuseError("The subject is taken: leave subject= out for a random one.")
+
+    def _existing(self, session: Session, subject: str) -> UserMixin:
+        row = self._locked(session, subject) if is_storable(subject) else None
+        if row is None:
+            raise MisuseError("No user has this subject: pass User.subject, not the username.")
+        return row
+
+    def _locked(self, session: Session, subject: str) -> UserMixin | None:
+        # Two changes at the same moment would else be mixed, as no caller meant it.
+        query = select(self._users).where(self._users.subject == subject).with_for_update()
+        return session.scalars(query).one_or_none()
+
+    def _role_rows(self, session: Session, names: tuple[str, ...]) -> list[RoleMixin]:
+        rows = list(session.scalars(select(self._roles).where(self._roles.name.in_(names))))
+        for name in sorted(set(names) - {row.name for row in rows}):
+            row = self._roles()
+            row.name = name
+            rows.append(row)
+        return rows
+
+    def _write(self, work: Callable[[Session], Result], advice: str) -> Result:
+        # Twice: a row that another writer put in between is seen the second time.
+        for _ in range(2):
+            with suppress(IntegrityError, StaleDataError):
+                return self._transaction(work)
+        raise MisuseError(f"The database refused the change by a constraint: {advice}.")
+
+    def _transaction(self, work: Callable[[Session], Result]) -> Result:
+        try:
+            with self._sessions() as session, session.begin():
+                return work(session)
+        except IntegrityError:
+            raise
+        except (DBAPIError, DisconnectionError, TimeoutError, OSError) as error:
+            kind = type(error).__name__
+        # Outside the handler: the driver's error quotes SQL and values, and would come along.
+        raise StoreUnavailable(
+            f"The accounts' database did not answer ({kind}): look whether it runs, what its URL "
+            "is, and whether the tables were made (Base.metadata.create_all)."
+        )
+
+
+def _user(row: UserMixin) -> User:
+    return User(
+        subject=row.subject,
+        username=row.username,
+        roles=tuple(sorted(role.name for role in row.roles)),
+        tenant=row.tenant,
+        disabled=row.disabled,
+    )

@@ -1,0 +1,103 @@
+"""Mixins that put users, roles and what joins them on the application's own declarative base.
+
+    class Base(DeclarativeBase): ...
+
+    class Role(RoleMixin, Base):
+        __tablename__ = "roles"
+
+    class User(UserMixin, Base):
+        __tablename__ = "users"
+        __role__ = Role
+
+The join table comes by itself. Both classes may have columns of their own; those that `add` of
+`SQLAlchemyAccounts` should not trip over have a default or are nullable.
+"""
+
+from __future__ import annotations
+
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from jwt_authz.accounts.user import MAX_TEXT
+from jwt_authz.errors import MisuseError
+
+try:
+    from sqlalchemy import Column, ForeignKey, String, Table, event, false
+    from sqlalchemy.orm import Mapped, Mapper, class_mapper, mapped_column, relationship
+except ImportError as error:
+    raise ImportError(
+        "jwt_authz.accounts.sqlalchemy needs SQLAlchemy 2, which is missing: "
+        "pip install 'jwt_authz[accounts,sqlalchemy]'",
+        name=error.name,
+    ) from error
+
+
+class RoleMixin:
+    """A table of roles: a name each, which the application's catalogue gives its meaning."""
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(MAX_TEXT), unique=True)
+
+
+class UserMixin:
+    """A table of users; `roles` reaches those of `__role__`, all users' in one query.
+
+    `__join_table__` names the join table, by default `users_roles` after the two it joins.
+    """
+
+    __role__: ClassVar[type[RoleMixin]]
+    __join_table__: ClassVar[str]
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    subject: Mapped[str] = mapped_column(
+        String(MAX_TEXT), unique=True, default=lambda: token_hex(16)
+    )
+    username: Mapped[str] = mapped_column(String(MAX_TEXT), unique=True)
+    password_hash: Mapped[str | None] = mapped_column(String(MAX_TEXT))
+    tenant: Mapped[str | None] = mapped_column(String(MAX_TEXT))
+    disabled: Mapped[bool] = mapped_column(default=False, server_default=false())
+
+    if TYPE_CHECKING:
+        # Of `__role__`, whose own columns a type checker cannot know here.
+        roles: Mapped[list[Any]]
+
+
+# An id that SQLite gives out twice would hand a deleted row's memberships to its successor.
+@event.listens_for(RoleMixin, "after_mapper_constructed", propagate=True)
+@event.listens_for(UserMixin, "after_mapper_constructed", propagate=True)
+def _never_reuse_ids(mapper: Mapper[Any], _: type[Any]) -> None:
+    cast(Table, mapper.local_table).dialect_kwargs["sqlite_autoincrement"] = True
+
+
+# The event comes once the users' table is there and, on every kind of base, before create_all().
+@event.listens_for(UserMixin, "after_mapper_constructed", propagate=True)
+def _join_roles(mapper: Mapper[Any], users: type[UserMixin]) -> None:
+    if mapper.inherits is not None and issubclass(mapper.inherits.class_, UserMixin):
+        return
+    role = role_of(users)
+    user_table = cast(Table, mapper.local_table)
+    role_table = cast(Table, class_mapper(role, configure=False).local_table)
+    join = Table(
+        getattr(users, "__join_table__", f"{user_table.name}_{role_table.name}"),
+        user_table.metadata,
+        _key_to("user_id", user_table),
+        _key_to("role_id", role_table, index=True),
+        schema=user_table.schema,
+    )
+    mapper.add_property("roles", relationship(role, secondary=join, lazy="selectin"))
+
+
+def role_of(users: type[UserMixin]) -> type[RoleMixin]:
+    """The role class that `__role__` names; raises MisuseError where it names none."""
+    role = getattr(users, "__role__", None)
+    if not (isinstance(role, type) and issubclass(role, RoleMixin) and hasattr(role, "__mapper__")):
+        raise MisuseError(
+            f"{users.__name__} does not say which class its roles are: define the class with "
+            f"RoleMixin first, and write __role__ = Role in {users.__name__}."
+        )
+    return role
+
+
+def _key_to(name: str, table: Table, index: bool = False) -> Column[Any]:
+    key = ForeignKey(table.c.id, ondelete="CASCADE")
+    return Column(name, key, primary_key=True, index=index)

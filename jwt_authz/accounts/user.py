@@ -1,0 +1,117 @@
+"""The user, and the protocol between the log-in and whatever keeps the users."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from secrets import token_hex
+from typing import Protocol, TypeGuard, runtime_checkable
+
+from jwt_authz.errors import MisuseError
+
+MAX_TEXT = 255
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody who can log in, as they were when the store was asked.
+
+    `subject` is what their tokens carry as `sub`: never given to anybody else, also not to a later
+    user of the same name. `roles` are names from the application's catalogue.
+
+    Raises MisuseError when a field has the wrong type (an integer key in place of a string, say).
+    """
+
+    subject: str
+    username: str
+    roles: tuple[str, ...] = ()
+    tenant: str | None = None
+    disabled: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("subject", "username"):
+            if not _is_text(getattr(self, name)):
+                raise MisuseError(
+                    f"User.{name} must be a string that is not empty: write str(...)."
+                )
+        if self.tenant is not None and not _is_text(self.tenant):
+            raise MisuseError(
+                "User.tenant must be None or a string that is not empty: write str(...)."
+            )
+        if not isinstance(self.roles, tuple) or not all(map(_is_text, self.roles)):
+            raise MisuseError("User.roles must be a tuple of role names: write roles=('editor',).")
+
+
+@runtime_checkable
+class Accounts(Protocol):
+    """What a log-in asks; an application with a users table of its own implements it."""
+
+    def authenticate(self, username: str, password: str) -> User | None:
+        """The user whose name and password these are, else None.
+
+        None for an unknown user, a wrong password, a disabled user and one without a password,
+        and all four after the same work (OWASP ASVS 6.3.8): `verify_password` of
+        `jwt_authz.accounts.passwords` takes a None for the hash and does that work. Raises
+        StoreUnavailable when the store does not answer.
+        """
+        ...
+
+    def find(self, subject: str) -> User | None:
+        """The user with this subject as they are now, disabled or not; None when there is none.
+
+        Raises StoreUnavailable when the store does not answer.
+        """
+        ...
+
+
+def new_user(username: str, roles: Iterable[str], tenant: str | None, subject: str | None) -> User:
+    """A user whose texts every store can hold, with a random 128-bit subject unless one is given.
+
+    Raises MisuseError for a text that is empty, longer than 255 characters, holds a NUL or is no
+    UTF-8, and for roles given as one string.
+    """
+    user = User(
+        subject=token_hex(16) if subject is None else subject,
+        username=username,
+        roles=role_names(roles),
+        tenant=tenant,
+    )
+    for text in (user.subject, username, tenant):
+        if text is not None:
+            _refuse_unstorable(text)
+    return user
+
+
+def role_names(roles: Iterable[str]) -> tuple[str, ...]:
+    """The names in order, each once; raises MisuseError where they are not several good strings."""
+    if isinstance(roles, str):
+        raise MisuseError("roles must be several names, not one string: write roles=('editor',).")
+    names = tuple(roles)
+    for name in names:
+        _refuse_unstorable(name)
+    return tuple(sorted(set(names)))
+
+
+def is_storable(text: object) -> bool:
+    """Whether every store can hold, and so find, the text: 1 to 255 characters, UTF-8, no NUL."""
+    return _is_text(text) and len(text) <= MAX_TEXT and "\0" not in text and _is_utf8(text)
+
+
+def _is_text(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and value != ""
+
+
+def _refuse_unstorable(text: object) -> None:
+    if not is_storable(text):
+        raise MisuseError(
+            "A username, subject, tenant or role cannot be stored: write a string of 1 to "
+            f"{MAX_TEXT} characters, without NUL and without lone surrogates."
+        )
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

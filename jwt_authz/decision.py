@@ -1,0 +1,91 @@
+"""Decision, the outcome of a requirement: truthy or falsy, with its reason."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+class Verdict(enum.Enum):
+    """Yes, no, or depends: what is not known (Kleene's third value) and so never allows."""
+
+    YES = "yes"
+    NO = "no"
+    DEPENDS = "depends"
+
+
+YES, NO, DEPENDS = Verdict.YES, Verdict.NO, Verdict.DEPENDS
+
+
+class Required(Protocol):
+    """What a decision is about: its `repr` reads like the source, its sentence is for people."""
+
+    @property
+    def sentence(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The outcome of one requirement: truthy if it allows, and it tells why.
+
+    `requirement` is what was asked for; `parts` are the decisions that led here, in the order in
+    which they were taken (parts behind the deciding one were not looked at); `error` says what
+    went wrong where the decision could not be taken, which refuses, also under `~`;
+    `overridden` is true where an override stood in for the requirement.
+    """
+
+    verdict: Verdict
+    requirement: Required
+    parts: tuple[Decision, ...] = ()
+    error: str = ""
+    overridden: bool = False
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the verdict is yes and nothing went wrong."""
+        return self.verdict is YES and not self.error
+
+    def __bool__(self) -> bool:
+        return self.verdict is YES and not self.error
+
+    @property
+    def sentence(self) -> str:
+        """What was refused, in the words of the requirement that refused."""
+        if self.error:
+            return "can be decided about"
+        refusing = next((part for part in self.parts if not part), None)
+        joined = getattr(self.requirement, "all_parts_needed", False)
+        return refusing.sentence if joined and refusing is not None else self.requirement.sentence
+
+    def leaves(self) -> Iterator[Decision]:
+        """The decisions of the requirements without parts, in the order they were taken."""
+        if not self.parts:
+            yield self
+        for part in self.parts:
+            yield from part.leaves()
+
+    def lines(self, depth: int = 0) -> Iterator[str]:
+        """The tree of reasons, a line a requirement, two blanks a level of depth."""
+        word = "error" if self.error else self.verdict.value
+        note = f": {self.error}" if self.error and not self.parts else ""
+        over = " (overridden)" if self.overridden else ""
+        yield f"{'  ' * depth}{word} {self.requirement!r}{over}{note}"
+        for part in self.parts:
+            yield from part.lines(depth + 1)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The tree of reasons as JSON values, for a problem's body: no error text in it."""
+        tree: dict[str, Any] = {
+            "requirement": repr(self.requirement),
+            "verdict": "error" if self.error else self.verdict.value,
+        }
+        if self.overridden:
+            tree["overridden"] = True
+        if self.parts:
+            tree["parts"] = [part.as_dict() for part in self.parts]
+        return tree
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())

@@ -1,0 +1,131 @@
+"""The token endpoint: `POST /token`, an application's own first-party log-in.
+
+It is no OAuth 2 grant: the password grant must not be used (RFC 9700 section 2.4), and a request
+for it is answered `unsupported_grant_type`. Its answer has the members of RFC 6749 section 5.1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, current_app, jsonify, request
+from marshmallow import RAISE, Schema, ValidationError, fields, validate
+
+from ..accounts import User
+from ..errors import MisuseError, StoreUnavailable, TokenMalformed
+from ..extension import Authz
+from ..parts import current_parts
+from ..places import exempt
+from ..problem import TYPE_PREFIX, Problem, unavailable, wrong_credentials
+from ..refusals import AuthorizationUnavailable, NotIdentified
+from ..tokens.jws import read_object
+
+LONGEST_BODY = 16_384
+LONGEST_PASSWORD = 4_096
+"""The bytes of a log-in's body, and of its password, that are read at most."""
+
+
+class Credentials(Schema):
+    """The body of a log-in: `username` and `password`, both texts that are not empty."""
+
+    class Meta:
+        unknown = RAISE
+
+    username = fields.String(required=True, validate=validate.Length(1, 255))
+    password = fields.String(required=True, validate=validate.Length(1))
+
+
+def token_blueprint(url: str = "/token") -> Blueprint:
+    """A blueprint that answers a log-in at `url` with an access token of RFC 9068's shape.
+
+    It asks the `accounts` of the application's Authz. JSON with `username` and `password` gives
+    `access_token`, `token_type` and `expires_in` (seconds); wrong ones a 401 with a challenge; a
+    store that does not answer a 503. The answer is never stored by a cache.
+    """
+    blueprint = Blueprint("jwt_authz_token", __name__)
+    blueprint.add_url_rule(url, "token", exempt(log_in), methods=["POST"])
+    return blueprint
+
+
+def log_in() -> Response:
+    """Answer a log-in with an access token."""
+    authz: Authz = current_app.extensions["jwt_authz"]
+    if authz.accounts is None:
+        raise MisuseError("the token endpoint asks accounts: write Authz(app, accounts=...)")
+    body = _body()
+    if isinstance(body, Response):
+        return body
+    realm = current_parts().settings.realm
+    try:
+        user = authz.accounts.authenticate(body["username"], body["password"])
+    except StoreUnavailable:
+        raise AuthorizationUnavailable(unavailable(), realm) from None
+    if user is None:
+        raise NotIdentified(wrong_credentials(), realm)
+    return _answer(authz, user)
+
+
+def _answer(authz: Authz, user: User) -> Response:
+    token = authz.issue(user.subject, roles=user.roles, tenant=user.tenant, fresh=True)
+    response = jsonify(
+        access_token=token,
+        token_type="Bearer",  # noqa: S106 the kind of token, no password
+        expires_in=seconds_to_live(),
+    )
+    response.headers["Cache-Control"] = "no-store"  # RFC 6749 section 5.1
+    return response
+
+
+def seconds_to_live() -> int:
+    """How many seconds an access token lives that is issued now."""
+    lifetime: Any = current_app.config["JWT_ACCESS_TOKEN_EXPIRES"]
+    return int(getattr(lifetime, "total_seconds", lambda: lifetime)())
+
+
+def _body() -> dict[str, str] | Response:
+    """The credentials, or the answer to a body that holds none."""
+    if request.mimetype == "application/x-www-form-urlencoded" and "grant_type" in request.form:
+        return _refused(400, "unsupported-grant-type", _NO_GRANT, "unsupported_grant_type")
+    if request.mimetype != "application/json":
+        return _refused(415, "unsupported-media-type", "Send JSON with username and password.")
+    if (request.content_length or 0) > LONGEST_BODY:
+        return _too_large()
+    text = request.stream.read(LONGEST_BODY + 1)
+    if len(text) > LONGEST_BODY:
+        return _too_large()
+    try:
+        body = read_object(text)
+        if "grant_type" in body:
+            return _refused(400, "unsupported-grant-type", _NO_GRANT, "unsupported_grant_type")
+        credentials: dict[str, str] = Credentials().load(body)
+    except TokenMalformed:
+        return _refused(400, "invalid-request", "The body is not a JSON object.", "invalid_request")
+    except ValidationError as error:
+        names = ", ".join(sorted(_known(error)))
+        return _refused(400, "invalid-request", f"Not as expected: {names}.", "invalid_request")
+    if len(credentials["password"].encode("utf-8", "replace")) > LONGEST_PASSWORD:
+        return _refused(400, "invalid-request", "The password is too long.", "invalid_request")
+    return credentials
+
+
+_NO_GRANT = "This is the application's own log-in, not an OAuth 2 grant."
+
+
+def _known(error: ValidationError) -> set[str]:
+    """The names of the fields that are wrong; a name that the caller made up is not repeated."""
+    names = error.messages if isinstance(error.messages, dict) else {}
+    return {name if name in Credentials._declared_fields else "another member" for name in names}
+
+
+def _too_large() -> Response:
+    return _refused(413, "content-too-large", f"At most {LONGEST_BODY} bytes are read.")
+
+
+def _refused(status: int, name: str, detail: str, error: str | None = None) -> Response:
+    title = name.replace("-", " ").capitalize()
+    problem = Problem(f"{TYPE_PREFIX}{name}", title, status, detail, error=error)
+    response = jsonify(problem.as_dict())
+    response.status_code = status
+    response.mimetype = "application/problem+json"
+    response.headers["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,304 @@
+"""Authz: the extension, which holds the parts, issues tokens and checks the whole for misuse."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
+from typing import Any, Literal, TypeVar
+
+from flask import Flask, current_app, request, request_started
+from flask_jwt_extended import JWTManager
+from werkzeug.exceptions import InternalServerError
+
+from .accounts import Accounts
+from .authentication import IdentitySource
+from .claims import write_claims
+from .errors import MisuseError
+from .guards import NO_GUARD, Guard
+from .has import has_level, has_role
+from .jwt_extended import (
+    EXTENSION,
+    complete_access_tokens,
+    manager_of,
+    misconfigured,
+    standing_claims,
+)
+from .matrix import Access, read_matrix
+from .parts import KEY, Parts, current_parts
+from .permissions import Permission
+from .places import guards_of, is_static, passes_unguarded
+from .refusals import Failing
+from .requirements import has_permission
+from .roles import Roles
+from .tokens.issue import issue_token
+
+Loader = TypeVar("Loader", bound=Callable[..., Any])
+
+_log = logging.getLogger("jwt_authz")
+
+
+class Authz:
+    """The extension: `Authz(app, roles=Roles(...))`, or `Authz(...)` and `init_app(app)` later.
+
+    `roles` is the catalogue of all roles; `accounts` what the token endpoint asks at log-in;
+    `default` is "allow" or "deny", what becomes of a view with neither guard nor `exempt`.
+    `abort` gets the `Problem` of a refusal and returns a response or raises; `on_fail` and
+    `throws` are those of guards that have none. Makes a `JWTManager` if the application has none.
+    """
+
+    def __init__(
+        self,
+        app: Flask | None = None,
+        *,
+        roles: Roles | None = None,
+        accounts: Accounts | None = None,
+        default: Literal["allow", "deny"] = "allow",
+        abort: Callable[..., Any] | None = None,
+        on_fail: Any = None,
+        throws: Any = None,
+    ) -> None:
+        if roles is not None and not isinstance(roles, Roles):
+            raise MisuseError(f"roles is a catalogue: write roles=Roles(Role(...)), not {roles!r}")
+        if default not in ("allow", "deny"):
+            raise MisuseError(f"default is 'allow' or 'deny', not {default!r}")
+        if abort is not None and not callable(abort):
+            raise MisuseError(f"abort is a function of the problem, not {abort!r}")
+        if accounts is not None and not isinstance(accounts, Accounts):
+            raise MisuseError(
+                f"accounts needs authenticate(username, password) and find(subject), which "
+                f"{type(accounts).__name__} lacks"
+            )
+        self.roles = roles
+        self.accounts = accounts
+        self._default = default
+        self._failing = Failing(on_fail, throws)
+        self._abort = abort
+        self._source: IdentitySource | None = None
+        self._installed: weakref.WeakSet[Parts] = weakref.WeakSet()
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask) -> None:
+        """Bind this Authz to an application; may be called for several."""
+        if EXTENSION not in app.extensions:
+            JWTManager(app)
+        parts = Parts(app, self.roles, self._failing, self._abort)
+        parts.source = self._source
+        self._installed.add(parts)
+        app.extensions["jwt_authz"] = self
+        app.extensions[KEY] = parts
+        complete_access_tokens(manager_of(app), self._complete)
+        request_started.connect(_FirstRequest(self), app, weak=False)
+        if self._default == "deny":
+            app.before_request(_deny_unguarded)
+
+    def identity_loader(self, loader: Loader) -> Loader:
+        """Set what makes the identity: a function of `(subject, claims)`, called on each request.
+
+        `subject` is `get_jwt_identity()`, `claims` a copy of the whole payload. A function
+        without parameters takes the identity from elsewhere (a session, say), and no token is
+        looked at. It returns an `Identity` or an object of the application's own; None is nobody.
+        """
+        self._source = IdentitySource(loader)
+        for parts in self._installed:
+            parts.source = self._source
+        return loader
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many decisions the current application's process took, by outcome."""
+        return current_parts().audit.counts
+
+    def claims(
+        self,
+        *,
+        roles: Iterable[str] = (),
+        permissions: Iterable[str | Permission] | None = None,
+        tenant: str | None = None,
+        scope: str | Iterable[str] | None = None,
+    ) -> dict[str, Any]:
+        """The claims that a token of these roles carries, for FJE's `additional_claims`.
+
+        Without `permissions` they are those of the roles. Raises `MisuseError` for a role that
+        the catalogue lacks.
+        """
+        encoding = current_parts().settings.encoding
+        return write_claims(encoding, self.roles, roles, permissions, tenant, scope)
+
+    def issue(
+        self,
+        subject: Any,
+        *,
+        roles: Iterable[str] = (),
+        permissions: Iterable[str | Permission] | None = None,
+        tenant: str | None = None,
+        scope: str | Iterable[str] | None = None,
+        fresh: bool | timedelta = False,
+        expires: timedelta | None = None,
+    ) -> str:
+        """An encoded access token for the subject, of RFC 9068's shape; needs an app context.
+
+        `fresh` marks a token that comes from a log-in, for a time if it is a timedelta. Raises
+        `MisuseError` for a role that the catalogue lacks, and for a token that would be longer
+        than `AUTHZ_MAX_TOKEN_BYTES`.
+        """
+        claims = self.claims(roles=roles, permissions=permissions, tenant=tenant, scope=scope)
+        settings, standing = current_parts().settings, standing_claims()
+        claims["iss"] = standing["iss"] or settings.issuer or current_app.name
+        claims["aud"] = standing["aud"] or settings.audience or current_app.name
+        claims["client_id"] = settings.client_id or current_app.name
+        return issue_token(subject, claims, fresh, expires)
+
+    def check(self) -> list[str]:
+        """Look for misuse in the current application: raises `MisuseError` with all that is wrong.
+
+        Returns warnings. Called once before the first request, and wherever you like: at the end
+        of `create_app`, in a test, or as `flask authz check`.
+        """
+        parts = current_parts()
+        app = current_app._get_current_object()  # type: ignore[attr-defined]
+        complete_access_tokens(manager_of(app), self._complete)
+        accesses = list(read_matrix(app))
+        errors = [*_settings_errors(parts), *misconfigured(), *_unknown_endpoints(app, parts)]
+        errors += dict.fromkeys(
+            text for one in accesses for text in _access_errors(one, self.roles)
+        )
+        if self._default == "deny":
+            errors += [bare(access) for access in accesses if access.is_bare]
+        if errors:
+            raise MisuseError("\n".join(errors))
+        return [text for access in accesses for text in _access_warnings(access)]
+
+    def _complete(self, claims: dict[str, Any]) -> tuple[dict[str, Any], Callable[[str], None]]:
+        """The permissions of a token's roles where it has none, and the check of its size."""
+        settings = current_parts().settings
+        more: dict[str, Any] = {}
+        roles = claims.get("roles")
+        lacks = settings.encoding == "full" and "permissions" not in claims
+        if lacks and isinstance(roles, list | tuple) and self.roles is not None:
+            more["permissions"] = sorted(self.roles.permissions_of(map(str, roles)))
+
+        def check_size(token: str) -> None:
+            if len(token) > settings.max_token_bytes:
+                raise MisuseError(_too_long(token, {**claims, **more}, settings.max_token_bytes))
+
+        return more, check_size
+
+
+class _FirstRequest:
+    """Checks the application before its first request is answered, and until it has passed.
+
+    On Flask's signal and not in `before_request`, so that nothing is left on the way of the
+    requests that follow.
+    """
+
+    def __init__(self, authz: Authz) -> None:
+        self._authz = authz
+        self._lock = threading.Lock()
+        self._passed = False
+        self._misuse = ""
+
+    def __call__(self, app: Flask, **keywords: Any) -> None:
+        if request.endpoint is not None and is_static(app, request.endpoint):
+            return
+        with self._lock:
+            if not self._passed and not self._misuse:
+                self._check(app)
+        if self._misuse:
+            _log.error("every request is refused, for misuse of jwt_authz:\n%s", self._misuse)
+            raise InternalServerError
+
+    def _check(self, app: Flask) -> None:
+        try:
+            for warning in self._authz.check():
+                _log.warning("%s", warning)
+        except MisuseError as error:
+            self._misuse = str(error)
+        else:
+            self._passed = True
+            request_started.disconnect(self, app)
+
+
+def _deny_unguarded() -> Any:
+    """Under `default="deny"`: refuse what has neither a guard nor `exempt`."""
+    parts = current_parts()
+    if passes_unguarded(parts):
+        return None
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    if request.endpoint is not None and guards_of(app, request.endpoint, request.method):
+        return None
+    return _no_guard.refused(False, (), request.view_args or {})
+
+
+_no_guard = Guard((NO_GUARD,))
+
+
+def bare(access: Access) -> str:
+    """What to write for a view of which nothing was said."""
+    return (
+        f"{access.method} {access.rule} ({access.endpoint}) has no guard: write @requires(...) on "
+        "the view, guard(...) on its blueprint, or @exempt if everybody may call it"
+    )
+
+
+def _settings_errors(parts: Parts) -> Iterator[str]:
+    try:
+        _ = parts.settings
+    except MisuseError as error:
+        yield str(error)
+
+
+def _unknown_endpoints(app: Flask, parts: Parts) -> Iterator[str]:
+    for endpoint in sorted(parts.exempt_endpoints - app.view_functions.keys()):
+        yield f"exempt({endpoint!r}) names an endpoint that the application does not have"
+
+
+def _access_errors(access: Access, catalogue: Roles | None) -> Iterator[str]:
+    if access.is_guarded_in_vain:
+        yield (
+            f"{access.method} {access.rule} ({access.endpoint}) is open: its guard stands above "
+            "the route decorator, so write @requires(...) below @app.route(...)"
+        )
+    for guard in access.guards if catalogue is not None else ():
+        for asked in guard.requirement_for(access.method, access.has_head).walk():
+            text = _unknown(asked, catalogue)
+            if text is not None:
+                yield f"{access.endpoint}: {text}"
+
+
+def _unknown(asked: Any, catalogue: Roles | None) -> str | None:
+    """What the catalogue does not know of a requirement, in a sentence; None if it knows all."""
+    if catalogue is None:
+        return None
+    if isinstance(asked, has_role) and asked.value not in catalogue:
+        return f"no role is named {asked.value!r}: add Role({asked.value!r}, ...) to Roles(...)"
+    if isinstance(asked, has_permission) and not catalogue.knows(asked.permission):
+        return f"no role grants {asked.value!r}: add it to a Role(...), or mend the spelling"
+    if isinstance(asked, has_level) and isinstance(asked.value, str):
+        try:
+            catalogue.level_named(asked.value)
+        except MisuseError as error:
+            return str(error)
+    return None
+
+
+def _access_warnings(access: Access) -> Iterator[str]:
+    for guard in access.guards:
+        if guard.lacks(access.method, access.has_head):
+            yield (
+                f"{access.method} {access.rule} ({access.endpoint}) is always refused: "
+                f"requires({{...}}) has no entry for {access.method}"
+            )
+
+
+def _too_long(token: str, claims: dict[str, Any], limit: int) -> str:
+    held = len(claims.get("permissions", ()))
+    said = f"the token has {len(token)} bytes and AUTHZ_MAX_TOKEN_BYTES is {limit}: "
+    # Without the permissions the payload shrinks by their text, a third longer in base64.
+    saved = sum(len(str(name)) + 3 for name in claims.get("permissions", ())) * 4 // 3
+    if len(token) - saved <= limit and claims.get("roles"):
+        return f"{said}AUTHZ_ENCODING='roles' would fit, which leaves its {held} permissions out"
+    return f"{said}give the subject fewer roles, or raise the limit and that of your server"

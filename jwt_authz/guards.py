@@ -1,0 +1,362 @@
+"""The verbs: `requires` and `guard` bind requirements to places, `allowed` and `authorize` ask.
+
+How a guard works. It finds out who is calling (once a request), evaluates its requirement, tells
+the audit, and lets the call go on or refuses. The first thing that is missing refuses: the
+Authz, a good token, a verdict of yes.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from flask import Blueprint, Flask, after_this_request, current_app, has_request_context, request
+from flask.views import View as FlaskView
+from werkzeug.local import LocalProxy
+from werkzeug.wrappers import Response
+
+from .decision import Decision
+from .errors import InvalidToken, MisuseError, StoreUnavailable
+from .parts import Parts, current_parts, require_request
+from .places import GUARDS, WRAPPED, mark, passes_unguarded
+from .predicates import NO_RESOURCE
+from .problem import Problem, not_allowed, token_invalid, token_missing, unavailable
+from .refusals import Failing, raise_response
+from .requirements import And, FunctionRequirement, Requirement, as_requirement
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+_VARY = "_jwt_authz_vary"
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
+
+
+class _NotGiven:
+    def __repr__(self) -> str:
+        return "NOT_GIVEN"
+
+
+NOT_GIVEN: Any = _NotGiven()
+
+
+class Answer:
+    """What came of one question: a problem, or none; and what was known when it was asked."""
+
+    __slots__ = ("decision", "identity", "note", "problem")
+
+    def __init__(self) -> None:
+        self.identity: Any = None
+        self.decision: Decision | None = None
+        self.problem: Problem | None = None
+        self.note = ""  # for the log: what was wrong with the token
+
+
+class Guard:
+    """Requirements bound to a place in code; made by `requires` and `guard`.
+
+    A decorator for views and for `View.decorators`, and a context manager. `requirement` is what
+    holds for every method, `by_method` the whole requirement for each method that has an entry.
+    """
+
+    def __init__(
+        self,
+        requirements: tuple[Any, ...],
+        on: Any = NO_RESOURCE,
+        identity: Any = NOT_GIVEN,
+        on_fail: Any = None,
+        throws: Any = None,
+        hide: bool = False,
+        optional: bool = False,
+        fresh: bool = False,
+    ) -> None:
+        always = [part for part in requirements if not isinstance(part, Mapping)]
+        mappings = [_methods(part) for part in requirements if isinstance(part, Mapping)]
+        self.requirement = _joined(always)
+        self.by_method = _by_method(always, mappings) if mappings else None
+        self.on = on
+        self.identity = identity
+        self.failing = Failing(on_fail, throws)
+        self.hide = hide
+        self.optional = optional
+        self.fresh = fresh
+
+    def __call__(self, view: View) -> View:
+        """The view with this guard around it; a view that is async stays one to Flask's eye."""
+        _refuse_unfit(view)
+        if self.on is not NO_RESOURCE and not callable(self.on):
+            raise MisuseError(
+                "on= of a decorator is a callable of the view's arguments that returns the "
+                "resource: write on=load_article, or decide inside by authorize(..., on=article)"
+            )
+        has_head = hasattr(getattr(view, "view_class", None), "head")
+        is_async = inspect.iscoroutinefunction(view)
+
+        @functools.wraps(view)
+        def guarded(*arguments: Any, **keywords: Any) -> Any:
+            refused = self.refused(has_head, arguments, keywords)
+            if refused is not None:
+                return refused
+            if is_async:
+                return current_app.ensure_sync(view)(*arguments, **keywords)
+            return view(*arguments, **keywords)
+
+        setattr(guarded, GUARDS, (self, *getattr(view, GUARDS, ())))
+        mark(view, WRAPPED)
+        return guarded  # type: ignore[return-value]
+
+    def requirement_for(self, method: str, has_head: bool = False) -> Requirement:
+        """What holds for a method; HEAD uses GET's entry unless the view has a `head`."""
+        if self.by_method is None:
+            return self.requirement
+        if method == "HEAD" and "HEAD" not in self.by_method and not has_head:
+            method = "GET"
+        return self.by_method.get(method, NO_ENTRY)
+
+    def lacks(self, method: str, has_head: bool = False) -> bool:
+        """Whether a mapping has no entry for a method, which is then always refused."""
+        return any(part == NO_ENTRY for part in self.requirement_for(method, has_head).walk())
+
+    def refused(self, has_head: bool, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+        """None where the call may go on, else the response that refuses it; or it raises."""
+        app = current_app._get_current_object()  # type: ignore[attr-defined]
+        parts = current_parts()
+        requirement = self.requirement
+        if self.by_method is not None:
+            requirement = self.requirement_for(request.method, has_head)
+        load = None
+        if self.on is not NO_RESOURCE:
+            arguments = _without_self(arguments)
+            load = functools.partial(app.ensure_sync(self.on), *arguments, **keywords)
+        answer = self._ask(parts, app, requirement, load)
+        if answer.problem is None:
+            return None
+        return parts.refusing.refuse(
+            answer.problem, self.failing, self.hide, _without_self(arguments), keywords
+        )
+
+    def _ask(
+        self, parts: Parts, app: Flask, requirement: Requirement, load: Callable[[], Any] | None
+    ) -> Answer:
+        """Find out who is calling, evaluate, and tell the audit: the path of every request."""
+        answer = Answer()
+        try:
+            identity = self.identity
+            if identity is NOT_GIVEN:
+                found = parts.authenticate(app)
+                _vary(parts)
+                if found.error is not None:
+                    raise found.error
+                identity = found.identity
+                if self.fresh and identity is not None:
+                    found.check_fresh()
+            identity = _resolved(identity)
+            answer.identity = identity
+            if identity is not None:
+                resource = NO_RESOURCE if load is None else load()
+                answer.decision = decision = requirement.evaluate(identity, resource)
+                if not decision:
+                    answer.problem = not_allowed(decision, parts.settings.disclose)
+            elif not self.optional:
+                answer.problem = token_missing()
+        except InvalidToken as error:
+            answer.problem, answer.note = token_invalid(error), error.detail
+        except StoreUnavailable:
+            answer.problem = unavailable()
+        parts.audit.record(app, answer.identity, answer.decision, answer.problem, answer.note)
+        return answer
+
+    def __enter__(self) -> Any:
+        """Ask here and now; gives `on`, or the identity; raises the refusal."""
+        return self.insist(current_parts())
+
+    def __exit__(self, *exception: object) -> None:
+        return None
+
+    def insist(self, parts: Parts) -> Any:
+        """What `authorize` and `with` share: the resource or the identity, or a refusal raised."""
+        answer = self.ask(parts)
+        if answer.problem is not None:
+            raise_response(parts.refusing.refuse(answer.problem, self.failing, self.hide))
+        return answer.identity if self.on is NO_RESOURCE else self.on
+
+    def ask(self, parts: Parts) -> Answer:
+        """The answer about the resource `on` itself, outside a decorator."""
+        if self.identity is NOT_GIVEN or self.by_method is not None:
+            require_request()
+        app = current_app._get_current_object()  # type: ignore[attr-defined]
+        requirement = self.requirement
+        if self.by_method is not None:
+            requirement = self.requirement_for(request.method)
+        return self._ask(parts, app, requirement, lambda: self.on)
+
+    def __repr__(self) -> str:
+        if self.by_method is None:
+            return f"requires({self.requirement!r})"
+        entries = ", ".join(f"{method}: {asked!r}" for method, asked in self.by_method.items())
+        return f"requires({{{entries}}})"
+
+
+def requires(
+    *requirements: Any,
+    on: Any = NO_RESOURCE,
+    identity: Any = NOT_GIVEN,
+    on_fail: Any = None,
+    throws: Any = None,
+    hide: bool = False,
+    optional: bool = False,
+    fresh: bool = False,
+) -> Guard:
+    """A guard: all `requirements` must be met, or the call is refused; a decorator, or `with`.
+
+    Each is a `Requirement`, a permission's string, a function of the identity, or a mapping of
+    HTTP methods to one of these. `requires()` asks for any identity. In a decorator `on` is a
+    callable of the view's arguments that returns the resource, in `with` the resource itself.
+    `identity` stands in for the caller. On a refusal `on_fail` (a response, or a callable of the
+    view's arguments) or `throws` (an exception) is used; `hide` answers 404 in place of 403.
+    `optional` lets a request without a token pass, with no identity; whoever brings one must meet
+    the requirements. `fresh` asks for a fresh token. Raises `MisuseError` for what cannot work.
+    """
+    return Guard(requirements, on, identity, on_fail, throws, hide, optional, fresh)
+
+
+def authorize(
+    *requirements: Any,
+    on: Any = NO_RESOURCE,
+    identity: Any = NOT_GIVEN,
+    on_fail: Any = None,
+    throws: Any = None,
+    hide: bool = False,
+    fresh: bool = False,
+) -> Any:
+    """Insist that the caller meets the requirements for `on`; returns `on`, else the identity.
+
+    Raises what a guard would have answered: `NotIdentified`, `NotAllowed`, a 404 with `hide`,
+    `AuthorizationUnavailable`, or what `on_fail`, `throws` and the abort function make of it.
+    """
+    _refuse_mappings("authorize", requirements)
+    guard = Guard(requirements, on, identity, on_fail, throws, hide, fresh=fresh)
+    return guard.insist(current_parts())
+
+
+def allowed(*requirements: Any, on: Any = NO_RESOURCE, identity: Any = NOT_GIVEN) -> bool:
+    """Whether the caller meets the requirements for `on`: False without a token or with a bad one.
+
+    Raises `MisuseError` without an Authz or, lacking `identity`, outside a request; and
+    `AuthorizationUnavailable` where it cannot be known: `if not allowed(...)` must not open.
+    """
+    _refuse_mappings("allowed", requirements)
+    guard = Guard(requirements, on, identity)
+    parts = current_parts()
+    problem = guard.ask(parts).problem
+    if problem is not None and problem.status == 503:
+        raise_response(parts.refusing.refuse(problem, guard.failing))
+    return problem is None
+
+
+def guard(
+    target: Flask | Blueprint, *requirements: Any, on_fail: Any = None, throws: Any = None
+) -> None:
+    """Guard every view of a blueprint (nested ones included) or application, but for exempt ones.
+
+    Routing errors, the `OPTIONS` that Flask answers itself and static files pass. Raises
+    `MisuseError` for a blueprint that is already registered.
+    """
+    if not isinstance(target, Flask | Blueprint):
+        raise MisuseError(
+            f"guard takes a blueprint or an application, not {type(target).__name__}: "
+            "write guard(blueprint, ...), or requires(...) for a view"
+        )
+    made = Guard(requirements, on_fail=on_fail, throws=throws)
+
+    def ask_before_request() -> Any:
+        if passes_unguarded(current_parts()):
+            return None
+        return made.refused(False, (), request.view_args or {})
+
+    setattr(ask_before_request, GUARDS, (made,))
+    try:
+        target.before_request(ask_before_request)
+    except AssertionError:
+        raise MisuseError(
+            f"{target.name!r} is in use already: write guard(...) before it is registered"
+        ) from None
+
+
+def _current_identity() -> Any:
+    if not has_request_context():
+        return None
+    parts = current_parts()
+    _vary(parts)
+    found = parts.authenticate(current_app._get_current_object())  # type: ignore[attr-defined]
+    return _resolved(found.identity)
+
+
+current_identity: Any = LocalProxy(_current_identity)
+"""The caller's identity; falsy where there is none, also where their token is not good."""
+
+
+def _vary(parts: Parts) -> None:
+    """Say once in the answer that it depends on the caller (RFC 9110 section 12.5.5)."""
+    kept = request.__dict__
+    if _VARY not in kept:
+        kept[_VARY] = True
+        after_this_request(_add_vary)
+
+
+def _add_vary(response: Response) -> Response:
+    response.headers.add("Vary", "Authorization")
+    return response
+
+
+def _resolved(identity: Any) -> Any:
+    """What a proxy such as Flask-Login's `current_user` stands for, so that None is seen."""
+    return identity._get_current_object() if isinstance(identity, LocalProxy) else identity
+
+
+def _joined(requirements: list[Any]) -> Requirement:
+    return as_requirement(requirements[0]) if len(requirements) == 1 else And(*requirements)
+
+
+def _methods(mapping: Mapping[Any, Any]) -> dict[str, Requirement]:
+    for method in mapping:
+        if method not in _METHODS:
+            known = isinstance(method, str) and method.upper() in _METHODS
+            hint = f"write {method.upper()!r}" if known else f"write one of {', '.join(_METHODS)}"
+            raise MisuseError(f"{method!r} is no HTTP method: {hint}")
+    return {method: as_requirement(asked) for method, asked in mapping.items()}
+
+
+def _by_method(always: list[Any], mappings: list[dict[str, Requirement]]) -> dict[str, Requirement]:
+    """For each method the requirements that hold always, and its entry in each mapping."""
+    methods = dict.fromkeys(method for mapping in mappings for method in mapping)
+    return {
+        method: _joined([*always, *(mapping.get(method, NO_ENTRY) for mapping in mappings)])
+        for method in methods
+    }
+
+
+def _refuse_mappings(verb: str, requirements: tuple[Any, ...]) -> None:
+    if any(isinstance(part, Mapping) for part in requirements):
+        raise MisuseError(f"a mapping of HTTP methods belongs into requires({{...}}), not {verb}")
+
+
+def _refuse_unfit(view: Any) -> None:
+    if inspect.isclass(view):
+        raise MisuseError(
+            f"{view.__name__} is a class: write decorators = [requires(...)] in it, or guard "
+            "its methods"
+        )
+    if not callable(view):
+        raise MisuseError(f"requires(...) decorates a view, not {type(view).__name__}")
+
+
+def _without_self(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A method's arguments without its view object: what the URL gave, as for a function."""
+    return arguments[1:] if arguments and isinstance(arguments[0], FlaskView) else arguments
+
+
+NO_ENTRY = FunctionRequirement(lambda identity: False, "may use this method")
+NO_ENTRY.name = "no_entry_for_this_method"
+NO_GUARD = FunctionRequirement(lambda identity: False, "may call a view that has no guard")
+NO_GUARD.name = "no_guard"

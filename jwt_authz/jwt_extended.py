@@ -1,0 +1,208 @@
+"""The only file that touches what Flask-JWT-Extended ("FJE") keeps to itself.
+
+FJE has no public way to say "this request's token is verified", so its four request slots are
+written here, for `get_jwt()` and its siblings to read; they are never read here. A test pins the
+slots, the settings and the callbacks used below against the installed FJE.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+from flask import Flask, current_app
+from flask_jwt_extended import JWTManager
+from flask_jwt_extended import default_callbacks as _defaults
+from flask_jwt_extended.config import config as _fje
+
+from .errors import (
+    ClaimInvalid,
+    MisuseError,
+    SubjectUnknown,
+    TokenRevoked,
+)
+from .tokens import Verifier
+from .tokens.keys import prepare_keys, public_key_of, weakness
+
+EXTENSION = "flask-jwt-extended"
+
+# Every setting that decides which tokens are good. One C call reads them all, so that a request
+# notices a changed setting for a third of a microsecond.
+_DECIDING = (
+    "JWT_ALGORITHM",
+    "JWT_DECODE_ALGORITHMS",
+    "JWT_SECRET_KEY",
+    "SECRET_KEY",
+    "JWT_PUBLIC_KEY",
+    "JWT_PRIVATE_KEY",
+    "JWT_DECODE_ISSUER",
+    "JWT_DECODE_AUDIENCE",
+    "JWT_DECODE_LEEWAY",
+    "JWT_IDENTITY_CLAIM",
+    "JWT_HEADER_NAME",
+    "JWT_HEADER_TYPE",
+    "JWT_TOKEN_LOCATION",
+)
+read_deciding: Callable[[Any], tuple[Any, ...]] = operator.itemgetter(*_DECIDING)
+
+
+def manager_of(app: Flask) -> JWTManager:
+    """The application's JWTManager as of now: a later one replaces an earlier."""
+    try:
+        return app.extensions[EXTENSION]  # type: ignore[no-any-return]
+    except KeyError:
+        raise MisuseError("the application has no JWTManager: write Authz(app)") from None
+
+
+def make_verifier(longest: int) -> Verifier:
+    """The verifier that the current application's `JWT_*` settings describe."""
+    audience, leeway = _fje.decode_audience, _fje.leeway
+    return Verifier(
+        keys=prepare_keys(verifying_key(), decode_algorithms()),
+        subject_claim=_fje.identity_claim_key,
+        issuer=_fje.decode_issuer,
+        audience=audience if audience is None or isinstance(audience, str) else tuple(audience),
+        leeway=leeway.total_seconds() if isinstance(leeway, timedelta) else leeway,
+        longest=longest,
+    )
+
+
+def decode_algorithms() -> list[str]:
+    """The algorithms that are accepted: those of the kind of key that `JWT_ALGORITHM` names.
+
+    So `none` is never one, and no public key is ever tried as an HMAC secret.
+    """
+    wanted = _fje.algorithm.startswith("HS")
+    return [name for name in algorithms_for_loader() if name.startswith("HS") is wanted]
+
+
+def algorithms_for_loader() -> frozenset[str]:
+    """The algorithms that are accepted where a `decode_key_loader` picks the key."""
+    return frozenset(name for name in algorithms_configured() if name.lower() != "none")
+
+
+def algorithms_configured() -> set[str]:
+    """The algorithms that the settings name, whatever they are."""
+    configured = current_app.config["JWT_DECODE_ALGORITHMS"] or ()
+    names = (configured,) if isinstance(configured, str) else configured
+    return {str(name) for name in (_fje.algorithm, *names)}
+
+
+def verifying_key() -> Any:
+    """The key that verifies own tokens: the secret, or the public half of the private key."""
+    if _fje.is_asymmetric and not current_app.config["JWT_PUBLIC_KEY"]:
+        return public_key_of(_fje.encode_key, _fje.algorithm)
+    return _fje.decode_key
+
+
+def key_loader(manager: JWTManager) -> Callable[[dict[str, Any], dict[str, Any]], Any] | None:
+    """The application's own `decode_key_loader`, which is asked on every request, or None."""
+    loader = manager._decode_key_callback
+    return None if loader is _defaults.default_decode_key_callback else loader
+
+
+def has_callbacks(manager: JWTManager) -> bool:
+    """Whether the application has set one of the callbacks that `ask_callbacks` asks."""
+    return (
+        manager._token_in_blocklist_callback is not _defaults.default_blocklist_callback
+        or manager._user_lookup_callback is not None
+        or manager._token_verification_callback is not _defaults.default_token_verification_callback
+    )
+
+
+def ask_callbacks(manager: JWTManager, header: dict[str, Any], payload: dict[str, Any]) -> Any:
+    """Ask what FJE asks after verification; returns what FJE keeps of the user.
+
+    Raises `TokenRevoked`, `ClaimInvalid` or `SubjectUnknown`, as the callbacks say.
+    """
+    if manager._token_in_blocklist_callback(header, payload):
+        raise TokenRevoked
+    if not manager._token_verification_callback(header, payload):
+        raise ClaimInvalid("refused by the token_verification_loader")
+    if manager._user_lookup_callback is None:
+        return None
+    user = manager._user_lookup_callback(header, payload)
+    if user is None:
+        raise SubjectUnknown
+    return {"loaded_user": user}
+
+
+def fill_slots(
+    g: Any, header: dict[str, Any], payload: dict[str, Any], user: Any, location: str | None
+) -> None:
+    """Tell FJE that this token is this request's: `get_jwt()` and its siblings read it."""
+    g._jwt_extended_jwt = payload
+    g._jwt_extended_jwt_header = header
+    g._jwt_extended_jwt_user = user
+    g._jwt_extended_jwt_location = location
+
+
+SLOTS = (
+    "_jwt_extended_jwt",
+    "_jwt_extended_jwt_header",
+    "_jwt_extended_jwt_user",
+    "_jwt_extended_jwt_location",
+)
+
+
+def complete_access_tokens(manager: JWTManager, complete: Callable[[dict[str, Any]], Any]) -> None:
+    """Let `complete` add claims to each access token that the manager makes, and see it made.
+
+    So that a plain `create_access_token(..., additional_claims={"roles": [...]})` carries the
+    permissions of its roles. `complete` gets the claims and returns more of them, and a function
+    that is given the finished token.
+    """
+    encode = manager._encode_jwt_from_config
+    if hasattr(encode, _COMPLETES):
+        return
+
+    @functools.wraps(encode)
+    def encode_completed(identity: Any, token_type: str, claims: Any = None, **rest: Any) -> str:
+        given = dict(claims or {})
+        if token_type != "access":  # noqa: S105 no password
+            return encode(identity=identity, token_type=token_type, claims=given, **rest)
+        more, check = complete({**manager._user_claims_callback(identity), **given})
+        token = encode(identity=identity, token_type=token_type, claims={**given, **more}, **rest)
+        check(token)
+        return token
+
+    setattr(encode_completed, _COMPLETES, True)
+    manager._encode_jwt_from_config = encode_completed  # type: ignore[method-assign, assignment]
+
+
+_COMPLETES = "_jwt_authz_completes"
+
+
+def standing_claims() -> dict[str, Any]:
+    """The issuer and audience that the `JWT_*` settings give, where they give them."""
+    config = current_app.config
+    issuer = config["JWT_ENCODE_ISSUER"] or config["JWT_DECODE_ISSUER"]
+    audience = config["JWT_ENCODE_AUDIENCE"] or config["JWT_DECODE_AUDIENCE"]
+    return {"iss": _first(issuer), "aud": _first(audience)}
+
+
+def _first(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return next(iter(value), None)
+
+
+def misconfigured() -> Iterator[str]:
+    """What is wrong with the `JWT_*` settings of the current application, each in a sentence."""
+    config = current_app.config
+    if config["JWT_ACCESS_TOKEN_EXPIRES"] is False:
+        yield ("access tokens never expire: set JWT_ACCESS_TOKEN_EXPIRES to a timedelta of minutes")
+    if any(name.lower() == "none" for name in algorithms_configured()):
+        yield "the algorithm none signs nothing: set JWT_ALGORITHM to HS256, ES256, ..."
+        return
+    try:
+        key = verifying_key()
+        problem = weakness(key, _fje.algorithm)
+    except (RuntimeError, MisuseError) as error:
+        yield str(error)
+        return
+    if problem is not None:
+        yield problem

@@ -1,0 +1,72 @@
+"""Matrix: which route is guarded by what, and which by nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Flask
+
+from .guards import Guard
+from .places import GUARDS, WRAPPED, guards_of, is_exempt, is_static
+from .requirements import And, Requirement
+
+_ANSWERED_BY_FLASK = frozenset({"HEAD", "OPTIONS"})
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What one endpoint and method of an application asks for."""
+
+    endpoint: str
+    rule: str
+    method: str
+    guards: tuple[Guard, ...]
+    exempt: bool
+    view: Any
+    has_head: bool
+
+    @property
+    def requirement(self) -> Requirement | None:
+        """All that the guards ask for together; None where there is no guard."""
+        asked = [guard.requirement_for(self.method, self.has_head) for guard in self.guards]
+        return None if not asked else asked[0] if len(asked) == 1 else And(*asked)
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether nothing was said of the view: neither a guard nor `exempt`."""
+        return not self.guards and not self.exempt
+
+    @property
+    def is_guarded_in_vain(self) -> bool:
+        """Whether the route has the bare view, and the guard was put above the route decorator."""
+        return not getattr(self.view, GUARDS, ()) and bool(getattr(self.view, WRAPPED, False))
+
+
+def read_matrix(app: Flask) -> Iterator[Access]:
+    """An `Access` for each endpoint, rule and method, but static files and automatic methods."""
+    for rule in app.url_map.iter_rules():
+        if is_static(app, rule.endpoint):
+            continue
+        view = app.view_functions.get(rule.endpoint)
+        view_class = getattr(view, "view_class", None)
+        for method in sorted(rule.methods or ()):
+            if method in _ANSWERED_BY_FLASK and not _has_own(view_class, rule, method):
+                continue
+            yield Access(
+                rule.endpoint,
+                rule.rule,
+                method,
+                tuple(guards_of(app, rule.endpoint, method)),
+                is_exempt(app, rule.endpoint, method),
+                view,
+                hasattr(view_class, "head"),
+            )
+
+
+def _has_own(view_class: type | None, rule: Any, method: str) -> bool:
+    """Whether a view answers HEAD or OPTIONS itself, and not Flask for it."""
+    if method == "OPTIONS":
+        return not getattr(rule, "provide_automatic_options", False)
+    return "GET" not in rule.methods or hasattr(view_class, "head")

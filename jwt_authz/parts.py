@@ -1,0 +1,83 @@
+"""Parts: what one application's Authz is made of, as the verbs reach it during a request."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from flask import Flask, current_app, has_app_context, has_request_context, request
+
+from .audit import Audit
+from .authentication import Authentication, Authenticator, IdentitySource
+from .errors import MisuseError
+from .jwt_extended import manager_of
+from .refusals import Failing, Refusing
+from .roles import Roles
+from .settings import Settings
+
+KEY = "jwt_authz.parts"
+
+
+class Parts:
+    """One application's settings, catalogue, authenticator and way of refusing."""
+
+    def __init__(self, app: Flask, catalogue: Roles | None, failing: Failing, abort: Any) -> None:
+        self.catalogue = catalogue
+        self.source: IdentitySource | None = None
+        self.audit = Audit()
+        self.exempt_endpoints: set[str] = set()
+        self.exemptions: dict[tuple[str, str], bool] = {}  # what guards worked out, kept
+        self._failing = failing
+        self._abort = abort
+        self._settings: Settings | None = None
+        self._refusing: Refusing | None = None
+        self._authenticator: Authenticator | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def settings(self) -> Settings:
+        """The application's `AUTHZ_*`, read when they are first needed and then frozen."""
+        if self._settings is None:
+            self._settings = Settings.read(current_app.config)
+        return self._settings
+
+    @property
+    def refusing(self) -> Refusing:
+        """How the application refuses."""
+        if self._refusing is None:
+            self._refusing = Refusing(self._failing, self._abort, self.settings.realm)
+        return self._refusing
+
+    def authenticate(self, app: Flask) -> Authentication:
+        """Who sent the current request; an error of their token is kept in the answer."""
+        authenticator = self._authenticator
+        if authenticator is None or not authenticator.serves(app, self.catalogue, self.source):
+            authenticator = self._make_authenticator(app)
+        asking = request._get_current_object()  # type: ignore[attr-defined]
+        return authenticator.authenticate(asking, manager_of(app))
+
+    def _make_authenticator(self, app: Flask) -> Authenticator:
+        with self._lock:
+            made = self._authenticator
+            if made is None or not made.serves(app, self.catalogue, self.source):
+                made = Authenticator(app, self.settings, self.catalogue, self.source)
+                self._authenticator = made
+        return made
+
+
+def current_parts() -> Parts:
+    """The parts of the current application's Authz; raises `MisuseError` where there is none."""
+    if not has_app_context():
+        raise MisuseError("there is no application: write with app.app_context(): ...")
+    try:
+        return current_app.extensions[KEY]  # type: ignore[no-any-return]
+    except KeyError:
+        raise MisuseError(
+            f"the application {current_app.name!r} has no Authz: write Authz(app, roles=...)"
+        ) from None
+
+
+def require_request() -> None:
+    """Raises `MisuseError` outside a request, where nobody is calling."""
+    if not has_request_context():
+        raise MisuseError("nobody is calling outside a request: give the caller as identity=...")

@@ -1,0 +1,105 @@
+"""Permission, an action on a resource, and PermissionSet, what somebody holds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TypeGuard
+
+from .errors import MisuseError
+
+_PART = r"(?:[A-Za-z0-9._/-]+|\*)"
+_PERMISSION = re.compile(f"({_PART}):({_PART})")
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """An action on a resource, written `resource:action`; either part may be `*`.
+
+    Parts are `[A-Za-z0-9._/-]+` or a lone `*`; anything else raises `MisuseError`.
+    """
+
+    resource: str
+    action: str
+    covered_by: tuple[str, str, str, str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.resource, str) and isinstance(self.action, str)):
+            raise MisuseError("a permission has two strings: write Permission('article', 'read')")
+        if not _PERMISSION.fullmatch(f"{self.resource}:{self.action}"):
+            raise MisuseError(_not_a_permission(f"{self.resource}:{self.action}"))
+        object.__setattr__(
+            self,
+            "covered_by",
+            (str(self), f"{self.resource}:*", f"*:{self.action}", "*:*"),
+        )
+
+    @classmethod
+    def parse(cls, text: str) -> Permission:
+        """The permission that `resource:action` spells; raises `MisuseError` if it spells none."""
+        match = _PERMISSION.fullmatch(text) if isinstance(text, str) else None
+        if match is None:
+            raise MisuseError(_not_a_permission(text))
+        return cls(match[1], match[2])
+
+    def __str__(self) -> str:
+        return f"{self.resource}:{self.action}"
+
+
+def _not_a_permission(text: object) -> str:
+    return (
+        f"{text!r} is no permission: write 'resource:action' with exactly one colon, "
+        "each part of letters, digits and . _ / - or a lone *"
+    )
+
+
+def _plain(permissions: object) -> TypeGuard[frozenset[str]]:
+    return type(permissions) is frozenset and all(type(held) is str for held in permissions)
+
+
+class PermissionSet:
+    """An immutable set of permissions held, in which `*` covers any resource or action.
+
+    `wanted in held` asks whether some permission of the set covers the wanted one; it looks up
+    at most four strings, however many are held. A wanted `*` is covered by a held `*` only. A
+    string that is no permission may be held (a token can carry anything) and covers nothing.
+    """
+
+    __slots__ = ("__weakref__", "_held")
+
+    def __init__(self, permissions: Iterable[str | Permission] = ()) -> None:
+        if isinstance(permissions, str):
+            raise MisuseError(f"a list of permissions is wanted: write [{permissions!r}]")
+        self._held = permissions if _plain(permissions) else frozenset(map(str, permissions))
+
+    def __contains__(self, wanted: object) -> bool:
+        if isinstance(wanted, str):
+            wanted = Permission.parse(wanted)
+        return isinstance(wanted, Permission) and self.covers(wanted.covered_by)
+
+    def covers(self, covered_by: tuple[str, str, str, str]) -> bool:
+        """Whether one of a `Permission`'s `covered_by` is held: the bare check, with no parsing."""
+        return not self._held.isdisjoint(covered_by)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._held)
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def __or__(self, other: PermissionSet) -> PermissionSet:
+        if not isinstance(other, PermissionSet):
+            return NotImplemented
+        return PermissionSet(self._held | other._held)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, PermissionSet):
+            return NotImplemented
+        return self._held == other._held
+
+    def __hash__(self) -> int:
+        return hash(self._held)
+
+    def __repr__(self) -> str:
+        return f"PermissionSet({sorted(self._held)!r})"

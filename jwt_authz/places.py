@@ -1,0 +1,107 @@
+"""Places: which guards and exemptions stand on an endpoint, read from marks on views."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Flask, current_app, request
+
+from .errors import MisuseError
+from .parts import KEY, Parts, current_parts
+
+GUARDS = "__jwt_authz_guards__"  # on a wrapped view: the guards around it, outermost first
+WRAPPED = "__jwt_authz_wrapped__"  # on the bare view inside: that a guard was put around it
+EXEMPT = "__jwt_authz_exempt__"  # on a view, class, method or blueprint
+
+
+def exempt(what: Any, app: Flask | None = None) -> Any:
+    """Lift blueprint, application and default guards from a view, class, method or blueprint.
+
+    A decorator, or a call; it never lifts a `requires` on the view itself. A blueprint's own
+    views are meant, not those of blueprints nested in it; a class's own, not its subclasses'. An
+    endpoint's name is taken, too, with `app` or inside its context. Returns what it was given.
+    """
+    if isinstance(what, str):
+        parts = current_parts() if app is None else app.extensions.get(KEY)
+        if parts is None:
+            raise MisuseError("the application has no Authz yet: write Authz(app) before exempt")
+        parts.exempt_endpoints.add(what)
+        return what
+    if not callable(what) and not isinstance(what, Blueprint):
+        raise MisuseError(f"exempt takes a view, class, method, blueprint or name, not {what!r}")
+    if not mark(what, EXEMPT):
+        raise MisuseError(f"{what!r} cannot be marked: write exempt('its.endpoint', app)")
+    return what
+
+
+def passes_unguarded(parts: Parts) -> bool:
+    """Whether blueprint, application and default guards let the current request pass unasked."""
+    rule = request.url_rule
+    if rule is None or request.routing_exception is not None:
+        return True
+    if request.method == "OPTIONS" and getattr(rule, "provide_automatic_options", False):
+        return True
+    place = (rule.endpoint, request.method)
+    passes = parts.exemptions.get(place)
+    if passes is None:
+        app = current_app._get_current_object()  # type: ignore[attr-defined]
+        passes = is_static(app, rule.endpoint) or is_exempt(app, *place)
+        parts.exemptions[place] = passes
+    return passes
+
+
+def is_static(app: Flask, endpoint: str) -> bool:
+    """Whether the endpoint is Flask's own for static files, of the application or a blueprint."""
+    name, _, last = endpoint.rpartition(".")
+    if last != "static":
+        return False
+    scaffold: Any = app.blueprints.get(name) if name else app
+    return scaffold is not None and bool(scaffold.has_static_folder)
+
+
+def is_exempt(app: Flask, endpoint: str, method: str) -> bool:
+    """Whether `exempt` was said of the endpoint, its blueprint, class, view or method."""
+    parts: Parts = app.extensions[KEY]
+    view = app.view_functions.get(endpoint)
+    view_class = getattr(view, "view_class", None)
+    blueprint = app.blueprints.get(endpoint.rpartition(".")[0])
+    return (
+        endpoint in parts.exempt_endpoints
+        or getattr(blueprint, EXEMPT, False)
+        or getattr(view, EXEMPT, False)
+        or (view_class is not None and EXEMPT in vars(view_class))
+        or getattr(method_of(view_class, method), EXEMPT, False)
+    )
+
+
+def guards_of(app: Flask, endpoint: str, method: str) -> list[Any]:
+    """The guards that a call of this endpoint and method meets, in the order in which it does."""
+    view = app.view_functions.get(endpoint)
+    before: list[Any] = []
+    if not is_exempt(app, endpoint, method):
+        for name in (None, *_blueprint_names(endpoint)):
+            for function in app.before_request_funcs.get(name, ()):
+                before += getattr(function, GUARDS, ())
+    handler = method_of(getattr(view, "view_class", None), method)
+    return [*before, *getattr(view, GUARDS, ()), *getattr(handler, GUARDS, ())]
+
+
+def method_of(view_class: type | None, method: str) -> Any:
+    """The function of a class that answers a method; `get` answers HEAD where no `head` does."""
+    handler = getattr(view_class, method.lower(), None)
+    if handler is None and method == "HEAD":
+        handler = getattr(view_class, "get", None)
+    return handler
+
+
+def _blueprint_names(endpoint: str) -> list[str]:
+    names = endpoint.split(".")[:-1]
+    return [".".join(names[: length + 1]) for length in range(len(names))]
+
+
+def mark(target: Any, name: str) -> bool:
+    try:
+        setattr(target, name, True)
+    except (AttributeError, TypeError):
+        return False
+    return True

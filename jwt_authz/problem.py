@@ -1,0 +1,134 @@
+"""Problem, the body of a refusal (RFC 9457), and the challenge beside it (RFC 6750 section 3)."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+from .decision import Decision
+from .errors import InvalidToken, MisuseError
+from .has import has_scope
+
+TYPE_PREFIX = "urn:jwt-authz:problem:"
+DISCLOSE = ("none", "sentence", "tree")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A refusal as a value: what RFC 9457 calls a problem, and the parts of its challenge.
+
+    `type` is a stable URI, `status` 401, 403 or 503, `instance` a random reference that the log
+    repeats, `error` the code of RFC 6750 section 3.1 (None where no token came), `scope` what
+    the challenge names, `required` the tree of reasons where it may be told.
+    """
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str = field(default_factory=lambda: f"urn:uuid:{uuid.uuid4()}")
+    error: str | None = None
+    scope: str | None = None
+    required: dict[str, Any] | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON body (RFC 9457 section 3.1): `error` and `required` only where they are set."""
+        body: dict[str, Any] = {
+            "type": self.type,
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "instance": self.instance,
+        }
+        if self.error is not None:
+            body["error"] = self.error
+        if self.required is not None:
+            body["required"] = self.required
+        return body
+
+    def challenge(self, realm: str) -> str | None:
+        """The value of `WWW-Authenticate` (RFC 6750 section 3); None where none belongs."""
+        if self.status not in (401, 403):
+            return None
+        parts = [f'realm="{_quoted(realm)}"']
+        if self.error is not None:
+            parts += [f'error="{self.error}"', f'error_description="{_quoted(self.detail)}"']
+        if self.scope is not None:
+            parts.append(f'scope="{_quoted(self.scope)}"')
+        return f"Bearer {', '.join(parts)}"
+
+
+def token_missing() -> Problem:
+    """The 401 for a request without a token: no error code (RFC 6750 section 3.1)."""
+    return Problem(
+        f"{TYPE_PREFIX}token-missing",
+        "Authentication required",
+        401,
+        "This needs an access token: send Authorization: Bearer <token>.",
+    )
+
+
+def token_invalid(error: InvalidToken) -> Problem:
+    """The 401 for a token that is not good."""
+    title = "Log in anew" if error.code != "invalid_token" else "Access token not accepted"
+    return Problem(f"{TYPE_PREFIX}{error.name}", title, 401, error.sentence, error=error.code)
+
+
+def wrong_credentials() -> Problem:
+    """The 401 of the log-in: the same for an unknown user and for a wrong password."""
+    return Problem(
+        f"{TYPE_PREFIX}wrong-credentials",
+        "Log-in refused",
+        401,
+        "The user name or the password is wrong.",
+    )
+
+
+def not_allowed(decision: Decision, disclose: str = "sentence") -> Problem:
+    """The 403 of a decision, telling as much as `disclose` says: none, sentence or tree."""
+    if disclose not in DISCLOSE:
+        raise MisuseError(f"AUTHZ_DISCLOSE is one of {', '.join(DISCLOSE)}, not {disclose!r}")
+    detail, scope, required = "This is not allowed.", None, None
+    if disclose != "none":
+        detail = f"This needs a caller who {decision.sentence}."
+        if decision.error:
+            detail = "Whether this is allowed could not be decided."
+        scope = _scope_wanted(decision)
+    if disclose == "tree":
+        required = decision.as_dict()
+    return Problem(
+        f"{TYPE_PREFIX}not-allowed",
+        "Not allowed",
+        403,
+        detail,
+        error="insufficient_scope",
+        scope=scope,
+        required=required,
+    )
+
+
+def unavailable() -> Problem:
+    """The 503 for a decision that needs a store which does not answer: closed, and said so."""
+    return Problem(
+        f"{TYPE_PREFIX}authorization-unavailable",
+        "Authorization unavailable",
+        503,
+        "The access rights cannot be checked at the moment: try again later.",
+    )
+
+
+def _scope_wanted(decision: Decision) -> str | None:
+    """The scopes that were asked for and not granted, blanks between (RFC 6750 section 3)."""
+    missing = [
+        leaf.requirement.value
+        for leaf in decision.leaves()
+        if isinstance(leaf.requirement, has_scope) and not leaf
+    ]
+    return " ".join(missing) or None
+
+
+def _quoted(text: str) -> str:
+    """Text for a quoted-string (RFC 9110 section 5.6.4): one line, ASCII, escaped."""
+    line = "".join(char if " " <= char <= "~" else "?" for char in text)
+    return line.replace("\\", "\\\\").replace('"', '\\"')

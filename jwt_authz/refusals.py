@@ -1,0 +1,139 @@
+"""Refusals: a Problem as a werkzeug exception that renders itself, and the order of failing.
+
+They are classes of their own code, so that an application's `errorhandler(401)`, `(403)` and
+`(503)` find them; where there is none they answer `application/problem+json` (RFC 9457).
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, NoReturn
+
+from flask import current_app, make_response
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import (
+    Forbidden,
+    HTTPException,
+    NotFound,
+    ServiceUnavailable,
+    Unauthorized,
+)
+
+from .errors import AuthzError, MisuseError
+from .problem import Problem
+
+RETRY_AFTER_SECONDS = 5
+
+
+class Refusal(AuthzError, HTTPException):
+    """What the refusals share: the problem, and how it is rendered."""
+
+    def __init__(self, problem: Problem, realm: str = "api") -> None:
+        HTTPException.__init__(self, problem.detail)
+        self.problem = problem
+        self.realm = realm
+
+    def get_body(self, environ: Any = None, scope: Any = None) -> str:
+        return json.dumps(self.problem.as_dict())
+
+    def get_headers(self, environ: Any = None, scope: Any = None) -> list[tuple[str, str]]:
+        headers = [("Content-Type", "application/problem+json")]
+        challenge = self.problem.challenge(self.realm)
+        if challenge is not None:
+            headers.append(("WWW-Authenticate", challenge))
+        if self.problem.status == 503:
+            headers.append(("Retry-After", str(RETRY_AFTER_SECONDS)))
+        return headers
+
+
+class NotIdentified(Refusal, Unauthorized):
+    """401: no token came, or one that is not good."""
+
+
+class NotAllowed(Refusal, Forbidden):
+    """403: the caller is identified, and what they ask for is not theirs."""
+
+
+class AuthorizationUnavailable(Refusal, ServiceUnavailable):
+    """503: a store that must answer does not; closed, and said so, with `Retry-After`."""
+
+
+_BY_STATUS: dict[int, type[Refusal]] = {
+    401: NotIdentified,
+    403: NotAllowed,
+    503: AuthorizationUnavailable,
+}
+
+
+class Failing:
+    """What a guard, or the extension, does on a refusal: `on_fail`, then `throws`.
+
+    `on_fail` is a response, or a callable of the view's arguments; None from it falls to the
+    next. `throws` is an exception, or a class of one. Checked when it is made.
+    """
+
+    __slots__ = ("on_fail", "throws")
+
+    def __init__(self, on_fail: Any = None, throws: Any = None) -> None:
+        if throws is not None and not _is_exception(throws):
+            raise MisuseError(f"throws is an exception or a class of one, not {throws!r}")
+        self.on_fail = on_fail
+        self.throws = throws
+
+    def respond(self, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
+        """The response of `on_fail`, or None; raises `throws` if that is set."""
+        response = self.on_fail
+        if callable(response):
+            response = current_app.ensure_sync(response)(*arguments, **keywords)
+        if response is None and self.throws is not None:
+            raise self.throws
+        return response
+
+
+def _is_exception(value: object) -> bool:
+    if inspect.isclass(value):
+        return issubclass(value, Exception)
+    return isinstance(value, Exception)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusing:
+    """How an application refuses: its own `failing`, its abort function, its realm."""
+
+    failing: Failing
+    abort: Callable[[Problem], ResponseReturnValue | None] | None
+    realm: str
+
+    def refuse(
+        self,
+        problem: Problem,
+        own: Failing,
+        hide: bool = False,
+        arguments: tuple[Any, ...] = (),
+        keywords: Mapping[str, Any] = MappingProxyType({}),
+    ) -> Any:
+        """The response to a refusal, or the exception, from the first of these that has a say.
+
+        The guard's `on_fail` and `throws`; a hidden resource's 404, which is werkzeug's own, so
+        that nothing tells it from a resource that is not there; the application's `on_fail`,
+        `throws` and abort function; the refusal itself.
+        """
+        response = own.respond(arguments, keywords)
+        if response is None and hide and problem.status == 403:
+            raise NotFound
+        if response is None:
+            response = self.failing.respond(arguments, keywords)
+        if response is None and self.abort is not None:
+            response = current_app.ensure_sync(self.abort)(problem)
+        if response is None:
+            raise _BY_STATUS[problem.status](problem, self.realm)
+        return response
+
+
+def raise_response(value: Any) -> NoReturn:
+    """Raise a response where there is no view to return it from."""
+    raise HTTPException(response=make_response(value))

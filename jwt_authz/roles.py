@@ -1,0 +1,183 @@
+"""Role, a named set of permissions, and Roles, the catalogue of all roles of an application."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import TypeVar
+
+from .errors import MisuseError
+from .permissions import Permission, PermissionSet
+
+_Value = TypeVar("_Value")
+_MEMO_ENTRIES = 4_096  # combinations of roles that are remembered, not a limit on roles
+
+
+class Role:
+    """A named set of permissions, which may include other roles and may have a level.
+
+    `permissions` are strings or `Permission`s, `includes` a role's name or several; `level` is
+    a whole number that orders roles (guest 0 < user 1 < admin 2).
+    """
+
+    __slots__ = ("includes", "level", "name", "permissions")
+
+    def __init__(
+        self,
+        name: str,
+        *permissions: str | Permission,
+        includes: str | Iterable[str] = (),
+        level: int | None = None,
+    ) -> None:
+        if not isinstance(name, str) or not name.strip():
+            raise MisuseError(f"a role needs a name: write Role('clerk', ...), not Role({name!r})")
+        if level is not None and (isinstance(level, bool) or not isinstance(level, int)):
+            raise MisuseError(f"role {name!r}: a level is a whole number, not {level!r}")
+        self.name = name
+        self.permissions = tuple(
+            held if isinstance(held, Permission) else Permission.parse(held) for held in permissions
+        )
+        self.includes = (includes,) if isinstance(includes, str) else tuple(includes)
+        self.level = level
+
+    def __repr__(self) -> str:
+        parts = [repr(self.name), *(repr(str(held)) for held in self.permissions)]
+        if self.includes:
+            parts.append(f"includes={list(self.includes)!r}")
+        if self.level is not None:
+            parts.append(f"level={self.level}")
+        return f"Role({', '.join(parts)})"
+
+
+class Roles(Mapping[str, Role]):
+    """The catalogue of all roles of an application: an immutable mapping of names to `Role`s.
+
+    Raises `MisuseError` for two roles of one name, an unknown name in `includes`, and a cycle.
+    Checked in time linear in roles and inclusions, however deep they are.
+    """
+
+    def __init__(self, *roles: Role) -> None:
+        by_name: dict[str, Role] = {}
+        for role in roles:
+            if not isinstance(role, Role):
+                raise MisuseError(f"Roles takes Role objects: write Role(...), not {role!r}")
+            if role.name in by_name:
+                raise MisuseError(f"two roles are named {role.name!r}: a name is given once")
+            by_name[role.name] = role
+        self._by_name = MappingProxyType(by_name)
+        self._refuse_unknown()
+        self._refuse_cycles()
+        self._granted = PermissionSet(held for role in roles for held in role.permissions)
+        self._parts = {Permission.parse(held) for held in self._granted}
+        self._with_included: dict[frozenset[str], frozenset[str]] = {}
+        self._permissions: dict[frozenset[str], PermissionSet] = {}
+
+    def __getitem__(self, name: str) -> Role:
+        return self._by_name[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_name)
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def __repr__(self) -> str:
+        return f"Roles({', '.join(map(repr, self._by_name.values()))})"
+
+    @property
+    def permissions(self) -> PermissionSet:
+        """All that some role of the catalogue grants, wildcards as they were written."""
+        return self._granted
+
+    def with_included(self, names: Iterable[str]) -> frozenset[str]:
+        """These roles and all that they include; names that the catalogue lacks are left out."""
+        wanted = frozenset(names)
+        found = self._with_included.get(wanted)
+        if found is None:
+            found = _remember(self._with_included, wanted, frozenset(self._walk(wanted)))
+        return found
+
+    def permissions_of(self, names: Iterable[str]) -> PermissionSet:
+        """The permissions of these roles and of all they include; an unknown name grants none."""
+        wanted = frozenset(names)
+        found = self._permissions.get(wanted)
+        if found is None:
+            held = PermissionSet(
+                held for name in self.with_included(wanted) for held in self[name].permissions
+            )
+            found = _remember(self._permissions, wanted, held)
+        return found
+
+    def level_of(self, names: Iterable[str]) -> int:
+        """The highest level of these roles, included ones counted; 0 where none has a level."""
+        levels = (self[name].level for name in self.with_included(names))
+        return max((level for level in levels if level is not None), default=0)
+
+    def level_named(self, name: str) -> int:
+        """The level of the role of this name; raises `MisuseError` if it is unknown or has none."""
+        if name not in self._by_name:
+            raise MisuseError(f"no role is named {name!r}: a level's name is a role's name")
+        level = self._by_name[name].level
+        if level is None:
+            raise MisuseError(f"role {name!r} has no level: write Role({name!r}, level=...)")
+        return level
+
+    def knows(self, permission: Permission) -> bool:
+        """Whether some role grants the permission, or a wildcard that covers it.
+
+        A permission with a `*` of its own is known, too, if it covers one that is granted.
+        """
+        if self._granted.covers(permission.covered_by):
+            return True
+        if "*" not in (permission.resource, permission.action):
+            return False
+        return any(
+            permission.resource in ("*", held.resource) and permission.action in ("*", held.action)
+            for held in self._parts
+        )
+
+    def _walk(self, names: Iterable[str]) -> set[str]:
+        found: set[str] = set()
+        waiting = [name for name in names if name in self._by_name]
+        while waiting:
+            name = waiting.pop()
+            if name not in found:
+                found.add(name)
+                waiting.extend(self[name].includes)
+        return found
+
+    def _refuse_unknown(self) -> None:
+        for role in self._by_name.values():
+            for name in role.includes:
+                if name not in self._by_name:
+                    raise MisuseError(
+                        f"role {role.name!r} includes {name!r}, which the catalogue lacks: "
+                        f"add Role({name!r}, ...) to Roles(...)"
+                    )
+
+    def _refuse_cycles(self) -> None:
+        # Depth first, without recursion: a chain of 10,000 roles is no reason to fail.
+        done: set[str] = set()
+        for start in self._by_name:
+            path: dict[str, Iterator[str]] = {}
+            if start not in done:
+                path[start] = iter(self[start].includes)
+            while path:
+                name = next(reversed(path))
+                included = next(path[name], None)
+                if included is None:
+                    done.add(name)
+                    del path[name]
+                elif included in path:
+                    cycle = [*list(path)[list(path).index(included) :], included]
+                    raise MisuseError(f"roles include each other: {' > '.join(cycle)}")
+                elif included not in done:
+                    path[included] = iter(self[included].includes)
+
+
+def _remember(memo: dict[frozenset[str], _Value], key: frozenset[str], value: _Value) -> _Value:
+    """Keep an answer; a full memo starts anew, so that hostile combinations cannot fill memory."""
+    if len(memo) >= _MEMO_ENTRIES:
+        memo.clear()
+    memo[key] = value
+    return value

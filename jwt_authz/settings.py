@@ -1,0 +1,106 @@
+"""Settings: the application's `AUTHZ_*`, read once, checked and frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any
+
+from .claims import ENCODINGS, Encoding
+from .errors import MisuseError
+from .problem import DISCLOSE
+
+
+def _text(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _natural(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _setting(default: Any, valid: Callable[[Any], bool], wanted: str, meaning: str) -> Any:
+    metadata = {"valid": valid, "wanted": wanted, "meaning": meaning}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The `AUTHZ_*` settings of an application; raises `MisuseError` for a value that is unfit."""
+
+    realm: str = _setting("api", _text, "a text", "The realm named in `WWW-Authenticate`.")
+    disclose: str = _setting(
+        "sentence",
+        DISCLOSE.__contains__,
+        " | ".join(DISCLOSE),
+        "How much a 403 tells the client of what was required; the log is always told all.",
+    )
+    encoding: Encoding = _setting(  # noqa: RUF009 it makes a field
+        "full",
+        ENCODINGS.__contains__,
+        " | ".join(ENCODINGS),
+        "What a token carries: roles and permissions, or roles alone.",
+    )
+    max_token_bytes: int = _setting(
+        4_096, _natural, "bytes", "The longest token that is issued; a longer one is an error."
+    )
+    cache_bytes: int = _setting(
+        24 * 1024 * 1024,
+        _natural,
+        "bytes",
+        "The memory for verified tokens in each process; 0 verifies every token anew.",
+    )
+    issuer: str | None = _setting(
+        None,
+        lambda value: value is None or _text(value),
+        "a text",
+        "The `iss` of tokens that the token endpoint issues, where JWT_ENCODE_ISSUER is not set; "
+        "by default the application's name.",
+    )
+    audience: str | None = _setting(
+        None,
+        lambda value: value is None or _text(value),
+        "a text",
+        "Their `aud`, where JWT_ENCODE_AUDIENCE is not set; by default the application's name.",
+    )
+    client_id: str | None = _setting(
+        None,
+        lambda value: value is None or _text(value),
+        "a text",
+        "Their `client_id`; by default the application's name.",
+    )
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if not one.metadata["valid"](value):
+                raise MisuseError(
+                    f"{setting_name(one.name)} is {value!r}: write {one.metadata['wanted']}"
+                )
+
+    @classmethod
+    def read(cls, config: Mapping[str, Any]) -> Settings:
+        """The settings of an application's config; an `AUTHZ_*` name that is none is an error."""
+        names = {setting_name(one.name): one.name for one in fields(cls)}
+        unknown = sorted(n for n in config if n.startswith("AUTHZ_") and n not in names)
+        if unknown:
+            raise MisuseError(f"{unknown[0]} is no setting: write one of {', '.join(names)}")
+        return cls(**{names[n]: value for n, value in config.items() if n in names})
+
+
+def setting_name(field_name: str) -> str:
+    """The name in the application's config: `AUTHZ_REALM` for `realm`."""
+    return f"AUTHZ_{field_name.upper()}"
+
+
+def settings_table() -> list[tuple[str, str, str, str]]:
+    """Each setting's name, default, allowed values and meaning, for the documentation."""
+    return [
+        (
+            setting_name(one.name),
+            repr(one.default if one.default is not MISSING else None),
+            one.metadata["wanted"],
+            one.metadata["meaning"],
+        )
+        for one in fields(Settings)
+    ]

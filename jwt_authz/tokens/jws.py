@@ -1,0 +1,146 @@
+"""Compact JWS (RFC 7515): a token's text to its header and payload, strictly, and its signature.
+
+PyJWT's algorithm objects do the cryptography. The text is read here, once, and read strictly: two
+readers of one token that disagree are how forged tokens pass (RFC 8725 section 2).
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import marshal
+import math
+import re
+from base64 import urlsafe_b64decode
+from typing import Any
+
+from jwt.algorithms import Algorithm
+
+from ..errors import (
+    AlgorithmNotAllowed,
+    KeyUnknown,
+    SignatureInvalid,
+    TokenMalformed,
+    TokenTooLong,
+)
+
+LONGEST_TOKEN = 16_384
+"""The longest token that is read, in characters; a longer one is refused unread."""
+
+_COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
+# The characters that may end a segment whose last byte does not fill four of them: with any
+# other, two texts would stand for the same bytes (RFC 4648 section 3.5).
+_LAST = {0: None, 2: frozenset("AQgw"), 3: frozenset("AEIMQUYcgkosw048")}
+# Not ours to understand: encryption, compression and an unencoded payload.
+_NOT_SIGNED_ONLY = ("enc", "zip", "b64", "p2c", "p2s", "epk")
+
+Key = tuple[Algorithm, Any]
+"""A PyJWT algorithm object and the key prepared for it."""
+
+
+class Signed:
+    """A token that was read and not verified yet: its header, and the parts to verify."""
+
+    __slots__ = ("_payload", "_signature", "_signing_input", "header")
+
+    def __init__(self, token: str, longest: int = LONGEST_TOKEN) -> None:
+        """Read a token; raises `TokenTooLong`, `TokenMalformed` or `AlgorithmNotAllowed`."""
+        if len(token) > longest:
+            raise TokenTooLong(f"{len(token)} characters; at most {longest} are read")
+        match = _COMPACT.fullmatch(token)
+        if match is None:
+            raise TokenMalformed("not three base64url segments with dots between")
+        header, self._payload, signature = match.groups()
+        self.header: dict[str, Any] = marshal.loads(_header(header))  # noqa: S302 our own bytes
+        self._signature = _decode(signature)
+        self._signing_input = token[: match.end(2)].encode("ascii")
+
+    def verified(self, key: Key) -> dict[str, Any]:
+        """The payload, once the signature is found good; raises `SignatureInvalid`."""
+        algorithm, prepared = key
+        if not algorithm.verify(self._signing_input, prepared, self._signature):
+            raise SignatureInvalid
+        return self.unverified()
+
+    def unverified(self) -> dict[str, Any]:
+        """The payload as it stands, signature unseen: for choosing a key, and nothing else."""
+        return read_object(_decode(self._payload), "payload")
+
+
+def choose_key(
+    header: dict[str, Any], keys: dict[str, Key], kids: frozenset[str] = frozenset()
+) -> Key:
+    """The key for a header's `alg` among the configured ones, never from the header itself.
+
+    Raises `AlgorithmNotAllowed`, and `KeyUnknown` for a `kid` that is not one of `kids`.
+    """
+    key = keys.get(header["alg"])
+    if key is None:
+        raise AlgorithmNotAllowed
+    if "kid" in header and header["kid"] not in kids:
+        raise KeyUnknown
+    return key
+
+
+@functools.lru_cache(maxsize=128)  # an issuer's tokens share their header, to the letter
+def _header(segment: str) -> bytes:
+    header = read_object(_decode(segment), "header")
+    if not isinstance(header.get("alg"), str):
+        raise AlgorithmNotAllowed("the header names no algorithm")
+    if "crit" in header:  # RFC 7515 section 4.1.11: we understand no extension
+        raise TokenMalformed("the header has crit")
+    if any(name in header for name in _NOT_SIGNED_ONLY):
+        raise TokenMalformed("the header is not that of a plain signed token")
+    for name in ("kid", "typ", "cty"):
+        if name in header and not isinstance(header[name], str):
+            raise TokenMalformed(f"the header's {name} is no string")
+    return marshal.dumps(header)  # as bytes, so that each request takes a copy of its own
+
+
+def _decode(segment: str) -> bytes:
+    rest = len(segment) % 4
+    last = _LAST.get(rest, frozenset())
+    if last is not None and segment[-1] not in last:
+        raise TokenMalformed("a segment is not canonical base64url")
+    return urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
+
+
+def read_object(text: bytes, what: str = "object") -> dict[str, Any]:
+    """The JSON object that UTF-8 bytes spell (RFC 8259); raises `TokenMalformed`.
+
+    Refused beyond what the json module refuses: another encoding, a byte order mark, a repeated
+    member, NaN and infinities, lone surrogates.
+    """
+    try:
+        decoded = text.decode("utf-8")
+        value = _decoder.decode(decoded)
+        if "\\u" in decoded:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except (ValueError, RecursionError) as error:
+        raise TokenMalformed(f"the {what} is not strict JSON ({type(error).__name__})") from None
+    if not isinstance(value, dict):
+        raise TokenMalformed(f"the {what} is no JSON object")
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a member is repeated")
+    return members
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError("a number is too large")
+    return value
+
+
+def _constant(text: str) -> float:
+    raise ValueError("NaN and Infinity are no JSON")
+
+
+_decoder = json.JSONDecoder(
+    object_pairs_hook=_object, parse_float=_finite, parse_constant=_constant
+)

@@ -1,0 +1,148 @@
+"""Verifier: a token's text to its header and payload, once every check of RFC 7519 has passed.
+
+The order is that of cost and of trust: length, form, header, key, signature, and only then the
+claims. Each check raises its own condition; nothing of the token gets into a message.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Collection, Container
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import (
+    AudienceInvalid,
+    ClaimInvalid,
+    ClaimMissing,
+    IssuerInvalid,
+    KindInvalid,
+    TokenExpired,
+    TokenNotYetValid,
+)
+from .jws import LONGEST_TOKEN, Key, Signed, choose_key
+
+_ACCESS_TYP = frozenset({"jwt", "at+jwt", "application/at+jwt"})  # RFC 9068 section 4
+_STRINGS = ("iss", "sub", "jti", "type", "client_id", "csrf")
+_FOREVER = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A token that passed: `header` and `payload` as dicts, and the times that bound its use.
+
+    `expires` and `starts` are seconds since the epoch, leeway counted in: the token is good at
+    `now` while `starts <= now < expires`.
+    """
+
+    header: dict[str, Any]
+    payload: dict[str, Any]
+    expires: float
+    starts: float
+
+    def check_time(self, now: float) -> None:
+        """Raises `TokenExpired` or `TokenNotYetValid` where `now` lies outside the token's time."""
+        if now >= self.expires:
+            raise TokenExpired
+        if now < self.starts:
+            raise TokenNotYetValid
+
+
+@dataclass(frozen=True, slots=True)
+class Verifier:
+    """What an access token is checked against; frozen, so that a change is another verifier.
+
+    `keys` maps the accepted algorithms to their keys, `subject_claim` names the claim that holds
+    the subject, `issuer` is a string, several, or None (any), `audience` likewise, `leeway`
+    seconds of tolerance for clocks, `longest` the characters of a token that are read at most.
+    """
+
+    keys: dict[str, Key] = field(repr=False)
+    subject_claim: str = "sub"
+    issuer: str | Container[str] | None = None
+    audience: str | Collection[str] | None = None
+    leeway: float = 0
+    longest: int = LONGEST_TOKEN
+
+    def read(self, token: str) -> Signed:
+        """The token read and not verified; raises an `InvalidToken` for one that has no form."""
+        return Signed(token, self.longest)
+
+    def verify(self, token: str, key: Key | None = None) -> Verified:
+        """The verified header and payload; raises the `InvalidToken` condition that applies.
+
+        `key` is given where the application chooses the key itself; it is then the only one,
+        and the header's `alg` must be its algorithm's name all the same.
+        """
+        signed = self.read(token)
+        if key is None:
+            key = choose_key(signed.header, self.keys)
+        payload = signed.verified(key)
+        verified = Verified(signed.header, payload, self._expires(payload), self._starts(payload))
+        verified.check_time(time.time())
+        self._check_kind(signed.header, payload)
+        self._check_strings(payload)
+        self._check_issuer(payload)
+        self._check_audience(payload)
+        return verified
+
+    def _expires(self, payload: dict[str, Any]) -> float:
+        if "exp" not in payload:
+            raise ClaimMissing("exp is missing")
+        return math.floor(_number(payload, "exp")) + self.leeway
+
+    def _starts(self, payload: dict[str, Any]) -> float:
+        times = [math.floor(_number(payload, n)) for n in ("nbf", "iat") if n in payload]
+        return max(times, default=-_FOREVER) - self.leeway
+
+    def _check_kind(self, header: dict[str, Any], payload: dict[str, Any]) -> None:
+        if header.get("typ", "jwt").lower() not in _ACCESS_TYP:
+            raise KindInvalid("the header's typ is that of another kind of token")
+        if payload.setdefault("type", "access") != "access":
+            raise KindInvalid("the claim type is not exactly access")
+        if "cnf" in payload:  # RFC 7800: bound to a key whose proof is not asked for here
+            raise KindInvalid("the token is bound to a key (cnf), which is not supported")
+        fresh = payload.setdefault("fresh", False)
+        if not isinstance(fresh, bool | int | float):
+            raise ClaimInvalid("fresh is neither a boolean nor a number")
+
+    def _check_strings(self, payload: dict[str, Any]) -> None:
+        for name in (*_STRINGS, self.subject_claim):
+            if name in payload and not isinstance(payload[name], str):
+                raise ClaimInvalid(f"{name} is no string")
+        payload.setdefault("jti", None)
+        if not payload.get(self.subject_claim):
+            raise ClaimMissing("the claim that holds the subject is missing or empty")
+
+    def _check_issuer(self, payload: dict[str, Any]) -> None:
+        if self.issuer is None:
+            return
+        issuer = payload.get("iss")
+        trusted = (self.issuer,) if isinstance(self.issuer, str) else self.issuer
+        if issuer is None:
+            raise ClaimMissing("iss is missing")
+        if issuer not in trusted:
+            raise IssuerInvalid
+
+    def _check_audience(self, payload: dict[str, Any]) -> None:
+        audience = payload.get("aud", ())
+        named = (audience,) if isinstance(audience, str) else audience
+        if not isinstance(named, list | tuple) or not all(isinstance(a, str) for a in named):
+            raise ClaimInvalid("aud is neither a string nor a list of strings")
+        if self.audience is None:
+            return
+        ours = (self.audience,) if isinstance(self.audience, str) else self.audience
+        if not named or named == ("",):
+            raise ClaimMissing("aud is missing")
+        if not any(own in named for own in ours):
+            raise AudienceInvalid
+
+
+def _number(payload: dict[str, Any], name: str) -> float:
+    value = payload[name]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ClaimInvalid(f"{name} is no number")
+    if abs(value) > 2**53:  # beyond what a date can mean, and what a float holds exactly
+        raise ClaimInvalid(f"{name} is too large")
+    return value
