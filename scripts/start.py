@@ -1,0 +1,67 @@
+"""Run a module of this project in an environment of its own, made from python3 and pip alone.
+
+    python3 scripts/start.py MODULE [ARGUMENT ...]
+
+The first start makes .venv beside pyproject.toml and installs the project with its extra
+`test`; so does the first one after pyproject.toml changed. The rest is `python -m MODULE ...`
+in that environment and in the project's folder, whose exit code is passed on.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+try:
+    from ensurepip import version as bundled_pip
+except ImportError:  # Debian parts it from Python
+    bundled_pip = None
+
+if sys.version_info < (3, 11):  # noqa: UP036 - whoever starts this may have an older one
+    sys.exit("jwt_authz needs Python 3.11 or later")
+
+ROOT = Path(__file__).resolve().parent.parent
+HOME = ROOT / ".venv"
+STAMP = HOME / "installed.sha256"
+SITE, SCRIPTS = (sysconfig.get_path(p, "venv", {"base": str(HOME)}) for p in ("purelib", "scripts"))
+PYTHON = os.path.join(SCRIPTS, "python")
+
+
+def main(command: list[str]) -> int:
+    if not command:
+        print(__doc__, file=sys.stderr)
+        return 2
+    if not STAMP.exists() or STAMP.read_text() != fingerprint():
+        install()
+    os.chdir(ROOT)
+    if os.name == "posix":  # become the command, so that signals reach it
+        os.execv(PYTHON, [PYTHON, "-m", *command])
+    return subprocess.call([PYTHON, "-m", *command])
+
+
+def fingerprint() -> str:
+    made_of = ((ROOT / "pyproject.toml").read_bytes(), str(ROOT), sys.version_info[:2])
+    return hashlib.sha256(repr(made_of).encode()).hexdigest()
+
+
+def install() -> None:
+    print(f"Installing into {HOME}, which takes a minute or two ...", file=sys.stderr)
+    # With a stamp it is out of date and made anew; without one an install was cut short: go on.
+    venv.create(HOME, clear=STAMP.exists(), symlinks=os.name == "posix", with_pip=bool(bundled_pip))
+    if not bundled_pip:
+        pip_install(sys.executable, "--upgrade", "--target", SITE, "pip")
+    pip_install(PYTHON, "--editable", f"{ROOT}[test]")
+    STAMP.write_text(fingerprint())
+
+
+def pip_install(python: str, *arguments: str) -> None:
+    quiet = ("--quiet", "--disable-pip-version-check")
+    if subprocess.call([python, "-m", "pip", "install", *quiet, *arguments]):
+        sys.exit(f"{python} -m pip could not install; the next start tries again.")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
