@@ -31,7 +31,7 @@ class Audit:
     """Counts the decisions of one application since its process began; thread safe."""
 
     def __init__(self) -> None:
-        self._counts: dict[str, int] = {}
+        self._counts = {"allowed": 0, **dict.fromkeys(_OUTCOMES.values(), 0)}
         self._lock = threading.Lock()
 
     @property
@@ -40,39 +40,41 @@ class Audit:
         with self._lock:
             return dict(self._counts)
 
-    def record(
-        self,
-        app: Flask,
-        identity: Any,
-        decision: Decision | None,
-        problem: Problem | None,
-        note: str = "",
-    ) -> None:
-        """Count the decision, tell the signal's receivers, and log it where it is due."""
-        outcome = "allowed" if problem is None else _OUTCOMES[problem.status]
+    def allowed(self, app: Flask, identity: Any, decision: Decision | None) -> None:
+        """Count a decision to allow, tell the signal's receivers, and log it if that is asked."""
         with self._lock:
-            self._counts[outcome] = self._counts.get(outcome, 0) + 1
+            self._counts["allowed"] += 1
         if decided.receivers:
-            decided.send(
-                app, outcome=outcome, identity=identity, decision=decision, problem=problem
-            )
-        if problem is not None and _log.isEnabledFor(logging.WARNING):
-            _log.warning(
-                "%s", _text(outcome, decision, problem, note), extra=_extra(outcome, problem)
-            )
-        elif problem is None and _log.isEnabledFor(logging.DEBUG):
-            _log.debug("%s", _text(outcome, decision, None), extra=_extra(outcome, None))
+            _send(app, "allowed", identity, decision, None)
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug("%s", _text("allowed", decision), extra=_extra("allowed", None))
+
+    def refused(
+        self, app: Flask, identity: Any, decision: Decision | None, problem: Problem, note: str
+    ) -> None:
+        """Count a refusal, tell the signal's receivers, and log it with its reasons.
+
+        `note` says what was wrong with the token.
+        """
+        outcome = _OUTCOMES[problem.status]
+        with self._lock:
+            self._counts[outcome] += 1
+        if decided.receivers:
+            _send(app, outcome, identity, decision, problem)
+        if _log.isEnabledFor(logging.WARNING):
+            text = _text(outcome, decision, problem.type, problem.instance, note)
+            _log.warning("%s", text, extra=_extra(outcome, problem))
 
 
-def _text(outcome: str, decision: Decision | None, problem: Problem | None, note: str = "") -> str:
-    parts = [outcome, _place()]
-    if problem is not None:
-        parts += [problem.type, problem.instance]
-    if note:
-        parts.append(note)
-    if decision is not None:
-        parts.append("; ".join(line for line in decision.lines()))
-    return " | ".join(parts)
+def _send(
+    app: Flask, outcome: str, identity: Any, decision: Decision | None, problem: Problem | None
+) -> None:
+    decided.send(app, outcome=outcome, identity=identity, decision=decision, problem=problem)
+
+
+def _text(outcome: str, decision: Decision | None, *more: str) -> str:
+    tree = "; ".join(decision.lines()) if decision is not None else ""
+    return " | ".join(part for part in (outcome, _place(), *more, tree) if part)
 
 
 def _place() -> str:

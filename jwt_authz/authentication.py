@@ -9,16 +9,17 @@ about a request hangs on that request object, and so is never taken for another'
 
 from __future__ import annotations
 
+import copy
 import functools
-import hashlib
 import inspect
-import marshal
-import time
 from collections.abc import Callable
+from hashlib import sha256
+from time import time
 from typing import Any
 
 from flask import Flask, Request, after_this_request, g
 from flask_jwt_extended import JWTManager
+from werkzeug.local import LocalProxy
 
 from .claims import IdentityReader
 from .errors import (
@@ -41,7 +42,13 @@ from .jwt_extended import (
     make_verifier,
     read_deciding,
 )
-from .locations import other_locations, plain_scheme, token_elsewhere, token_from_header
+from .locations import (
+    headers_that_decide,
+    other_locations,
+    plain_scheme,
+    token_elsewhere,
+    token_from_header,
+)
 from .roles import Roles
 from .settings import Settings
 from .tokens import Verified
@@ -49,30 +56,10 @@ from .tokens.cache import Entry, VerifiedCache
 from .tokens.jws import LONGEST_TOKEN, Key
 from .tokens.keys import prepare_key
 
+get_globals: Callable[[], Any] = g._get_current_object
+
 _KEPT = "_jwt_authz_authentication"
 _OWNER = "_jwt_authz_request"
-
-
-class Known:
-    """What is kept of a verified token: the identity made of it, and its header as bytes."""
-
-    __slots__ = ("header", "identity")
-
-    def __init__(self, identity: Identity, header: dict[str, Any]) -> None:
-        self.identity = identity
-        self.header = marshal.dumps(header)
-
-    def entry(self, verified: Verified) -> Entry:
-        """The cache's entry for it, with the bytes that it takes."""
-        held = self.identity.permissions
-        return Entry(
-            self,
-            expires=verified.expires,
-            starts=verified.starts,
-            size=self.identity.claims.size + len(self.header) + 80 * len(self.identity.roles),
-            shared=held,
-            shared_size=sum(len(permission) + 130 for permission in held),
-        )
 
 
 class Authentication:
@@ -94,8 +81,37 @@ class Authentication:
     def check_fresh(self) -> None:
         """Raises `TokenNotFresh` unless the token's `fresh` is true or a time still ahead."""
         fresh = self.entry.value.identity.claims["fresh"] if self.entry is not None else False
-        if fresh is not True and not (type(fresh) in (int, float) and fresh >= time.time()):
+        if fresh is not True and not (type(fresh) in (int, float) and fresh >= time()):
             raise TokenNotFresh
+
+
+class Known:
+    """What is kept of a verified token: the identity made of it, its header, what is answered."""
+
+    __slots__ = ("_is_flat", "authentication", "entry", "header", "identity")
+
+    def __init__(self, identity: Identity, verified: Verified) -> None:
+        self.identity = identity
+        self.header = verified.header
+        self._is_flat = not any(isinstance(v, dict | list) for v in verified.header.values())
+        self.entry = self._entry(verified)
+        self.authentication = Authentication(identity, self.entry)
+
+    def copy_header(self) -> dict[str, Any]:
+        """The token's header, as a dict of the caller's own."""
+        return self.header.copy() if self._is_flat else copy.deepcopy(self.header)
+
+    def _entry(self, verified: Verified) -> Entry:
+        """The cache's entry for it, with the bytes that it takes."""
+        held = self.identity.permissions
+        return Entry(
+            self,
+            expires=verified.expires,
+            starts=verified.starts,
+            size=self.identity.claims.size + 80 * len(self.identity.roles),
+            shared=held,
+            shared_size=sum(len(permission) + 130 for permission in held),
+        )
 
 
 class IdentitySource:
@@ -122,76 +138,80 @@ class Authenticator:
     def __init__(
         self, app: Flask, settings: Settings, catalogue: Roles | None, source: IdentitySource | None
     ) -> None:
-        self._deciding = _copied(read_deciding(app.config))
-        self._catalogue = catalogue
+        self.deciding = _copied(read_deciding(app.config))
         self._source = source
         self._verifier = make_verifier(max(LONGEST_TOKEN, settings.max_token_bytes))
         self._read = IdentityReader(settings.encoding, catalogue).read
         self._algorithms = algorithms_for_loader()
         self._locations = other_locations()
         self._scheme = plain_scheme(self._locations)
+        self._plain = bool(self._scheme) and source is None
+        self._add_vary = _vary_adder(headers_that_decide(self._locations))
         self.cache = VerifiedCache(settings.cache_bytes)
-
-    def serves(self, app: Flask, catalogue: Roles | None, source: IdentitySource | None) -> bool:
-        """Whether it was made for what is configured now; if not, another must be made."""
-        return (
-            read_deciding(app.config) == self._deciding
-            and catalogue is self._catalogue
-            and source is self._source
-        )
 
     def authenticate(self, request: Request, manager: JWTManager) -> Authentication:
         """Who sent this request, found out once a request; raises no `InvalidToken`."""
-        kept = request.__dict__.get(_KEPT)
-        if kept is not None:
-            return kept  # type: ignore[no-any-return]
+        found: Authentication | None = request.__dict__.get(_KEPT)
+        if found is not None:
+            return found
         if self._source is not None and not self._source.takes_token:
-            return Authentication(self._source.load())  # not kept: a log-in may change it
-        try:
-            found = self._find(request, manager)
-        except InvalidToken as error:
-            found = Authentication(error=error)
+            return Authentication(resolved(self._source.load()))  # not kept: a log-in changes it
+        after_this_request(self._add_vary)
+        found = self._hit(request, manager)
+        if found is None:
+            try:
+                found = self._find(request, manager)
+            except InvalidToken as error:
+                found = Authentication(error=error)
         request.__dict__[_KEPT] = found
         return found
 
+    def _hit(self, request: Request, manager: JWTManager) -> Authentication | None:
+        """`_find` in one function, for a known token in the header and nothing unusual, else None.
+
+        The way of nearly every request; a test holds its answers against those of `_find`.
+        """
+        header = request.environ.get("HTTP_AUTHORIZATION", "")
+        scheme = self._scheme
+        if not self._plain or not header.startswith(scheme) or has_callbacks(manager):
+            return None
+        text = header[len(scheme) :].encode("utf-8", "surrogatepass")
+        now = time()
+        entry = self.cache.get(sha256(text).digest(), now)
+        slots = get_globals().__dict__
+        if entry is None or not entry.starts <= now < entry.expires or _OWNER in slots:
+            return None
+        known: Known = entry.value
+        slots[_OWNER] = request
+        fill_slots(slots, known.copy_header(), known.identity.claims.copy(), None, "headers")
+        return known.authentication
+
     def _find(self, request: Request, manager: JWTManager) -> Authentication:
-        now = time.time()
-        location: str | None = "headers"
-        entry = self._known(request, now) if key_loader(manager) is None else None
-        if entry is None:
-            token, location = self._token(request)
-            if token is None:
-                _tell(request, {}, {}, {"loaded_user": None}, None)
-                return Authentication()
-            entry = self._verified(token, manager, now)
+        token, location = self._token(request)
+        if token is None:
+            _tell(request, {}, {}, {"loaded_user": None}, None)
+            return Authentication()
+        entry = self._verified(token, manager)
+        now = time()
         if not entry.starts <= now < entry.expires:
             raise TokenExpired if now >= entry.expires else TokenNotYetValid
         known: Known = entry.value
-        payload = known.identity.claims.copy()
-        header = marshal.loads(known.header)  # noqa: S302 our own bytes
+        header, payload = known.copy_header(), known.identity.claims.copy()
         user = ask_callbacks(manager, header, payload) if has_callbacks(manager) else None
         _tell(request, header, payload, user, location)
         if self._source is None:
-            return Authentication(known.identity, entry)
+            return known.authentication
         claims = known.identity.claims.copy()
-        return Authentication(self._source.load(known.identity.subject, claims), entry)
-
-    def _known(self, request: Request, now: float) -> Entry | None:
-        """The shortest way: a token in the header, as nearly all write it, that is known."""
-        header = request.environ.get("HTTP_AUTHORIZATION", "")
-        scheme = self._scheme
-        if not scheme or not header.startswith(scheme):
-            return None
-        return self.cache.get(_digest(header[len(scheme) :]), now)
+        return Authentication(resolved(self._source.load(known.identity.subject, claims)), entry)
 
     def _token(self, request: Request) -> tuple[str | None, str | None]:
         if not self._locations:
             return token_from_header(request), "headers"
         return token_elsewhere(request, self._locations) or (None, None)
 
-    def _verified(self, token: str, manager: JWTManager, now: float) -> Entry:
+    def _verified(self, token: str, manager: JWTManager) -> Entry:
         """The entry of a token, verified now unless it is known."""
-        digest, key = _digest(token), None
+        now, digest, key = time(), _digest(token), None
         loader = key_loader(manager)
         if loader is not None:
             answer, key = self._loaded_key(token, loader)
@@ -221,12 +241,17 @@ class Authenticator:
     def _verify(self, token: str, key: Key | None) -> Entry:
         verified = self._verifier.verify(token, key)
         subject = verified.payload[self._verifier.subject_claim]
-        return Known(self._read(subject, verified.payload), verified.header).entry(verified)
+        return Known(self._read(subject, verified.payload), verified).entry
+
+
+def resolved(identity: Any) -> Any:
+    """What a proxy such as Flask-Login's `current_user` stands for, so that None is seen."""
+    return identity._get_current_object() if isinstance(identity, LocalProxy) else identity
 
 
 def _digest(text: str | bytes) -> bytes:
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-    return hashlib.sha256(data).digest()
+    return sha256(data).digest()
 
 
 def _copied(values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -239,15 +264,26 @@ def _tell(request: Request, header: Any, payload: Any, user: Any, location: str 
 
     `g` belongs to the application context, which a request made from inside a view shares.
     """
-    slots = g._get_current_object()
-    owner = slots.__dict__.get(_OWNER)
+    slots = get_globals().__dict__
+    owner = slots.get(_OWNER)
     if owner is not None and owner is not request:
-        after_this_request(functools.partial(_give_back, slots, dict(slots.__dict__)))
-    slots.__dict__[_OWNER] = request
+        after_this_request(functools.partial(_give_back, slots, dict(slots)))
+    slots[_OWNER] = request
     fill_slots(slots, header, payload, user, location)
 
 
-def _give_back(slots: Any, before: dict[str, Any], response: Any) -> Any:
+def _give_back(slots: dict[str, Any], before: dict[str, Any], response: Any) -> Any:
     for name in (*SLOTS, _OWNER):
-        slots.__dict__[name] = before.get(name)
+        slots[name] = before.get(name)
     return response
+
+
+def _vary_adder(names: list[str]) -> Callable[[Any], Any]:
+    """What says in an answer that it depends on the caller (RFC 9110 section 12.5.5)."""
+    value = ", ".join(names)
+
+    def add_vary(response: Any) -> Any:
+        response.headers.add("Vary", value)
+        return response
+
+    return add_vary

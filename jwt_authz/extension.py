@@ -86,7 +86,7 @@ class Authz:
         if EXTENSION not in app.extensions:
             JWTManager(app)
         parts = Parts(app, self.roles, self._failing, self._abort)
-        parts.source = self._source
+        parts.take_identities_from(self._source)
         self._installed.add(parts)
         app.extensions["jwt_authz"] = self
         app.extensions[KEY] = parts
@@ -104,7 +104,7 @@ class Authz:
         """
         self._source = IdentitySource(loader)
         for parts in self._installed:
-            parts.source = self._source
+            parts.take_identities_from(self._source)
         return loader
 
     @property

@@ -12,14 +12,14 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from flask import Blueprint, Flask, after_this_request, current_app, has_request_context, request
+from flask import Blueprint, Flask, current_app, has_request_context, request
 from flask.views import View as FlaskView
 from werkzeug.local import LocalProxy
-from werkzeug.wrappers import Response
 
-from .decision import Decision
+from .authentication import resolved
+from .decision import YES
 from .errors import InvalidToken, MisuseError, StoreUnavailable
-from .parts import Parts, current_parts, require_request
+from .parts import KEY, Parts, current_parts, get_app, get_request, require_request
 from .places import GUARDS, WRAPPED, mark, passes_unguarded
 from .predicates import NO_RESOURCE
 from .problem import Problem, not_allowed, token_invalid, token_missing, unavailable
@@ -28,7 +28,6 @@ from .requirements import And, FunctionRequirement, Requirement, as_requirement
 
 View = TypeVar("View", bound=Callable[..., Any])
 
-_VARY = "_jwt_authz_vary"
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
 
 
@@ -38,18 +37,6 @@ class _NotGiven:
 
 
 NOT_GIVEN: Any = _NotGiven()
-
-
-class Answer:
-    """What came of one question: a problem, or none; and what was known when it was asked."""
-
-    __slots__ = ("decision", "identity", "note", "problem")
-
-    def __init__(self) -> None:
-        self.identity: Any = None
-        self.decision: Decision | None = None
-        self.problem: Problem | None = None
-        self.note = ""  # for the log: what was wrong with the token
 
 
 class Guard:
@@ -80,6 +67,7 @@ class Guard:
         self.hide = hide
         self.optional = optional
         self.fresh = fresh
+        self._asks_the_token = identity is NOT_GIVEN and not fresh
 
     def __call__(self, view: View) -> View:
         """The view with this guard around it; a view that is async stays one to Flask's eye."""
@@ -119,52 +107,66 @@ class Guard:
 
     def refused(self, has_head: bool, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         """None where the call may go on, else the response that refuses it; or it raises."""
-        app = current_app._get_current_object()  # type: ignore[attr-defined]
-        parts = current_parts()
+        app = get_app()
+        parts = app.extensions.get(KEY) or current_parts()
         requirement = self.requirement
         if self.by_method is not None:
-            requirement = self.requirement_for(request.method, has_head)
+            requirement = self.requirement_for(get_request().method, has_head)
         load = None
         if self.on is not NO_RESOURCE:
             arguments = _without_self(arguments)
             load = functools.partial(app.ensure_sync(self.on), *arguments, **keywords)
-        answer = self._ask(parts, app, requirement, load)
-        if answer.problem is None:
+        problem, _ = self._ask(parts, app, requirement, load)
+        if problem is None:
             return None
-        return parts.refusing.refuse(
-            answer.problem, self.failing, self.hide, _without_self(arguments), keywords
-        )
+        arguments = _without_self(arguments)
+        return parts.refusing.refuse(problem, self.failing, self.hide, arguments, keywords)
 
     def _ask(
         self, parts: Parts, app: Flask, requirement: Requirement, load: Callable[[], Any] | None
-    ) -> Answer:
-        """Find out who is calling, evaluate, and tell the audit: the path of every request."""
-        answer = Answer()
+    ) -> tuple[Problem | None, Any]:
+        """Find out who is calling, evaluate, and tell the audit: the path of every request.
+
+        Returns the problem, None where it is allowed, and the identity.
+        """
+        identity, decision, note = None, None, ""
+        problem: Problem | None = None
         try:
-            identity = self.identity
-            if identity is NOT_GIVEN:
+            if self._asks_the_token:
                 found = parts.authenticate(app)
-                _vary(parts)
                 if found.error is not None:
                     raise found.error
                 identity = found.identity
-                if self.fresh and identity is not None:
-                    found.check_fresh()
-            identity = _resolved(identity)
-            answer.identity = identity
+            else:
+                identity = self._caller(parts, app)
             if identity is not None:
-                resource = NO_RESOURCE if load is None else load()
-                answer.decision = decision = requirement.evaluate(identity, resource)
-                if not decision:
-                    answer.problem = not_allowed(decision, parts.settings.disclose)
+                decision = requirement.evaluate(identity, NO_RESOURCE if load is None else load())
+                if decision.verdict is YES and not decision.error:
+                    parts.audit.allowed(app, identity, decision)
+                    return None, identity
+                problem = not_allowed(decision, parts.settings.disclose)
             elif not self.optional:
-                answer.problem = token_missing()
+                problem = token_missing()
         except InvalidToken as error:
-            answer.problem, answer.note = token_invalid(error), error.detail
+            problem, note = token_invalid(error), error.detail
         except StoreUnavailable:
-            answer.problem = unavailable()
-        parts.audit.record(app, answer.identity, answer.decision, answer.problem, answer.note)
-        return answer
+            problem = unavailable()
+        if problem is None:
+            parts.audit.allowed(app, None, None)
+        else:
+            parts.audit.refused(app, identity, decision, problem, note)
+        return problem, identity
+
+    def _caller(self, parts: Parts, app: Flask) -> Any:
+        """The identity given, or that of a fresh token; raises an `InvalidToken`."""
+        if self.identity is not NOT_GIVEN:
+            return resolved(self.identity)
+        found = parts.authenticate(app)
+        if found.error is not None:
+            raise found.error
+        if found.identity is not None:
+            found.check_fresh()
+        return found.identity
 
     def __enter__(self) -> Any:
         """Ask here and now; gives `on`, or the identity; raises the refusal."""
@@ -175,20 +177,19 @@ class Guard:
 
     def insist(self, parts: Parts) -> Any:
         """What `authorize` and `with` share: the resource or the identity, or a refusal raised."""
-        answer = self.ask(parts)
-        if answer.problem is not None:
-            raise_response(parts.refusing.refuse(answer.problem, self.failing, self.hide))
-        return answer.identity if self.on is NO_RESOURCE else self.on
+        problem, identity = self.ask(parts)
+        if problem is not None:
+            raise_response(parts.refusing.refuse(problem, self.failing, self.hide))
+        return identity if self.on is NO_RESOURCE else self.on
 
-    def ask(self, parts: Parts) -> Answer:
-        """The answer about the resource `on` itself, outside a decorator."""
+    def ask(self, parts: Parts) -> tuple[Problem | None, Any]:
+        """The problem, or None, and the identity, for the resource `on` itself."""
         if self.identity is NOT_GIVEN or self.by_method is not None:
             require_request()
-        app = current_app._get_current_object()  # type: ignore[attr-defined]
         requirement = self.requirement
         if self.by_method is not None:
-            requirement = self.requirement_for(request.method)
-        return self._ask(parts, app, requirement, lambda: self.on)
+            requirement = self.requirement_for(get_request().method)
+        return self._ask(parts, get_app(), requirement, lambda: self.on)
 
     def __repr__(self) -> str:
         if self.by_method is None:
@@ -248,7 +249,7 @@ def allowed(*requirements: Any, on: Any = NO_RESOURCE, identity: Any = NOT_GIVEN
     _refuse_mappings("allowed", requirements)
     guard = Guard(requirements, on, identity)
     parts = current_parts()
-    problem = guard.ask(parts).problem
+    problem, _ = guard.ask(parts)
     if problem is not None and problem.status == 503:
         raise_response(parts.refusing.refuse(problem, guard.failing))
     return problem is None
@@ -286,32 +287,11 @@ def guard(
 def _current_identity() -> Any:
     if not has_request_context():
         return None
-    parts = current_parts()
-    _vary(parts)
-    found = parts.authenticate(current_app._get_current_object())  # type: ignore[attr-defined]
-    return _resolved(found.identity)
+    return current_parts().authenticate(get_app()).identity
 
 
 current_identity: Any = LocalProxy(_current_identity)
 """The caller's identity; falsy where there is none, also where their token is not good."""
-
-
-def _vary(parts: Parts) -> None:
-    """Say once in the answer that it depends on the caller (RFC 9110 section 12.5.5)."""
-    kept = request.__dict__
-    if _VARY not in kept:
-        kept[_VARY] = True
-        after_this_request(_add_vary)
-
-
-def _add_vary(response: Response) -> Response:
-    response.headers.add("Vary", "Authorization")
-    return response
-
-
-def _resolved(identity: Any) -> Any:
-    """What a proxy such as Flask-Login's `current_user` stands for, so that None is seen."""
-    return identity._get_current_object() if isinstance(identity, LocalProxy) else identity
 
 
 def _joined(requirements: list[Any]) -> Requirement:

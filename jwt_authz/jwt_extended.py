@@ -131,13 +131,16 @@ def ask_callbacks(manager: JWTManager, header: dict[str, Any], payload: dict[str
 
 
 def fill_slots(
-    g: Any, header: dict[str, Any], payload: dict[str, Any], user: Any, location: str | None
+    slots: dict[str, Any], header: Any, payload: Any, user: Any, location: str | None
 ) -> None:
-    """Tell FJE that this token is this request's: `get_jwt()` and its siblings read it."""
-    g._jwt_extended_jwt = payload
-    g._jwt_extended_jwt_header = header
-    g._jwt_extended_jwt_user = user
-    g._jwt_extended_jwt_location = location
+    """Tell FJE that this token is this request's: `get_jwt()` and its siblings read it.
+
+    `slots` are the attributes of `flask.g`.
+    """
+    slots["_jwt_extended_jwt"] = payload
+    slots["_jwt_extended_jwt_header"] = header
+    slots["_jwt_extended_jwt_user"] = user
+    slots["_jwt_extended_jwt_location"] = location
 
 
 SLOTS = (

@@ -67,6 +67,12 @@ def other_locations() -> tuple[str, ...]:
     return () if locations == ("headers",) else locations
 
 
+def headers_that_decide(locations: tuple[str, ...]) -> list[str]:
+    """The request headers that an answer depends on, for its `Vary`."""
+    names = [_fje.header_name] if not locations or "headers" in locations else []
+    return [*names, "Cookie"] if "cookies" in locations else names or ["Authorization"]
+
+
 def token_elsewhere(request: Request, locations: Iterable[str]) -> tuple[str, str] | None:
     """The token and its location, looked for in order, as FJE does; None if there is none.
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
-from flask import Flask, current_app, has_app_context, has_request_context, request
+from flask import Flask, Request, current_app, has_app_context, has_request_context, request
 
 from .audit import Audit
 from .authentication import Authentication, Authenticator, IdentitySource
 from .errors import MisuseError
-from .jwt_extended import manager_of
+from .jwt_extended import manager_of, read_deciding
 from .refusals import Failing, Refusing
 from .roles import Roles
 from .settings import Settings
 
 KEY = "jwt_authz.parts"
+
+# A proxy is asked once for what it stands for: each look through it costs as much as a check.
+get_app: Callable[[], Flask] = current_app._get_current_object  # type: ignore[attr-defined]
+get_request: Callable[[], Request] = request._get_current_object  # type: ignore[attr-defined]
 
 
 class Parts:
@@ -23,7 +28,7 @@ class Parts:
 
     def __init__(self, app: Flask, catalogue: Roles | None, failing: Failing, abort: Any) -> None:
         self.catalogue = catalogue
-        self.source: IdentitySource | None = None
+        self._source: IdentitySource | None = None
         self.audit = Audit()
         self.exempt_endpoints: set[str] = set()
         self.exemptions: dict[tuple[str, str], bool] = {}  # what guards worked out, kept
@@ -48,19 +53,23 @@ class Parts:
             self._refusing = Refusing(self._failing, self._abort, self.settings.realm)
         return self._refusing
 
+    def take_identities_from(self, source: IdentitySource | None) -> None:
+        """Use another identity loader from now on; what was kept of tokens is forgotten."""
+        with self._lock:
+            self._source, self._authenticator = source, None
+
     def authenticate(self, app: Flask) -> Authentication:
         """Who sent the current request; an error of their token is kept in the answer."""
         authenticator = self._authenticator
-        if authenticator is None or not authenticator.serves(app, self.catalogue, self.source):
+        if authenticator is None or authenticator.deciding != read_deciding(app.config):
             authenticator = self._make_authenticator(app)
-        asking = request._get_current_object()  # type: ignore[attr-defined]
-        return authenticator.authenticate(asking, manager_of(app))
+        return authenticator.authenticate(get_request(), manager_of(app))
 
     def _make_authenticator(self, app: Flask) -> Authenticator:
         with self._lock:
             made = self._authenticator
-            if made is None or not made.serves(app, self.catalogue, self.source):
-                made = Authenticator(app, self.settings, self.catalogue, self.source)
+            if made is None or made.deciding != read_deciding(app.config):
+                made = Authenticator(app, self.settings, self.catalogue, self._source)
                 self._authenticator = made
         return made
 

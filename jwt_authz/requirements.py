@@ -18,6 +18,7 @@ from .errors import MisuseError, StoreUnavailable
 from .identity import Identity
 from .permissions import Permission
 from .predicates import NO_RESOURCE, Takes, told_of
+from .roles import Roles
 
 _FLIPPED = {YES: NO, NO: YES, DEPENDS: DEPENDS}
 
@@ -295,6 +296,7 @@ class Has(Requirement):
 
     def __init__(self, value: Any) -> None:
         self.value = value
+        self._met = Decision(YES, self)
 
     def _judge(self, identity: Any, on: Any, overridden: Collection[Requirement]) -> Decision:
         if not isinstance(identity, Identity):
@@ -302,7 +304,16 @@ class Has(Requirement):
                 f"{self!r} looks at an Identity, not at {type(identity).__name__}: "
                 "return an Identity from the identity loader"
             )
-        return Decision(self._verdict(identity), self)
+        verdict = self._verdict(identity)
+        return self._met if verdict is YES else Decision(verdict, self)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Requirement):
+            return NotImplemented
+        return type(self) is type(other) and repr(self) == repr(other)
+
+    def __hash__(self) -> int:
+        return hash((type(self), repr(self)))
 
     def _verdict(self, identity: Identity) -> Verdict:
         raise NotImplementedError
@@ -322,10 +333,27 @@ class has_permission(Has):
             permission if isinstance(permission, Permission) else Permission.parse(permission)
         )
         super().__init__(str(self.permission))
+        self._known_to: Roles | None = None  # the catalogue that was last found to know it
 
     @property
     def sentence(self) -> str:
         return f"has the permission {self.value}"
+
+    def evaluate(
+        self,
+        identity: Any,
+        on: Any = NO_RESOURCE,
+        overridden: Collection[Requirement] = (),
+    ) -> Decision:
+        # The commonest requirement, met: in one function, for the speed of every request.
+        if (
+            isinstance(identity, Identity)
+            and identity.catalogue is self._known_to
+            and not overridden
+            and identity.permissions.covers(self.permission.covered_by)
+        ):
+            return self._met
+        return super().evaluate(identity, on, overridden)
 
     def _verdict(self, identity: Identity) -> Verdict:
         catalogue = identity.catalogue
@@ -333,6 +361,7 @@ class has_permission(Has):
             raise MisuseError(
                 f"no role grants {self.value!r}: add it to a Role(...), or mend the spelling"
             )
+        self._known_to = catalogue
         return self.analyse(identity)
 
     def analyse(self, identity: Identity) -> Verdict:

@@ -1,5 +1,5 @@
 """Who may log in: credentials in, a user and the names of their roles out."""
 
-from jwt_authz.accounts.user import Accounts, User
+from .user import Accounts, User
 
 __all__ = ["Accounts", "User"]

@@ -7,9 +7,9 @@ from dataclasses import replace
 from threading import Lock
 from typing import NamedTuple
 
-from jwt_authz.accounts.passwords import hash_password, verify_password
-from jwt_authz.accounts.user import User, new_user, role_names
-from jwt_authz.errors import MisuseError
+from ..errors import MisuseError
+from .passwords import hash_password, verify_password
+from .user import User, new_user, role_names
 
 
 class MemoryAccounts:
@@ -52,9 +52,9 @@ class MemoryAccounts:
         password_hash = None if password is None else hash_password(password)
         with self._lock:
             if user.username in self._subjects:
-                raise MisuseError("The username is taken: choose another one.")
+                raise MisuseError("the username is taken: choose another one")
             if user.subject in self._kept:
-                raise MisuseError("The subject is taken: leave subject= out for a random one.")
+                raise MisuseError("the subject is taken: leave subject= out for a random one")
             self._kept[user.subject] = _Kept(user, password_hash)
             self._subjects[user.username] = user.subject
         return user
@@ -96,7 +96,7 @@ class MemoryAccounts:
     def _existing(self, subject: str) -> _Kept:
         kept = self._kept.get(subject)
         if kept is None:
-            raise MisuseError("No user has this subject: pass User.subject, not the username.")
+            raise MisuseError("no user has this subject: pass User.subject, not the username")
         return kept
 
     def _keep(self, kept: _Kept) -> User:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from base64 import b64encode
 from secrets import token_bytes
 
-from jwt_authz.errors import MisuseError, StoreUnavailable
+from ..errors import MisuseError, StoreUnavailable
 
 try:
     from argon2 import PasswordHasher
@@ -40,12 +40,12 @@ def hash_password(password: str) -> str:
     lone surrogates; StoreUnavailable when there is no memory left to hash in.
     """
     if len(password) < MIN_CHARACTERS:
-        raise MisuseError(f"The password is too short: take {MIN_CHARACTERS} characters or more.")
+        raise MisuseError(f"the password is too short: take {MIN_CHARACTERS} characters or more")
     secret = _secret(password)
     if secret is None:
         raise MisuseError(
-            f"The password cannot be hashed: take one of at most {MAX_BYTES} bytes of UTF-8, "
-            "without lone surrogates."
+            f"the password cannot be hashed: take one of at most {MAX_BYTES} bytes of UTF-8, "
+            "without lone surrogates"
         )
     return _hash(secret)
 
@@ -120,7 +120,7 @@ def _no_memory() -> StoreUnavailable:
     mebibytes = _hasher.memory_cost // 1024
     return StoreUnavailable(
         "Argon2 could not run, for lack of memory or threads: leave the process "
-        f"{mebibytes} MiB for each log-in at the same moment, or allow fewer at once."
+        f"{mebibytes} MiB for each log-in at the same moment, or allow fewer at once"
     )
 
 

@@ -1,7 +1,4 @@
-"""Accounts in a database, on the tables that the mixins of `jwt_authz.accounts.tables` make.
-
-accounts = SQLAlchemyAccounts(sessionmaker(engine), User)
-"""
+"""Accounts in a database, on the tables that the mixins of `jwt_authz.accounts.tables` make."""
 
 from __future__ import annotations
 
@@ -9,10 +6,10 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TypeVar
 
-from jwt_authz.accounts.passwords import hash_password, upgraded_hash, verify_password
-from jwt_authz.accounts.tables import RoleMixin, UserMixin, role_of
-from jwt_authz.accounts.user import User, is_storable, new_user, role_names
-from jwt_authz.errors import MisuseError, StoreUnavailable
+from ..errors import MisuseError, StoreUnavailable
+from .passwords import hash_password, upgraded_hash, verify_password
+from .tables import RoleMixin, UserMixin, role_of
+from .user import User, is_storable, new_user, role_names
 
 try:
     from sqlalchemy import select
@@ -28,14 +25,15 @@ except ImportError as error:
 
 __all__ = ["RoleMixin", "SQLAlchemyAccounts", "UserMixin"]
 
-Result = TypeVar("Result")
+_Result = TypeVar("_Result")
 
 
 class SQLAlchemyAccounts:
     """Accounts in the tables of a class with `UserMixin` and of the role class that it names.
 
-    Each call takes a session of its own from `sessions` and gives it back before any password is
-    hashed. Every method raises StoreUnavailable when the database does not answer.
+    `sessions` is the application's sessionmaker: each call takes a session of its own, and gives
+    it back before a password is verified. All raise StoreUnavailable when the database does not
+    answer.
     """
 
     def __init__(
@@ -48,7 +46,7 @@ class SQLAlchemyAccounts:
         self._users = User
         self._roles = role_of(User)
         if Role not in (None, self._roles):
-            raise MisuseError("Role is another class than User.__role__: leave Role out.")
+            raise MisuseError("Role is another class than User.__role__: leave Role out")
 
     def authenticate(self, username: str, password: str) -> User | None:
         """The user whose name and password these are, else None: see `Accounts`.
@@ -165,14 +163,14 @@ class SQLAlchemyAccounts:
     def _refuse_taken(self, session: Session, user: User) -> None:
         users = self._users
         if session.scalar(select(users.id).where(users.username == user.username)) is not None:
-            raise MisuseError("The username is taken: choose another one.")
+            raise MisuseError("the username is taken: choose another one")
         if session.scalar(select(users.id).where(users.subject == user.subject)) is not None:
-            raise MisuseError("The subject is taken: leave subject= out for a random one.")
+            raise MisuseError("the subject is taken: leave subject= out for a random one")
 
     def _existing(self, session: Session, subject: str) -> UserMixin:
         row = self._locked(session, subject) if is_storable(subject) else None
         if row is None:
-            raise MisuseError("No user has this subject: pass User.subject, not the username.")
+            raise MisuseError("no user has this subject: pass User.subject, not the username")
         return row
 
     def _locked(self, session: Session, subject: str) -> UserMixin | None:
@@ -188,14 +186,14 @@ class SQLAlchemyAccounts:
             rows.append(row)
         return rows
 
-    def _write(self, work: Callable[[Session], Result], advice: str) -> Result:
+    def _write(self, work: Callable[[Session], _Result], advice: str) -> _Result:
         # Twice: a row that another writer put in between is seen the second time.
         for _ in range(2):
             with suppress(IntegrityError, StaleDataError):
                 return self._transaction(work)
-        raise MisuseError(f"The database refused the change by a constraint: {advice}.")
+        raise MisuseError(f"the database refused the change by a constraint: {advice}")
 
-    def _transaction(self, work: Callable[[Session], Result]) -> Result:
+    def _transaction(self, work: Callable[[Session], _Result]) -> _Result:
         try:
             with self._sessions() as session, session.begin():
                 return work(session)
@@ -205,8 +203,8 @@ class SQLAlchemyAccounts:
             kind = type(error).__name__
         # Outside the handler: the driver's error quotes SQL and values, and would come along.
         raise StoreUnavailable(
-            f"The accounts' database did not answer ({kind}): look whether it runs, what its URL "
-            "is, and whether the tables were made (Base.metadata.create_all)."
+            f"the accounts' database did not answer ({kind}): look whether it runs, what its URL "
+            "is, and whether the tables were made (Base.metadata.create_all)"
         )
 
 

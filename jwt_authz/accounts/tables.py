@@ -18,8 +18,8 @@ from __future__ import annotations
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from jwt_authz.accounts.user import MAX_TEXT
-from jwt_authz.errors import MisuseError
+from ..errors import MisuseError
+from .user import MAX_TEXT
 
 try:
     from sqlalchemy import Column, ForeignKey, String, Table, event, false
@@ -93,7 +93,7 @@ def role_of(users: type[UserMixin]) -> type[RoleMixin]:
     if not (isinstance(role, type) and issubclass(role, RoleMixin) and hasattr(role, "__mapper__")):
         raise MisuseError(
             f"{users.__name__} does not say which class its roles are: define the class with "
-            f"RoleMixin first, and write __role__ = Role in {users.__name__}."
+            f"RoleMixin first, and write __role__ = Role in {users.__name__}"
         )
     return role
 

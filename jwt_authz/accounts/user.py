@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from secrets import token_hex
 from typing import Protocol, TypeGuard, runtime_checkable
 
-from jwt_authz.errors import MisuseError
+from ..errors import MisuseError
 
 MAX_TEXT = 255
 
@@ -31,15 +31,13 @@ class User:
     def __post_init__(self) -> None:
         for name in ("subject", "username"):
             if not _is_text(getattr(self, name)):
-                raise MisuseError(
-                    f"User.{name} must be a string that is not empty: write str(...)."
-                )
+                raise MisuseError(f"User.{name} must be a string that is not empty: write str(...)")
         if self.tenant is not None and not _is_text(self.tenant):
             raise MisuseError(
-                "User.tenant must be None or a string that is not empty: write str(...)."
+                "User.tenant must be None or a string that is not empty: write str(...)"
             )
         if not isinstance(self.roles, tuple) or not all(map(_is_text, self.roles)):
-            raise MisuseError("User.roles must be a tuple of role names: write roles=('editor',).")
+            raise MisuseError("User.roles must be a tuple of role names: write roles=('editor',)")
 
 
 @runtime_checkable
@@ -85,7 +83,7 @@ def new_user(username: str, roles: Iterable[str], tenant: str | None, subject: s
 def role_names(roles: Iterable[str]) -> tuple[str, ...]:
     """The names in order, each once; raises MisuseError where they are not several good strings."""
     if isinstance(roles, str):
-        raise MisuseError("roles must be several names, not one string: write roles=('editor',).")
+        raise MisuseError("roles must be several names, not one string: write roles=('editor',)")
     names = tuple(roles)
     for name in names:
         _refuse_unstorable(name)
@@ -104,8 +102,8 @@ def _is_text(value: object) -> TypeGuard[str]:
 def _refuse_unstorable(text: object) -> None:
     if not is_storable(text):
         raise MisuseError(
-            "A username, subject, tenant or role cannot be stored: write a string of 1 to "
-            f"{MAX_TEXT} characters, without NUL and without lone surrogates."
+            "a username, subject, tenant or role cannot be stored: write a string of 1 to "
+            f"{MAX_TEXT} characters, without NUL and without lone surrogates"
         )
 
 

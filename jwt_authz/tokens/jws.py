@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import json
-import marshal
 import math
 import re
 from base64 import urlsafe_b64decode
@@ -39,7 +38,10 @@ Key = tuple[Algorithm, Any]
 
 
 class Signed:
-    """A token that was read and not verified yet: its header, and the parts to verify."""
+    """A token that was read and not verified yet: its header, and the parts to verify.
+
+    The header is shared between tokens of one issuer: it is read here, and copied elsewhere.
+    """
 
     __slots__ = ("_payload", "_signature", "_signing_input", "header")
 
@@ -51,7 +53,7 @@ class Signed:
         if match is None:
             raise TokenMalformed("not three base64url segments with dots between")
         header, self._payload, signature = match.groups()
-        self.header: dict[str, Any] = marshal.loads(_header(header))  # noqa: S302 our own bytes
+        self.header = _header(header)
         self._signature = _decode(signature)
         self._signing_input = token[: match.end(2)].encode("ascii")
 
@@ -83,7 +85,7 @@ def choose_key(
 
 
 @functools.lru_cache(maxsize=128)  # an issuer's tokens share their header, to the letter
-def _header(segment: str) -> bytes:
+def _header(segment: str) -> dict[str, Any]:
     header = read_object(_decode(segment), "header")
     if not isinstance(header.get("alg"), str):
         raise AlgorithmNotAllowed("the header names no algorithm")
@@ -94,7 +96,7 @@ def _header(segment: str) -> bytes:
     for name in ("kid", "typ", "cty"):
         if name in header and not isinstance(header[name], str):
             raise TokenMalformed(f"the header's {name} is no string")
-    return marshal.dumps(header)  # as bytes, so that each request takes a copy of its own
+    return header
 
 
 def _decode(segment: str) -> bytes:
