@@ -88,18 +88,18 @@ class Authentication:
 class Known:
     """What is kept of a verified token: the identity made of it, its header, what is answered."""
 
-    __slots__ = ("_is_flat", "authentication", "entry", "header", "identity")
+    __slots__ = ("authentication", "entry", "header", "identity", "is_flat")
 
     def __init__(self, identity: Identity, verified: Verified) -> None:
         self.identity = identity
         self.header = verified.header
-        self._is_flat = not any(isinstance(v, dict | list) for v in verified.header.values())
+        self.is_flat = not any(isinstance(v, dict | list) for v in verified.header.values())
         self.entry = self._entry(verified)
         self.authentication = Authentication(identity, self.entry)
 
     def copy_header(self) -> dict[str, Any]:
         """The token's header, as a dict of the caller's own."""
-        return self.header.copy() if self._is_flat else copy.deepcopy(self.header)
+        return copy.deepcopy(self.header)
 
     def _entry(self, verified: Verified) -> Entry:
         """The cache's entry for it, with the bytes that it takes."""
@@ -145,6 +145,7 @@ class Authenticator:
         self._algorithms = algorithms_for_loader()
         self._locations = other_locations()
         self._scheme = plain_scheme(self._locations)
+        self._scheme_length = len(self._scheme)
         self._plain = bool(self._scheme) and source is None
         self._add_vary = _vary_adder(headers_that_decide(self._locations))
         self.cache = VerifiedCache(settings.cache_bytes)
@@ -172,18 +173,18 @@ class Authenticator:
         The way of nearly every request; a test holds its answers against those of `_find`.
         """
         header = request.environ.get("HTTP_AUTHORIZATION", "")
-        scheme = self._scheme
-        if not self._plain or not header.startswith(scheme) or has_callbacks(manager):
+        if not self._plain or not header.startswith(self._scheme) or has_callbacks(manager):
             return None
-        text = header[len(scheme) :].encode("utf-8", "surrogatepass")
+        token = header[self._scheme_length :].encode("utf-8", "surrogatepass")
         now = time()
-        entry = self.cache.get(sha256(text).digest(), now)
+        entry = self.cache.get(sha256(token).digest(), now)
         slots = get_globals().__dict__
         if entry is None or not entry.starts <= now < entry.expires or _OWNER in slots:
             return None
         known: Known = entry.value
         slots[_OWNER] = request
-        fill_slots(slots, known.copy_header(), known.identity.claims.copy(), None, "headers")
+        header = known.header.copy() if known.is_flat else known.copy_header()
+        fill_slots(slots, header, known.identity.claims.copy(), None, "headers")
         return known.authentication
 
     def _find(self, request: Request, manager: JWTManager) -> Authentication:

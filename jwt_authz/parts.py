@@ -11,7 +11,7 @@ from flask import Flask, Request, current_app, has_app_context, has_request_cont
 from .audit import Audit
 from .authentication import Authentication, Authenticator, IdentitySource
 from .errors import MisuseError
-from .jwt_extended import manager_of, read_deciding
+from .jwt_extended import EXTENSION, manager_of, read_deciding
 from .refusals import Failing, Refusing
 from .roles import Roles
 from .settings import Settings
@@ -63,7 +63,8 @@ class Parts:
         authenticator = self._authenticator
         if authenticator is None or authenticator.deciding != read_deciding(app.config):
             authenticator = self._make_authenticator(app)
-        return authenticator.authenticate(get_request(), manager_of(app))
+        manager = app.extensions.get(EXTENSION) or manager_of(app)
+        return authenticator.authenticate(get_request(), manager)
 
     def _make_authenticator(self, app: Flask) -> Authenticator:
         with self._lock:

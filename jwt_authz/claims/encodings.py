@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
@@ -90,7 +91,7 @@ class IdentityReader:
     def read(self, subject: str, payload: Mapping[str, Any]) -> Identity:
         """The identity of a payload; raises `ClaimInvalid` for a claim of the wrong JSON type."""
         check_payload(payload)
-        roles = frozenset(payload.get("roles", ()))
+        roles = frozenset(map(sys.intern, payload.get("roles", ())))
         self._tell_unknown(roles)
         return Identity(
             subject,
@@ -104,7 +105,7 @@ class IdentityReader:
         )
 
     def _claimed(self, payload: Mapping[str, Any]) -> PermissionSet:
-        names = frozenset(payload.get("permissions", ()))
+        names = frozenset(map(sys.intern, payload.get("permissions", ())))
         held = self._sets.get(names)
         if held is None:
             held = self._sets.setdefault(names, PermissionSet(names))
