@@ -1,5 +1,7 @@
 """Audit: a signal and a counter for every decision, a log record for every refusal.
 
+What was allowed is logged at the level DEBUG, and at WARNING where an override stood in.
+
 Neither the record nor the counter ever holds a token, a claim's value or a line break from
 outside; what is logged of a call is the endpoint and the method, which the application chose.
 Who was refused stands in the signal, for receivers that may know.
@@ -15,6 +17,7 @@ from blinker import Namespace
 from flask import Flask, has_request_context, request
 
 from .decision import Decision
+from .overrides import InUse
 from .problem import Problem
 
 _OUTCOMES = {401: "not identified", 403: "refused", 503: "unavailable"}
@@ -46,8 +49,11 @@ class Audit:
             self._counts["allowed"] += 1
         if decided.receivers:
             _send(app, "allowed", identity, decision, None)
-        if _log.isEnabledFor(logging.DEBUG):
-            _log.debug("%s", _text("allowed", decision), extra=_extra("allowed", None))
+        level = logging.DEBUG
+        if InUse.anything and decision is not None and decision.used_override:
+            level = logging.WARNING
+        if _log.isEnabledFor(level):
+            _log.log(level, "%s", _text("allowed", decision), extra=_extra("allowed", None))
 
     def refused(
         self, app: Flask, identity: Any, decision: Decision | None, problem: Problem, note: str

@@ -66,6 +66,11 @@ class Decision:
         for part in self.parts:
             yield from part.leaves()
 
+    @property
+    def used_override(self) -> bool:
+        """Whether an override stood in for some requirement of the tree."""
+        return self.overridden or any(part.used_override for part in self.parts)
+
     def lines(self, depth: int = 0) -> Iterator[str]:
         """The tree of reasons, a line a requirement, two blanks a level of depth."""
         word = "error" if self.error else self.verdict.value

@@ -27,6 +27,7 @@ from .jwt_extended import (
     standing_claims,
 )
 from .matrix import Access, read_matrix
+from .overrides import InUse
 from .parts import KEY, Parts, current_parts
 from .permissions import Permission
 from .places import guards_of, is_static, passes_unguarded
@@ -170,7 +171,9 @@ class Authz:
             errors += [bare(access) for access in accesses if access.is_bare]
         if errors:
             raise MisuseError("\n".join(errors))
-        return [text for access in accesses for text in _access_warnings(access)]
+        warnings = [text for access in accesses for text in _access_warnings(access)]
+        pushed = sorted(InUse.pushed_at)
+        return [*warnings, *(f"an override or addition was pushed in {where}" for where in pushed)]
 
     def _complete(self, claims: dict[str, Any]) -> tuple[dict[str, Any], Callable[[str], None]]:
         """The permissions of a token's roles where it has none, and the check of its size."""

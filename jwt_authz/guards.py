@@ -19,6 +19,7 @@ from werkzeug.local import LocalProxy
 from .authentication import resolved
 from .decision import YES
 from .errors import InvalidToken, MisuseError, StoreUnavailable
+from .overrides import InUse, applied
 from .parts import KEY, Parts, current_parts, get_app, get_request, require_request
 from .places import GUARDS, WRAPPED, mark, passes_unguarded
 from .predicates import NO_RESOURCE
@@ -140,7 +141,11 @@ class Guard:
             else:
                 identity = self._caller(parts, app)
             if identity is not None:
-                decision = requirement.evaluate(identity, NO_RESOURCE if load is None else load())
+                overridden: Any = ()
+                if InUse.anything:
+                    requirement, overridden = applied(requirement)
+                resource = NO_RESOURCE if load is None else load()
+                decision = requirement.evaluate(identity, resource, overridden)
                 if decision.verdict is YES and not decision.error:
                     parts.audit.allowed(app, identity, decision)
                     return None, identity

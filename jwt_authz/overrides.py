@@ -1,0 +1,231 @@
+"""Overrides and additions: requirements that count as met, or are asked beside, for a while.
+
+How they are bound. What is pushed lies in a ContextVar, so that threads, greenlets and tasks have
+their own; each frame carries the request that it was pushed in and counts in that request alone,
+so that nothing outlives it, whatever was forgotten or raised. Outside a request (a command, a
+worker) frames last until they are popped.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+
+from flask import Request, has_request_context, request
+from werkzeug.local import LocalProxy
+
+from .errors import MisuseError
+from .requirements import And, Requirement, as_requirement
+
+Self = TypeVar("Self", bound="RequirementBag")
+
+
+class RequirementBag:
+    """A mutable collection of requirements, each once, in the order in which they were added.
+
+    `+` and `-` make a new one, `+=` and `-=` change this one. Strings and functions are taken
+    for the requirements that they stand for.
+    """
+
+    def __init__(self, *requirements: Any) -> None:
+        self._held: dict[Any, None] = dict.fromkeys(map(self._read, requirements))
+
+    @staticmethod
+    def _read(value: Any) -> Any:
+        return as_requirement(value)
+
+    def add(self, requirement: Any, *requirements: Any) -> None:
+        """Add one requirement or several."""
+        self._held.update(dict.fromkeys(map(self._read, (requirement, *requirements))))
+
+    def remove(self, requirement: Any, *requirements: Any) -> None:
+        """Remove one requirement or several; one that is not held is no error."""
+        for each in (requirement, *requirements):
+            self._held.pop(self._read(each), None)
+
+    def __contains__(self, requirement: object) -> bool:
+        return self._read(requirement) in self._held
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._held)
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def __add__(self: Self, other: object) -> Self:
+        if not isinstance(other, type(self)):
+            return NotImplemented
+        return type(self)(*self._held, *other._held)
+
+    def __iadd__(self: Self, other: object) -> Self:
+        if not isinstance(other, type(self)):
+            return NotImplemented
+        self._held.update(other._held)
+        return self
+
+    def __sub__(self: Self, other: object) -> Self:
+        if not isinstance(other, type(self)):
+            return NotImplemented
+        return type(self)(*(held for held in self._held if held not in other._held))
+
+    def __isub__(self: Self, other: object) -> Self:
+        if not isinstance(other, type(self)):
+            return NotImplemented
+        for held in list(other._held):
+            self._held.pop(held, None)
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, type(self)):
+            return NotImplemented
+        return self._held.keys() == other._held.keys()
+
+    __hash__ = None  # type: ignore[assignment] # it can be changed
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(map(repr, self._held))})"
+
+
+class Override(RequirementBag):
+    """Requirements that count as met, wherever they stand in a guard's tree."""
+
+    def is_overridden(self, requirement: Any) -> bool:
+        """Whether the requirement counts as met; also `requirement in override`."""
+        return requirement in self
+
+
+class Additional(RequirementBag):
+    """Requirements that every guard asks beside its own; one that it asks already runs once."""
+
+    def is_added(self, requirement: Any) -> bool:
+        """Whether the requirement is asked; also `requirement in additional`."""
+        return requirement in self
+
+
+Bag = TypeVar("Bag", bound=RequirementBag)
+
+
+class _Frame(NamedTuple):
+    place: weakref.ref[Request] | None
+    manager: Any
+    bag: Any
+
+
+_NO_FRAMES: tuple[_Frame, ...] = ()
+_overrides = ContextVar("jwt_authz_overrides", default=_NO_FRAMES)
+_additions = ContextVar("jwt_authz_additions", default=_NO_FRAMES)
+
+
+class InUse:
+    """Whether anything was ever pushed in this process, and where; guards look here first."""
+
+    anything = False
+    pushed_at: ClassVar[set[str]] = set()
+
+
+class Manager(Generic[Bag]):
+    """Pushes and pops what counts from here on, in this request or else in this context."""
+
+    def __init__(self, frames: ContextVar[tuple[_Frame, ...]]) -> None:
+        self._frames = frames
+
+    def push(self, bag: Bag, use_parent: bool = False) -> None:
+        """Let `bag` count from now on, in place of what counted, or with `use_parent` beside it."""
+        current = self.current
+        if use_parent and current is not None:
+            bag = current + bag
+        place = _place()
+        frames = tuple(frame for frame in self._frames.get() if _holds(frame, place))
+        made_for = None if place is None else weakref.ref(place)
+        self._frames.set((*frames, _Frame(made_for, self, bag)))
+        InUse.anything = True
+        _remember_caller()
+
+    def pop(self) -> None:
+        """End what was pushed last; raises `MisuseError` if that is not this manager's."""
+        place = _place()
+        frames = self._frames.get()
+        if not frames or not _holds(frames[-1], place):
+            raise MisuseError("nothing is pushed here: pop() once for each push()")
+        if frames[-1].manager is not self:
+            raise MisuseError("another manager pushed this: pop it by the manager that pushed it")
+        self._frames.set(frames[:-1])
+
+    @property
+    def current(self) -> Bag | None:
+        """What counts now, None where nothing was pushed."""
+        frames = self._frames.get()
+        if frames and _holds(frames[-1], _place()):
+            return frames[-1].bag  # type: ignore[no-any-return]
+        return None
+
+    @contextmanager
+    def _pushed(self, bag: Bag, use_parent: bool) -> Iterator[Bag]:
+        before = self._frames.get()
+        self.push(bag, use_parent)
+        try:
+            yield self._frames.get()[-1].bag
+        finally:
+            self._frames.set(before)
+
+
+class OverrideManager(Manager[Override]):
+    """Pushes and pops overrides."""
+
+    def __init__(self) -> None:
+        super().__init__(_overrides)
+
+    def override(self, override: Override, use_parent: bool = False) -> Any:
+        """Let an override count inside a `with` block, whatever is raised in it; yields it."""
+        return self._pushed(override, use_parent)
+
+
+class AdditionalManager(Manager[Additional]):
+    """Pushes and pops additions."""
+
+    def __init__(self) -> None:
+        super().__init__(_additions)
+
+    def additional(self, additional: Additional, use_parent: bool = False) -> Any:
+        """Ask an addition inside a `with` block, whatever is raised in it; yields it."""
+        return self._pushed(additional, use_parent)
+
+
+overrides = OverrideManager()
+additions = AdditionalManager()
+
+current_overrides: Any = LocalProxy(lambda: overrides.current)
+current_additions: Any = LocalProxy(lambda: additions.current)
+
+
+def applied(requirement: Requirement) -> tuple[Requirement, Any]:
+    """A guard's requirement with the additions of now, and the requirements that count as met."""
+    added = additions.current
+    if added:
+        asked = requirement.parts if isinstance(requirement, And) else (requirement,)
+        requirement = And(*(each for each in added if each not in asked), requirement)
+    return requirement, overrides.current or ()
+
+
+def _place() -> Request | None:
+    return _get_request() if has_request_context() else None
+
+
+_get_request: Callable[[], Request] = request._get_current_object  # type: ignore[attr-defined]
+
+
+def _holds(frame: _Frame, place: Request | None) -> bool:
+    return place is None if frame.place is None else frame.place() is place
+
+
+def _remember_caller() -> None:
+    """Where something was pushed, for `check()` to tell: the module and line outside this file."""
+    frame = sys._getframe(2)
+    while frame.f_back is not None and frame.f_globals.get("__name__") in (__name__, "contextlib"):
+        frame = frame.f_back
+    if len(InUse.pushed_at) < 1_000:
+        InUse.pushed_at.add(f"{frame.f_globals.get('__name__')}, line {frame.f_lineno}")

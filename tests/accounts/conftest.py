@@ -1,0 +1,129 @@
+"""Stores to test: in memory, on SQLite and on PostgreSQL; and Argon2 at a price tests can pay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+
+import pytest
+from argon2 import PasswordHasher
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.orm import DeclarativeBase, sessionmaker
+from sqlalchemy.schema import CreateSchema, DropSchema
+
+from jwt_authz.accounts import passwords
+from jwt_authz.accounts.memory import MemoryAccounts
+from jwt_authz.accounts.sqlalchemy import RoleMixin, SQLAlchemyAccounts, UserMixin
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Role(RoleMixin, Base):
+    __tablename__ = "roles"
+
+
+class User(UserMixin, Base):
+    __tablename__ = "users"
+    __role__ = Role
+
+
+@dataclass
+class Database:
+    """An engine whose tables are there and empty, and the store over them."""
+
+    engine: Engine
+    accounts: SQLAlchemyAccounts
+    Base = Base
+    Role = Role
+    User = User
+
+
+@pytest.fixture
+def cheap_argon2(monkeypatch: pytest.MonkeyPatch) -> PasswordHasher:
+    """Argon2 that costs next to nothing; the dummy hash has the same parameters."""
+    hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    monkeypatch.setattr(passwords, "_hasher", hasher)
+    monkeypatch.setattr(passwords, "_DUMMY", hasher.hash(token_hex()))
+    return hasher
+
+
+@pytest.fixture
+def verified(monkeypatch: pytest.MonkeyPatch) -> list[str | bytes]:
+    """The hashes that Argon2 was asked to verify a password against, in order."""
+    hashes: list[str | bytes] = []
+    verify = PasswordHasher.verify
+
+    def counted(self: PasswordHasher, hash: str | bytes, password: str | bytes) -> bool:
+        hashes.append(hash)
+        return verify(self, hash, password)
+
+    monkeypatch.setattr(PasswordHasher, "verify", counted)
+    return hashes
+
+
+@pytest.fixture
+def while_verifying(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+    """Have something done while Argon2 looks at a password."""
+
+    def install(action: Callable[[], object]) -> None:
+        verify = PasswordHasher.verify
+
+        def interrupted(self: PasswordHasher, hash: str | bytes, password: str | bytes) -> bool:
+            action()
+            return verify(self, hash, password)
+
+        monkeypatch.setattr(PasswordHasher, "verify", interrupted)
+
+    return install
+
+
+@pytest.fixture(scope="session")
+def postgres_engine(postgres_url: str) -> Iterator[Engine]:
+    """PostgreSQL, in a schema of this run alone."""
+    schema = f"accounts_{token_hex(8)}"
+    admin = create_engine(postgres_url)
+    with admin.begin() as connection:
+        connection.execute(CreateSchema(schema))
+    engine = create_engine(postgres_url, connect_args={"options": f"-csearch_path={schema}"})
+    yield engine
+    engine.dispose()
+    with admin.begin() as connection:
+        connection.execute(DropSchema(schema, cascade=True))
+    admin.dispose()
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path, cheap_argon2: PasswordHasher) -> Iterator[Database]:
+    engine = create_engine(f"sqlite:///{tmp_path / 'accounts.db'}")
+    Base.metadata.create_all(engine)
+    yield Database(engine, SQLAlchemyAccounts(sessionmaker(engine), User))
+    engine.dispose()
+
+
+@pytest.fixture
+def postgres(postgres_engine: Engine, cheap_argon2: PasswordHasher) -> Database:
+    Base.metadata.create_all(postgres_engine)
+    with postgres_engine.begin() as connection:
+        for table in reversed(Base.metadata.sorted_tables):
+            connection.execute(table.delete())
+    return Database(postgres_engine, SQLAlchemyAccounts(sessionmaker(postgres_engine), User))
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest) -> Database:
+    found: Database = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
+def accounts(
+    request: pytest.FixtureRequest, cheap_argon2: PasswordHasher
+) -> MemoryAccounts | SQLAlchemyAccounts:
+    if request.param == "memory":
+        return MemoryAccounts()
+    found: Database = request.getfixturevalue(request.param)
+    return found.accounts

@@ -1,0 +1,228 @@
+"""Hashing and verifying: what is told apart, what is refused, and that the work is the same."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+import unicodedata
+
+import pytest
+from argon2 import PasswordHasher, Type, extract_parameters
+from argon2.exceptions import HashingError, VerificationError
+from argon2.profiles import RFC_9106_LOW_MEMORY
+
+from jwt_authz.accounts import passwords
+from jwt_authz.accounts.passwords import (
+    hash_password,
+    needs_rehash,
+    upgraded_hash,
+    verify_password,
+)
+from jwt_authz.errors import MisuseError, StoreUnavailable
+
+PASSWORD = "correct horse battery staple"
+NFC = unicodedata.normalize("NFC", "café crème")
+NFD = unicodedata.normalize("NFD", "café crème")
+
+
+@pytest.fixture(scope="module")
+def hashed() -> str:
+    return hash_password(PASSWORD)
+
+
+def test_a_hash_is_argon2id_with_the_low_memory_profile_of_rfc_9106(hashed: str) -> None:
+    assert hashed.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
+    assert extract_parameters(hashed) == RFC_9106_LOW_MEMORY
+
+
+def test_a_hash_is_good_for_its_password_alone(hashed: str) -> None:
+    assert verify_password(hashed, PASSWORD) is True
+    assert verify_password(hashed, PASSWORD + " ") is False
+
+
+def test_two_hashes_of_one_password_differ(hashed: str) -> None:
+    assert hash_password(PASSWORD) != hashed
+
+
+def test_the_dummy_hash_costs_what_a_real_one_costs(hashed: str) -> None:
+    assert extract_parameters(passwords._DUMMY) == extract_parameters(hashed)
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        pytest.param("x" * 8, id="8 characters"),
+        pytest.param("x" * 64, id="64 bytes"),
+        pytest.param("x" * 4096, id="4,096 bytes"),
+        pytest.param("é" * 2048, id="4,096 bytes of 2,048 characters"),
+        pytest.param("pass\0word", id="NUL inside"),
+        pytest.param("\0" * 8, id="NUL alone"),
+        pytest.param("  spaces around  ", id="spaces around"),
+        pytest.param(NFC, id="NFC"),
+        pytest.param(NFD, id="NFD"),
+    ],
+)
+@pytest.mark.usefixtures("cheap_argon2")
+def test_every_character_of_a_password_counts(password: str) -> None:
+    hashed = hash_password(password)
+
+    assert verify_password(hashed, password)
+    assert not verify_password(hashed, password[:-1])
+    assert not verify_password(hashed, password[:-1] + "y")
+    assert not verify_password(hashed, password.strip() + "\n")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        pytest.param(NFC, NFD, id="NFC and NFD"),
+        pytest.param("x" * 72 + "one", "x" * 72 + "other", id="equal first 72 bytes"),
+        pytest.param("password\0one", "password\0other", id="equal up to a NUL"),
+        pytest.param("Password", "password", id="case"),
+    ],
+)
+@pytest.mark.usefixtures("cheap_argon2")
+def test_two_passwords_that_look_alike_are_told_apart(one: str, other: str) -> None:
+    assert not verify_password(hash_password(one), other)
+    assert not verify_password(hash_password(other), one)
+
+
+@pytest.mark.parametrize(
+    ("password", "advice"),
+    [
+        pytest.param("hunter2", "take 8 characters or more", id="7 characters"),
+        pytest.param("ééé", "take 8 characters or more", id="few characters of many bytes"),
+        pytest.param("x" * 4097, "at most 4096 bytes", id="4,097 bytes"),
+        pytest.param("€" * 1366, "at most 4096 bytes", id="4,098 bytes of 1,366 characters"),
+        pytest.param("password\ud800", "without lone surrogates", id="lone surrogate"),
+    ],
+)
+def test_a_password_that_cannot_be_kept_is_a_misuse_that_does_not_quote_it(
+    password: str, advice: str
+) -> None:
+    with pytest.raises(MisuseError, match=advice) as refused:
+        hash_password(password)
+
+    assert password not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        pytest.param("x" * 4097, id="4,097 bytes"),
+        pytest.param("€" * 1366, id="4,098 bytes of 1,366 characters"),
+        pytest.param("x" * 1_000_000, id="a million bytes"),
+        pytest.param("password\ud800", id="lone surrogate"),
+    ],
+)
+def test_a_password_that_nobody_can_have_is_refused_without_hashing(
+    password: str, hashed: str, verified: list[str | bytes]
+) -> None:
+    assert verify_password(hashed, password) is False
+    assert verify_password(None, password) is False
+    assert verified == []
+
+
+@pytest.mark.parametrize(
+    "unreadable",
+    [
+        None,
+        "",
+        "nonsense",
+        "ünreadable",
+        "$2b$12$KIXQ4S3q4d8m2mY1Zk1v0uJ3yJ0J9m1xJ4l2z0cJq3v6v8a9b0c1d",
+        "$argon2id$v=19$m=65536,t=3,p=4$c2FsdA$",
+        "$argon2id$v=19$m=65536,t=3,p=4$!$!",
+    ],
+)
+def test_without_a_readable_hash_the_work_is_that_of_a_real_one(
+    unreadable: str | None, verified: list[str | bytes]
+) -> None:
+    assert verify_password(unreadable, PASSWORD) is False
+    assert verified[-1] == passwords._DUMMY
+
+
+def test_with_a_readable_hash_argon2_runs_once(hashed: str, verified: list[str | bytes]) -> None:
+    assert not verify_password(hashed, "another password")
+    assert verified == [hashed]
+
+
+@pytest.mark.parametrize(
+    "outdated",
+    [
+        pytest.param(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1), id="cheaper"),
+        pytest.param(PasswordHasher(memory_cost=1024, type=Type.I), id="Argon2i"),
+    ],
+)
+def test_an_outdated_hash_is_replaced_by_one_of_the_same_password(outdated: PasswordHasher) -> None:
+    old = outdated.hash(PASSWORD)
+    assert needs_rehash(old)
+
+    new = upgraded_hash(old, PASSWORD)
+
+    assert new is not None
+    assert not needs_rehash(new)
+    assert verify_password(new, PASSWORD)
+
+
+def test_a_hash_that_is_up_to_date_is_kept(hashed: str) -> None:
+    assert not needs_rehash(hashed)
+    assert upgraded_hash(hashed, PASSWORD) is None
+
+
+def test_an_unreadable_hash_needs_replacing() -> None:
+    assert needs_rehash("nonsense")
+
+
+@pytest.mark.usefixtures("cheap_argon2")
+def test_a_password_from_before_the_length_rule_can_be_upgraded() -> None:
+    old = PasswordHasher(time_cost=2, memory_cost=8, parallelism=1).hash("short")
+
+    new = upgraded_hash(old, "short")
+
+    assert new is not None
+    assert verify_password(new, "short")
+
+
+def test_lack_of_memory_is_no_answer_about_a_password(
+    hashed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_memory(*_: object) -> bool:
+        raise VerificationError("Memory allocation error")
+
+    monkeypatch.setattr(PasswordHasher, "verify", no_memory)
+
+    for hash in (hashed, None):
+        with pytest.raises(StoreUnavailable, match="64 MiB for each log-in"):
+            verify_password(hash, PASSWORD)
+
+
+def test_lack_of_memory_keeps_a_password_from_being_hashed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_memory(*_: object) -> str:
+        raise HashingError("Memory allocation error")
+
+    monkeypatch.setattr(PasswordHasher, "hash", no_memory)
+
+    with pytest.raises(StoreUnavailable, match="64 MiB for each log-in"):
+        hash_password(PASSWORD)
+
+
+@pytest.mark.parametrize("module", ["passwords", "memory", "sqlalchemy"])
+def test_a_missing_argon2_names_the_extra(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "argon2", None)
+    for name in ("passwords", "memory", "sqlalchemy"):
+        monkeypatch.delitem(sys.modules, f"jwt_authz.accounts.{name}")
+
+    with pytest.raises(ImportError, match=r"pip install 'jwt_authz\[accounts\]'"):
+        importlib.import_module(f"jwt_authz.accounts.{module}")
+
+
+def test_the_family_itself_needs_no_extra() -> None:
+    code = (
+        "import sys; sys.modules.update(argon2=None, sqlalchemy=None);"
+        "from jwt_authz.accounts import Accounts, User; print(User('1', 'ann').username)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert run.stdout == "ann\n", run.stderr
