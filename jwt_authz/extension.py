@@ -17,7 +17,7 @@ from .accounts import Accounts
 from .authentication import IdentitySource
 from .claims import write_claims
 from .errors import MisuseError
-from .guards import NO_GUARD, Guard
+from .guards import NO_GUARD, Guard, allowed, current_identity
 from .has import has_level, has_role
 from .jwt_extended import (
     EXTENSION,
@@ -92,6 +92,7 @@ class Authz:
         app.extensions["jwt_authz"] = self
         app.extensions[KEY] = parts
         complete_access_tokens(manager_of(app), self._complete)
+        app.context_processor(_for_templates)
         request_started.connect(_FirstRequest(self), app, weak=False)
         if self._default == "deny":
             app.before_request(_deny_unguarded)
@@ -223,6 +224,11 @@ class _FirstRequest:
         else:
             self._passed = True
             request_started.disconnect(self, app)
+
+
+def _for_templates() -> dict[str, Any]:
+    """What every template may ask: `{% if allowed("article:edit", on=article) %}`."""
+    return {"allowed": allowed, "current_identity": current_identity}
 
 
 def _deny_unguarded() -> Any:

@@ -75,22 +75,26 @@ def _packed_size(payload: dict[str, Any]) -> int:
         ) from None
 
 
+_FROM_THE_ROLES = PermissionSet()
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Who is calling, as far as requirements may look: frozen, equal by content.
 
     `subject` is the `sub` claim, always a string; `issuer` who signed the token, or None;
     `tenant` a string or None; `roles` and `scopes` any iterables of strings; `permissions` a
-    `PermissionSet` or an iterable of `resource:action`; `level` a number, by default the highest
-    level of the roles; `claims` the token's whole payload; `catalogue` the application's `Roles`,
-    which tells what roles include. Raises `MisuseError` for a subject that is no string.
+    `PermissionSet` or an iterable of `resource:action`, by default those that the catalogue gives
+    the roles; `level` a number, by default the highest level of the roles; `claims` the token's
+    whole payload; `catalogue` the application's `Roles`, which tells what roles include.
+    Raises `MisuseError` for a subject that is no string.
     """
 
     subject: str
     issuer: str | None = None
     tenant: str | None = None
     roles: frozenset[str] = frozenset()
-    permissions: PermissionSet = field(default_factory=PermissionSet)
+    permissions: PermissionSet = _FROM_THE_ROLES
     scopes: frozenset[str] = frozenset()
     level: int = -1  # worked out from the roles where none is given
     claims: Claims = field(default_factory=Claims, repr=False)
@@ -101,6 +105,8 @@ class Identity:
             raise MisuseError("a subject is a string that is not empty: write Identity(str(id))")
         _set(self, "roles", _names("roles", self.roles))
         _set(self, "scopes", _names("scopes", self.scopes))
+        if self.permissions is _FROM_THE_ROLES and self.catalogue is not None:
+            _set(self, "permissions", self.catalogue.permissions_of(self.roles))
         if not isinstance(self.permissions, PermissionSet):
             _set(self, "permissions", PermissionSet(self.permissions))
         if not isinstance(self.claims, Claims):

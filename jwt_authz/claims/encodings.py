@@ -21,6 +21,8 @@ from .schema import check_payload
 Encoding = Literal["full", "roles"]
 ENCODINGS: tuple[Encoding, ...] = ("full", "roles")
 
+_NONE = PermissionSet()
+
 _log = logging.getLogger("jwt_authz.claims")
 
 
@@ -113,7 +115,7 @@ class IdentityReader:
 
     def _granted(self, payload: Mapping[str, Any]) -> PermissionSet:
         if self._catalogue is None:
-            return PermissionSet()
+            return _NONE
         return self._catalogue.permissions_of(payload.get("roles", ()))
 
     def _tell_unknown(self, roles: frozenset[str]) -> None:
