@@ -207,8 +207,9 @@ class Authenticator:
 
     def _token(self, request: Request) -> tuple[str | None, str | None]:
         if not self._locations:
-            return token_from_header(request), "headers"
-        return token_elsewhere(request, self._locations) or (None, None)
+            return token_from_header(request, self._verifier.longest), "headers"
+        found = token_elsewhere(request, self._locations, self._verifier.longest)
+        return found or (None, None)
 
     def _verified(self, token: str, manager: JWTManager) -> Entry:
         """The entry of a token, verified now unless it is known."""

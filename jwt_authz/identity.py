@@ -14,6 +14,9 @@ from .errors import MisuseError
 from .permissions import Permission, PermissionSet
 from .roles import Roles
 
+DEEPEST_CLAIMS = 32
+"""How many lists and dicts may stand in each other in a payload."""
+
 
 class Claims(Mapping[str, Any]):
     """A token's payload (RFC 7519 section 4), read-only.
@@ -30,7 +33,7 @@ class Claims(Mapping[str, Any]):
         containers = {n: v for n, v in self._payload.items() if isinstance(v, list | dict)}
         self._lists = tuple(n for n, v in containers.items() if _is_list_of_scalars(v))
         self._deep = tuple(n for n in containers if n not in self._lists)
-        self.size = 70 * len(self._payload) + _packed_size(self._payload)
+        self.size = 70 * len(self._payload) + len(marshal.dumps(self._payload))
 
     def copy(self) -> dict[str, Any]:
         """The payload as a plain dict of the caller's own."""
@@ -55,24 +58,24 @@ class Claims(Mapping[str, Any]):
         return f"Claims(<{', '.join(sorted(self))}>)"
 
 
-def _kept(value: Any) -> Any:
+def _kept(value: Any, depth: int = 1) -> Any:
+    """A copy of a JSON value, its strings in lists interned; raises `MisuseError` for another."""
+    if type(value) is str or value is None or isinstance(value, bool | int | float):
+        return value
+    if depth > DEEPEST_CLAIMS:
+        raise MisuseError(f"claims are nested deeper than {DEEPEST_CLAIMS}: flatten them")
     if isinstance(value, list):
-        return [sys.intern(item) if type(item) is str else item for item in value]
-    return value
+        return [sys.intern(v) if type(v) is str else _kept(v, depth + 1) for v in value]
+    if isinstance(value, dict) and all(isinstance(name, str) for name in value):
+        return {name: _kept(item, depth + 1) for name, item in value.items()}
+    raise MisuseError(
+        "claims hold JSON values only (str, int, float, bool, None, list, dict): "
+        "put other objects into a subclass of Identity, not into its claims"
+    )
 
 
 def _is_list_of_scalars(value: Any) -> bool:
     return isinstance(value, list) and not any(isinstance(item, list | dict) for item in value)
-
-
-def _packed_size(payload: dict[str, Any]) -> int:
-    try:
-        return len(marshal.dumps(payload))
-    except ValueError:
-        raise MisuseError(
-            "claims hold JSON values only (str, int, float, bool, None, list, dict): "
-            "put other objects into a subclass of Identity, not into its claims"
-        ) from None
 
 
 _FROM_THE_ROLES = PermissionSet()
@@ -97,7 +100,7 @@ class Identity:
     permissions: PermissionSet = _FROM_THE_ROLES
     scopes: frozenset[str] = frozenset()
     level: int = -1  # worked out from the roles where none is given
-    claims: Claims = field(default_factory=Claims, repr=False)
+    claims: Claims = field(default_factory=Claims, repr=False, hash=False)
     catalogue: Roles | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -26,19 +26,22 @@ from .errors import (
     TokenMalformed,
     TokenNotFresh,
     TokenRevoked,
+    TokenTooLong,
 )
 
 
-def token_from_header(request: Request) -> str | None:
+def token_from_header(request: Request, longest: int) -> str | None:
     """The bearer token of the `Authorization` header; None if there is none of our scheme.
 
     Raises `TokenMalformed` for a header that names our scheme and is no single token: two
     headers reach an application joined by a comma, and which one counts is not ours to guess.
     """
-    header = request.headers.get(_fje.header_name, "").strip(" \t")
-    scheme = _fje.header_type
+    header = request.headers.get(_fje.header_name, "").strip()
+    scheme = _fje.header_type or ""
     if not header:
         return None
+    if len(header) > longest + len(scheme) + 1:
+        raise TokenTooLong(f"the header has {len(header)} characters")
     words = header.split()
     if not scheme:
         if len(words) != 1:
@@ -73,13 +76,15 @@ def headers_that_decide(locations: tuple[str, ...]) -> list[str]:
     return [*names, "Cookie"] if "cookies" in locations else names or ["Authorization"]
 
 
-def token_elsewhere(request: Request, locations: Iterable[str]) -> tuple[str, str] | None:
+def token_elsewhere(
+    request: Request, locations: Iterable[str], longest: int
+) -> tuple[str, str] | None:
     """The token and its location, looked for in order, as FJE does; None if there is none.
 
     FJE then verifies it itself, so that its rules for cookies and CSRF hold to the letter.
     """
     for location in locations:
-        token = _LOOK[location](request)
+        token = _LOOK[location](request, longest)
         if token:
             if location != "headers":
                 _verify_elsewhere(location)
@@ -94,23 +99,23 @@ def _verify_elsewhere(location: str) -> None:
         raise _condition_of(error) from None
 
 
-def _in_cookie(request: Request) -> str | None:
+def _in_cookie(request: Request, longest: int) -> str | None:
     return request.cookies.get(_fje.access_cookie_name)
 
 
-def _in_query(request: Request) -> str | None:
+def _in_query(request: Request, longest: int) -> str | None:
     value = request.args.get(_fje.query_string_name, "")
     prefix = _fje.query_string_value_prefix
     return value[len(prefix) :] if value.startswith(prefix) else None
 
 
-def _in_json(request: Request) -> str | None:
+def _in_json(request: Request, longest: int) -> str | None:
     body = request.get_json(silent=True) if request.is_json else None
     token = body.get(_fje.json_key) if isinstance(body, dict) else None
     return token if isinstance(token, str) else None
 
 
-_LOOK: dict[str, Callable[[Request], str | None]] = {
+_LOOK: dict[str, Callable[[Request, int], str | None]] = {
     "headers": token_from_header,
     "cookies": _in_cookie,
     "query_string": _in_query,

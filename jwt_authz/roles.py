@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -13,6 +14,7 @@ _Value = TypeVar("_Value")
 _MEMO_ENTRIES = 4_096  # combinations of roles that are remembered, not a limit on roles
 
 
+@dataclass(frozen=True, slots=True, init=False)
 class Role:
     """A named set of permissions, which may include other roles and may have a level.
 
@@ -20,7 +22,10 @@ class Role:
     a whole number that orders roles (guest 0 < user 1 < admin 2).
     """
 
-    __slots__ = ("includes", "level", "name", "permissions")
+    name: str
+    permissions: tuple[Permission, ...]
+    includes: tuple[str, ...]
+    level: int | None
 
     def __init__(
         self,
@@ -33,12 +38,11 @@ class Role:
             raise MisuseError(f"a role needs a name: write Role('clerk', ...), not Role({name!r})")
         if level is not None and (isinstance(level, bool) or not isinstance(level, int)):
             raise MisuseError(f"role {name!r}: a level is a whole number, not {level!r}")
-        self.name = name
-        self.permissions = tuple(
-            held if isinstance(held, Permission) else Permission.parse(held) for held in permissions
-        )
-        self.includes = (includes,) if isinstance(includes, str) else tuple(includes)
-        self.level = level
+        held = (p if isinstance(p, Permission) else Permission.parse(p) for p in permissions)
+        _set(self, "name", name)
+        _set(self, "permissions", tuple(held))
+        _set(self, "includes", _included(name, includes))
+        _set(self, "level", level)
 
     def __repr__(self) -> str:
         parts = [repr(self.name), *(repr(str(held)) for held in self.permissions)]
@@ -47,6 +51,20 @@ class Role:
         if self.level is not None:
             parts.append(f"level={self.level}")
         return f"Role({', '.join(parts)})"
+
+
+_set = object.__setattr__
+
+
+def _included(role: str, names: object) -> tuple[str, ...]:
+    included = (names,) if isinstance(names, str) else names
+    if not isinstance(included, Iterable) or isinstance(included, Mapping | bytes):
+        raise MisuseError(f"role {role!r}: includes takes names of roles, not {names!r}")
+    listed = tuple(included)
+    for name in listed:
+        if not isinstance(name, str):
+            raise MisuseError(f"role {role!r}: includes takes names of roles, not {name!r}")
+    return listed
 
 
 class Roles(Mapping[str, Role]):

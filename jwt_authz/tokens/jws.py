@@ -22,6 +22,7 @@ from ..errors import (
     TokenMalformed,
     TokenTooLong,
 )
+from ..identity import DEEPEST_CLAIMS
 
 LONGEST_TOKEN = 16_384
 """The longest token that is read, in characters; a longer one is refused unread."""
@@ -111,7 +112,7 @@ def read_object(text: bytes, what: str = "object") -> dict[str, Any]:
     """The JSON object that UTF-8 bytes spell (RFC 8259); raises `TokenMalformed`.
 
     Refused beyond what the json module refuses: another encoding, a byte order mark, a repeated
-    member, NaN and infinities, lone surrogates.
+    member, NaN and infinities, lone surrogates, values nested deeper than `DEEPEST_CLAIMS`.
     """
     try:
         decoded = text.decode("utf-8")
@@ -122,7 +123,19 @@ def read_object(text: bytes, what: str = "object") -> dict[str, Any]:
         raise TokenMalformed(f"the {what} is not strict JSON ({type(error).__name__})") from None
     if not isinstance(value, dict):
         raise TokenMalformed(f"the {what} is no JSON object")
+    if decoded.count("[") + decoded.count("{") > DEEPEST_CLAIMS:
+        _refuse_deep(value, what)
     return value
+
+
+def _refuse_deep(value: dict[str, Any], what: str) -> None:
+    level: list[Any] = [value]
+    for _ in range(DEEPEST_CLAIMS + 1):
+        if not level:
+            return
+        items = (i for v in level for i in (v.values() if isinstance(v, dict) else v))
+        level = [item for item in items if isinstance(item, dict | list)]
+    raise TokenMalformed(f"the {what} is nested deeper than {DEEPEST_CLAIMS}")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
