@@ -27,6 +27,7 @@ from .errors import (
     InvalidToken,
     KeyUnknown,
     MisuseError,
+    SubjectUnknown,
     TokenExpired,
     TokenNotFresh,
     TokenNotYetValid,
@@ -51,7 +52,6 @@ from .locations import (
 )
 from .roles import Roles
 from .settings import Settings
-from .tokens import Verified
 from .tokens.cache import Entry, VerifiedCache
 from .tokens.jws import LONGEST_TOKEN, Key
 from .tokens.keys import prepare_key
@@ -62,56 +62,42 @@ _KEPT = "_jwt_authz_authentication"
 _OWNER = "_jwt_authz_request"
 
 
+class Token:
+    """What is kept of a verified token: the identity made of it, and its header."""
+
+    __slots__ = ("header", "identity", "is_flat")
+
+    def __init__(self, identity: Identity, header: dict[str, Any]) -> None:
+        self.identity = identity
+        self.header = header
+        self.is_flat = not any(isinstance(value, dict | list) for value in header.values())
+
+    def copy_header(self) -> dict[str, Any]:
+        """The token's header, as a dict of the caller's own."""
+        return self.header.copy() if self.is_flat else copy.deepcopy(self.header)
+
+
 class Authentication:
     """What was found out about the caller of one request; it hangs on the request object.
 
-    `entry` is the verified token, None where no token came; `identity` what was made of it;
-    `error` the condition where a token came that is not good.
+    `token` is the verified token, None where none came; `identity` what was made of it; `error`
+    the condition where a token came that is not good.
     """
 
-    __slots__ = ("entry", "error", "identity")
+    __slots__ = ("error", "identity", "token")
 
     def __init__(
-        self, identity: Any = None, entry: Entry | None = None, error: InvalidToken | None = None
+        self, identity: Any = None, token: Token | None = None, error: InvalidToken | None = None
     ) -> None:
         self.identity = identity
-        self.entry = entry
+        self.token = token
         self.error = error
 
     def check_fresh(self) -> None:
         """Raises `TokenNotFresh` unless the token's `fresh` is true or a time still ahead."""
-        fresh = self.entry.value.identity.claims["fresh"] if self.entry is not None else False
+        fresh = self.token.identity.claims["fresh"] if self.token is not None else False
         if fresh is not True and not (type(fresh) in (int, float) and fresh >= time()):
             raise TokenNotFresh
-
-
-class Known:
-    """What is kept of a verified token: the identity made of it, its header, what is answered."""
-
-    __slots__ = ("authentication", "entry", "header", "identity", "is_flat")
-
-    def __init__(self, identity: Identity, verified: Verified) -> None:
-        self.identity = identity
-        self.header = verified.header
-        self.is_flat = not any(isinstance(v, dict | list) for v in verified.header.values())
-        self.entry = self._entry(verified)
-        self.authentication = Authentication(identity, self.entry)
-
-    def copy_header(self) -> dict[str, Any]:
-        """The token's header, as a dict of the caller's own."""
-        return copy.deepcopy(self.header)
-
-    def _entry(self, verified: Verified) -> Entry:
-        """The cache's entry for it, with the bytes that it takes."""
-        held = self.identity.permissions
-        return Entry(
-            self,
-            expires=verified.expires,
-            starts=verified.starts,
-            size=self.identity.claims.size + 80 * len(self.identity.roles),
-            shared=held,
-            shared_size=sum(len(permission) + 130 for permission in held),
-        )
 
 
 class IdentitySource:
@@ -143,6 +129,7 @@ class Authenticator:
         self._verifier = make_verifier(max(LONGEST_TOKEN, settings.max_token_bytes))
         self._read = IdentityReader(settings.encoding, catalogue).read
         self._algorithms = algorithms_for_loader()
+        self._longest = self._verifier.longest
         self._locations = other_locations()
         self._scheme = plain_scheme(self._locations)
         self._scheme_length = len(self._scheme)
@@ -173,66 +160,77 @@ class Authenticator:
         The way of nearly every request; a test holds its answers against those of `_find`.
         """
         header = request.environ.get("HTTP_AUTHORIZATION", "")
-        if not self._plain or not header.startswith(self._scheme) or has_callbacks(manager):
+        if (
+            not self._plain
+            or not header.startswith(self._scheme)
+            or len(header) > self._longest
+            or has_callbacks(manager)
+        ):
             return None
-        token = header[self._scheme_length :].encode("utf-8", "surrogatepass")
+        text = header[self._scheme_length :].encode("utf-8", "surrogatepass")
         now = time()
-        entry = self.cache.get(sha256(token).digest(), now)
+        entry = self.cache.get(sha256(text).digest(), now)
         slots = get_globals().__dict__
         if entry is None or not entry.starts <= now < entry.expires or _OWNER in slots:
             return None
-        known: Known = entry.value
+        found: Authentication = entry.value
+        token: Token = found.token  # type: ignore[assignment] # what is kept has a token
         slots[_OWNER] = request
-        header = known.header.copy() if known.is_flat else known.copy_header()
-        fill_slots(slots, header, known.identity.claims.copy(), None, "headers")
-        return known.authentication
+        header = token.header.copy() if token.is_flat else token.copy_header()
+        fill_slots(slots, header, token.identity.claims.copy(), None, "headers")
+        return found
 
     def _find(self, request: Request, manager: JWTManager) -> Authentication:
-        token, location = self._token(request)
-        if token is None:
+        text, location = self._text(request)
+        if text is None:
             _tell(request, {}, {}, {"loaded_user": None}, None)
             return Authentication()
-        entry = self._verified(token, manager)
+        entry = self._verified(text, manager)
         now = time()
         if not entry.starts <= now < entry.expires:
             raise TokenExpired if now >= entry.expires else TokenNotYetValid
-        known: Known = entry.value
-        header, payload = known.copy_header(), known.identity.claims.copy()
+        found: Authentication = entry.value
+        token: Token = found.token  # type: ignore[assignment] # what is kept has a token
+        claims = token.identity.claims
+        header, payload = token.copy_header(), claims.copy()
         user = ask_callbacks(manager, header, payload) if has_callbacks(manager) else None
         _tell(request, header, payload, user, location)
         if self._source is None:
-            return known.authentication
-        claims = known.identity.claims.copy()
-        return Authentication(resolved(self._source.load(known.identity.subject, claims)), entry)
+            return found
+        identity = resolved(self._source.load(token.identity.subject, claims.copy()))
+        if identity is None:
+            raise SubjectUnknown("the identity loader returned None")
+        return Authentication(identity, token)
 
-    def _token(self, request: Request) -> tuple[str | None, str | None]:
+    def _text(self, request: Request) -> tuple[str | None, str | None]:
+        """The token's text and its location, as the application's settings look for it."""
         if not self._locations:
-            return token_from_header(request, self._verifier.longest), "headers"
-        found = token_elsewhere(request, self._locations, self._verifier.longest)
+            return token_from_header(request, self._longest), "headers"
+        found = token_elsewhere(request, self._locations, self._longest)
         return found or (None, None)
 
-    def _verified(self, token: str, manager: JWTManager) -> Entry:
+    def _verified(self, text: str, manager: JWTManager) -> Entry:
         """The entry of a token, verified now unless it is known."""
-        now, digest, key = time(), _digest(token), None
+        now, digest, key = time(), _digest(text), None
         loader = key_loader(manager)
         if loader is not None:
-            answer, key = self._loaded_key(token, loader)
+            answer, key = self._loaded_key(text, loader)
             if not isinstance(answer, str | bytes):
-                return self._verify(token, key)
+                return self._verify(text, key)
             digest += _digest(answer)
         entry = self.cache.get(digest, now)
         if entry is None:
-            entry = self._verify(token, key)
+            entry = self._verify(text, key)
             self.cache.put(digest, entry, now)
         return entry
 
-    def _loaded_key(self, token: str, loader: Callable[..., Any]) -> tuple[Any, Key]:
-        signed = self._verifier.read(token)
+    def _loaded_key(self, text: str, loader: Callable[..., Any]) -> tuple[Any, Key]:
+        signed = self._verifier.read(text)
         algorithm = signed.header["alg"]
         if algorithm not in self._algorithms:
             raise AlgorithmNotAllowed
         try:
-            answer = loader(signed.header, signed.unverified())
+            answer = loader(copy.deepcopy(signed.header), signed.unverified())
         except LookupError:
             raise KeyUnknown("the decode_key_loader knows no such key") from None
         try:
@@ -240,10 +238,19 @@ class Authenticator:
         except MisuseError:
             raise AlgorithmNotAllowed("the key loaded does not fit the algorithm") from None
 
-    def _verify(self, token: str, key: Key | None) -> Entry:
-        verified = self._verifier.verify(token, key)
+    def _verify(self, text: str, key: Key | None) -> Entry:
+        verified = self._verifier.verify(text, key)
         subject = verified.payload[self._verifier.subject_claim]
-        return Known(self._read(subject, verified.payload), verified).entry
+        identity = self._read(subject, verified.payload)
+        held = identity.permissions
+        return Entry(
+            Authentication(identity, Token(identity, verified.header)),
+            expires=verified.expires,
+            starts=verified.starts,
+            size=identity.claims.size + 80 * len(identity.roles),
+            shared=held,
+            shared_size=sum(len(permission) + 130 for permission in held),
+        )
 
 
 def resolved(identity: Any) -> Any:

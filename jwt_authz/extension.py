@@ -239,7 +239,7 @@ def _deny_unguarded() -> Any:
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     if request.endpoint is not None and guards_of(app, request.endpoint, request.method):
         return None
-    return _no_guard.refused(False, (), request.view_args or {})
+    return _no_guard.refused((), request.view_args or {})
 
 
 _no_guard = Guard((NO_GUARD,))

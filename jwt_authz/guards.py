@@ -78,12 +78,11 @@ class Guard:
                 "on= of a decorator is a callable of the view's arguments that returns the "
                 "resource: write on=load_article, or decide inside by authorize(..., on=article)"
             )
-        has_head = hasattr(getattr(view, "view_class", None), "head")
         is_async = inspect.iscoroutinefunction(view)
 
         @functools.wraps(view)
         def guarded(*arguments: Any, **keywords: Any) -> Any:
-            refused = self.refused(has_head, arguments, keywords)
+            refused = self.refused(arguments, keywords)
             if refused is not None:
                 return refused
             if is_async:
@@ -106,13 +105,13 @@ class Guard:
         """Whether a mapping has no entry for a method, which is then always refused."""
         return any(part == NO_ENTRY for part in self.requirement_for(method, has_head).walk())
 
-    def refused(self, has_head: bool, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    def refused(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         """None where the call may go on, else the response that refuses it; or it raises."""
         app = get_app()
         parts = app.extensions.get(KEY) or current_parts()
         requirement = self.requirement
         if self.by_method is not None:
-            requirement = self.requirement_for(get_request().method, has_head)
+            requirement = self.requirement_for(get_request().method, _view_has_head(app))
         load = None
         if self.on is not NO_RESOURCE:
             arguments = _without_self(arguments)
@@ -193,7 +192,7 @@ class Guard:
             require_request()
         requirement = self.requirement
         if self.by_method is not None:
-            requirement = self.requirement_for(get_request().method)
+            requirement = self.requirement_for(get_request().method, _view_has_head(get_app()))
         return self._ask(parts, get_app(), requirement, lambda: self.on)
 
     def __repr__(self) -> str:
@@ -278,7 +277,7 @@ def guard(
     def ask_before_request() -> Any:
         if passes_unguarded(current_parts()):
             return None
-        return made.refused(False, (), request.view_args or {})
+        return made.refused((), request.view_args or {})
 
     setattr(ask_before_request, GUARDS, (made,))
     try:
@@ -334,6 +333,12 @@ def _refuse_unfit(view: Any) -> None:
         )
     if not callable(view):
         raise MisuseError(f"requires(...) decorates a view, not {type(view).__name__}")
+
+
+def _view_has_head(app: Flask) -> bool:
+    """Whether the view being called is a class with a `head` of its own."""
+    view = app.view_functions.get(get_request().endpoint or "")
+    return hasattr(getattr(view, "view_class", None), "head")
 
 
 def _without_self(arguments: tuple[Any, ...]) -> tuple[Any, ...]:

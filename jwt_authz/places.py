@@ -26,6 +26,7 @@ def exempt(what: Any, app: Flask | None = None) -> Any:
         if parts is None:
             raise MisuseError("the application has no Authz yet: write Authz(app) before exempt")
         parts.exempt_endpoints.add(what)
+        parts.exemptions.clear()
         return what
     if not callable(what) and not isinstance(what, Blueprint):
         raise MisuseError(f"exempt takes a view, class, method, blueprint or name, not {what!r}")
