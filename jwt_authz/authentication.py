@@ -10,14 +10,22 @@ about a request hangs on that request object, and so is never taken for another'
 from __future__ import annotations
 
 import copy
-import functools
 import inspect
 from collections.abc import Callable
 from hashlib import sha256
 from time import time
 from typing import Any
 
-from flask import Flask, Request, after_this_request, g
+from flask import (
+    Flask,
+    Request,
+    after_this_request,
+    current_app,
+    g,
+    has_request_context,
+    request,
+    request_tearing_down,
+)
 from flask_jwt_extended import JWTManager
 from werkzeug.local import LocalProxy
 
@@ -56,10 +64,15 @@ from .tokens.cache import Entry, VerifiedCache
 from .tokens.jws import LONGEST_TOKEN, Key
 from .tokens.keys import prepare_key
 
+# A proxy is asked once for what it stands for: each look through it costs as much as a check.
 get_globals: Callable[[], Any] = g._get_current_object
+get_request: Callable[[], Request] = request._get_current_object  # type: ignore[attr-defined]
+get_app: Callable[[], Flask] = current_app._get_current_object  # type: ignore[attr-defined]
 
 _KEPT = "_jwt_authz_authentication"
 _OWNER = "_jwt_authz_request"
+_BEFORE = "_jwt_authz_slots_before"
+_GIVEN_BACK = (*SLOTS, _OWNER)
 
 
 class Token:
@@ -151,6 +164,7 @@ class Authenticator:
                 found = self._find(request, manager)
             except InvalidToken as error:
                 found = Authentication(error=error)
+                _tell(request, {}, {}, {"loaded_user": None}, None)
         request.__dict__[_KEPT] = found
         return found
 
@@ -171,7 +185,7 @@ class Authenticator:
         now = time()
         entry = self.cache.get(sha256(text).digest(), now)
         slots = get_globals().__dict__
-        if entry is None or not entry.starts <= now < entry.expires or _OWNER in slots:
+        if entry is None or not entry.starts <= now < entry.expires or SLOTS[0] in slots:
             return None
         found: Authentication = entry.value
         token: Token = found.token  # type: ignore[assignment] # what is kept has a token
@@ -264,8 +278,8 @@ def _digest(text: str | bytes) -> bytes:
 
 
 def _copied(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Lists copied, so that one that is changed in place is seen to have changed."""
-    return tuple(list(value) if isinstance(value, list) else value for value in values)
+    """Lists and sets copied, so that one that is changed in place is seen to have changed."""
+    return tuple(copy.copy(v) if isinstance(v, list | set | dict) else v for v in values)
 
 
 def _tell(request: Request, header: Any, payload: Any, user: Any, location: str | None) -> None:
@@ -274,17 +288,23 @@ def _tell(request: Request, header: Any, payload: Any, user: Any, location: str 
     `g` belongs to the application context, which a request made from inside a view shares.
     """
     slots = get_globals().__dict__
-    owner = slots.get(_OWNER)
-    if owner is not None and owner is not request:
-        after_this_request(functools.partial(_give_back, slots, dict(slots)))
+    if SLOTS[0] in slots and slots.get(_OWNER) is not request:
+        request.__dict__[_BEFORE] = {name: slots[name] for name in _GIVEN_BACK if name in slots}
+        request_tearing_down.connect(_give_back, get_app())
     slots[_OWNER] = request
     fill_slots(slots, header, payload, user, location)
 
 
-def _give_back(slots: dict[str, Any], before: dict[str, Any], response: Any) -> Any:
-    for name in (*SLOTS, _OWNER):
-        slots[name] = before.get(name)
-    return response
+def _give_back(app: Flask, **keywords: Any) -> None:
+    """At the end of an inner request, however it ends: the slots as the outer one had them."""
+    if not has_request_context():
+        return
+    before = get_request().__dict__.pop(_BEFORE, None)
+    if before is not None:
+        slots = get_globals().__dict__
+        for name in _GIVEN_BACK:
+            slots.pop(name, None)
+        slots.update(before)
 
 
 def _vary_adder(names: list[str]) -> Callable[[Any], Any]:

@@ -21,8 +21,6 @@ from .guards import NO_GUARD, Guard, allowed, current_identity
 from .has import has_level, has_role
 from .jwt_extended import (
     EXTENSION,
-    complete_access_tokens,
-    manager_of,
     misconfigured,
     standing_claims,
 )
@@ -91,7 +89,6 @@ class Authz:
         self._installed.add(parts)
         app.extensions["jwt_authz"] = self
         app.extensions[KEY] = parts
-        complete_access_tokens(manager_of(app), self._complete)
         app.context_processor(_for_templates)
         request_started.connect(_FirstRequest(self), app, weak=False)
         if self._default == "deny":
@@ -162,7 +159,6 @@ class Authz:
         """
         parts = current_parts()
         app = current_app._get_current_object()  # type: ignore[attr-defined]
-        complete_access_tokens(manager_of(app), self._complete)
         accesses = list(read_matrix(app))
         errors = [*_settings_errors(parts), *misconfigured(), *_unknown_endpoints(app, parts)]
         errors += dict.fromkeys(
@@ -176,8 +172,8 @@ class Authz:
         pushed = sorted(InUse.pushed_at)
         return [*warnings, *(f"an override or addition was pushed in {where}" for where in pushed)]
 
-    def _complete(self, claims: dict[str, Any]) -> tuple[dict[str, Any], Callable[[str], None]]:
-        """The permissions of a token's roles where it has none, and the check of its size."""
+    def complete(self, claims: dict[str, Any]) -> tuple[dict[str, Any], Callable[[str], None]]:
+        """For the making of a token: the permissions of its roles, and the check of its size."""
         settings = current_parts().settings
         more: dict[str, Any] = {}
         roles = claims.get("roles")

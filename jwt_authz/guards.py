@@ -16,11 +16,11 @@ from flask import Blueprint, Flask, current_app, has_request_context, request
 from flask.views import View as FlaskView
 from werkzeug.local import LocalProxy
 
-from .authentication import resolved
+from .authentication import get_app, get_request, resolved
 from .decision import YES
 from .errors import InvalidToken, MisuseError, StoreUnavailable
 from .overrides import InUse, applied
-from .parts import KEY, Parts, current_parts, get_app, get_request, require_request
+from .parts import KEY, Parts, current_parts, require_request
 from .places import GUARDS, WRAPPED, mark, passes_unguarded
 from .predicates import NO_RESOURCE
 from .problem import Problem, not_allowed, token_invalid, token_missing, unavailable

@@ -7,6 +7,7 @@ from typing import Any
 from .decision import DEPENDS, NO, YES, Verdict
 from .errors import MisuseError
 from .identity import Identity
+from .predicates import Undecided
 from .requirements import Has
 
 
@@ -25,7 +26,7 @@ class has_role(Has):
 
     def _verdict(self, identity: Identity) -> Verdict:
         if identity.catalogue is not None and self.value not in identity.catalogue:
-            raise MisuseError(
+            raise Undecided(
                 f"no role is named {self.value!r}: add Role({self.value!r}, ...) to Roles(...)"
             )
         return YES if identity.has_role(self.value) else NO
@@ -61,7 +62,10 @@ class has_level(Has):
         return f"has the level {self.value} or a higher one"
 
     def _verdict(self, identity: Identity) -> Verdict:
-        return YES if identity.has_level(self.value) else NO
+        try:
+            return YES if identity.has_level(self.value) else NO
+        except MisuseError as error:  # the level is of the program's making, and may be told
+            raise Undecided(str(error)) from None
 
     def analyse(self, identity: Identity) -> Verdict:
         return self._verdict(identity)
@@ -97,8 +101,8 @@ class has_claim(Has):
         if isinstance(claim, list) and not isinstance(self.value, list):
             return YES if any(_same(member, self.value) for member in claim) else NO
         if _kind(claim) is not _kind(self.value):
-            raise MisuseError(f"the claim {self.name} has another JSON type than {self!r} wants")
-        return YES if claim == self.value else NO
+            raise Undecided(f"the claim {self.name} has another JSON type than {self!r} wants")
+        return YES if _same(claim, self.value) else NO
 
     def __repr__(self) -> str:
         wanted = "" if self.value is _PRESENT else f", {self.value!r}"
@@ -117,5 +121,12 @@ def _kind(value: object) -> type:
     return float if isinstance(value, int | float) else type(value)
 
 
-def _same(claim: object, value: object) -> bool:
-    return _kind(claim) is _kind(value) and claim == value
+def _same(claim: Any, value: Any) -> bool:
+    """Whether two JSON values are the same, in which true is not 1, however deep it stands."""
+    if _kind(claim) is not _kind(value):
+        return False
+    if isinstance(claim, list):
+        return len(claim) == len(value) and all(map(_same, claim, value))
+    if isinstance(claim, dict):
+        return claim.keys() == value.keys() and all(_same(claim[n], value[n]) for n in claim)
+    return bool(claim == value)

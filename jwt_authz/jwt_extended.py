@@ -10,12 +10,14 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable, Iterator
+from copy import copy
 from datetime import timedelta
 from typing import Any
 
 from flask import Flask, current_app
 from flask_jwt_extended import JWTManager
 from flask_jwt_extended import default_callbacks as _defaults
+from flask_jwt_extended import view_decorators as _view_decorators
 from flask_jwt_extended.config import config as _fje
 
 from .errors import (
@@ -98,6 +100,14 @@ def verifying_key() -> Any:
     return _fje.decode_key
 
 
+FINDERS: dict[str, Callable[[], tuple[Any, Any]]] = {
+    "cookies": lambda: _view_decorators._decode_jwt_from_cookies(False),
+    "query_string": lambda: _view_decorators._decode_jwt_from_query_string(),
+    "json": lambda: _view_decorators._decode_jwt_from_json(False),
+}
+"""FJE's own ways to find a request's access token, and the CSRF value that came with it."""
+
+
 def key_loader(manager: JWTManager) -> Callable[[dict[str, Any], dict[str, Any]], Any] | None:
     """The application's own `decode_key_loader`, which is asked on every request, or None."""
     loader = manager._decode_key_callback
@@ -105,9 +115,10 @@ def key_loader(manager: JWTManager) -> Callable[[dict[str, Any], dict[str, Any]]
 
 
 def has_callbacks(manager: JWTManager) -> bool:
-    """Whether the application has set one of the callbacks that `ask_callbacks` asks."""
+    """Whether the application has set one of the callbacks that are asked on every request."""
     return (
-        manager._token_in_blocklist_callback is not _defaults.default_blocklist_callback
+        manager._decode_key_callback is not _defaults.default_decode_key_callback
+        or manager._token_in_blocklist_callback is not _defaults.default_blocklist_callback
         or manager._user_lookup_callback is not None
         or manager._token_verification_callback is not _defaults.default_token_verification_callback
     )
@@ -151,32 +162,34 @@ SLOTS = (
 )
 
 
-def complete_access_tokens(manager: JWTManager, complete: Callable[[dict[str, Any]], Any]) -> None:
-    """Let `complete` add claims to each access token that the manager makes, and see it made.
+_encode = JWTManager._encode_jwt_from_config
+
+
+@functools.wraps(_encode)
+def _encode_completed(
+    manager: JWTManager, identity: Any, token_type: str, claims: Any = None, **rest: Any
+) -> str:
+    """FJE's maker of tokens, in which the current application's Authz completes access tokens.
 
     So that a plain `create_access_token(..., additional_claims={"roles": [...]})` carries the
-    permissions of its roles. `complete` gets the claims and returns more of them, and a function
-    that is given the finished token.
+    permissions of its roles. `Authz.complete` gets the claims and returns more of them, and a
+    function that is given the finished token.
     """
-    encode = manager._encode_jwt_from_config
-    if hasattr(encode, _COMPLETES):
-        return
-
-    @functools.wraps(encode)
-    def encode_completed(identity: Any, token_type: str, claims: Any = None, **rest: Any) -> str:
-        given = dict(claims or {})
-        if token_type != "access":  # noqa: S105 no password
-            return encode(identity=identity, token_type=token_type, claims=given, **rest)
-        more, check = complete({**manager._user_claims_callback(identity), **given})
-        token = encode(identity=identity, token_type=token_type, claims={**given, **more}, **rest)
-        check(token)
-        return token
-
-    setattr(encode_completed, _COMPLETES, True)
-    manager._encode_jwt_from_config = encode_completed  # type: ignore[method-assign, assignment]
+    authz = current_app.extensions.get("jwt_authz")
+    if token_type != "access" or authz is None:  # noqa: S105 no password
+        return _encode(manager, identity, token_type, claims, **rest)
+    claims = {**manager._user_claims_callback(identity), **(claims or {})}
+    more, check = authz.complete(claims)
+    once = copy(manager)  # its claims loader has been asked, and is not to be asked again
+    once._user_claims_callback = _defaults.default_additional_claims_callback
+    token = _encode(once, identity, token_type, {**claims, **more}, **rest)
+    check(token)
+    return token
 
 
-_COMPLETES = "_jwt_authz_completes"
+# On the class, since an application may make its JWTManager after its Authz, or share one; without
+# an Authz on the current application nothing changes.
+JWTManager._encode_jwt_from_config = _encode_completed  # type: ignore[method-assign, assignment]
 
 
 def standing_claims() -> dict[str, Any]:

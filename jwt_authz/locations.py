@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from flask import Request
-from flask_jwt_extended import verify_jwt_in_request as _verify_by_fje
+from flask_jwt_extended import decode_token
 from flask_jwt_extended.config import config as _fje
 from flask_jwt_extended.exceptions import (
     CSRFError,
     FreshTokenRequired,
     JWTExtendedException,
+    NoAuthorizationError,
     RevokedTokenError,
     UserLookupError,
     WrongTokenError,
@@ -28,6 +29,7 @@ from .errors import (
     TokenRevoked,
     TokenTooLong,
 )
+from .jwt_extended import FINDERS
 
 
 def token_from_header(request: Request, longest: int) -> str | None:
@@ -81,46 +83,37 @@ def token_elsewhere(
 ) -> tuple[str, str] | None:
     """The token and its location, looked for in order, as FJE does; None if there is none.
 
-    FJE then verifies it itself, so that its rules for cookies and CSRF hold to the letter.
+    FJE finds it and verifies it first, so that its rules for cookies and CSRF hold to the letter.
     """
     for location in locations:
-        token = _LOOK[location](request, longest)
-        if token:
-            if location != "headers":
-                _verify_elsewhere(location)
+        if location == "headers":
+            token = token_from_header(request, longest)
+        else:
+            token = _found_by_fje(location, longest)
+        if token is not None:
             return token, location
     return None
 
 
-def _verify_elsewhere(location: str) -> None:
+def _found_by_fje(location: str, longest: int) -> str | None:
     try:
-        _verify_by_fje(locations=[location])
-    except (JWTExtendedException, PyJWTError, ValueError, TypeError, KeyError) as error:
+        token, csrf_value = FINDERS[location]()
+    except NoAuthorizationError:
+        return None
+    except JWTExtendedException as error:
         raise _condition_of(error) from None
+    except (AttributeError, TypeError, ValueError, RecursionError):
+        raise TokenMalformed("what came with the request is nothing to find a token in") from None
+    if not isinstance(token, str):
+        raise TokenMalformed("the token is no string")
+    if len(token) > longest:
+        raise TokenTooLong(f"{len(token)} characters; at most {longest} are read")
+    try:
+        decode_token(token, csrf_value)
+    except (JWTExtendedException, PyJWTError, ValueError, TypeError, LookupError) as error:
+        raise _condition_of(error) from None
+    return token
 
-
-def _in_cookie(request: Request, longest: int) -> str | None:
-    return request.cookies.get(_fje.access_cookie_name)
-
-
-def _in_query(request: Request, longest: int) -> str | None:
-    value = request.args.get(_fje.query_string_name, "")
-    prefix = _fje.query_string_value_prefix
-    return value[len(prefix) :] if value.startswith(prefix) else None
-
-
-def _in_json(request: Request, longest: int) -> str | None:
-    body = request.get_json(silent=True) if request.is_json else None
-    token = body.get(_fje.json_key) if isinstance(body, dict) else None
-    return token if isinstance(token, str) else None
-
-
-_LOOK: dict[str, Callable[[Request, int], str | None]] = {
-    "headers": token_from_header,
-    "cookies": _in_cookie,
-    "query_string": _in_query,
-    "json": _in_json,
-}
 
 _CONDITIONS: tuple[tuple[type[Exception], type[InvalidToken]], ...] = (
     (CSRFError, CsrfInvalid),

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
-from flask import Request, has_request_context, request
+from flask import Request, has_request_context
 from werkzeug.local import LocalProxy
 
+from .authentication import get_request
 from .errors import MisuseError
 from .requirements import And, Requirement, as_requirement
 
@@ -212,10 +213,7 @@ def applied(requirement: Requirement) -> tuple[Requirement, Any]:
 
 
 def _place() -> Request | None:
-    return _get_request() if has_request_context() else None
-
-
-_get_request: Callable[[], Request] = request._get_current_object  # type: ignore[attr-defined]
+    return get_request() if has_request_context() else None
 
 
 def _holds(frame: _Frame, place: Request | None) -> bool:

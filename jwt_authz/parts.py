@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from typing import Any
 
-from flask import Flask, Request, current_app, has_app_context, has_request_context, request
+from flask import Flask, current_app, has_app_context, has_request_context
 
 from .audit import Audit
-from .authentication import Authentication, Authenticator, IdentitySource
+from .authentication import (
+    Authentication,
+    Authenticator,
+    IdentitySource,
+    get_request,
+)
 from .errors import MisuseError
 from .jwt_extended import EXTENSION, manager_of, read_deciding
 from .refusals import Failing, Refusing
@@ -17,10 +21,6 @@ from .roles import Roles
 from .settings import Settings
 
 KEY = "jwt_authz.parts"
-
-# A proxy is asked once for what it stands for: each look through it costs as much as a check.
-get_app: Callable[[], Flask] = current_app._get_current_object  # type: ignore[attr-defined]
-get_request: Callable[[], Request] = request._get_current_object  # type: ignore[attr-defined]
 
 
 class Parts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,10 @@ NO_RESOURCE: Any = _Nothing()
 """Stands for "no resource was given", which None does not: None may be a resource."""
 
 
+class Undecided(MisuseError):
+    """A requirement of this library could not be answered; its text holds nothing of a token."""
+
+
 class Takes:
     """What a predicate takes: an identity, and a resource never, if there is one, or always."""
 
@@ -29,7 +34,7 @@ class Takes:
     @classmethod
     def read(cls, predicate: Callable[..., Any], name: str, skip: int = 0) -> Takes:
         """Read once, when the requirement is built; raises `MisuseError` for what cannot work."""
-        if inspect.iscoroutinefunction(inspect.unwrap(predicate)):
+        if _is_async(predicate):
             raise MisuseError(
                 f"{name} is async: a requirement answers at once, so load what it needs before "
                 "(in the view, or by on=) and write a plain def"
@@ -55,13 +60,20 @@ class Takes:
         if on is not NO_RESOURCE:
             return predicate(identity, on)
         if self.needed:
-            raise MisuseError(f"{self.name} looks at a resource and none was given: write on=...")
+            raise Undecided(f"{self.name} looks at a resource and none was given: write on=...")
         return predicate(identity)
+
+
+def _is_async(predicate: Callable[..., Any]) -> bool:
+    while isinstance(predicate, functools.partial):
+        predicate = predicate.func
+    functions = [inspect.unwrap(predicate), type(predicate).__call__]
+    return any(inspect.iscoroutinefunction(f) or inspect.isasyncgenfunction(f) for f in functions)
 
 
 def told_of(error: Exception) -> str:
     """What the log may say of an exception: never its text, which may hold a claim's value."""
-    if isinstance(error, MisuseError):
+    if isinstance(error, Undecided):
         return str(error)
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:

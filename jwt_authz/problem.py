@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from .decision import Decision
 from .errors import InvalidToken, MisuseError
 from .has import has_scope
+from .requirements import Not
 
 TYPE_PREFIX = "urn:jwt-authz:problem:"
 DISCLOSE = ("none", "sentence", "tree")
@@ -53,9 +56,9 @@ class Problem:
             return None
         parts = [f'realm="{_quoted(realm)}"']
         if self.error is not None:
-            parts += [f'error="{self.error}"', f'error_description="{_quoted(self.detail)}"']
+            parts += [f'error="{self.error}"', f'error_description="{_described(self.detail)}"']
         if self.scope is not None:
-            parts.append(f'scope="{_quoted(self.scope)}"')
+            parts.append(f'scope="{self.scope}"')
         return f"Bearer {', '.join(parts)}"
 
 
@@ -94,7 +97,7 @@ def not_allowed(decision: Decision, disclose: str = "sentence") -> Problem:
         detail = f"This needs a caller who {decision.sentence}."
         if decision.error:
             detail = "Whether this is allowed could not be decided."
-        scope = _scope_wanted(decision)
+        scope = " ".join(dict.fromkeys(_scopes_wanted(decision))) or None
     if disclose == "tree":
         required = decision.as_dict()
     return Problem(
@@ -118,17 +121,27 @@ def unavailable() -> Problem:
     )
 
 
-def _scope_wanted(decision: Decision) -> str | None:
-    """The scopes that were asked for and not granted, blanks between (RFC 6750 section 3)."""
-    missing = [
-        leaf.requirement.value
-        for leaf in decision.leaves()
-        if isinstance(leaf.requirement, has_scope) and not leaf
-    ]
-    return " ".join(missing) or None
+def _scopes_wanted(decision: Decision) -> Iterator[str]:
+    """The scopes that were asked for and not granted, as RFC 6749 section 3.3 lets them be."""
+    asked = decision.requirement
+    if isinstance(asked, has_scope) and not decision and _SCOPE.fullmatch(asked.value):
+        yield asked.value
+    for part in () if isinstance(asked, Not) else decision.parts:
+        yield from _scopes_wanted(part)
+
+
+_SCOPE = re.compile(r"[!#-\[\]-~]+")
 
 
 def _quoted(text: str) -> str:
     """Text for a quoted-string (RFC 9110 section 5.6.4): one line, ASCII, escaped."""
-    line = "".join(char if " " <= char <= "~" else "?" for char in text)
-    return line.replace("\\", "\\\\").replace('"', '\\"')
+    return _one_line(text).replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _described(text: str) -> str:
+    """Text with the characters alone that RFC 6750 section 3 lets an `error_description` have."""
+    return _one_line(text).replace('"', "'").replace("\\", "/")
+
+
+def _one_line(text: str) -> str:
+    return "".join(char if " " <= char <= "~" else "?" for char in text)

@@ -10,6 +10,7 @@ known under `~` (Kleene's logic); and anything but `True` or a `Decision` denies
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, ClassVar, overload
 
@@ -17,7 +18,7 @@ from .decision import DEPENDS, NO, YES, Decision, Verdict
 from .errors import MisuseError, StoreUnavailable
 from .identity import Identity
 from .permissions import Permission
-from .predicates import NO_RESOURCE, Takes, told_of
+from .predicates import NO_RESOURCE, Takes, Undecided, told_of
 from .roles import Roles
 
 _FLIPPED = {YES: NO, NO: YES, DEPENDS: DEPENDS}
@@ -36,12 +37,12 @@ class Requirement:
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
-        if "fulfill" in vars(cls):
+        if cls.fulfill is not Requirement.fulfill:
             cls.takes = Takes.read(cls.fulfill, f"{cls.__name__}.fulfill", skip=1)
 
     def fulfill(self, identity: Any) -> bool | Decision:
         """Whether the identity meets the requirement; to be written by the subclass."""
-        raise MisuseError(
+        raise Undecided(
             f"{type(self).__name__} has no fulfill: write def fulfill(self, identity) in it"
         )
 
@@ -98,7 +99,7 @@ class Requirement:
             return Decision(NO, self)
         if isinstance(answer, Decision):
             return Decision(answer.verdict, self, (answer,), answer.error)
-        raise MisuseError(
+        raise Undecided(
             f"{self!r} answered {type(answer).__name__}: return True, False or a Decision"
         )
 
@@ -127,18 +128,30 @@ class Requirement:
         if not isinstance(other, Requirement):
             return NotImplemented
         # The repr, too, since True == 1 and a claim that is true is no claim that is 1.
-        same = type(self) is type(other) and vars(self) == vars(other)
+        same = type(self) is type(other) and self._content() == other._content()
         return same and repr(self) == repr(other)
 
     def __hash__(self) -> int:
+        content = self._content()
         try:
-            return hash((type(self), tuple(sorted(vars(self).items()))))
+            return hash((type(self), tuple(sorted(content.items()))))
         except TypeError:  # an attribute that has no hash or no order: equal ones still agree
-            return hash((type(self), tuple(sorted(vars(self)))))
+            return hash((type(self), tuple(sorted(content))))
+
+    def _content(self) -> dict[str, Any]:
+        """The attributes, those in slots included: what makes two of a class equal."""
+        slots = (name for kind in type(self).__mro__ for name in _slots_of(kind))
+        held = {name: getattr(self, name) for name in slots if hasattr(self, name)}
+        return {**held, **getattr(self, "__dict__", {})}
 
     def __repr__(self) -> str:
-        attributes = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        attributes = ", ".join(f"{name}={value!r}" for name, value in self._content().items())
         return f"{type(self).__name__}({attributes})"
+
+
+def _slots_of(kind: type) -> tuple[str, ...]:
+    slots = vars(kind).get("__slots__", ())
+    return (slots,) if isinstance(slots, str) else tuple(slots)
 
 
 Requirement.takes = Takes("fulfill", resource=False, needed=False)
@@ -148,6 +161,8 @@ class FunctionRequirement(Requirement):
     """A requirement made from a function of the identity and, where it takes two, a resource."""
 
     def __init__(self, function: Callable[..., Any], sentence: str = "") -> None:
+        if inspect.isclass(function) or not callable(function):
+            raise MisuseError(f"a requirement is made of a function, not of {function!r}")
         self.function = function
         self.name = getattr(function, "__name__", type(function).__name__)
         self._sentence = sentence
@@ -170,7 +185,10 @@ class FunctionRequirement(Requirement):
         return isinstance(other, FunctionRequirement) and self.function == other.function
 
     def __hash__(self) -> int:
-        return hash(self.function)
+        try:
+            return hash(self.function)
+        except TypeError:  # a callable object without a hash
+            return hash(type(self.function))
 
     def __repr__(self) -> str:
         return self.name
@@ -300,7 +318,7 @@ class Has(Requirement):
 
     def _judge(self, identity: Any, on: Any, overridden: Collection[Requirement]) -> Decision:
         if not isinstance(identity, Identity):
-            raise MisuseError(
+            raise Undecided(
                 f"{self!r} looks at an Identity, not at {type(identity).__name__}: "
                 "return an Identity from the identity loader"
             )
@@ -358,7 +376,7 @@ class has_permission(Has):
     def _verdict(self, identity: Identity) -> Verdict:
         catalogue = identity.catalogue
         if catalogue is not None and not catalogue.knows(self.permission):
-            raise MisuseError(
+            raise Undecided(
                 f"no role grants {self.value!r}: add it to a Role(...), or mend the spelling"
             )
         self._known_to = catalogue

@@ -1,0 +1,1 @@
+"""Ready-made users; Google App Engine's is left out."""

@@ -1,0 +1,78 @@
+"""What `flaskext.auth.models.sa` held: a users' table for SQLAlchemy."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from ..auth import AuthUser, get_current_user_data
+
+try:
+    from sqlalchemy import Column, DateTime, Integer, String, update
+    from sqlalchemy.orm import object_session
+except ImportError as error:
+    raise ImportError(
+        "jwt_authz.compat.flask_auth.models.sa needs SQLAlchemy 2, which is missing: "
+        "pip install 'jwt_authz[accounts,sqlalchemy]'",
+        name=error.name,
+    ) from error
+
+__all__ = ["get_user_class"]
+
+
+def get_user_class(declarative_base: Any) -> Any:
+    """A `User` class on a declarative base, such as Flask-SQLAlchemy's `db.Model`.
+
+    A `password` given to it is hashed. `load_current_user` asks the base's `query`, which is
+    Flask-SQLAlchemy's or a scoped session's `query_property()`.
+    """
+
+    class User(declarative_base, AuthUser):  # type: ignore[misc]
+        if not hasattr(declarative_base, "__tablename__"):
+            __tablename__ = "user"
+
+        id = Column(Integer, primary_key=True)
+        username = Column(String(80), unique=True, nullable=False)
+        password = Column(String(120), nullable=False)
+        salt = Column(String(80))
+        role = Column(String(80))
+        created = Column(DateTime, default=_now)
+        modified = Column(DateTime)
+
+        def __init__(self, *arguments: Any, **keywords: Any) -> None:
+            super().__init__(*arguments, **keywords)
+            password = keywords.get("password")
+            if password is not None and not self.id:
+                self.set_and_encrypt_password(password)
+
+        def __getstate__(self) -> dict[str, Any]:
+            names = ("id", "username", "role", "created", "modified")
+            return {name: getattr(self, name) for name in names}
+
+        def replace_password(self, old: str, new: str) -> None:
+            """Store the new hash, unless the password has been changed since it was looked at.
+
+            It is committed at once where nothing else waits in the user's session, else with it.
+            """
+            session = object_session(self)
+            if session is None or self in session.new:
+                super().replace_password(old, new)
+                return
+            alone = not (session.new or session.dirty or session.deleted)
+            mine = (User.id == self.id, User.password == old)
+            session.execute(update(User).where(*mine).values(password=new))
+            if alone:
+                session.commit()
+
+        @classmethod
+        def load_current_user(cls, apply_timeout: bool = True) -> Any:
+            data = get_current_user_data(apply_timeout)
+            if not data:
+                return None
+            return cls.query.filter(cls.username == data["username"]).one_or_none()
+
+    return User
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
