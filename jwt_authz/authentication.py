@@ -244,7 +244,7 @@ class Authenticator:
         if algorithm not in self._algorithms:
             raise AlgorithmNotAllowed
         try:
-            answer = loader(copy.deepcopy(signed.header), signed.unverified())
+            answer = loader(signed.header, signed.unverified())
         except LookupError:
             raise KeyUnknown("the decode_key_loader knows no such key") from None
         try:

@@ -8,12 +8,14 @@ worker) frames last until they are popped.
 
 from __future__ import annotations
 
+import re
 import sys
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+from types import FrameType
+from typing import Any, ClassVar, Generic, NamedTuple, TypeGuard, TypeVar
 
 from flask import Request, has_request_context
 from werkzeug.local import LocalProxy
@@ -42,6 +44,7 @@ class RequirementBag:
     def add(self, requirement: Any, *requirements: Any) -> None:
         """Add one requirement or several."""
         self._held.update(dict.fromkeys(map(self._read, (requirement, *requirements))))
+        _remember_caller()
 
     def remove(self, requirement: Any, *requirements: Any) -> None:
         """Remove one requirement or several; one that is not held is no error."""
@@ -58,32 +61,39 @@ class RequirementBag:
         return len(self._held)
 
     def __add__(self: Self, other: object) -> Self:
-        if not isinstance(other, type(self)):
+        if not self._is_like(other):
             return NotImplemented
-        return type(self)(*self._held, *other._held)
+        return type(self)(*self, *other)
 
     def __iadd__(self: Self, other: object) -> Self:
-        if not isinstance(other, type(self)):
+        if not self._is_like(other):
             return NotImplemented
-        self._held.update(other._held)
+        if other:
+            self.add(*other)
         return self
 
     def __sub__(self: Self, other: object) -> Self:
-        if not isinstance(other, type(self)):
+        if not self._is_like(other):
             return NotImplemented
-        return type(self)(*(held for held in self._held if held not in other._held))
+        return type(self)(*(held for held in self if held not in other))
 
     def __isub__(self: Self, other: object) -> Self:
-        if not isinstance(other, type(self)):
+        if not self._is_like(other):
             return NotImplemented
-        for held in list(other._held):
-            self._held.pop(held, None)
+        if other:
+            self.remove(*other)
         return self
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, type(self)):
+        if not self._is_like(other):
             return NotImplemented
-        return self._held.keys() == other._held.keys()
+        return len(self) == len(other) and all(held in other for held in self)
+
+    def _is_like(self, other: object) -> TypeGuard[RequirementBag]:
+        """Whether both are overrides, or both additions; one may be of a class derived from it."""
+        if not isinstance(other, RequirementBag):
+            return False
+        return isinstance(other, type(self)) or isinstance(self, other.__class__)
 
     __hash__ = None  # type: ignore[assignment] # it can be changed
 
@@ -140,29 +150,42 @@ class Manager(Generic[Bag]):
         if use_parent and current is not None:
             bag = current + bag
         place = _place()
-        frames = tuple(frame for frame in self._frames.get() if _holds(frame, place))
         made_for = None if place is None else weakref.ref(place)
-        self._frames.set((*frames, _Frame(made_for, self, bag)))
+        kept = (frame for frame in self._frames.get() if not _has_ended(frame))
+        self._frames.set((*kept, _Frame(made_for, self, bag)))
         InUse.anything = True
-        _remember_caller()
+        if bag:
+            _remember_caller()
 
     def pop(self) -> None:
         """End what was pushed last; raises `MisuseError` if that is not this manager's."""
-        place = _place()
-        frames = self._frames.get()
-        if not frames or not _holds(frames[-1], place):
+        last = self._last()
+        if last is None:
             raise MisuseError("nothing is pushed here: pop() once for each push()")
-        if frames[-1].manager is not self:
+        if last.manager is not self:
             raise MisuseError("another manager pushed this: pop it by the manager that pushed it")
-        self._frames.set(frames[:-1])
+        self.drop()
+
+    def drop(self) -> Any:
+        """End what was pushed last, whoever did; returns their manager, None if nothing was."""
+        last = self._last()
+        if last is None:
+            return None
+        self._frames.set(tuple(frame for frame in self._frames.get() if frame is not last))
+        return last.manager
 
     @property
     def current(self) -> Bag | None:
         """What counts now, None where nothing was pushed."""
+        last = self._last()
+        return None if last is None else last.bag
+
+    def _last(self) -> _Frame | None:
         frames = self._frames.get()
-        if frames and _holds(frames[-1], _place()):
-            return frames[-1].bag  # type: ignore[no-any-return]
-        return None
+        if not frames:
+            return None
+        place = _place()
+        return next((frame for frame in reversed(frames) if _holds(frame, place)), None)
 
     @contextmanager
     def _pushed(self, bag: Bag, use_parent: bool) -> Iterator[Bag]:
@@ -180,7 +203,9 @@ class OverrideManager(Manager[Override]):
     def __init__(self) -> None:
         super().__init__(_overrides)
 
-    def override(self, override: Override, use_parent: bool = False) -> Any:
+    def override(
+        self, override: Override, use_parent: bool = False
+    ) -> AbstractContextManager[Override]:
         """Let an override count inside a `with` block, whatever is raised in it; yields it."""
         return self._pushed(override, use_parent)
 
@@ -191,7 +216,9 @@ class AdditionalManager(Manager[Additional]):
     def __init__(self) -> None:
         super().__init__(_additions)
 
-    def additional(self, additional: Additional, use_parent: bool = False) -> Any:
+    def additional(
+        self, additional: Additional, use_parent: bool = False
+    ) -> AbstractContextManager[Additional]:
         """Ask an addition inside a `with` block, whatever is raised in it; yields it."""
         return self._pushed(additional, use_parent)
 
@@ -208,7 +235,8 @@ def applied(requirement: Requirement) -> tuple[Requirement, Any]:
     added = additions.current
     if added:
         asked = requirement.parts if isinstance(requirement, And) else (requirement,)
-        requirement = And(*(each for each in added if each not in asked), requirement)
+        wanted = map(as_requirement, added)
+        requirement = And(*(each for each in wanted if each not in asked), requirement)
     return requirement, overrides.current or ()
 
 
@@ -217,13 +245,27 @@ def _place() -> Request | None:
 
 
 def _holds(frame: _Frame, place: Request | None) -> bool:
-    return place is None if frame.place is None else frame.place() is place
+    if place is None or frame.place is None:
+        return place is frame.place
+    return frame.place() is place
+
+
+def _has_ended(frame: _Frame) -> bool:
+    """Whether the request is gone; that of a view which makes another one is not."""
+    return frame.place is not None and frame.place() is None
 
 
 def _remember_caller() -> None:
-    """Where something was pushed, for `check()` to tell: the module and line outside this file."""
-    frame = sys._getframe(2)
-    while frame.f_back is not None and frame.f_globals.get("__name__") in (__name__, "contextlib"):
+    """Where something was pushed or added, for `check()` to tell: the line outside this library."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and _PASSED_THROUGH.match(_module_of(frame)):
         frame = frame.f_back
     if len(InUse.pushed_at) < 1_000:
-        InUse.pushed_at.add(f"{frame.f_globals.get('__name__')}, line {frame.f_lineno}")
+        InUse.pushed_at.add(f"{_module_of(frame)}, line {frame.f_lineno}")
+
+
+def _module_of(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__"))
+
+
+_PASSED_THROUGH = re.compile(r"(jwt_authz(\..*)?|contextlib|werkzeug\.local)$")

@@ -86,7 +86,10 @@ class Roles(Mapping[str, Role]):
         self._refuse_unknown()
         self._refuse_cycles()
         self._granted = PermissionSet(held for role in roles for held in role.permissions)
-        self._parts = {Permission.parse(held) for held in self._granted}
+        held = {Permission.parse(permission) for permission in self._granted}
+        self._wildcards_known = {"*:*"} if held else set()
+        self._wildcards_known |= {f"{one.resource}:*" for one in held}
+        self._wildcards_known |= {f"*:{one.action}" for one in held}
         self._with_included: dict[frozenset[str], frozenset[str]] = {}
         self._permissions: dict[frozenset[str], PermissionSet] = {}
 
@@ -145,13 +148,8 @@ class Roles(Mapping[str, Role]):
 
         A permission with a `*` of its own is known, too, if it covers one that is granted.
         """
-        if self._granted.covers(permission.covered_by):
-            return True
-        if "*" not in (permission.resource, permission.action):
-            return False
-        return any(
-            permission.resource in ("*", held.resource) and permission.action in ("*", held.action)
-            for held in self._parts
+        return self._granted.covers(permission.covered_by) or str(permission) in (
+            self._wildcards_known
         )
 
     def _walk(self, names: Iterable[str]) -> set[str]:

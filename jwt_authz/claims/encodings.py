@@ -101,7 +101,7 @@ class IdentityReader:
             tenant=payload.get("tenant"),
             roles=roles,
             permissions=self._permissions(payload),
-            scopes=frozenset(payload.get("scope", "").split()),
+            scopes=frozenset(filter(None, payload.get("scope", "").split(" "))),
             claims=Claims(payload),
             catalogue=self._catalogue,
         )

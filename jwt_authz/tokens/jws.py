@@ -6,12 +6,13 @@ readers of one token that disagree are how forged tokens pass (RFC 8725 section 
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 import math
 import re
 from base64 import urlsafe_b64decode
-from typing import Any
+from typing import Any, NamedTuple
 
 from jwt.algorithms import Algorithm
 
@@ -34,15 +35,17 @@ _LAST = {0: None, 2: frozenset("AQgw"), 3: frozenset("AEIMQUYcgkosw048")}
 # Not ours to understand: encryption, compression and an unencoded payload.
 _NOT_SIGNED_ONLY = ("enc", "zip", "b64", "p2c", "p2s", "epk")
 
-Key = tuple[Algorithm, Any]
-"""A PyJWT algorithm object and the key prepared for it."""
+
+class Key(NamedTuple):
+    """A key for one algorithm: its name, PyJWT's object for it, and the key in that one's form."""
+
+    name: str
+    algorithm: Algorithm
+    prepared: Any
 
 
 class Signed:
-    """A token that was read and not verified yet: its header, and the parts to verify.
-
-    The header is shared between tokens of one issuer: it is read here, and copied elsewhere.
-    """
+    """A token that was read and not verified yet: its header, and the parts to verify."""
 
     __slots__ = ("_payload", "_signature", "_signing_input", "header")
 
@@ -54,14 +57,18 @@ class Signed:
         if match is None:
             raise TokenMalformed("not three base64url segments with dots between")
         header, self._payload, signature = match.groups()
-        self.header = _header(header)
+        self.header = copy.deepcopy(_header(header))
         self._signature = _decode(signature)
         self._signing_input = token[: match.end(2)].encode("ascii")
 
     def verified(self, key: Key) -> dict[str, Any]:
-        """The payload, once the signature is found good; raises `SignatureInvalid`."""
-        algorithm, prepared = key
-        if not algorithm.verify(self._signing_input, prepared, self._signature):
+        """The payload, once the signature is found good; raises `SignatureInvalid`.
+
+        A header that names another algorithm than the key's raises `AlgorithmNotAllowed`.
+        """
+        if self.header["alg"] != key.name:
+            raise AlgorithmNotAllowed
+        if not key.algorithm.verify(self._signing_input, key.prepared, self._signature):
             raise SignatureInvalid
         return self.unverified()
 

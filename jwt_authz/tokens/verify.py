@@ -93,8 +93,10 @@ class Verifier:
         return math.floor(_number(payload, "exp")) + self.leeway
 
     def _starts(self, payload: dict[str, Any]) -> float:
-        times = [math.floor(_number(payload, n)) for n in ("nbf", "iat") if n in payload]
-        return max(times, default=-_FOREVER) - self.leeway
+        # The second of iat, since the clocks of two machines are never quite the same.
+        starts = _number(payload, "nbf") if "nbf" in payload else -_FOREVER
+        issued = math.floor(_number(payload, "iat")) if "iat" in payload else -_FOREVER
+        return max(starts, issued) - self.leeway
 
     def _check_kind(self, header: dict[str, Any], payload: dict[str, Any]) -> None:
         if header.get("typ", "jwt").lower() not in _ACCESS_TYP:

@@ -52,7 +52,8 @@ def get_user_class(declarative_base: Any) -> Any:
         def replace_password(self, old: str, new: str) -> None:
             """Store the new hash, unless the password has been changed since it was looked at.
 
-            It is committed at once where nothing else waits in the user's session, else with it.
+            Committed at once, with what has been flushed before; where a change still waits in
+            the user's session, that is left to the application's commit.
             """
             session = object_session(self)
             if session is None or self in session.new:
