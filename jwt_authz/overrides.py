@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import sys
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from types import FrameType
@@ -230,12 +230,17 @@ current_overrides: Any = LocalProxy(lambda: overrides.current)
 current_additions: Any = LocalProxy(lambda: additions.current)
 
 
-def applied(requirement: Requirement) -> tuple[Requirement, Any]:
-    """A guard's requirement with the additions of now, and the requirements that count as met."""
+def applied(
+    requirement: Requirement, read: Callable[[Any], Requirement] = as_requirement
+) -> tuple[Requirement, Any]:
+    """A guard's requirement with the additions of now, and the requirements that count as met.
+
+    `read` makes a requirement of what was added.
+    """
     added = additions.current
     if added:
         asked = requirement.parts if isinstance(requirement, And) else (requirement,)
-        wanted = map(as_requirement, added)
+        wanted = map(read, added)
         requirement = And(*(each for each in wanted if each not in asked), requirement)
     return requirement, overrides.current or ()
 
@@ -246,7 +251,7 @@ def _place() -> Request | None:
 
 def _holds(frame: _Frame, place: Request | None) -> bool:
     if place is None or frame.place is None:
-        return place is frame.place
+        return place is None and frame.place is None
     return frame.place() is place
 
 

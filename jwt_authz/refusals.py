@@ -90,7 +90,9 @@ class Failing:
         if callable(response):
             response = current_app.ensure_sync(response)(*arguments, **keywords)
         if response is None and self.throws is not None:
-            raise self.throws
+            # An instance keeps the frames of each raise; what it is raised from does not matter.
+            raised = self.throws
+            raise raised.with_traceback(None) if isinstance(raised, Exception) else raised
         return response
 
 

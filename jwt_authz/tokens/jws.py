@@ -62,7 +62,12 @@ class Signed:
         self._signing_input = token[: match.end(2)].encode("ascii")
 
     def verified(self, key: Key) -> dict[str, Any]:
-        """The payload, once the signature is found good; raises `SignatureInvalid`.
+        """The payload, once the signature is found good."""
+        self.check_signature(key)
+        return self.unverified()
+
+    def check_signature(self, key: Key) -> None:
+        """Raises `SignatureInvalid` unless the signature is this key's over the token's bytes.
 
         A header that names another algorithm than the key's raises `AlgorithmNotAllowed`.
         """
@@ -70,7 +75,6 @@ class Signed:
             raise AlgorithmNotAllowed
         if not key.algorithm.verify(self._signing_input, key.prepared, self._signature):
             raise SignatureInvalid
-        return self.unverified()
 
     def unverified(self) -> dict[str, Any]:
         """The payload as it stands, signature unseen: for choosing a key, and nothing else."""

@@ -1,0 +1,275 @@
+"""Flask-Allows' requirements: of (user) or (user, request), truthy or falsy, and as native ones.
+
+How they are asked. Each is wrapped as a native requirement, so that guards, overrides and the
+audit treat them alike. A native decision swallows what a requirement raises, and the old way is
+to let it through (an `abort(404)`, say): `decide` finds it in the `Check` and raises it anew.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import operator
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterator
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import flask
+
+from ..decision import DEPENDS, NO, YES, Decision
+from ..errors import MisuseError
+from ..overrides import overrides
+from ..predicates import NO_RESOURCE
+from ..requirements import FunctionRequirement, as_requirement
+from ..requirements import Requirement as NativeRequirement
+
+
+class Requirement(ABC):
+    """The base of requirements that are classes: write `fulfill(self, user)`."""
+
+    @abstractmethod
+    def fulfill(self, user: Any, request: Any = None) -> Any:
+        """Whether the user meets the requirement; one that needs `request` is deprecated."""
+
+    def __call__(self, user: Any, request: Any = None) -> Any:
+        return _call(self, user, flask.request if request is None else request)
+
+    def __repr__(self) -> str:
+        attributes = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        return f"<{type(self).__name__}({attributes})>"
+
+
+class ConditionalRequirement(Requirement):
+    """Several requirements, reduced to one answer; without any left to ask it is met.
+
+    `op` is a function of two booleans that reduces the answers from left to right, `until` an
+    answer that ends the asking, `negated` turns the answer round. What is overridden is left out.
+    """
+
+    def __init__(
+        self,
+        *requirements: Any,
+        op: Callable[[Any, Any], Any] = operator.and_,
+        until: bool | None = None,
+        negated: bool | None = None,
+    ) -> None:
+        self.requirements = requirements
+        self.op = op
+        self.until = until
+        self.negated = negated
+
+    @classmethod
+    def And(cls, *requirements: Any) -> ConditionalRequirement:
+        """Met if all are; stops at the first that is not."""
+        return cls(*requirements, op=operator.and_, until=False)
+
+    @classmethod
+    def Or(cls, *requirements: Any) -> ConditionalRequirement:
+        """Met if one is; stops there."""
+        return cls(*requirements, op=operator.or_, until=True)
+
+    @classmethod
+    def Not(cls, *requirements: Any) -> ConditionalRequirement:
+        """Met if not all are."""
+        return cls(*requirements, negated=True)
+
+    def fulfill(self, user: Any, request: Any = None) -> bool:
+        asked = flask.request if request is None else request
+        return bool(decide(as_native(self), user, overrides.current or (), asked))
+
+    def __and__(self, other: Any) -> ConditionalRequirement:
+        return self.And(self, other)
+
+    def __or__(self, other: Any) -> ConditionalRequirement:
+        return self.Or(self, other)
+
+    def __invert__(self) -> ConditionalRequirement:
+        return self.Not(self)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ConditionalRequirement):
+            return NotImplemented
+        return self._content() == other._content()
+
+    def __hash__(self) -> int:
+        return hash(self._content())
+
+    def _content(self) -> tuple[Any, ...]:
+        return self.requirements, self.op, self.until, self.negated
+
+    def __repr__(self) -> str:
+        shown = [*map(_name_of, self.requirements), f"op={_name_of(self.op)}"]
+        shown += [f"{name}={getattr(self, name)!r}" for name in ("until", "negated")]
+        return f"<{type(self).__name__}({', '.join(shown)})>"
+
+
+C = ConditionalRequirement
+And = ConditionalRequirement.And
+Or = ConditionalRequirement.Or
+Not = ConditionalRequirement.Not
+
+
+def wants_request(requirement: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
+    """A requirement of (user, request) as one of (user): it gets the current request."""
+
+    @functools.wraps(requirement)
+    def of_user(user: Any) -> Any:
+        return requirement(user, flask.request)
+
+    return of_user
+
+
+class Check(Collection[NativeRequirement]):
+    """One check under way: what counts as met, the request to hand on, and what was raised."""
+
+    def __init__(self, overridden: Collection[Any], request: Any) -> None:
+        self._overridden = overridden
+        self.request = request
+        self.raised: Exception | None = None
+
+    def __contains__(self, requirement: object) -> bool:
+        return requirement in self._overridden
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._overridden)
+
+    def __len__(self) -> int:
+        return len(self._overridden)
+
+
+def decide(
+    requirement: NativeRequirement,
+    user: Any,
+    overridden: Collection[Any],
+    request: Any = flask.request,
+) -> Decision:
+    """The decision about a user; raises what an old requirement raised."""
+    check = Check(overridden, request)
+    decision = requirement.evaluate(user, NO_RESOURCE, check)
+    if check.raised is not None:
+        raise check.raised
+    return decision
+
+
+class AnyRequirement(FunctionRequirement):
+    """An old requirement as a native one; equal to others of the same function or object."""
+
+    def __init__(self, requirement: Any) -> None:
+        if inspect.iscoroutinefunction(getattr(requirement, "fulfill", requirement)):
+            raise MisuseError(f"{_name_of(requirement)} is async: write it with a plain def")
+        self.function = requirement
+        self.name = _name_of(requirement)
+        self._sentence = ""
+        _takes_request(requirement)
+
+    def _judge(self, identity: Any, on: Any, overridden: Collection[Any]) -> Decision:
+        try:
+            return self._ask(identity, overridden)
+        except Exception as error:
+            if isinstance(overridden, Check):
+                overridden.raised = error
+            raise
+
+    def _ask(self, user: Any, overridden: Collection[Any]) -> Decision:
+        request = overridden.request if isinstance(overridden, Check) else flask.request
+        answer = _call(self.function, user, request)
+        if inspect.isawaitable(answer) or inspect.isgenerator(answer) or inspect.isasyncgen(answer):
+            raise MisuseError(f"{self.name} does not answer at once: write it with a plain def")
+        return self._read(answer if isinstance(answer, Decision) else bool(answer))
+
+
+class AnyConditional(AnyRequirement):
+    """A `ConditionalRequirement` as a native one."""
+
+    def __init__(self, requirement: ConditionalRequirement) -> None:
+        super().__init__(requirement)
+        self._old = requirement
+        self._parts = tuple(map(as_native, requirement.requirements))
+
+    @property
+    def parts(self) -> tuple[NativeRequirement, ...]:
+        return self._parts
+
+    def _ask(self, user: Any, overridden: Collection[Any]) -> Decision:
+        reduced: bool | None = None
+        decided = []
+        for part in self._parts:
+            decision = part.evaluate(user, NO_RESOURCE, overridden)
+            decided.append(decision)
+            if decision.error or decision.verdict is DEPENDS:
+                return Decision(decision.verdict, self, tuple(decided), decision.error)
+            if decision.overridden:
+                continue
+            answer = decision.allowed
+            reduced = answer if reduced is None else bool(self._old.op(reduced, answer))
+            if reduced == self._old.until:
+                break
+        met = reduced is None or reduced != bool(self._old.negated)
+        return Decision(YES if met else NO, self, tuple(decided))
+
+
+def as_native(value: Any) -> NativeRequirement:
+    """The native requirement for an old one; native ones, and what stands for them, pass."""
+    if isinstance(value, NativeRequirement) or inspect.isclass(value) or not callable(value):
+        return as_requirement(value)
+    reduces = getattr(type(value), "fulfill", None) is ConditionalRequirement.fulfill
+    return AnyConditional(value) if reduces else AnyRequirement(value)
+
+
+def _call(requirement: Any, user: Any, request: Any) -> Any:
+    function = requirement.fulfill if isinstance(requirement, Requirement) else requirement
+    if not _takes_request(requirement):
+        return function(user)
+    warnings.warn(
+        f"{requirement!r}: Passing request to requirements is now deprecated: take the user alone, "
+        "and import request from flask",
+        DeprecationWarning,
+        stacklevel=2,
+    )
+    return function(user, request)
+
+
+def _takes_request(requirement: Any) -> bool:
+    """Whether it is one of (user, request); read once for each function and class."""
+    of_class = isinstance(requirement, Requirement)
+    if not of_class and not inspect.isfunction(requirement):
+        return _read(requirement)
+    key = type(requirement) if of_class else requirement
+    if key not in _known:
+        _known[key] = _read(requirement.fulfill if of_class else requirement)
+    return _known[key]
+
+
+_known: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
+
+
+def _read(function: Callable[..., Any]) -> bool:
+    """Whether two arguments fit, and one does not; behind a wrapper of (*args) the inner tells."""
+    try:
+        signature = _signature(inspect.unwrap(function, stop=_tells))
+    except (TypeError, ValueError):  # a builtin that tells nothing
+        return False
+    return not _fits(signature, None) and _fits(signature, None, None)
+
+
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    return inspect.signature(function, follow_wrapped=False)
+
+
+def _tells(function: Callable[..., Any]) -> bool:
+    parameters = _signature(function).parameters.values()
+    return all(parameter.kind is not parameter.VAR_POSITIONAL for parameter in parameters)
+
+
+def _fits(signature: inspect.Signature, *arguments: object) -> bool:
+    try:
+        signature.bind(*arguments)
+    except TypeError:
+        return False
+    return True
+
+
+def _name_of(value: Any) -> str:
+    return str(getattr(value, "__name__", None) or repr(value))

@@ -1,0 +1,120 @@
+"""JWK (RFC 7517): one key as JSON, checked against the algorithm that it is for, and made anew."""
+
+from __future__ import annotations
+
+import secrets
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from typing import Any
+
+from jwt.exceptions import InvalidKeyError
+
+from ..errors import InvalidToken, MisuseError
+from .jws import Key, Signed
+from .keys import ALGORITHMS
+from .strength import SHORTEST_SECRET, secret_weakness
+
+try:
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+except ImportError:  # then ALGORITHMS has none that would need it
+    ec = ed25519 = rsa = None  # type: ignore[assignment]
+
+# kty and, where there is one, crv of each algorithm (RFC 7518 sections 3.1 and 6, RFC 8037).
+_KINDS: dict[str, tuple[str, str | None]] = {
+    **dict.fromkeys(("HS256", "HS384", "HS512"), ("oct", None)),
+    **dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), ("RSA", None)),
+    "ES256": ("EC", "P-256"),
+    "ES384": ("EC", "P-384"),
+    "ES512": ("EC", "P-521"),
+    "EdDSA": ("OKP", "Ed25519"),
+}
+_PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+_RSA_BITS = 3_072
+
+
+def verify(token: str, jwk: Mapping[str, Any], alg: str) -> bool:
+    """Whether the token's signature is that of this key with this algorithm (RFC 7515 section 5.2).
+
+    False for anything else: a token that is malformed or has `crit`, a header that names another
+    algorithm, and a key whose `use`, `key_ops`, `alg`, kind, curve or size does not fit. The
+    claims are not looked at.
+    """
+    try:
+        Signed(token).check_signature(load_jwk(jwk, alg, "verify"))
+    except (InvalidToken, MisuseError):
+        return False
+    return True
+
+
+def load_jwk(jwk: Mapping[str, Any], alg: str, operation: str) -> Key:
+    """The key of a JWK, for one algorithm and for `sign` or `verify`; `MisuseError` if unfit."""
+    if alg not in _KINDS or alg not in ALGORITHMS:
+        raise MisuseError(f"{alg!r} is no algorithm for a JWK: write one of {', '.join(_KINDS)}")
+    _check_members(jwk, alg, operation)
+    algorithm = ALGORITHMS[alg]
+    try:
+        key: Any = algorithm.from_jwk(dict(jwk))
+    except (InvalidKeyError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise MisuseError(f"the JWK cannot be read ({type(error).__name__})") from None
+    if operation == "verify" and hasattr(key, "public_key"):
+        key = key.public_key()
+    is_secret = isinstance(key, bytes)
+    problem = secret_weakness(key, alg) if is_secret else algorithm.check_key_length(key)
+    if problem is not None:
+        raise MisuseError(f"the JWK is too weak for {alg}: {problem}")
+    return Key(alg, algorithm, key)
+
+
+def _check_members(jwk: Mapping[str, Any], alg: str, operation: str) -> None:
+    kind, curve = _KINDS[alg]
+    if jwk.get("kty") != kind or (curve is not None and jwk.get("crv") != curve):
+        raise MisuseError(f"the JWK is of another kind than {alg} needs")
+    if jwk.get("alg", alg) != alg:
+        raise MisuseError(f"the JWK is bound to another algorithm than {alg}")
+    if jwk.get("use", "sig") != "sig":
+        raise MisuseError("the JWK's use is not sig")
+    operations = jwk.get("key_ops", [operation])
+    if not isinstance(operations, list) or operation not in operations:
+        raise MisuseError(f"the JWK's key_ops do not allow to {operation}")
+    if len(operations) != len(set(map(str, operations))):
+        raise MisuseError("the JWK's key_ops repeat a value")  # RFC 7517 section 4.3
+    if operation == "sign" and kind != "oct" and "d" not in jwk:
+        raise MisuseError("the JWK has no private part to sign with")
+
+
+def new_jwk(alg: str) -> dict[str, Any]:
+    """A new private key as a JWK, with a random `kid`, `use` and `alg`."""
+    if alg not in _KINDS:
+        raise MisuseError(f"{alg!r} is no algorithm for a JWK: write one of {', '.join(_KINDS)}")
+    if alg not in ALGORITHMS:
+        raise MisuseError(f"{alg} needs cryptography: pip install 'jwt_authz[crypto]'")
+    named = {"kid": secrets.token_urlsafe(12), "use": "sig", "alg": alg}
+    kind, _ = _KINDS[alg]
+    if kind == "oct":
+        secret = secrets.token_bytes(SHORTEST_SECRET[alg])
+        return {**named, "kty": "oct", "k": urlsafe_b64encode(secret).rstrip(b"=").decode()}
+    jwk: dict[str, Any] = ALGORITHMS[alg].to_jwk(_generate(kind, alg), as_dict=True)
+    jwk.pop("key_ops", None)  # the one file serves to sign and to verify
+    return {**jwk, **named}
+
+
+def public_jwk(jwk: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The public part of a JWK, to be published (RFC 7517 section 5); None for a secret."""
+    if jwk.get("kty") == "oct":
+        return None
+    public = {name: value for name, value in jwk.items() if name not in _PRIVATE}
+    public.pop("key_ops", None)
+    return public
+
+
+def _generate(kind: str, alg: str) -> Any:
+    if kind == "RSA":
+        return rsa.generate_private_key(public_exponent=65_537, key_size=_RSA_BITS)
+    if kind == "EC":
+        curves: dict[str, Any] = {
+            "ES256": ec.SECP256R1,
+            "ES384": ec.SECP384R1,
+            "ES512": ec.SECP521R1,
+        }
+        return ec.generate_private_key(curves[alg]())
+    return ed25519.Ed25519PrivateKey.generate()

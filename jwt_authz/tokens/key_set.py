@@ -1,0 +1,98 @@
+"""KeySet: an application's own keys (RFC 7517 section 5): one signs, all of them verify."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import MisuseError
+from .jwk import load_jwk, new_jwk, public_jwk
+from .jws import Key
+
+
+class KeySet:
+    """One active signing key and any number of verifying ones, each bound to one algorithm.
+
+    `keys` are private JWKs with `kid` and `alg`; `active` the `kid` of the one that signs.
+    Immutable: a change makes another. Raises `MisuseError` for a key that is unfit.
+    """
+
+    def __init__(self, keys: Iterable[Mapping[str, Any]], active: str) -> None:
+        self._jwks: dict[str, dict[str, Any]] = {}
+        self.verifying: dict[str, Key] = {}
+        for jwk in keys:
+            kid, alg = jwk.get("kid"), jwk.get("alg")
+            if not isinstance(kid, str) or not kid or not isinstance(alg, str):
+                raise MisuseError("a key of a KeySet needs a kid and an alg, both strings")
+            if kid in self._jwks:
+                raise MisuseError(f"two keys have the kid {kid!r}: a kid is given once")
+            self._jwks[kid] = dict(jwk)
+            self.verifying[kid] = load_jwk(jwk, alg, "verify")
+        if active not in self._jwks:
+            raise MisuseError(f"no key has the kid {active!r}, which is to be the active one")
+        self.active = active
+        self.signing = load_jwk(self._jwks[active], self._jwks[active]["alg"], "sign")
+
+    @classmethod
+    def new(cls, alg: str) -> KeySet:
+        """A set with one new key for this algorithm."""
+        jwk = new_jwk(alg)
+        return cls([jwk], jwk["kid"])
+
+    @property
+    def kids(self) -> tuple[str, ...]:
+        """The `kid` of each key, oldest first."""
+        return tuple(self._jwks)
+
+    @property
+    def algorithms(self) -> frozenset[str]:
+        """The algorithms that the keys are bound to."""
+        return frozenset(key.name for key in self.verifying.values())
+
+    def with_new_key(self, alg: str | None = None) -> KeySet:
+        """A set with one more key, which verifies; publish it before it signs."""
+        return KeySet([*self._jwks.values(), new_jwk(alg or self.signing.name)], self.active)
+
+    def rotated(self) -> KeySet:
+        """A set whose newest key signs; what the others signed is good until they are retired."""
+        return KeySet(self._jwks.values(), self.kids[-1])
+
+    def retired(self, kid: str) -> KeySet:
+        """A set without this key: what it signed is refused from now on. Not for the active one."""
+        if kid == self.active:
+            raise MisuseError(f"{kid!r} is the active key: rotate to another before you retire it")
+        if kid not in self._jwks:
+            raise MisuseError(f"no key has the kid {kid!r}: the set has {', '.join(self.kids)}")
+        return KeySet((jwk for k, jwk in self._jwks.items() if k != kid), self.active)
+
+    def public(self) -> dict[str, Any]:
+        """The JWK Set to publish: public parts alone, and no secrets at all."""
+        published = map(public_jwk, self._jwks.values())
+        return {"keys": [jwk for jwk in published if jwk is not None]}
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> KeySet:
+        """The set in a file that `write` made; raises `MisuseError` if it cannot be read as one."""
+        try:
+            content = json.loads(Path(path).read_bytes())
+            keys, active = content["keys"], content["active"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise MisuseError(
+                f"no key set can be read from {path} ({type(error).__name__}): "
+                "make one by flask authz keys new"
+            ) from None
+        return cls(keys, active)
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Put the set into a file that its owner alone may read, at once or not at all."""
+        target = Path(path)
+        content = json.dumps({"active": self.active, "keys": list(self._jwks.values())}, indent=1)
+        with tempfile.NamedTemporaryFile("w", dir=target.parent, delete=False) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(file.name, target)
