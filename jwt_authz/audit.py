@@ -80,7 +80,9 @@ def _send(
 
 def _text(outcome: str, decision: Decision | None, *more: str) -> str:
     tree = "; ".join(decision.lines()) if decision is not None else ""
-    return " | ".join(part for part in (outcome, _place(), *more, tree) if part)
+    text = " | ".join(part for part in (outcome, _place(), *more, tree) if part)
+    # A requirement may carry a text from outside: no record is ever more than its one line.
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _place() -> str:

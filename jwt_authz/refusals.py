@@ -33,7 +33,7 @@ class Refusal(AuthzError, HTTPException):
     """What the refusals share: the problem, and how it is rendered."""
 
     def __init__(self, problem: Problem, realm: str = "api") -> None:
-        HTTPException.__init__(self, problem.detail)
+        super().__init__(problem.detail)
         self.problem = problem
         self.realm = realm
 
@@ -60,6 +60,10 @@ class NotAllowed(Refusal, Forbidden):
 
 class AuthorizationUnavailable(Refusal, ServiceUnavailable):
     """503: a store that must answer does not; closed, and said so, with `Retry-After`."""
+
+    def __init__(self, problem: Problem, realm: str = "api") -> None:
+        super().__init__(problem, realm)
+        self.retry_after = RETRY_AFTER_SECONDS
 
 
 _BY_STATUS: dict[int, type[Refusal]] = {
