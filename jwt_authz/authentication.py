@@ -60,6 +60,7 @@ from .locations import (
 )
 from .roles import Roles
 from .settings import Settings
+from .tokens import KeySet
 from .tokens.cache import Entry, VerifiedCache
 from .tokens.jws import LONGEST_TOKEN, Key
 from .tokens.keys import prepare_key
@@ -135,11 +136,18 @@ class Authenticator:
     """Verifies the tokens of one application, with its settings as they were when it was made."""
 
     def __init__(
-        self, app: Flask, settings: Settings, catalogue: Roles | None, source: IdentitySource | None
+        self,
+        app: Flask,
+        settings: Settings,
+        catalogue: Roles | None,
+        source: IdentitySource | None,
+        keys: KeySet | None,
     ) -> None:
         self.deciding = _copied(read_deciding(app.config))
+        self.keys = keys
         self._source = source
-        self._verifier = make_verifier(max(LONGEST_TOKEN, settings.max_token_bytes))
+        longest = max(LONGEST_TOKEN, settings.max_token_bytes)
+        self._verifier = make_verifier(longest, keys, settings.token_profile is not None)
         self._read = IdentityReader(settings.encoding, catalogue).read
         self._algorithms = algorithms_for_loader()
         self._longest = self._verifier.longest
@@ -167,6 +175,10 @@ class Authenticator:
                 _tell(request, {}, {}, {"loaded_user": None}, None)
         request.__dict__[_KEPT] = found
         return found
+
+    def forget(self, request: Request) -> None:
+        """Forget what was found out about a request, so that it is found out anew."""
+        request.__dict__.pop(_KEPT, None)
 
     def _hit(self, request: Request, manager: JWTManager) -> Authentication | None:
         """`_find` in one function, for a known token in the header and nothing unusual, else None.
@@ -261,9 +273,9 @@ class Authenticator:
             Authentication(identity, Token(identity, verified.header)),
             expires=verified.expires,
             starts=verified.starts,
-            size=identity.claims.size + 80 * len(identity.roles),
+            size=identity.claims.size,
             shared=held,
-            shared_size=sum(len(permission) + 130 for permission in held),
+            shared_size=held.size,
         )
 
 

@@ -21,6 +21,7 @@ from .guards import NO_GUARD, Guard, allowed, current_identity
 from .has import has_level, has_role
 from .jwt_extended import (
     EXTENSION,
+    check_subject,
     misconfigured,
     standing_claims,
 )
@@ -32,6 +33,7 @@ from .places import guards_of, is_static, passes_unguarded
 from .refusals import Failing
 from .requirements import has_permission
 from .roles import Roles
+from .tokens import KeySet
 from .tokens.issue import issue_token
 
 Loader = TypeVar("Loader", bound=Callable[..., Any])
@@ -111,6 +113,11 @@ class Authz:
         """How many decisions the current application's process took, by outcome."""
         return current_parts().audit.counts
 
+    @property
+    def keys(self) -> KeySet | None:
+        """The current application's own key set (`AUTHZ_KEYS_FILE`), None where it has none."""
+        return current_parts().keys
+
     def claims(
         self,
         *,
@@ -144,6 +151,7 @@ class Authz:
         `MisuseError` for a role that the catalogue lacks, and for a token that would be longer
         than `AUTHZ_MAX_TOKEN_BYTES`.
         """
+        check_subject(subject)
         claims = self.claims(roles=roles, permissions=permissions, tenant=tenant, scope=scope)
         settings, standing = current_parts().settings, standing_claims()
         claims["iss"] = standing["iss"] or settings.issuer or current_app.name
@@ -160,7 +168,7 @@ class Authz:
         parts = current_parts()
         app = current_app._get_current_object()  # type: ignore[attr-defined]
         accesses = list(read_matrix(app))
-        errors = [*_settings_errors(parts), *misconfigured(), *_unknown_endpoints(app, parts)]
+        errors = [*_settings_errors(parts), *_unknown_endpoints(app, parts)]
         errors += dict.fromkeys(
             text for one in accesses for text in _access_errors(one, self.roles)
         )
@@ -208,7 +216,6 @@ class _FirstRequest:
             if not self._passed and not self._misuse:
                 self._check(app)
         if self._misuse:
-            _log.error("every request is refused, for misuse of jwt_authz:\n%s", self._misuse)
             raise InternalServerError
 
     def _check(self, app: Flask) -> None:
@@ -217,6 +224,7 @@ class _FirstRequest:
                 _log.warning("%s", warning)
         except MisuseError as error:
             self._misuse = str(error)
+            _log.error("every request is refused, for misuse of jwt_authz:\n%s", self._misuse)
         else:
             self._passed = True
             request_started.disconnect(self, app)
@@ -251,9 +259,11 @@ def bare(access: Access) -> str:
 
 def _settings_errors(parts: Parts) -> Iterator[str]:
     try:
-        _ = parts.settings
+        keys = parts.keys
     except MisuseError as error:
         yield str(error)
+    else:
+        yield from misconfigured(has_key_set=keys is not None)
 
 
 def _unknown_endpoints(app: Flask, parts: Parts) -> Iterator[str]:

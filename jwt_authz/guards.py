@@ -90,7 +90,10 @@ class Guard:
             return view(*arguments, **keywords)
 
         setattr(guarded, GUARDS, (self, *getattr(view, GUARDS, ())))
-        mark(view, WRAPPED)
+        inner: Any = view
+        while inner is not None:  # what a route may have been given, below other decorators
+            mark(inner, WRAPPED)
+            inner = getattr(inner, "__wrapped__", None)
         return guarded  # type: ignore[return-value]
 
     def requirement_for(self, method: str, has_head: bool = False) -> Requirement:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import marshal
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -23,17 +21,23 @@ class Claims(Mapping[str, Any]):
 
     A list or dict that is taken out of it is the reader's own copy, so that nothing done to it
     in one request is seen by another. It holds JSON values only; others raise `MisuseError`.
+    `size` is about the bytes that it takes in memory.
     """
 
-    # What tokens share (names, roles, permissions) is interned, and so stands in memory once.
     __slots__ = ("_deep", "_lists", "_payload", "size")
 
     def __init__(self, payload: Mapping[str, Any] = MappingProxyType({})) -> None:
-        self._payload = {sys.intern(name): _kept(value) for name, value in payload.items()}
-        containers = {n: v for n, v in self._payload.items() if isinstance(v, list | dict)}
-        self._lists = tuple(n for n, v in containers.items() if _is_list_of_scalars(v))
-        self._deep = tuple(n for n in containers if n not in self._lists)
-        self.size = 70 * len(self._payload) + len(marshal.dumps(self._payload))
+        self._payload: dict[str, Any] = {}
+        lists: list[str] = []
+        deep: list[str] = []
+        size = 400
+        for name, value in payload.items():
+            kept, is_flat, bytes_taken = _kept(value)
+            self._payload[share(name)] = kept
+            size += bytes_taken
+            if type(kept) is list or type(kept) is dict:
+                (lists if is_flat and type(kept) is list else deep).append(share(name))
+        self._lists, self._deep, self.size = tuple(lists), tuple(deep), size
 
     def copy(self) -> dict[str, Any]:
         """The payload as a plain dict of the caller's own."""
@@ -58,24 +62,47 @@ class Claims(Mapping[str, Any]):
         return f"Claims(<{', '.join(sorted(self))}>)"
 
 
-def _kept(value: Any, depth: int = 1) -> Any:
-    """A copy of a JSON value, its strings in lists interned; raises `MisuseError` for another."""
-    if type(value) is str or value is None or isinstance(value, bool | int | float):
-        return value
+def _kept(value: Any, depth: int = 1) -> tuple[Any, bool, int]:
+    """A copy of a JSON value, whether nothing in it is nested, and about its bytes.
+
+    The strings of lists are shared: they are the names that many tokens have in common.
+    """
+    kind = type(value)
+    if kind is str:
+        return value, True, 60 + len(value)
+    if value is None or kind is int or kind is float or kind is bool:
+        return value, True, 32
     if depth > DEEPEST_CLAIMS:
         raise MisuseError(f"claims are nested deeper than {DEEPEST_CLAIMS}: flatten them")
-    if isinstance(value, list):
-        return [sys.intern(v) if type(v) is str else _kept(v, depth + 1) for v in value]
-    if isinstance(value, dict) and all(isinstance(name, str) for name in value):
-        return {name: _kept(item, depth + 1) for name, item in value.items()}
+    if kind is list and all(type(item) is str for item in value):
+        return [share(item) for item in value], True, 64 + 8 * len(value)
+    if kind is list:
+        items = [_kept(item, depth + 1) for item in value]
+        is_flat = not any(type(item) is list or type(item) is dict for item in value)
+        return [item[0] for item in items], is_flat, 64 + sum(8 + item[2] for item in items)
+    if kind is dict and all(type(name) is str for name in value):
+        members = {name: _kept(item, depth + 1) for name, item in value.items()}
+        size = sum(120 + len(name) + member[2] for name, member in members.items())
+        return {name: member[0] for name, member in members.items()}, False, 64 + size
     raise MisuseError(
         "claims hold JSON values only (str, int, float, bool, None, list, dict): "
         "put other objects into a subclass of Identity, not into its claims"
     )
 
 
-def _is_list_of_scalars(value: Any) -> bool:
-    return isinstance(value, list) and not any(isinstance(item, list | dict) for item in value)
+_shared: dict[str, str] = {}
+_SHARED_STRINGS = 65_536
+
+
+def share(text: str) -> str:
+    """One string for all equal ones that are in use, so that tokens share their names in memory.
+
+    Not `sys.intern`: on some Pythons what is interned stays for ever, and tokens could fill the
+    memory with names of their own.
+    """
+    if len(_shared) >= _SHARED_STRINGS:
+        _shared.clear()
+    return _shared.setdefault(text, text)
 
 
 _FROM_THE_ROLES = PermissionSet()

@@ -19,6 +19,7 @@ from flask_jwt_extended import JWTManager
 from flask_jwt_extended import default_callbacks as _defaults
 from flask_jwt_extended import view_decorators as _view_decorators
 from flask_jwt_extended.config import config as _fje
+from jwt import InvalidTokenError
 
 from .errors import (
     ClaimInvalid,
@@ -26,7 +27,7 @@ from .errors import (
     SubjectUnknown,
     TokenRevoked,
 )
-from .tokens import Verifier
+from .tokens import KeySet, Verifier
 from .tokens.keys import prepare_keys, public_key_of, weakness
 
 EXTENSION = "flask-jwt-extended"
@@ -59,16 +60,18 @@ def manager_of(app: Flask) -> JWTManager:
         raise MisuseError("the application has no JWTManager: write Authz(app)") from None
 
 
-def make_verifier(longest: int) -> Verifier:
-    """The verifier that the current application's `JWT_*` settings describe."""
+def make_verifier(longest: int, keys: KeySet | None, needs_profile: bool) -> Verifier:
+    """The verifier that the current application's `JWT_*` settings describe, with its key set."""
     audience, leeway = _fje.decode_audience, _fje.leeway
     return Verifier(
-        keys=prepare_keys(verifying_key(), decode_algorithms()),
+        keys={} if keys is not None else prepare_keys(verifying_key(), decode_algorithms()),
+        by_kid=keys.verifying if keys is not None else {},
         subject_claim=_fje.identity_claim_key,
         issuer=_fje.decode_issuer,
         audience=audience if audience is None or isinstance(audience, str) else tuple(audience),
         leeway=leeway.total_seconds() if isinstance(leeway, timedelta) else leeway,
         longest=longest,
+        needs_profile=needs_profile,
     )
 
 
@@ -108,16 +111,38 @@ FINDERS: dict[str, Callable[[], tuple[Any, Any]]] = {
 """FJE's own ways to find a request's access token, and the CSRF value that came with it."""
 
 
+def verify_by_key_set(manager: JWTManager, keys: Callable[[], KeySet]) -> None:
+    """Let FJE's own `jwt_required` and its cookies know an application's key set.
+
+    Only where the application has no `decode_key_loader` of its own.
+    """
+    if key_loader(manager) is not None:
+        return
+
+    def find_key(header: dict[str, Any], payload: dict[str, Any]) -> Any:
+        key = keys().verifying.get(header.get("kid", ""))
+        if key is None or key.name != header.get("alg"):
+            raise InvalidTokenError("the token's key is not known")
+        return key.prepared
+
+    setattr(find_key, _OURS, True)
+    manager.decode_key_loader(find_key)
+
+
+_OURS = "_jwt_authz_finds_keys"
+
+
 def key_loader(manager: JWTManager) -> Callable[[dict[str, Any], dict[str, Any]], Any] | None:
     """The application's own `decode_key_loader`, which is asked on every request, or None."""
     loader = manager._decode_key_callback
-    return None if loader is _defaults.default_decode_key_callback else loader
+    is_own = loader is _defaults.default_decode_key_callback or hasattr(loader, _OURS)
+    return None if is_own else loader
 
 
 def has_callbacks(manager: JWTManager) -> bool:
     """Whether the application has set one of the callbacks that are asked on every request."""
     return (
-        manager._decode_key_callback is not _defaults.default_decode_key_callback
+        key_loader(manager) is not None
         or manager._token_in_blocklist_callback is not _defaults.default_blocklist_callback
         or manager._user_lookup_callback is not None
         or manager._token_verification_callback is not _defaults.default_token_verification_callback
@@ -176,12 +201,19 @@ def _encode_completed(
     function that is given the finished token.
     """
     authz = current_app.extensions.get("jwt_authz")
-    if token_type != "access" or authz is None:  # noqa: S105 no password
+    if authz is None:
         return _encode(manager, identity, token_type, claims, **rest)
+    once = copy(manager)  # for this one token, so that nothing is asked twice
     claims = {**manager._user_claims_callback(identity), **(claims or {})}
-    more, check = authz.complete(claims)
-    once = copy(manager)  # its claims loader has been asked, and is not to be asked again
     once._user_claims_callback = _defaults.default_additional_claims_callback
+    keys: KeySet | None = authz.keys
+    if keys is not None:
+        once._encode_key_callback = lambda identity: keys.signing.prepared
+        named = {"kid": keys.active, "alg": keys.signing.name}
+        rest["headers"] = {**(rest.get("headers") or {}), **named}
+    if token_type != "access":  # noqa: S105 no password
+        return _encode(once, identity, token_type, claims, **rest)
+    more, check = authz.complete(claims)
     token = _encode(once, identity, token_type, {**claims, **more}, **rest)
     check(token)
     return token
@@ -190,6 +222,17 @@ def _encode_completed(
 # On the class, since an application may make its JWTManager after its Authz, or share one; without
 # an Authz on the current application nothing changes.
 JWTManager._encode_jwt_from_config = _encode_completed  # type: ignore[method-assign, assignment]
+
+
+def check_subject(identity: Any) -> None:
+    """Raises `MisuseError` unless the manager makes a text of what a token is to be issued for."""
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    subject = manager_of(app)._user_identity_callback(identity)
+    if not isinstance(subject, str) or not subject:
+        raise MisuseError(
+            f"a subject is a text that is not empty, not {type(subject).__name__}: "
+            "write issue(str(user.id)), or set a user_identity_loader"
+        )
 
 
 def standing_claims() -> dict[str, Any]:
@@ -206,7 +249,7 @@ def _first(value: Any) -> str | None:
     return next(iter(value), None)
 
 
-def misconfigured() -> Iterator[str]:
+def misconfigured(has_key_set: bool) -> Iterator[str]:
     """What is wrong with the `JWT_*` settings of the current application, each in a sentence."""
     config = current_app.config
     if config["JWT_ACCESS_TOKEN_EXPIRES"] is False:
@@ -214,11 +257,14 @@ def misconfigured() -> Iterator[str]:
     if any(name.lower() == "none" for name in algorithms_configured()):
         yield "the algorithm none signs nothing: set JWT_ALGORITHM to HS256, ES256, ..."
         return
+    if has_key_set:  # its keys were checked when they were loaded
+        return
     try:
         key = verifying_key()
-        problem = weakness(key, _fje.algorithm)
+        problems = [weakness(key, _fje.algorithm)]
     except (RuntimeError, MisuseError) as error:
         yield str(error)
         return
-    if problem is not None:
-        yield problem
+    if isinstance(key, str | bytes) and _fje.algorithm.startswith("HS"):
+        problems += [weakness(key, name) for name in sorted(decode_algorithms())]
+    yield from dict.fromkeys(problem for problem in problems if problem is not None)

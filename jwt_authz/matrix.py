@@ -41,7 +41,8 @@ class Access:
     @property
     def is_guarded_in_vain(self) -> bool:
         """Whether the route has the bare view, and the guard was put above the route decorator."""
-        return not getattr(self.view, GUARDS, ()) and bool(getattr(self.view, WRAPPED, False))
+        is_wrapped = bool(getattr(self.view, WRAPPED, False))
+        return is_wrapped and not self.exempt and not getattr(self.view, GUARDS, ())
 
 
 def read_matrix(app: Flask) -> Iterator[Access]:

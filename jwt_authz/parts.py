@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from time import time
 from typing import Any
 
 from flask import Flask, current_app, has_app_context, has_request_context
@@ -14,11 +15,13 @@ from .authentication import (
     IdentitySource,
     get_request,
 )
-from .errors import MisuseError
+from .errors import KeyUnknown, MisuseError
 from .jwt_extended import EXTENSION, manager_of, read_deciding
 from .refusals import Failing, Refusing
 from .roles import Roles
 from .settings import Settings
+from .tokens import KeySet
+from .tokens.key_set import KeyFile
 
 KEY = "jwt_authz.parts"
 
@@ -37,6 +40,7 @@ class Parts:
         self._settings: Settings | None = None
         self._refusing: Refusing | None = None
         self._authenticator: Authenticator | None = None
+        self._key_file: KeyFile | None = None
         self._lock = threading.Lock()
 
     @property
@@ -58,19 +62,43 @@ class Parts:
         with self._lock:
             self._source, self._authenticator = source, None
 
+    @property
+    def keys(self) -> KeySet | None:
+        """The application's own key set as of now, None where it has none."""
+        if self._key_file is None and self.settings.keys_file is not None:
+            self._key_file = KeyFile(self.settings.keys_file)
+        return self._key_file.current(time()) if self._key_file is not None else None
+
     def authenticate(self, app: Flask) -> Authentication:
         """Who sent the current request; an error of their token is kept in the answer."""
         authenticator = self._authenticator
-        if authenticator is None or authenticator.deciding != read_deciding(app.config):
+        keys = self.keys if self._key_file is not None else None
+        if (
+            authenticator is None
+            or authenticator.deciding != read_deciding(app.config)
+            or authenticator.keys is not keys
+        ):
             authenticator = self._make_authenticator(app)
         manager = app.extensions.get(EXTENSION) or manager_of(app)
-        return authenticator.authenticate(get_request(), manager)
+        found = authenticator.authenticate(get_request(), manager)
+        if isinstance(found.error, KeyUnknown) and self._has_newer_keys(authenticator):
+            authenticator.forget(get_request())
+            return self.authenticate(app)
+        return found
+
+    def _has_newer_keys(self, authenticator: Authenticator) -> bool:
+        """Whether the file of keys changed since: another process may have rotated just now."""
+        if self._key_file is None:
+            return False
+        return self._key_file.current(time(), look=True) is not authenticator.keys
 
     def _make_authenticator(self, app: Flask) -> Authenticator:
+        keys = self.keys
         with self._lock:
             made = self._authenticator
-            if made is None or made.deciding != read_deciding(app.config):
-                made = Authenticator(app, self.settings, self.catalogue, self._source)
+            deciding = read_deciding(app.config)
+            if made is None or made.deciding != deciding or made.keys is not keys:
+                made = Authenticator(app, self.settings, self.catalogue, self._source, keys)
                 self._authenticator = made
         return made
 

@@ -50,6 +50,19 @@ class Settings:
         "bytes",
         "The memory for verified tokens in each process; 0 verifies every token anew.",
     )
+    token_profile: str | None = _setting(
+        None,
+        (None, "at+jwt").__contains__,
+        "at+jwt",
+        "With `at+jwt`, only access tokens with all that RFC 9068 demands are accepted.",
+    )
+    keys_file: str | None = _setting(
+        None,
+        lambda value: value is None or _text(value),
+        "a path",
+        "The file of the application's own keys, made by `flask authz keys new`; without one the "
+        "keys are those of `JWT_SECRET_KEY` or `JWT_PRIVATE_KEY`.",
+    )
     issuer: str | None = _setting(
         None,
         lambda value: value is None or _text(value),

@@ -7,13 +7,12 @@
 from __future__ import annotations
 
 import logging
-import sys
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 from ..errors import MisuseError
-from ..identity import Claims, Identity
+from ..identity import Claims, Identity, share
 from ..permissions import Permission, PermissionSet
 from ..roles import Roles
 from .schema import check_payload
@@ -22,6 +21,9 @@ Encoding = Literal["full", "roles"]
 ENCODINGS: tuple[Encoding, ...] = ("full", "roles")
 
 _NONE = PermissionSet()
+_NO_SCOPES: frozenset[str] = frozenset()
+
+_SHARED_ROLES = 4_096
 
 _log = logging.getLogger("jwt_authz.claims")
 
@@ -88,12 +90,13 @@ class IdentityReader:
         # Tokens of equal permissions share one set, which goes when the last of them goes.
         self._sets: weakref.WeakValueDictionary[frozenset[str], PermissionSet]
         self._sets = weakref.WeakValueDictionary()
+        self._roles: dict[frozenset[str], frozenset[str]] = {}
         self._unknown_was_told = False
 
     def read(self, subject: str, payload: Mapping[str, Any]) -> Identity:
         """The identity of a payload; raises `ClaimInvalid` for a claim of the wrong JSON type."""
         check_payload(payload)
-        roles = frozenset(map(sys.intern, payload.get("roles", ())))
+        roles = self._shared_roles(payload.get("roles", ()))
         self._tell_unknown(roles)
         return Identity(
             subject,
@@ -101,13 +104,22 @@ class IdentityReader:
             tenant=payload.get("tenant"),
             roles=roles,
             permissions=self._permissions(payload),
-            scopes=frozenset(filter(None, payload.get("scope", "").split(" "))),
+            scopes=frozenset(filter(None, payload["scope"].split(" ")))
+            if "scope" in payload
+            else _NO_SCOPES,
             claims=Claims(payload),
             catalogue=self._catalogue,
         )
 
+    def _shared_roles(self, names: Iterable[str]) -> frozenset[str]:
+        """One set for all tokens of equal roles, as long as there are not too many of them."""
+        roles = frozenset(map(share, names))
+        if len(self._roles) >= _SHARED_ROLES:
+            self._roles.clear()
+        return self._roles.setdefault(roles, roles)
+
     def _claimed(self, payload: Mapping[str, Any]) -> PermissionSet:
-        names = frozenset(map(sys.intern, payload.get("permissions", ())))
+        names = frozenset(map(share, payload.get("permissions", ())))
         held = self._sets.get(names)
         if held is None:
             held = self._sets.setdefault(names, PermissionSet(names))

@@ -79,6 +79,9 @@ class ConditionalRequirement(Requirement):
         asked = flask.request if request is None else request
         return bool(decide(as_native(self), user, overrides.current or (), asked))
 
+    def __call__(self, user: Any, request: Any = None) -> Any:
+        return self.fulfill(user, request)
+
     def __and__(self, other: Any) -> ConditionalRequirement:
         return self.And(self, other)
 
@@ -100,10 +103,20 @@ class ConditionalRequirement(Requirement):
         return self.requirements, self.op, self.until, self.negated
 
     def __repr__(self) -> str:
-        shown = [*map(_name_of, self.requirements), f"op={_name_of(self.op)}"]
-        shown += [f"{name}={getattr(self, name)!r}" for name in ("until", "negated")]
-        return f"<{type(self).__name__}({', '.join(shown)})>"
+        how = (self.op, self.until, self.negated)
+        name = next((name for name, made_with in _FORMS.items() if made_with == how), None)
+        shown = [*map(_name_of, self.requirements)]
+        if name is None:
+            shown += [f"op={_name_of(self.op)}", f"until={self.until}", f"negated={self.negated}"]
+        return f"{name or 'C'}({', '.join(shown)})"
 
+
+_FORMS = {
+    "And": (operator.and_, False, None),
+    "Or": (operator.or_, True, None),
+    "Not": (operator.and_, None, True),
+    "C": (operator.and_, None, None),
+}
 
 C = ConditionalRequirement
 And = ConditionalRequirement.And

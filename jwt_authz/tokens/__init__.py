@@ -1,5 +1,7 @@
 """Tokens: a mapping of claims to a JWT, and a JWT to a mapping of claims."""
 
+from .jwk import verify
+from .key_set import KeySet
 from .verify import Verified, Verifier
 
-__all__ = ["Verified", "Verifier"]
+__all__ = ["KeySet", "Verified", "Verifier", "verify"]

@@ -81,19 +81,23 @@ class Signed:
         return read_object(_decode(self._payload), "payload")
 
 
-def choose_key(
-    header: dict[str, Any], keys: dict[str, Key], kids: frozenset[str] = frozenset()
-) -> Key:
-    """The key for a header's `alg` among the configured ones, never from the header itself.
+def choose_key(header: dict[str, Any], keys: dict[str, Key], by_kid: dict[str, Key]) -> Key:
+    """The key for a header among the configured ones, never from the header itself.
 
-    Raises `AlgorithmNotAllowed`, and `KeyUnknown` for a `kid` that is not one of `kids`.
+    With a key set (`by_kid`) it is the one that `kid` names, without one the algorithm's. Raises
+    `AlgorithmNotAllowed`, and `KeyUnknown` for a `kid` that is not known, or missing where keys
+    have one.
     """
-    key = keys.get(header["alg"])
-    if key is None:
-        raise AlgorithmNotAllowed
-    if "kid" in header and header["kid"] not in kids:
+    if by_kid:
+        key = by_kid.get(header.get("kid", ""))
+        if key is None:
+            raise KeyUnknown
+        return key
+    if "kid" in header:
         raise KeyUnknown
-    return key
+    if header["alg"] not in keys:
+        raise AlgorithmNotAllowed
+    return keys[header["alg"]]
 
 
 @functools.lru_cache(maxsize=128)  # an issuer's tokens share their header, to the letter

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import tempfile
+import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..errors import MisuseError
 from .jwk import load_jwk, new_jwk, public_jwk
 from .jws import Key
+
+_LOOK_SECONDS = 1.0
+_log = logging.getLogger("jwt_authz.tokens")
 
 
 class KeySet:
@@ -96,3 +101,46 @@ class KeySet:
             file.flush()
             os.fsync(file.fileno())
         os.replace(file.name, target)
+
+
+class KeyFile:
+    """The key set in a file, read anew when the file changes: looked at once a second at most.
+
+    A change that cannot be read is logged, and the keys that were read last stay in use.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._next_look = 0.0
+        self._stamp: tuple[int, int, int] | None = None
+        self._keys: KeySet | None = None
+
+    def current(self, now: float, look: bool = False) -> KeySet:
+        """The keys as of now; `look` looks at the file at once. `MisuseError` if never readable."""
+        keys = self._keys
+        # Between the look before and the next: a clock that was set back must not wait for it.
+        if keys is not None and not look and 0 < self._next_look - now <= _LOOK_SECONDS:
+            return keys
+        with self._lock:
+            self._next_look = now + _LOOK_SECONDS
+            stamp = self._stamp_of_file()
+            if self._keys is None or stamp != self._stamp:
+                self._read(stamp)
+            return cast(KeySet, self._keys)  # _read raises where there is none
+
+    def _read(self, stamp: tuple[int, int, int] | None) -> None:
+        try:
+            self._keys = KeySet.read(self.path)
+        except MisuseError as error:
+            if self._keys is None:
+                raise
+            _log.error("the keys that were read last stay in use: %s", error)
+        self._stamp = stamp
+
+    def _stamp_of_file(self) -> tuple[int, int, int] | None:
+        try:
+            found = os.stat(self.path)
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size, found.st_ino

@@ -24,6 +24,8 @@ from ..errors import (
 from .jws import LONGEST_TOKEN, Key, Signed, choose_key
 
 _ACCESS_TYP = frozenset({"jwt", "at+jwt", "application/at+jwt"})  # RFC 9068 section 4
+_PROFILE_TYP = _ACCESS_TYP - {"jwt"}
+_PROFILE_CLAIMS = ("iss", "exp", "aud", "sub", "client_id", "iat", "jti")  # section 2.2
 _STRINGS = ("iss", "sub", "jti", "type", "client_id", "csrf")
 _FOREVER = math.inf
 
@@ -53,17 +55,21 @@ class Verified:
 class Verifier:
     """What an access token is checked against; frozen, so that a change is another verifier.
 
-    `keys` maps the accepted algorithms to their keys, `subject_claim` names the claim that holds
+    `keys` maps the accepted algorithms to their keys, `by_kid` the ids of a key set, which then
+    are the only keys; `subject_claim` names the claim that holds
     the subject, `issuer` is a string, several, or None (any), `audience` likewise, `leeway`
     seconds of tolerance for clocks, `longest` the characters of a token that are read at most.
+    `needs_profile` refuses a token that lacks what RFC 9068 section 2 demands.
     """
 
     keys: dict[str, Key] = field(repr=False)
+    by_kid: dict[str, Key] = field(default_factory=dict, repr=False)
     subject_claim: str = "sub"
     issuer: str | Container[str] | None = None
     audience: str | Collection[str] | None = None
     leeway: float = 0
     longest: int = LONGEST_TOKEN
+    needs_profile: bool = False
 
     def read(self, token: str) -> Signed:
         """The token read and not verified; raises an `InvalidToken` for one that has no form."""
@@ -77,11 +83,13 @@ class Verifier:
         """
         signed = self.read(token)
         if key is None:
-            key = choose_key(signed.header, self.keys)
+            key = choose_key(signed.header, self.keys, self.by_kid)
         payload = signed.verified(key)
         verified = Verified(signed.header, payload, self._expires(payload), self._starts(payload))
         verified.check_time(time.time())
         self._check_kind(signed.header, payload)
+        if self.needs_profile:
+            self._check_profile(signed.header, payload)
         self._check_strings(payload)
         self._check_issuer(payload)
         self._check_audience(payload)
@@ -108,6 +116,13 @@ class Verifier:
         fresh = payload.setdefault("fresh", False)
         if not isinstance(fresh, bool | int | float):
             raise ClaimInvalid("fresh is neither a boolean nor a number")
+
+    def _check_profile(self, header: dict[str, Any], payload: dict[str, Any]) -> None:
+        if header.get("typ", "").lower() not in _PROFILE_TYP:
+            raise KindInvalid("the header's typ is not at+jwt")
+        for name in _PROFILE_CLAIMS:
+            if payload.get(name) in (None, "", []):
+                raise ClaimMissing(f"{name} is missing")
 
     def _check_strings(self, payload: dict[str, Any]) -> None:
         for name in (*_STRINGS, self.subject_claim):

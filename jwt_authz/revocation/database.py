@@ -1,0 +1,144 @@
+"""Database: transactions with an end, for the SQL store; and the engine that its URL describes."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any, TypeVar
+
+from ..errors import AuthzError, MisuseError, StoreUnavailable
+from .bounded import Attempt
+from .breaker import Breaker
+from .forks import renew_after_fork
+
+try:
+    from sqlalchemy import Connection, Engine, create_engine, event
+    from sqlalchemy.engine import URL, make_url
+    from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
+except ImportError as error:
+    raise ImportError(
+        "jwt_authz.revocation.sqlalchemy needs SQLAlchemy 2, which is missing: "
+        "pip install 'jwt_authz[sqlalchemy]'",
+        name=error.name,
+    ) from error
+
+TIMEOUT = 1.5
+TRIES = 4
+_CONFLICTS = frozenset({"40001", "40P01"})  # serialization failure, deadlock (SQL standard, PG)
+_Result = TypeVar("_Result")
+
+
+class Database:
+    """Runs transactions on an engine; one that takes longer than `timeout` seconds is given up.
+
+    A transaction that met another one (a serialization failure, a deadlock, a key that somebody
+    else inserted meanwhile) is tried again, a few times.
+    """
+
+    def __init__(self, engine: Engine, timeout: float = TIMEOUT) -> None:
+        self.engine = engine
+        self._timeout = timeout
+        self._breaker = Breaker()
+        renew_after_fork(self)
+
+    def run(self, work: Callable[[Connection], _Result]) -> _Result:
+        """What the work returns, in a transaction; raises StoreUnavailable where that fails."""
+        self._breaker.check()
+        until = time.monotonic() + self._timeout
+        for left in reversed(range(TRIES)):
+            try:
+                result = self._transaction(work, until - time.monotonic())
+                self._breaker.succeeded()
+                return result
+            except AuthzError:
+                self._breaker.succeeded()
+                raise
+            except (SQLAlchemyError, OSError) as error:
+                kind = type(error).__name__
+                if not (left and _is_conflict(error)):
+                    break
+        self._breaker.failed()
+        # Outside the handler: the driver's error quotes SQL and values, and would come along.
+        raise StoreUnavailable(
+            f"the database of revocations did not answer ({kind}): look whether it runs, what "
+            "AUTHZ_STORE_URL names, and whether the tables were made (prepare())"
+        )
+
+    def after_fork(self) -> None:
+        """Leave the parent's connections to the parent."""
+        self.engine.dispose(close=False)
+
+    def _transaction(self, work: Callable[[Connection], _Result], seconds: float) -> _Result:
+        if self.engine.dialect.name == "sqlite":  # a file: its time-out is for the lock
+            with self.engine.begin() as connection:
+                return work(connection)
+
+        def begin(attempt: Attempt[_Result]) -> _Result:
+            with self.engine.begin() as connection:
+                attempt.cut = partial(_cut, connection.connection.dbapi_connection)
+                result = work(connection)
+                attempt.go_on()
+                return result
+
+        return Attempt(begin).wait(max(0.0, seconds))
+
+
+def engine_of(url: str) -> Engine:
+    """An engine for the URL with short time-outs; raises MisuseError where there can be none."""
+    advice = "the database URL is none that SQLAlchemy knows: write postgresql+psycopg://host/name"
+    try:
+        parsed = make_url(url)
+        if _is_in_memory(parsed):
+            raise MisuseError("an SQLite database in memory is this process's alone: write memory:")
+        engine = create_engine(
+            parsed, pool_pre_ping=True, pool_timeout=1.0, connect_args=_connect_args(parsed)
+        )
+        if engine.dialect.name == "postgresql":
+            event.listen(engine, "connect", _limit)
+        return engine
+    except ArgumentError:
+        pass
+    except ModuleNotFoundError as error:
+        advice = f"the driver of the database URL is missing: pip install {error.name}"
+    raise MisuseError(advice)
+
+
+def _is_in_memory(url: URL) -> bool:
+    named = url.database or ""
+    is_memory = named in ("", ":memory:") or "mode=memory" in f"{named}{url.query}"
+    return url.get_backend_name() == "sqlite" and is_memory
+
+
+def _connect_args(url: URL) -> dict[str, Any]:
+    if url.get_backend_name() == "sqlite":
+        return {"timeout": 1.0}
+    if url.get_driver_name() in ("psycopg", "psycopg2"):
+        return {"connect_timeout": 2, "tcp_user_timeout": 2_000}  # libpq's, in s and ms
+    return {}
+
+
+def _limit(dbapi_connection: Any, _: object) -> None:
+    # Set here and committed, since a pooler need not take it among the start-up parameters.
+    with dbapi_connection.cursor() as cursor:
+        cursor.execute(f"SET statement_timeout = {round(TIMEOUT * 1_000)}")
+        cursor.execute(f"SET idle_in_transaction_session_timeout = {round(TIMEOUT * 2_000)}")
+    dbapi_connection.commit()
+
+
+def _cut(dbapi_connection: Any) -> None:
+    """Shut the connection's socket down, so that whoever waits on it is told so."""
+    with suppress(Exception):  # a driver without a socket to see has its own time-outs
+        with socket.socket(fileno=os.dup(dbapi_connection.fileno())) as connection:
+            connection.shutdown(socket.SHUT_RDWR)
+
+
+def _is_conflict(error: Exception) -> bool:
+    if isinstance(error, IntegrityError):
+        return True
+    cause = error.orig if isinstance(error, DBAPIError) else None
+    state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
+    return state in _CONFLICTS

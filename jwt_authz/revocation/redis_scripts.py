@@ -1,0 +1,264 @@
+"""The Lua scripts of the Redis store: each is one atomic step, timed by the server's own clock.
+
+All keys hang on one prefix in braces, and so lie in one slot of a cluster:
+
+    {authz}:mark          hash: generation, last position, newest position of each shelf
+    {authz}:log:<shelf>   stream of statements, one a shelf; its entry ids are the positions
+    {authz}:family:<id>   hash: a refresh family
+    {authz}:owner:<hash>  sorted set: the ids of a subject's families, by when they are forgotten
+    {authz}:news          channel: told after each statement
+
+A statement stands on the lowest shelf that is long enough for its lifetime: a quarter of an hour,
+and twice as long for each shelf above. So a stream can be trimmed by age alone, and an entry stays
+at most twice as long as it is needed. Times are whole microseconds, which a Lua number holds
+exactly until the year 2255. KEYS[1] is the mark; ARGV[1] is a time in place of the server's, for
+tests, or empty.
+"""
+
+from __future__ import annotations
+
+_COMMON = """
+local root = string.sub(KEYS[1], 1, -5)
+local clock = redis.call('TIME')
+local now = tonumber(ARGV[1]) or (clock[1] * 1000000 + clock[2])
+local function int(number) return string.format('%.0f', number) end
+local function length(shelf) return 900000000 * 2 ^ shelf end
+local generation = redis.call('HGET', KEYS[1], 'generation')
+local function keep_mark() redis.call('EXPIRE', KEYS[1], 400 * 86400) end
+"""
+
+_APPEND = """
+local function seconds(time)
+  return string.format('%.0f.%06.0f', math.floor(time / 1000000), time % 1000000)
+end
+local function append(head, said, forget)
+  local last = tonumber(redis.call('HGET', KEYS[1], 'last') or 0)
+  local position = math.max(now, last + 1)
+  said = math.max(position, said)
+  local shelf = 0
+  while shelf < 18 and length(shelf) < forget - now do shelf = shelf + 1 end
+  local key = root .. 'log:' .. shelf
+  local body = head .. ',' .. seconds(said) .. ',' .. seconds(forget) .. ']'
+  redis.call('XADD', key, 'MINID', '~', int(math.max(0, now - length(shelf))), int(position),
+    's', body)
+  redis.call('PEXPIREAT', key, int((position + length(shelf)) / 1000 + 1))
+  redis.call('HSET', KEYS[1], 'last', int(position), 'shelf' .. shelf, int(position))
+  return {int(position), int(shelf), body}
+end
+local function tell() keep_mark() redis.call('PUBLISH', root .. 'news', '') end
+"""
+
+# ARGV: now, latest time at which the caller still waits ('' for any), head, said at least, forget
+REVOKE = (
+    _COMMON
+    + _APPEND
+    + """
+if tonumber(ARGV[2]) and now > tonumber(ARGV[2]) then return {'late', int(now)} end
+if not generation then return {'no mark', int(now)} end
+local written = append(ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]))
+tell()
+return {'ok', int(now), written[1], written[2], written[3]}
+"""
+)
+
+# ARGV: now, then of each statement head, said, forget
+ADD = (
+    _COMMON
+    + _APPEND
+    + """
+local positions = {}
+for n = 2, #ARGV, 3 do
+  positions[#positions + 1] = append(ARGV[n], tonumber(ARGV[n + 1]), tonumber(ARGV[n + 2]))[1]
+end
+tell()
+return positions
+"""
+)
+
+# ARGV: now, generation expected ('' for none), new generation, head of the statement that revokes
+# everything ('' for none), when it is forgotten
+ESTABLISH = (
+    _COMMON
+    + _APPEND
+    + """
+if (generation or '') ~= ARGV[2] then return generation end
+redis.call('HSET', KEYS[1], 'generation', ARGV[3])
+for shelf = 0, 18 do
+  local newest = redis.call('HGET', KEYS[1], 'shelf' .. shelf)
+  local found = redis.call('XREVRANGE', root .. 'log:' .. shelf, '+', '-', 'COUNT', 1)[1]
+  if newest and not (found and found[1] == newest .. '-0') then
+    redis.call('HDEL', KEYS[1], 'shelf' .. shelf)
+  end
+end
+if ARGV[4] ~= '' then append(ARGV[4], 0, tonumber(ARGV[5])) end
+tell()
+return ARGV[3]
+"""
+)
+
+# ARGV: now, position to read after, entries a shelf at most, witness' position ('' for none) and
+# shelf, a family's id ('' for none) and the revision that it had
+READ = (
+    _COMMON
+    + """
+local mark, intact, entries = {}, 1, {}
+local flat = redis.call('HGETALL', KEYS[1])
+for n = 1, #flat, 2 do mark[flat[n]] = flat[n + 1] end
+local after, limit, last = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(mark.last or 0)
+if last < after then intact = 0 end
+if ARGV[4] ~= '' then
+  local key = root .. 'log:' .. ARGV[5]
+  if not redis.call('XRANGE', key, ARGV[4], ARGV[4])[1] then intact = 0 end
+end
+if ARGV[6] ~= '' then
+  local revision = redis.call('HGET', root .. 'family:' .. ARGV[6], 'revision')
+  if tonumber(revision or 0) < tonumber(ARGV[7]) then intact = 0 end
+end
+local upto, complete = math.max(last, after), 1
+for shelf = 0, 18 do
+  local newest = mark['shelf' .. shelf]
+  if newest and tonumber(newest) > now - length(shelf) then
+    local key = root .. 'log:' .. shelf
+    local found = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
+    if not (found and found[1] == newest .. '-0') then intact = 0 end
+    if tonumber(newest) > after then
+      local read = redis.call('XRANGE', key, '(' .. ARGV[2], '+', 'COUNT', limit)
+      for n = 1, #read do
+        entries[#entries + 1] = {string.match(read[n][1], '%d+'), shelf, read[n][2][2]}
+      end
+      if #read == limit then
+        complete = 0
+        upto = math.min(upto, tonumber(entries[#entries][1]))
+      end
+    end
+  end
+end
+if generation and redis.call('TTL', KEYS[1]) < 200 * 86400 then
+  redis.pcall('EXPIRE', KEYS[1], 400 * 86400)
+end
+return {int(now), generation or '', intact, int(upto), complete, entries}
+"""
+)
+
+_FAMILY = """
+local function family_key(id) return root .. 'family:' .. id end
+local function keep(key, owner, id, expires)
+  local owned = root .. 'owner:' .. owner
+  redis.call('PEXPIREAT', key, int((expires + 3600000000) / 1000))
+  redis.call('ZADD', owned, expires + 3600000000, id)
+  redis.call('ZREMRANGEBYSCORE', owned, '-inf', now)
+  local longest = redis.call('ZRANGE', owned, -1, -1, 'WITHSCORES')[2]
+  redis.call('PEXPIREAT', owned, int(tonumber(longest) / 1000))
+end
+local function is_living(key)
+  local ended, of, expires = unpack(redis.call('HMGET', key, 'ended', 'generation', 'expires'))
+  return expires and not ended and of == generation and now < tonumber(expires)
+end
+local function shown(key)
+  return redis.call('HMGET', key, 'about', 'created', 'used', 'ends', 'expires')
+end
+local function finish(key)
+  if not is_living(key) then return 0 end
+  redis.call('HSET', key, 'ended', int(now))
+  redis.call('HINCRBY', key, 'revision', 1)
+  return 1
+end
+"""
+
+# ARGV: now, latest time at which the caller still waits, id, owner, about, lifetime, idle, digest
+START = (
+    _COMMON
+    + _FAMILY
+    + """
+if tonumber(ARGV[2]) and now > tonumber(ARGV[2]) then return {'late', int(now)} end
+if not generation then return {'no mark', int(now)} end
+local key, ends = family_key(ARGV[3]), now + tonumber(ARGV[6])
+local expires = math.min(now + tonumber(ARGV[7]), ends)
+redis.call('HSET', key, 'about', ARGV[5], 'owner', ARGV[4], 'generation', generation,
+  'created', int(now), 'used', int(now), 'ends', int(ends), 'expires', int(expires),
+  'current', ARGV[8], 'revision', 1)
+keep(key, ARGV[4], ARGV[3], expires)
+return {'started', int(now), generation, 1, '', shown(key)}
+"""
+)
+
+# ARGV: now, latest time at which the caller still waits, id, digest presented, digest of the
+# successor, its seed, grace, idle
+ROTATE = (
+    _COMMON
+    + _FAMILY
+    + """
+if tonumber(ARGV[2]) and now > tonumber(ARGV[2]) then return {'late', int(now)} end
+if not generation then return {'no mark', int(now)} end
+local key = family_key(ARGV[3])
+local current, previous, rotated, seed, ended, of, expires, ends, owner = unpack(redis.call(
+  'HMGET', key, 'current', 'previous', 'rotated', 'seed', 'ended', 'generation', 'expires', 'ends',
+  'owner'))
+local outcome = 'reused'
+if not current then return {'unknown', int(now), generation, 0, '', {}}
+elseif ended or of ~= generation then outcome = 'ended'
+elseif now >= tonumber(expires) then outcome = 'expired'
+elseif ARGV[4] == current then
+  outcome, seed = 'rotated', ARGV[6]
+  expires = math.min(now + tonumber(ARGV[8]), tonumber(ends))
+  redis.call('HSET', key, 'current', ARGV[5], 'previous', current, 'seed', seed,
+    'rotated', int(now), 'used', int(now), 'expires', int(expires))
+  redis.call('HINCRBY', key, 'revision', 1)
+  keep(key, owner, ARGV[3], expires)
+elseif ARGV[4] == previous and math.abs(now - tonumber(rotated)) < tonumber(ARGV[7]) then
+  outcome = 'repeated'
+else
+  finish(key)
+end
+local revision = redis.call('HGET', key, 'revision')
+return {outcome, int(now), generation, revision, seed or '', shown(key)}
+"""
+)
+
+# ARGV: now, id, owner ('' for any)
+END = (
+    _COMMON
+    + _FAMILY
+    + """
+local key = family_key(ARGV[2])
+if ARGV[3] ~= '' and redis.call('HGET', key, 'owner') ~= ARGV[3] then return 0 end
+return finish(key)
+"""
+)
+
+# ARGV: now, owner
+END_ALL = (
+    _COMMON
+    + _FAMILY
+    + """
+local ended = 0
+for _, id in ipairs(redis.call('ZRANGE', root .. 'owner:' .. ARGV[2], 0, -1)) do
+  ended = ended + finish(family_key(id))
+end
+return ended
+"""
+)
+
+# ARGV: now, owner
+LIST = (
+    _COMMON
+    + _FAMILY
+    + """
+local living = {}
+for _, id in ipairs(redis.call('ZRANGE', root .. 'owner:' .. ARGV[2], 0, -1)) do
+  local key = family_key(id)
+  if is_living(key) then living[#living + 1] = {id, shown(key)} end
+end
+return living
+"""
+)
+
+# ARGV: now, new generation
+PREPARE = (
+    _COMMON
+    + """
+redis.call('HSETNX', KEYS[1], 'generation', ARGV[2])
+keep_mark()
+return 1
+"""
+)

@@ -1,0 +1,141 @@
+"""Statement: that tokens issued before a moment are no longer good; and its form in a store.
+
+A statement is of one token (`jti`), of a subject, of a role, of a tenant, or of everything. The
+issuer belongs to the first two: `jti` and `sub` are unique for one issuer (RFC 7519 sections
+4.1.2 and 4.1.7), so that two issuers' equal `sub` are two subjects. Roles and tenants are the
+application's own words, whoever signed the token that carries them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from ..errors import MisuseError, StoreUnavailable
+
+WITH_ISSUER = frozenset({"jti", "subject"})
+KINDS = WITH_ISSUER | {"role", "tenant", "everything"}
+
+SLACK = 3600.0
+"""Seconds that a statement outlives its tokens: a clock that steps back finds it still there."""
+
+RESOLUTION = 1e-6
+"""Seconds between two moments that a store tells apart."""
+
+
+class Target(NamedTuple):
+    """What a statement is about; `issuer` is None for this application's own tokens."""
+
+    kind: str
+    value: str | None = None
+    issuer: str | None = None
+
+
+EVERYTHING = Target("everything")
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """Tokens that carry `value` and were not issued after `revoked_at` are no longer good.
+
+    `kind` is `jti`, `subject`, `role`, `tenant` or `everything`; `issuer` is None for this
+    application's own tokens. `revoked_at` and `forget_at` are seconds since the epoch with their
+    fraction; after `forget_at` no token is left that the statement could concern.
+    """
+
+    kind: str
+    value: str | None
+    issuer: str | None
+    revoked_at: float
+    forget_at: float
+
+    @property
+    def target(self) -> Target:
+        """What the statement is about."""
+        return Target(self.kind, self.value, self.issuer)
+
+    def to_json(self) -> str:
+        """The statement as a JSON list, which is how a store keeps it."""
+        return json.dumps(
+            [self.kind, self.value, self.issuer, self.revoked_at, self.forget_at],
+            separators=(",", ":"),
+        )
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Statement:
+        """The statement that `to_json` wrote.
+
+        Raises StoreUnavailable for anything else: whom an unreadable statement concerns cannot
+        be known, so nobody may be let in over it.
+        """
+        try:
+            fields = json.loads(text if isinstance(text, str) else text.decode())
+        except (ValueError, RecursionError):
+            fields = None
+        if not _is_statement(fields):
+            raise StoreUnavailable(
+                "the store holds a revocation that cannot be read: remove what else writes to "
+                "it, or upgrade this process where a newer version of jwt_authz wrote it"
+            )
+        return cls(*fields)
+
+
+def target(
+    *,
+    jti: str | None = None,
+    subject: str | None = None,
+    role: str | None = None,
+    tenant: str | None = None,
+    everything: bool = False,
+    issuer: str | None = None,
+) -> Target:
+    """What the one argument given is about; `issuer` may stand beside `jti` and `subject`.
+
+    Raises MisuseError where none or several are given, or one that is no text.
+    """
+    named = {"jti": jti, "subject": subject, "role": role, "tenant": tenant}
+    given: dict[str, str | None] = {k: v for k, v in named.items() if v is not None}
+    if everything is not False:
+        given["everything"] = None
+    if len(given) != 1 or everything not in (True, False):
+        raise MisuseError(
+            "a revocation is of one thing: write one of jti=, subject=, role=, tenant= or "
+            "everything=True"
+        )
+    ((kind, value),) = given.items()
+    made = Target(kind, value, issuer)
+    if not _is_target(made):
+        raise MisuseError(
+            f"the revocation of a {kind} needs text that is not empty, and an issuer only beside "
+            "jti= or subject=: write str(...)"
+        )
+    return made
+
+
+def _is_statement(fields: Any) -> bool:
+    return (
+        isinstance(fields, list)
+        and len(fields) == 5
+        and _is_target(Target(*fields[:3]))
+        and all(map(_is_time, fields[3:]))
+    )
+
+
+def _is_target(made: Target) -> bool:
+    kind, value, issuer = made
+    if not isinstance(kind, str) or kind not in KINDS:
+        return False
+    if issuer is not None and (kind not in WITH_ISSUER or not _is_text(issuer)):
+        return False
+    return value is None if kind == "everything" else _is_text(value)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _is_time(value: object) -> bool:
+    # Up to 2**53 microseconds, which is what a store counts in: the year 2255.
+    return type(value) in (int, float) and math.isfinite(value) and 0 <= value < 9e9  # type: ignore[arg-type]
