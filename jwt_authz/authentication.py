@@ -280,8 +280,10 @@ class Authenticator:
 
 
 def resolved(identity: Any) -> Any:
-    """What a proxy such as Flask-Login's `current_user` stands for, so that None is seen."""
-    return identity._get_current_object() if isinstance(identity, LocalProxy) else identity
+    """What a proxy stands for; None where it is nobody: None, or Flask-Login's anonymous user."""
+    if isinstance(identity, LocalProxy):
+        identity = identity._get_current_object()
+    return None if getattr(identity, "is_authenticated", True) is False else identity
 
 
 def _digest(text: str | bytes) -> bytes:

@@ -151,9 +151,10 @@ class Authz:
         `MisuseError` for a role that the catalogue lacks, and for a token that would be longer
         than `AUTHZ_MAX_TOKEN_BYTES`.
         """
+        settings = current_parts().settings
         check_subject(subject)
         claims = self.claims(roles=roles, permissions=permissions, tenant=tenant, scope=scope)
-        settings, standing = current_parts().settings, standing_claims()
+        standing = standing_claims()
         claims["iss"] = standing["iss"] or settings.issuer or current_app.name
         claims["aud"] = standing["aud"] or settings.audience or current_app.name
         claims["client_id"] = settings.client_id or current_app.name

@@ -71,7 +71,7 @@ class Guard:
         self._asks_the_token = identity is NOT_GIVEN and not fresh
 
     def __call__(self, view: View) -> View:
-        """The view with this guard around it; a view that is async stays one to Flask's eye."""
+        """The view with this guard around it; one that is async is run as Flask runs it."""
         _refuse_unfit(view)
         if self.on is not NO_RESOURCE and not callable(self.on):
             raise MisuseError(

@@ -1,8 +1,7 @@
 """A store in an SQL database (PostgreSQL, SQLite), which several processes and machines share.
 
-A refresh family changes by one UPDATE that names the revision it was read at: of several callers
-at the same moment one succeeds, and the others look again. Statements are written under a lock on
-the mark's row, so that their positions become visible in order.
+Statements are written under a lock on the mark's row, so that none becomes visible after another
+one with a higher position; who follows the log by its positions misses none.
 """
 
 from __future__ import annotations
@@ -10,48 +9,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from secrets import token_hex
 from typing import Any
 
 from ..errors import StoreUnavailable
 from .database import Database, engine_of
-from .families import (
-    KEPT,
-    About,
-    Family,
-    Record,
-    Rotation,
-    answer,
-    apply,
-    digest_of,
-    is_id,
-    judge,
-    new_family,
-    new_id,
-    owner_of,
-)
+from .families import KEPT, Record
 from .log import MICROSECONDS, Entry, MarkMissing, Page, Sleeper
+from .sql_families import SQLFamilies
 from .statements import EVERYTHING, Statement, Target
 from .tables import families, marks, metadata, statements
 
 try:
-    from sqlalchemy import (
-        ColumnElement,
-        Connection,
-        Double,
-        Engine,
-        Row,
-        case,
-        cast,
-        delete,
-        exists,
-        func,
-        insert,
-        literal,
-        select,
-        update,
-    )
+    from sqlalchemy import Connection, Engine, Row, case, delete, exists, insert, select, update
 except ImportError as error:
     raise ImportError(
         "jwt_authz.revocation.sqlalchemy needs SQLAlchemy 2, which is missing: "
@@ -63,11 +33,10 @@ __all__ = ["SQLAlchemyStore", "metadata"]
 
 PAGE = 5_000
 SWEEP_EVERY = 60.0
-ATTEMPTS = 10
-_GENERATION = select(marks.c.generation).where(marks.c.id == 1).scalar_subquery()
+SWEPT_AT_ONCE = 1_000
 
 
-class SQLAlchemyStore:
+class SQLAlchemyStore(SQLFamilies):
     """Revocations and refresh families in tables `authz_...`; any thread may call it.
 
     `engine` is the application's own, or `from_url` makes one. The clock is PostgreSQL's, and
@@ -78,10 +47,9 @@ class SQLAlchemyStore:
     known = None
 
     def __init__(self, engine: Engine, clock: Callable[[], float] | None = None) -> None:
-        self._database = Database(engine)
-        self._clock = clock
+        super().__init__(Database(engine), clock)
+        self._seen: str | None = None
         self._swept_at = time.monotonic()
-        self._written: tuple[str, Record] | None = None
 
     @classmethod
     def from_url(cls, url: str) -> SQLAlchemyStore:
@@ -94,45 +62,38 @@ class SQLAlchemyStore:
         An application with migrations makes the tables of `metadata` there, and calls this once
         for the mark.
         """
-        self._database.run(metadata.create_all)
 
         def mark(connection: Connection) -> None:
-            _, generation, _ = self._lock(connection, 0)
-            if generation is None:
+            if self._lock(connection, 0)[1] is None:
                 connection.execute(update(marks).values(generation=token_hex(16)))
 
+        self._database.run(metadata.create_all)
         self._database.run(mark)
 
     def close(self) -> None:
         """Close the connections."""
         self._database.engine.dispose()
 
-    # The log
-
     def revoke(self, target: Target, forget_at: float, not_before: float = 0.0) -> Entry:
         """Write a statement: see `Log`."""
 
         def write(connection: Connection) -> Entry:
-            position, generation, _ = self._lock(connection, 1)
+            position, generation = self._lock(connection, 1)
             if generation is None:
                 raise MarkMissing
             said = max(position / MICROSECONDS, not_before)
-            entry = Entry(position, Statement(*target, said, forget_at))
-            _insert(connection, [entry])
-            return entry
+            return _insert(connection, position, [Statement(*target, said, forget_at)])[0]
 
         return self._database.run(write)
 
     def add(self, statements: Sequence[Statement]) -> list[int]:
         """Write statements again as they are: see `Log`."""
 
-        def write(connection: Connection) -> list[int]:
-            first, _, _ = self._lock(connection, len(statements))
-            entries = [Entry(first + n, statement) for n, statement in enumerate(statements)]
-            _insert(connection, entries)
-            return [entry.position for entry in entries]
+        def write(connection: Connection) -> list[Entry]:
+            position, _ = self._lock(connection, len(statements))
+            return _insert(connection, position, statements)
 
-        return self._database.run(write) if statements else []
+        return [entry.position for entry in self._database.run(write)] if statements else []
 
     def establish(
         self, expected: str | None, generation: str, revoke_until: float | None = None
@@ -140,80 +101,112 @@ class SQLAlchemyStore:
         """Begin a new generation: see `Log`."""
 
         def write(connection: Connection) -> str:
-            position, found, _ = self._lock(connection, 1)
-            if found is not None and found != expected:
+            position, found = self._lock(connection, 1)
+            if found != expected and found is not None:
                 return found
             connection.execute(update(marks).values(generation=generation))
             if revoke_until is not None:
-                everything = Statement(*EVERYTHING, position / MICROSECONDS, revoke_until)
-                _insert(connection, [Entry(position, everything)])
+                said = position / MICROSECONDS
+                _insert(connection, position, [Statement(*EVERYTHING, said, revoke_until)])
             return generation
 
         return self._database.run(write)
 
     def read(self, after: int, witness: Entry | None) -> Page:
         """The entries after a position: see `Log`."""
+        newer = select(statements.c.position, statements.c.body)
+        newer = newer.where(statements.c.position > after)
+        newer = newer.order_by(statements.c.position).limit(PAGE)
+        written = self._written
 
-        def look(connection: Connection) -> tuple[Any, Sequence[Row[Any]]]:
-            mark = connection.execute(self._mark_query(witness)).one_or_none()
-            if mark is not None and mark.last == after:
-                return mark, ()
-            newer = select(statements.c.position, statements.c.body)
-            newer = newer.where(statements.c.position > after)
-            return mark, connection.execute(
-                newer.order_by(statements.c.position).limit(PAGE)
-            ).all()
+        def look(connection: Connection) -> tuple[Row[Any], list[Row[Any]]]:
+            state = connection.execute(self._state(witness, written)).one()
+            # The mark first: all up to what it names is there when the rest is read.
+            return state, list(connection.execute(newer)) if state.last != after else []
 
-        page = self._page(after, *self._database.run(look))
-        if time.monotonic() - self._swept_at > SWEEP_EVERY:
-            self._swept_at = time.monotonic()
-            with suppress(StoreUnavailable):
-                self.sweep()
-        return page
+        state, rows = self._database.run(look)
+        is_intact = self._is_intact(state, after, witness, written)
+        self._seen = state.generation
+        self._sweep_now_and_then(state.now)
+        entries = [Entry(row.position, Statement.from_json(row.body)) for row in rows]
+        is_full = len(entries) == PAGE
+        newest = [after, *(entry.position for entry in entries[-1:])]
+        return Page(
+            state.now,
+            state.generation,
+            is_intact,
+            max(newest if is_full else [*newest, state.last or 0]),
+            not is_full,
+            entries,
+        )
 
     def listen(self) -> Sleeper:
         """A listener for the calling thread: the database tells nothing, and is asked again."""
         return Sleeper()
 
-    def sweep(self) -> int:
-        """Delete statements and families past their time; how many rows that were, at most 20,000.
+    def sweep(self, now: float) -> int:
+        """Delete statements and families past their time; how many rows that were.
 
         Reading the log does so once a minute.
         """
-        past = select(statements.c.position).where(statements.c.forget_at < self._now_in_sql())
-        gone = select(families.c.id).where(families.c.expires_at < self._now_in_sql() - KEPT)
-        return sum(
-            self._delete(delete(table).where(key.in_(rows.limit(1_000))))
-            for table, key, rows in (
-                (statements, statements.c.position, past),
-                (families, families.c.id, gone),
-            )
+        past = select(statements.c.position).where(statements.c.forget_at < now)
+        gone = select(families.c.id).where(families.c.expires_at < now - KEPT)
+        return self._delete(statements.c.position, past) + self._delete(families.c.id, gone)
+
+    def _delete(self, key: Any, rows: Any) -> int:
+        some, deleted = delete(key.table).where(key.in_(rows.limit(SWEPT_AT_ONCE))), 0
+        while True:
+            count = self._database.run(lambda connection: connection.execute(some).rowcount)
+            deleted += count
+            if count < SWEPT_AT_ONCE:
+                return deleted
+
+    def _sweep_now_and_then(self, now: float) -> None:
+        if time.monotonic() - self._swept_at > SWEEP_EVERY:
+            self._swept_at = time.monotonic()
+            with suppress(StoreUnavailable):
+                self.sweep(now)
+
+    def _lock(self, connection: Connection, count: int) -> tuple[int, str | None]:
+        """Lock the mark for `count` new entries; the first one's position, and the generation."""
+        now = round(connection.scalar(select(self._now())) * MICROSECONDS)  # type: ignore[operator]
+        last = case((marks.c.last + 1 > now, marks.c.last + count), else_=now + count - 1)
+        if connection.execute(update(marks).values(last=last)).rowcount == 0:
+            row = {"id": 1, "generation": None, "last": now + count - 1}
+            connection.execute(insert(marks), [row])
+        mark = connection.execute(select(marks)).one()
+        return mark.last - count + 1, mark.generation
+
+    def _state(self, witness: Entry | None, written: Record | None) -> Any:
+        """A query for the mark, the clock, and whether what was seen and written is still there."""
+        position = -1 if witness is None else witness.position
+        id = "" if written is None else written.family.id
+        revision = select(families.c.revision).where(families.c.id == id)
+        return select(
+            select(marks.c.generation).where(marks.c.id == 1).scalar_subquery().label("generation"),
+            select(marks.c.last).where(marks.c.id == 1).scalar_subquery().label("last"),
+            self._now().label("now"),
+            exists().where(statements.c.position == position).label("witness"),
+            revision.scalar_subquery().label("revision"),
         )
 
-    # Refresh families
+    def _is_intact(
+        self, state: Row[Any], after: int, witness: Entry | None, written: Record | None
+    ) -> bool:
+        if (state.last or 0) < after or (witness is not None and not state.witness):
+            return False
+        if written is None or written.generation != self._seen or written.kept_until < state.now:
+            return True
+        return (state.revision or 0) >= written.revision
 
-    def start(
-        self,
-        subject: str,
-        *,
-        lifetime: float,
-        idle: float,
-        issuer: str | None = None,
-        tenant: str | None = None,
-        client: str | None = None,
-    ) -> Rotation:
-        """A new family and the `jti` of its first token: see `Families`."""
-        about, jti = About(subject, issuer, tenant, client), new_id()
 
-        def write(connection: Connection) -> Record:
-            mark = connection.execute(self._mark_query(None)).one_or_none()
-            if mark is None or mark.generation is None:
-                raise MarkMissing
-            family = new_family(about, mark.now, lifetime, idle)
-            record = Record(family, mark.generation, digest_of(jti))
-            connection.execute(insert(families), [_columns(record, about)])
-            return record
-
-        record = self._database.run(write)
-        self._written = (record.generation, record)
-        return Rotation("started", record.family, jti)
+def _insert(
+    connection: Connection, first: int, several: Sequence[Statement]
+) -> list[Entry]:
+    entries = [Entry(first + n, statement) for n, statement in enumerate(several)]
+    rows = [
+        {"position": e.position, "forget_at": e.statement.forget_at, "body": e.statement.to_json()}
+        for e in entries
+    ]
+    connection.execute(insert(statements), rows)
+    return entries

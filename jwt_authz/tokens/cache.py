@@ -10,7 +10,6 @@ An entry not hit for five minutes counts as never hit, or yesterday's crowd woul
 from __future__ import annotations
 
 import threading
-import time
 from collections import OrderedDict
 from typing import Any
 
@@ -59,12 +58,12 @@ class VerifiedCache:
         self._young_size = 0
         self._size = 0
         self._holders: dict[int, int] = {}
-        self._next_sweep = time.time() + _SWEEP_SECONDS
+        self._next_sweep = 0.0
         self._lock = threading.Lock()
 
     def get(self, digest: bytes, now: float) -> Entry | None:
         """The entry, hit once more, whether its time is over or not; None if there is none."""
-        if now >= self._next_sweep:
+        if not 0 < self._next_sweep - now <= _SWEEP_SECONDS:  # due, or the clock was set back
             self._sweep(now)
         entry = self._entries.get(digest)
         if entry is not None:
@@ -120,8 +119,8 @@ class VerifiedCache:
 
     def _sweep(self, now: float) -> None:
         with self._lock:
-            if now < self._next_sweep:
-                return
+            if 0 < self._next_sweep - now <= _SWEEP_SECONDS:
+                return  # another thread has just done it
             self._next_sweep = now + _SWEEP_SECONDS
             for digest in [d for d, entry in self._entries.items() if entry.expires <= now]:
                 young = self._young.pop(digest, None)

@@ -1,0 +1,116 @@
+"""Follower: what one process knows of a shared log, kept up to date, and what it does for the log.
+
+How it works. A process never unlearns a statement before its time, whatever becomes of the store.
+So a store that has forgotten is mended by those who know: each process writes back what it knows
+and the store lacks, and the store's generation is changed, so that all others do the same. That
+something was forgotten is seen when the mark is gone, when its generation is another one, when the
+log ends before what was read, or when the newest statement read that is still of use is not there.
+
+A process that has only just started knows nothing and cannot tell a new store from an emptied one.
+It gives the others a moment to mend it; after that it begins a new generation by revoking all
+tokens that were issued before.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from secrets import token_hex
+
+from .clock import StoreClock
+from .known import Known
+from .log import Entry, Log, MarkMissing, Page
+from .statements import SLACK, Statement
+
+BATCH = 500
+
+_log = logging.getLogger("jwt_authz.revocation")
+
+
+class Follower:
+    """Follows a log into what is known; its methods are called by one thread at a time.
+
+    `longest` is the seconds that a token can live, `settle` those that a process without
+    knowledge waits for others to mend a store that has no mark.
+    """
+
+    def __init__(self, log: Log, known: Known, longest: float, settle: float) -> None:
+        self.clock = StoreClock()
+        self._log = log
+        self._known = known
+        self._longest = longest
+        self._settle = settle
+        self._generation: str | None = None
+        self._position = 0
+        self._witnesses: list[Entry] = []
+        self._unread: dict[int, Statement] = {}
+        self._missing_since: float | None = None
+
+    def wrote(self, entry: Entry) -> None:
+        """Remember what this process wrote until it has been read back: any thread may say so."""
+        self._unread[entry.position] = entry.statement
+
+    def follow(self) -> None:
+        """Know all that is in the log; raises StoreUnavailable where that cannot be said."""
+        expected = list(self._unread)  # before the log is read, so that they must be found in it
+        page = self._read(self._position, self._witness())
+        if self._generation is None:
+            page = self._begin(page)
+        elif page.generation != self._generation or not page.intact:
+            self._mend(page)
+            return
+        self._take_all(page)
+        self._write_again(expected)
+
+    def distrust(self) -> None:
+        """Begin a new generation by revoking all tokens issued before now."""
+        page = self._read(self._position, None)
+        self._log.establish(page.generation, token_hex(16), self._forget_at())
+        self.follow()
+
+    def _begin(self, page: Page) -> Page:
+        """The first page for a process that knows nothing yet; the store may be new, or broken."""
+        if page.generation is None:
+            self._wait_for_others()
+        if page.generation is None or not page.intact:
+            _log.warning(
+                "the store of revocations is new or has lost its contents: all tokens issued "
+                "before now are revoked; call prepare() on a new store to say that it is new"
+            )
+            self._log.establish(page.generation, token_hex(16), self._forget_at())
+            page = self._read(0, None)
+            self._position, self._witnesses = 0, []
+        self._generation = page.generation
+        return page
+
+    def _wait_for_others(self) -> None:
+        now = time.monotonic()
+        if self._missing_since is None:
+            self._missing_since = now
+        if now - self._missing_since < self._settle:
+            raise MarkMissing
+
+    def _mend(self, page: Page) -> None:
+        """Write back what the store lacks and this process knows, and follow it from the start."""
+        is_mended = page.generation not in (None, self._generation)
+        if not is_mended:
+            _log.error("the store of revocations has forgotten something: it is written back")
+        there, entries = Known(), []
+        page = self._read(0, None)
+        while True:
+            entries += self._learn(page)
+            for entry in page.entries:
+                there.add(entry.statement)
+            if page.complete:
+                break
+            page = self._read(page.position, None)
+        missing = (known for known in self._known.statements() if not there.covers(known))
+        for batch in _batches(missing):
+            self._log.add(batch)
+        if not is_mended:
+            self._log.establish(page.generation, token_hex(16))
+        self._unread.clear()
+        self._generation, self._position, self._witnesses = None, 0, []
+        self.follow()

@@ -1,0 +1,221 @@
+"""The refresh families of the SQL store: one row each, changed by one UPDATE that must find it.
+
+The UPDATE names the revision that the row was read at. Of several callers at the same moment one
+changes the row, and the others look again: no lock is held between looking and changing, and it
+does not matter how the database isolates transactions.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from ..errors import StoreUnavailable
+from .database import Database
+from .families import (
+    About,
+    Family,
+    Record,
+    Rotation,
+    answer,
+    apply,
+    digest_of,
+    is_id,
+    judge,
+    new_family,
+    new_id,
+    owner_of,
+)
+from .log import MarkMissing
+from .tables import families, marks
+
+try:
+    from sqlalchemy import (
+        ColumnElement,
+        Connection,
+        Double,
+        Row,
+        cast,
+        extract,
+        func,
+        insert,
+        literal,
+        select,
+        update,
+    )
+except ImportError as error:
+    raise ImportError(
+        "jwt_authz.revocation.sqlalchemy needs SQLAlchemy 2, which is missing: "
+        "pip install 'jwt_authz[sqlalchemy]'",
+        name=error.name,
+    ) from error
+
+ATTEMPTS = 10
+
+
+class SQLFamilies:
+    """The families of a database, and its clock: PostgreSQL's, else this machine's."""
+
+    def __init__(self, database: Database, clock: Callable[[], float] | None) -> None:
+        self._database = database
+        self._clock = clock
+        self._written: Record | None = None
+
+    def start(
+        self,
+        subject: str,
+        *,
+        lifetime: float,
+        idle: float,
+        issuer: str | None = None,
+        tenant: str | None = None,
+        client: str | None = None,
+    ) -> Rotation:
+        """A new family and the `jti` of its first token: see `Families`."""
+        about, jti = About(subject, issuer, tenant, client), new_id()
+
+        def write(connection: Connection) -> Record:
+            generation, now = self._generation(connection)
+            family = new_family(about, now, lifetime, idle)
+            record = Record(family, generation, digest_of(jti))
+            row = {**_columns(record), "owner": about.owner, "about": about.to_json()}
+            connection.execute(insert(families).values(id=family.id, **row))
+            return record
+
+        self._written = record = self._database.run(write)
+        return Rotation("started", record.family, jti)
+
+    def rotate(self, family: str, presented: str, *, grace: float, idle: float) -> Rotation:
+        """Take the token presented, and tell what comes of it: see `Families`."""
+        for _ in range(ATTEMPTS):
+            record, generation, now = self._find(family)
+            outcome = judge(record, presented, generation, now, grace)
+            if record is None:
+                return Rotation("unknown")
+            changed = apply(outcome, record, presented, now, idle)
+            if changed is record or self._change(record, changed):
+                return answer(outcome, changed, presented)
+        raise _never_found()
+
+    def end(self, family: str, subject: str | None = None, issuer: str | None = None) -> bool:
+        """End the family; whether it was living: see `Families`."""
+        for _ in range(ATTEMPTS):
+            record, generation, now = self._find(family)
+            if record is None or not record.is_living(generation, now):
+                return False
+            whose = record.family
+            if subject is not None and (whose.subject, whose.issuer) != (subject, issuer):
+                return False
+            ended = replace(record, ended_at=now, revision=record.revision + 1)
+            if self._change(record, ended):
+                return True
+        raise _never_found()
+
+    def end_all(self, subject: str, issuer: str | None = None) -> int:
+        """End all families of the subject; how many were living."""
+
+        def write(connection: Connection) -> int:
+            generation, now = self._generation(connection)
+            ended = update(families).where(*_is_living(subject, issuer, generation, now))
+            change = ended.values(ended_at=now, revision=families.c.revision + 1)
+            return connection.execute(change).rowcount
+
+        return self._database.run(write)
+
+    def families(self, subject: str, issuer: str | None = None) -> tuple[Family, ...]:
+        """The living families of the subject, the one used last first."""
+
+        def read(connection: Connection) -> list[Row[Any]]:
+            living = _is_living(subject, issuer, *self._generation(connection))
+            query = select(families).where(*living).order_by(families.c.used_at.desc())
+            return list(connection.execute(query))
+
+        return tuple(_record(row).family for row in self._database.run(read))
+
+    def _find(self, family: str) -> tuple[Record | None, str, float]:
+        id = family if is_id(family) else ""
+
+        def read(connection: Connection) -> tuple[Row[Any] | None, str, float]:
+            generation, now = self._generation(connection)
+            row = connection.execute(select(families).where(families.c.id == id)).one_or_none()
+            return row, generation, now
+
+        row, generation, now = self._database.run(read)
+        return None if row is None else _record(row), generation, now
+
+    def _change(self, record: Record, changed: Record) -> bool:
+        """Whether the row was still as it had been read, and is now changed."""
+        same = (families.c.id == record.family.id, families.c.revision == record.revision)
+        change = update(families).where(*same).values(**_columns(changed))
+        if self._database.run(lambda connection: connection.execute(change).rowcount) != 1:
+            return False
+        self._written = changed
+        return True
+
+    def _generation(self, connection: Connection) -> tuple[str, float]:
+        """The store's generation and its clock; raises MarkMissing where there is none."""
+        query = select(marks.c.generation, self._now().label("now")).where(marks.c.id == 1)
+        row = connection.execute(query).one_or_none()
+        if row is None or row.generation is None:
+            raise MarkMissing
+        return row.generation, row.now
+
+    def _now(self) -> ColumnElement[float]:
+        if self._clock is not None:
+            return literal(self._clock(), Double())
+        if self._database.engine.dialect.name == "postgresql":
+            return cast(extract("epoch", func.clock_timestamp()), Double())
+        return literal(time.time(), Double())
+
+
+def _is_living(
+    subject: str, issuer: str | None, generation: str, now: float
+) -> tuple[ColumnElement[bool], ...]:
+    return (
+        families.c.owner == owner_of(subject, issuer),
+        families.c.generation == generation,
+        families.c.ended_at.is_(None),
+        families.c.expires_at > now,
+    )
+
+
+def _columns(record: Record) -> dict[str, Any]:
+    """What of a record changes, as columns."""
+    family = record.family
+    return {
+        "generation": record.generation,
+        "created_at": family.created_at,
+        "used_at": family.used_at,
+        "ends_at": family.ends_at,
+        "expires_at": family.expires_at,
+        "ended_at": record.ended_at,
+        "current": record.current,
+        "previous": record.previous,
+        "rotated_at": record.rotated_at,
+        "seed": record.seed,
+        "revision": record.revision,
+    }
+
+
+def _record(row: Row[Any]) -> Record:
+    try:
+        about = About.from_json(row.about)
+    except ValueError:
+        raise StoreUnavailable("the store holds a refresh family that cannot be read") from None
+    times = row.created_at, row.used_at, row.ends_at, row.expires_at
+    return Record(
+        Family(row.id, *about.fields, *times),
+        row.generation,
+        row.current,
+        row.previous,
+        row.seed,
+        row.rotated_at,
+        row.ended_at,
+        row.revision,
+    )
+
+
+def _never_found() -> StoreUnavailable:
+    return StoreUnavailable("the refresh family changed each time that it was looked at: try again")

@@ -1,0 +1,1 @@
+"""Where Flask-Auth's users may be kept: in memory, in a file, in SQLAlchemy, in another ORM."""
