@@ -1,0 +1,67 @@
+"""A small publishing API: who may read, write and delete articles, decided by jwt_authz.
+
+    python -m examples.api            # a database in a fresh folder, and curl lines to try
+    gunicorn examples.api:app         # one worker; passwords are printed at the start
+    flask --app examples.api authz check
+
+Settings are the environment's `FLASK_*`, see `settings`. What is not set is made up at the start:
+the key that signs tokens, the database, the passwords. For several workers, and to keep tokens
+and articles over a restart, set the first two (for asymmetric keys `FLASK_JWT_PRIVATE_KEY` in
+place of the secret). Without them several workers answer 500, and the log says why.
+
+    export FLASK_JWT_SECRET_KEY=... FLASK_DATABASE_URL=postgresql://...
+    gunicorn --workers 4 examples.api:app
+
+It needs the extras `accounts` and `sqlalchemy`, `crypto` for asymmetric keys, and a driver for
+PostgreSQL: `pip install 'jwt_authz[accounts,crypto,sqlalchemy]' 'psycopg[binary]'`.
+"""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from jwt_authz import Authz
+from jwt_authz.accounts.sqlalchemy import SQLAlchemyAccounts
+from jwt_authz.endpoints import token_blueprint
+
+from .admin import admin
+from .articles import articles
+from .errors import answer_with_problems
+from .me import me
+from .models import User, connect
+from .reports import reports
+from .roles import roles
+from .seed import announce, seed
+from .settings import read_settings
+
+
+def create_app(new_passwords: bool = False) -> Flask:
+    """The application, checked, its database seeded; `new_passwords` for users of an earlier start.
+
+    Raises `MisuseError` for settings that cannot work.
+    """
+    app = Flask(__name__, static_folder=None)
+    read_settings(app)
+    sessions = connect(app)
+    authz = Authz(
+        app,
+        roles=roles,
+        accounts=SQLAlchemyAccounts(sessions, User),
+        default="deny",  # a view of which nothing was said is refused
+    )
+    for page in (token_blueprint(), me, articles, reports, admin):
+        app.register_blueprint(page)
+    answer_with_problems(app)
+    with app.app_context():
+        authz.check()
+        seed(app, new_passwords)
+    return app
+
+
+def __getattr__(name: str) -> Flask:
+    """`examples.api.app`: made when a server or the `flask` command asks for it."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    app = globals()["app"] = create_app()
+    announce(app)
+    return app

@@ -1,0 +1,36 @@
+"""Bodies: the JSON of a request, as a marshmallow schema wants it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import request
+from marshmallow import Schema, ValidationError
+from werkzeug.exceptions import BadRequest
+
+
+def read_body(schema: Schema) -> dict[str, Any]:
+    """The members of the request's body.
+
+    Raises the exceptions of what is answered 400 (broken JSON), 413 (too large), 415 (another
+    content type) and, by marshmallow's `ValidationError`, 422.
+    """
+    request.get_data()
+    if request.content_length is None:
+        request.stream.read(1)  # a body of untold length ends at the limit: past it this is 413
+    try:
+        body = request.get_json()
+    except (BadRequest, RecursionError):
+        raise BadRequest("The body is not JSON.") from None
+    members: dict[str, Any] = schema.load(body)
+    return members
+
+
+def storable(text: str) -> None:
+    """A validator for texts that every database takes: Unicode without NUL."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValidationError("Lone surrogates are no text.") from None
+    if "\0" in text:
+        raise ValidationError("NUL characters cannot be stored.")

@@ -1,0 +1,52 @@
+"""Models: the application's own base, with users and roles by jwt_authz's mixins, and articles."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+from flask import Flask, current_app
+from sqlalchemy import Identity, String, Text, create_engine, make_url
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
+
+from jwt_authz.accounts.sqlalchemy import RoleMixin, UserMixin
+
+LONGEST_TITLE = 200
+LARGEST_ID = 2**31 - 1
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Role(RoleMixin, Base):
+    __tablename__ = "roles"
+
+
+class User(UserMixin, Base):
+    __tablename__ = "users"
+    __role__ = Role
+
+
+class Article(Base):
+    __tablename__ = "articles"
+
+    id: Mapped[int] = mapped_column(Identity(start=2), primary_key=True)  # 1 is the seeded one
+    author: Mapped[str] = mapped_column(String(255))  # a subject
+    title: Mapped[str] = mapped_column(String(LONGEST_TITLE))
+    body: Mapped[str] = mapped_column(Text)
+
+
+def connect(app: Flask) -> sessionmaker[Session]:
+    """The sessions of the application, on the database that its settings name."""
+    url = make_url(app.config["DATABASE_URL"])
+    if url.drivername in ("postgres", "postgresql"):
+        url = url.set(drivername="postgresql+psycopg")
+    sessions = sessionmaker(create_engine(url, pool_pre_ping=True))
+    app.extensions["sessions"] = sessions
+    return sessions
+
+
+def transaction() -> AbstractContextManager[Session]:
+    """A session of the current application: committed at the end, rolled back on an exception."""
+    sessions: sessionmaker[Session] = current_app.extensions["sessions"]
+    return sessions.begin()

@@ -1,0 +1,75 @@
+"""Seed: the tables, a user for each role and the first article, wherever they are missing."""
+
+from __future__ import annotations
+
+import secrets
+
+from flask import Flask
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from jwt_authz import MisuseError
+from jwt_authz.accounts.passwords import hash_password
+
+from .models import Article, Base, Role, User
+from .roles import roles
+
+# Workers that start at the same moment seed one after the other.
+LOCKS = {"postgresql": "SELECT pg_advisory_xact_lock(9457)", "sqlite": "BEGIN IMMEDIATE"}
+
+
+def seed(app: Flask, new_passwords: bool) -> None:
+    """Fill the database in one transaction, and keep the passwords given for `announce`.
+
+    Users of an earlier start keep theirs, unless `new_passwords` or `FLASK_DEMO_PASSWORD` is set.
+    """
+    engine: Engine = app.extensions["sessions"].kw["bind"]
+    chosen: str | None = app.config.get("DEMO_PASSWORD")
+    with engine.begin() as connection, Session(connection) as session:
+        connection.exec_driver_sql(LOCKS[engine.dialect.name])
+        Base.metadata.create_all(connection)
+        users = {user.username: user for user in session.scalars(select(User))}
+        app.extensions["demo_passwords"] = given = {
+            name: chosen or secrets.token_urlsafe(12)
+            for name in roles
+            if name not in users or chosen or new_passwords
+        }
+        for name, password in given.items():
+            user = users.get(name) or new_user(session, name)
+            user.password_hash = hashed(password)
+        session.flush()
+        if session.get(Article, 1) is None:
+            session.add(first_article(session))
+        session.flush()
+    engine.dispose()  # a server may fork its workers now, which must not share a connection
+
+
+def new_user(session: Session, name: str) -> User:
+    role = session.scalar(select(Role).where(Role.name == name)) or Role(name=name)
+    user = User(username=name, roles=[role])
+    session.add(user)
+    return user
+
+
+def hashed(password: str) -> str:
+    try:
+        return hash_password(password)
+    except MisuseError as error:
+        raise MisuseError(f"FLASK_DEMO_PASSWORD: {error}") from None
+
+
+def first_article(session: Session) -> Article:
+    editor = session.scalars(select(User).where(User.username == "editor")).one()
+    return Article(
+        id=1,
+        author=editor.subject,
+        title="Who may do what",
+        body="Everybody reads this article, its author and admins edit it, admins delete it.",
+    )
+
+
+def announce(app: Flask) -> None:
+    """Print the passwords that nobody but this process knows."""
+    if not app.config.get("DEMO_PASSWORD"):
+        for name, password in app.extensions["demo_passwords"].items():
+            print(f"password of {name}: {password}", flush=True)

@@ -1,0 +1,102 @@
+"""Settings: the environment's `FLASK_*`, and what is made up where they are not set.
+
+| variable | meaning | where it is not set |
+| --- | --- | --- |
+| `FLASK_JWT_ALGORITHM` | how tokens are signed | HS256 |
+| `FLASK_JWT_SECRET_KEY` | the secret of HS256, HS384, HS512 | a random one |
+| `FLASK_JWT_PRIVATE_KEY` | the PEM text of the key of RS*, PS*, ES* and EdDSA | a random one |
+| `FLASK_JWT_PUBLIC_KEY` | its public half | taken from it |
+| `FLASK_DATABASE_URL` | an SQLAlchemy URL | SQLite in a fresh folder, gone at the end |
+| `FLASK_DEMO_PASSWORD` | the password of all three users, at least 8 characters | random ones |
+
+Every other setting of Flask, Flask-JWT-Extended (`FLASK_JWT_...`) and jwt_authz
+(`FLASK_AUTHZ_...`) is taken in the same way.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import secrets
+import shutil
+import tempfile
+
+from flask import Config, Flask, abort, current_app, request
+from jwt.algorithms import requires_cryptography
+
+from jwt_authz import MisuseError
+
+from .keys import new_private_key, public_key_of
+
+TEXTS = (
+    "SECRET_KEY",
+    "JWT_ALGORITHM",
+    "JWT_SECRET_KEY",
+    "JWT_PRIVATE_KEY",
+    "JWT_PUBLIC_KEY",
+    "JWT_ENCODE_ISSUER",
+    "JWT_DECODE_ISSUER",
+    "AUTHZ_REALM",
+    "AUTHZ_ISSUER",
+    "AUTHZ_AUDIENCE",
+    "AUTHZ_CLIENT_ID",
+    "DATABASE_URL",
+    "DEMO_PASSWORD",
+)
+
+
+def read_settings(app: Flask) -> None:
+    """Read the environment into the application's config, and complete it."""
+    config = app.config
+    config["MAX_CONTENT_LENGTH"] = 65_536
+    config.from_prefixed_env()
+    keep_texts(config)
+    made_up = [*complete_key(config), *complete_database(config)]
+    if made_up:
+        app.before_request(lambda: refuse_several_workers(made_up))
+
+
+def keep_texts(config: Config) -> None:
+    """Take back what `from_prefixed_env` read as JSON: the password 12345678 is no number."""
+    for name in TEXTS:
+        text = os.environ.get(f"FLASK_{name}")
+        if text is not None and not isinstance(config[name], str):
+            config[name] = text
+
+
+def complete_key(config: Config) -> list[str]:
+    """See to the key that signs tokens; returns the name of what was made up."""
+    algorithm = config["JWT_ALGORITHM"] = config.get("JWT_ALGORITHM") or "HS256"
+    made_up = []
+    if algorithm in requires_cryptography:
+        if not config.get("JWT_PRIVATE_KEY"):
+            if config.get("JWT_PUBLIC_KEY"):
+                raise MisuseError(
+                    "FLASK_JWT_PUBLIC_KEY needs its private half: set "
+                    "FLASK_JWT_PRIVATE_KEY, or neither"
+                )
+            config["JWT_PRIVATE_KEY"] = new_private_key(algorithm)
+            made_up = ["FLASK_JWT_PRIVATE_KEY"]
+        if not config.get("JWT_PUBLIC_KEY"):
+            config["JWT_PUBLIC_KEY"] = public_key_of(config["JWT_PRIVATE_KEY"])
+    elif not (config.get("JWT_SECRET_KEY") or config["SECRET_KEY"]):
+        config["JWT_SECRET_KEY"] = secrets.token_hex(64)
+        made_up = ["FLASK_JWT_SECRET_KEY"]
+    return made_up
+
+
+def complete_database(config: Config) -> list[str]:
+    """See to the database; returns the name of what was made up."""
+    if config.get("DATABASE_URL"):
+        return []
+    folder = tempfile.mkdtemp(prefix="jwt_authz-example-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    config["DATABASE_URL"] = f"sqlite:///{folder}/api.db"
+    return ["FLASK_DATABASE_URL"]
+
+
+def refuse_several_workers(made_up: list[str]) -> None:
+    """Each worker has made up its own, so that none would take the tokens of another."""
+    if request.environ.get("wsgi.multiprocess"):
+        current_app.logger.error("several workers need %s: set it", " and ".join(made_up))
+        abort(500)

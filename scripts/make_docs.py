@@ -1,0 +1,209 @@
+"""Write what the documentation takes from the code: reference, settings and the list of files.
+
+    python scripts/make_docs.py            # writes them
+    python scripts/make_docs.py --check    # exits 1 and shows the difference where they are stale
+
+The reference is read from the sources, so it needs none of the extras.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import functools
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from jwt_authz.settings import settings_table  # noqa: E402
+
+LIBRARY = ROOT / "jwt_authz"
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+# The modules of the reference, and the names of those that have internal ones beside them.
+MODULES: dict[str, str] = {
+    "jwt_authz": "",
+    "jwt_authz.requirements": "And Or Not FunctionRequirement",
+    "jwt_authz.decision": "Verdict",
+    "jwt_authz.permissions": "PermissionSet",
+    "jwt_authz.identity": "Claims",
+    "jwt_authz.overrides": "Override Additional RequirementBag overrides additions Manager "
+    "OverrideManager AdditionalManager current_overrides current_additions",
+    "jwt_authz.audit": "decided",
+    "jwt_authz.pages": "",
+    "jwt_authz.endpoints": "",
+    "jwt_authz.accounts": "",
+    "jwt_authz.accounts.memory": "",
+    "jwt_authz.accounts.sqlalchemy": "",
+    "jwt_authz.accounts.passwords": "",
+    "jwt_authz.refusals": "AuthorizationUnavailable",
+    "jwt_authz.errors": "",
+    "jwt_authz.problem": "not_allowed token_invalid token_missing unavailable wrong_credentials",
+}
+
+
+def reference() -> str:
+    """The page of the reference."""
+    lines = ["# Reference", "", "Made from the docstrings by `scripts/make_docs.py`.", ""]
+    told: set[ast.AST] = set()
+    for module, names in MODULES.items():
+        found = (resolve(source_of(module), name) for name in names.split() or public(module))
+        new = {node: text for node, text in found if node not in told}
+        told.update(new)
+        lines += [f"## {module}", "", *(line for item in new.items() for line in entry(*item))]
+    return "\n".join(lines)
+
+
+def source_of(module: str) -> Path:
+    path = ROOT.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def public(module: str) -> list[str]:
+    """A module's `__all__`, else the classes and functions that it defines, as they stand there."""
+    body = parsed(source_of(module)).body
+    for node in body:
+        if isinstance(node, ast.Assign) and name_of(node) == "__all__":
+            return list(ast.literal_eval(node.value))
+    defined = (node.name for node in body if isinstance(node, ast.ClassDef | Function))
+    return [name for name in defined if not name.startswith("_")]
+
+
+def name_of(node: ast.stmt) -> str | None:
+    target = getattr(node, "target", None) or getattr(node, "targets", [None])[0]
+    return getattr(node, "name", None) or getattr(target, "id", None)
+
+
+def decorators(node: ast.stmt) -> set[str]:
+    return {ast.unparse(decorator) for decorator in getattr(node, "decorator_list", ())}
+
+
+def resolve(path: Path, name: str) -> tuple[ast.stmt, str]:
+    """What defines a name, wherever a module has it from, and its docstring."""
+    body = parsed(path).body
+    for node, after in zip(body, [*body[1:], ast.Pass()], strict=True):
+        if name_of(node) == name and "overload" not in decorators(node):
+            return node, docstring(node, after)
+        if isinstance(node, ast.ImportFrom) and name in {alias.name for alias in node.names}:
+            folder = path.parents[node.level - 1]
+            parts = [*folder.relative_to(ROOT).parts, *(node.module or "").split(".")]
+            return resolve(source_of(".".join(filter(None, parts))), name)
+    raise SystemExit(f"{name} is not in {path}: mend MODULES in scripts/make_docs.py")
+
+
+def docstring(node: ast.stmt, after: ast.stmt) -> str:
+    if isinstance(node, ast.ClassDef | Function):
+        return ast.get_docstring(node) or ""
+    is_text = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+    return " ".join(str(after.value.value).split()) if is_text else ""
+
+
+def entry(node: ast.stmt, text: str) -> Iterator[str]:
+    """The lines of one name: its signature, its docstring, and the members of a class."""
+    yield from (f"### {name_of(node)}", "", f"`{signature(node)}`", "")
+    if text:
+        yield from (text, "")
+    if isinstance(node, ast.ClassDef):
+        members = [line for member in node.body for line in member_lines(member)]
+        yield from [*members, ""] if members else []
+
+
+def member_lines(node: ast.stmt) -> Iterator[str]:
+    if isinstance(node, Function) and not node.name.startswith("_"):
+        text = ast.get_docstring(node)
+        if text:
+            yield f"- `{signature(node)}`: {' '.join(text.split())}"
+
+
+def signature(node: ast.stmt) -> str:
+    """How a name is called, without `self`; a property and a value as they are written."""
+    if isinstance(node, ast.ClassDef):
+        return class_signature(node)
+    if not isinstance(node, Function):
+        return ast.unparse(node)
+    if "property" in decorators(node):
+        return node.name
+    called = re.sub(r"^(self|cls)(: \w+)?(, |$)", "", ast.unparse(node.args))
+    returned = f" -> {ast.unparse(node.returns)}" if node.returns else ""
+    return f"{node.name}({called}){returned}"
+
+
+def class_signature(node: ast.ClassDef) -> str:
+    """How an object is made; an exception's or another class's bases where that is not said."""
+    made = next((member for member in node.body if name_of(member) == "__init__"), None)
+    if made is not None:
+        return signature(made).replace("__init__", node.name, 1).removesuffix(" -> None")
+    fields = [ast.unparse(each) for each in node.body if isinstance(each, ast.AnnAssign)]
+    if not any("dataclass" in decorator for decorator in decorators(node)):
+        fields = [ast.unparse(base) for base in node.bases]
+    asked = (re.sub(r"field\(.*\)$", "...", each) for each in fields if "init=False" not in each)
+    return f"{node.name}({', '.join(asked)})"
+
+
+def settings() -> str:
+    """The table of the `AUTHZ_*` settings."""
+    rows = ["| setting | default | values | meaning |", "| --- | --- | --- | --- |"]
+    for name, default, wanted, meaning in settings_table():
+        values = ", ".join(f"`{word}`" for word in wanted.split(" | ")) if "|" in wanted else wanted
+        rows.append(f"| `{name}` | `{default}` | {values} | {meaning} |")
+    return "\n".join(rows)
+
+
+def files() -> str:
+    """The table of the library's files, from the vocabulary up, each with its first sentence."""
+    contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    layers = [re.findall(r"\w+", line) for line in contract["contracts"][0]["layers"]]
+    rows = ["| file | what it is |", "| --- | --- |"]
+    for name in (name for layer in reversed(layers) for name in layer):
+        found = sorted((LIBRARY / name).rglob("*.py")) or [LIBRARY / f"{name}.py"]
+        rows += [row(path) for path in found if path.exists()]
+    return "\n".join([*rows, row(LIBRARY / "__init__.py")])
+
+
+def row(path: Path) -> str:
+    return f"| `{path.relative_to(LIBRARY)}` | {about(path)} |"
+
+
+def about(path: Path) -> str:
+    text = ast.get_docstring(parsed(path)) or ""
+    return " ".join(text.split("\n\n")[0].split())
+
+
+def between(text: str, name: str, made: str) -> str:
+    """A page with what is made put between its two marks."""
+    marks = re.compile(rf"(<!-- {name}: [^>]*-->\n).*?(<!-- end of {name} -->)", re.DOTALL)
+    if not marks.search(text):
+        raise SystemExit(f"no <!-- {name}: ... --> and <!-- end of {name} --> to write between")
+    return marks.sub(lambda found: f"{found[1]}{made}\n{found[2]}", text)
+
+
+def main(arguments: list[str]) -> int:
+    docs = ROOT / "docs"
+    made = {docs / "reference.md": reference()}
+    for page, name, table in (("settings", "settings", settings), ("architecture", "files", files)):
+        path = docs / f"{page}.md"
+        made[path] = between(path.read_text(), name, table())
+    stale = False
+    for path, text in made.items():
+        before = path.read_text() if path.exists() else ""
+        if before != text and arguments == ["--check"]:
+            stale = True
+            names = (str(path.relative_to(ROOT)), "as the code has it")
+            print(*difflib.unified_diff(before.split("\n"), text.split("\n"), *names), sep="\n")
+        elif before != text:
+            path.write_text(text)
+    return int(stale)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Measurements of speed and size; each module but the shared ones runs with `python -m`."""

@@ -1,0 +1,153 @@
+"""openapi/api.json and the routes of the example say the same."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jwt_authz.matrix import Access, read_matrix
+
+DOCUMENT = json.loads(
+    (Path(__file__).resolve().parents[2] / "openapi" / "api.json").read_text(encoding="utf-8")
+)
+METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
+
+
+def operations() -> dict[tuple[str, str], dict[str, Any]]:
+    """Each operation of the document, with the parameters of its path, by method and path."""
+    return {
+        (method.upper(), path): {**item[method], "parameters": parameters(item, item[method])}
+        for path, item in DOCUMENT["paths"].items()
+        for method in METHODS & set(item)
+    }
+
+
+def parameters(*holders: dict[str, Any]) -> list[dict[str, Any]]:
+    return [resolved(one) for holder in holders for one in holder.get("parameters", [])]
+
+
+def resolved(part: dict[str, Any]) -> dict[str, Any]:
+    """What a part of the document is or, where it is a reference, refers to."""
+    if "$ref" not in part:
+        return part
+    found = DOCUMENT
+    for name in part["$ref"].removeprefix("#/").split("/"):
+        found = found[name]
+    return found
+
+
+def path_of(rule: str) -> str:
+    return re.sub(r"<(?:[^:<>]+:)?([^<>]+)>", r"{\1}", rule)
+
+
+@pytest.fixture
+def accesses(api: Any) -> dict[tuple[str, str], Access]:
+    """Each route of the example, by method and path."""
+    return {(one.method, path_of(one.rule)): one for one in read_matrix(api.app)}
+
+
+def test_every_route_is_documented_and_every_operation_is_a_route(
+    accesses: dict[tuple[str, str], Access],
+) -> None:
+    assert set(operations()) == set(accesses)
+
+
+def test_each_guarded_operation_wants_a_token_and_says_401_and_403(
+    accesses: dict[tuple[str, str], Access],
+) -> None:
+    for place, operation in operations().items():
+        if accesses[place].guards:
+            assert operation["security"] == [{"bearer": []}], place
+            for status in ("401", "403"):
+                answer = resolved(operation["responses"][status])
+                assert set(answer["content"]) == {"application/problem+json"}, place
+                assert "WWW-Authenticate" in answer["headers"], place
+        else:
+            assert accesses[place].exempt, place
+            assert operation["security"] == [], place
+
+
+def test_each_path_parameter_is_documented_as_the_number_that_it_is(api: Any) -> None:
+    for rule in api.app.url_map.iter_rules():
+        for method in rule.methods - {"HEAD", "OPTIONS"}:
+            told = operations()[method, path_of(rule.rule)]["parameters"]
+            assert {one["name"] for one in told if one["in"] == "path"} == rule.arguments
+            for one in told:
+                assert one["required"] is True
+                assert one["schema"]["type"] == "integer"
+
+
+def test_every_reference_leads_somewhere_and_every_component_is_used() -> None:
+    used = set(references(DOCUMENT))
+    for reference in used:
+        assert resolved({"$ref": reference})
+    defined = {
+        f"#/components/{kind}/{name}"
+        for kind, components in DOCUMENT["components"].items()
+        if kind != "securitySchemes"
+        for name in components
+    }
+    assert used == defined
+
+
+def references(part: Any) -> Iterator[str]:
+    if isinstance(part, dict):
+        if "$ref" in part:
+            yield part["$ref"]
+        part = list(part.values())
+    for one in part if isinstance(part, list) else ():
+        yield from references(one)
+
+
+def test_each_operation_has_a_name_of_its_own() -> None:
+    names = [operation["operationId"] for operation in operations().values()]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("place", sorted(operations()), ids=" ".join)
+def test_each_operation_answers_what_the_document_says(api: Any, place: tuple[str, str]) -> None:
+    method, path = place
+    operation = operations()[place]
+    sent = {}
+    if "requestBody" in operation:
+        example = {"username": "viewer", "password": "correct horse"}
+        sent["json"] = example if path == "/token" else {"title": "As documented", "body": ""}
+        schema = content(operation["requestBody"], "application/json")
+        assert fits(sent["json"], schema)
+    answer = api.ask("admin", method, path.replace("{id}", str(api.write("admin"))), **sent)
+    told = resolved(operation["responses"][str(answer.status_code)])
+    if answer.status_code == 204:
+        assert "content" not in told
+    else:
+        assert fits(answer.json, content(told, "application/json"))
+    assert set(told.get("headers", {})) <= set(answer.headers.keys())
+
+
+def content(holder: dict[str, Any], kind: str) -> dict[str, Any]:
+    assert set(holder["content"]) == {kind}
+    schema: dict[str, Any] = holder["content"][kind]["schema"]
+    return schema
+
+
+TYPES = {"object": dict, "array": list, "string": str, "integer": int, "boolean": bool}
+
+
+def fits(value: Any, schema: dict[str, Any]) -> bool:
+    """Whether a value is what the document says, as far as types and members go."""
+    schema = resolved(schema)
+    if type(value) is not TYPES[schema["type"]]:
+        return False
+    if isinstance(value, list):
+        return all(fits(item, schema["items"]) for item in value)
+    if not isinstance(value, dict):
+        return True
+    members = schema["properties"]
+    assert schema["additionalProperties"] is False
+    return set(schema.get("required", ())) <= set(value) <= set(members) and all(
+        fits(item, members[name]) for name, item in value.items()
+    )

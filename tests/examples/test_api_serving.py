@@ -1,0 +1,147 @@
+"""The example as it is started by hand: its own server and curl lines, gunicorn, flask."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+LAST_LINE = r"^curl .*'(http://[^/']+)/.*editor"
+LISTENING = r"Listening at: (http://\S+)"
+SECRET = "a secret for the tests that is long enough for any HMAC: 64 bytes."
+PASSWORD = "correct horse"
+# A worker that is told to end while it starts may never hear it.
+GUNICORN = ("gunicorn", "examples.api:app", "--bind=127.0.0.1:0", "--graceful-timeout=1")
+
+needs_curl = pytest.mark.skipif(
+    not (shutil.which("curl") and shutil.which("bash")), reason="bash and curl are not both here"
+)
+
+
+def ask(url: str, token: str = "", body: Any = None) -> tuple[int, str, Any]:
+    """The status, the content type and the JSON of an answer."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    data = None
+    if body is not None:
+        headers["Content-Type"], data = "application/json", json.dumps(body).encode()
+    try:
+        answer = urllib.request.urlopen(urllib.request.Request(url, data, headers), timeout=20)
+    except urllib.error.HTTPError as error:
+        answer = error
+    with answer:
+        return answer.status, answer.headers["Content-Type"], json.load(answer)
+
+
+def log_in(url: str, who: str, password: str) -> str:
+    status, _, answer = ask(f"{url}/token", body={"username": who, "password": password})
+    assert status == 200
+    token: str = answer["access_token"]
+    return token
+
+
+def paste(lines: list[str], folder: Path) -> list[tuple[int, str, Any]]:
+    """The status, content type and body of each answer, to lines that a person pastes."""
+    # An interactive shell, which treats some characters as a script's does not.
+    shell = ["bash", "--norc", "--noprofile", "-i"]
+    done = subprocess.run(
+        shell,
+        input="".join(f"{line}; echo\n" for line in lines),
+        env={"PATH": os.environ["PATH"], "HOME": str(folder), "HISTFILE": ""},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    answers = []
+    for answer in re.split(r"^(?=HTTP/)", done.stdout, flags=re.MULTILINE)[1:]:
+        head, body = re.split(r"\r?\n\r?\n", answer, maxsplit=1)
+        kind = re.search(r"^Content-Type: (\S+)", head, re.MULTILINE)
+        assert kind is not None
+        answers.append((int(head.split()[1]), kind[1], json.loads(body)))
+    return answers
+
+
+@needs_curl
+@pytest.mark.parametrize("password", ["", "12345678", r"""it's "5$HOME" \n !x `é` 日本"""])
+def test_the_curl_lines_that_are_printed_work_when_pasted(
+    serve: Any, tmp_path: Path, password: str
+) -> None:
+    served = serve(
+        "examples.api",
+        "--port",
+        "0",
+        until=LAST_LINE,
+        DEMO_PASSWORD=password,
+        JWT_ALGORITHM="HS256",
+    )
+    lines = [line for line in served.lines if line.startswith("curl ")]
+    answers = paste(lines, tmp_path)
+    assert [answer[0] for answer in answers] == [401, 403, 200]
+    assert [answer[1] for answer in answers[:2]] == ["application/problem+json"] * 2
+    assert answers[1][2]["detail"] == "This needs a caller who has the permission report:read."
+    assert answers[2][2] == {"articles": 1, "authors": 1}
+    assert "eyJ" not in "\n".join(served.lines), "a token was printed"
+    assert ("password of viewer" in "\n".join(served.lines)) is (password == "")
+
+
+def test_the_port_is_the_one_that_was_asked_for(serve: Any) -> None:
+    port = re.sub(r".*:", "", serve("examples.api", "--port", "0", until=LAST_LINE).url)
+    # It is taken now, which the next one is told in plain words.
+    with pytest.raises(pytest.fail.Exception, match=rf"Port {port} is in use"):
+        serve("examples.api", "--port", port, until=LAST_LINE)
+
+
+def test_a_setting_that_cannot_work_ends_the_start_with_what_to_write(run: Any) -> None:
+    ended = run("examples.api", "--port", "0", JWT_SECRET_KEY="short")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("This cannot start: the secret for HS256 has 5 bytes")
+    assert ended.stdout == ""
+
+
+@pytest.mark.parametrize("algorithm", ["HS256", "RS256", "ES256", "EdDSA"])
+def test_gunicorn_serves_it_with_one_worker_and_prints_the_passwords(
+    serve: Any, algorithm: str
+) -> None:
+    served = serve(
+        *GUNICORN,
+        until=r"password of admin: (\S+)",
+        JWT_ALGORITHM=algorithm,
+    )
+    [url] = re.findall(LISTENING, "\n".join(served.lines))
+    token = log_in(url, "admin", served.url)
+    assert ask(f"{url}/admin/users", token)[0] == 200
+    assert ask(f"{url}/admin/users")[:2] == (401, "application/problem+json")
+
+
+def test_gunicorns_workers_share_what_is_set(serve: Any, new_schema: Any) -> None:
+    url = serve(
+        *GUNICORN,
+        "--workers=3",
+        until=LISTENING,
+        DATABASE_URL=new_schema(),
+        JWT_SECRET_KEY=SECRET,
+        DEMO_PASSWORD=PASSWORD,
+    ).url
+    token = log_in(url, "editor", PASSWORD)
+    created = ask(f"{url}/articles", token, {"title": "Seen by all"})
+    assert created[0] == 201
+    for _ in range(12):
+        assert ask(f"{url}/articles/{created[2]['id']}", token)[2]["title"] == "Seen by all"
+
+
+def test_gunicorns_workers_refuse_to_make_up_a_key_each(serve: Any) -> None:
+    url = serve(*GUNICORN, "--workers=2", until=LISTENING).url
+    assert ask(f"{url}/me")[:2] == (500, "application/problem+json")
+
+
+def test_flask_authz_check_finds_nothing_to_mend(run: Any) -> None:
+    ended = run("flask", "--app", "examples.api", "authz", "check")
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines()[-1] == "every view has a guard, or is exempt"
