@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from flask import Request
 from flask_jwt_extended import decode_token
@@ -76,6 +77,20 @@ def headers_that_decide(locations: tuple[str, ...]) -> list[str]:
     """The request headers that an answer depends on, for its `Vary`."""
     names = [_fje.header_name] if not locations or "headers" in locations else []
     return [*names, "Cookie"] if "cookies" in locations else names or ["Authorization"]
+
+
+def vary_by(response: Any, names: str) -> Any:
+    """Say in an answer that it depends on these request headers (RFC 9110 section 12.5.5).
+
+    In one header with what is there: whoever adds to it later (Flask's session) reads the first.
+    """
+    headers = response.headers
+    if "Vary" in headers:
+        names = ", ".join([*headers.getlist("Vary"), names])
+        headers.set("Vary", names)
+    else:
+        headers.add("Vary", names)
+    return response
 
 
 def token_elsewhere(

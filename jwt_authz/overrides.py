@@ -141,11 +141,18 @@ class InUse:
 class Manager(Generic[Bag]):
     """Pushes and pops what counts from here on, in this request or else in this context."""
 
-    def __init__(self, frames: ContextVar[tuple[_Frame, ...]]) -> None:
+    def __init__(self, frames: ContextVar[tuple[_Frame, ...]], kind: type[Bag]) -> None:
         self._frames = frames
+        self._kind = kind
 
     def push(self, bag: Bag, use_parent: bool = False) -> None:
-        """Let `bag` count from now on, in place of what counted, or with `use_parent` beside it."""
+        """Let `bag` count from now on, in place of what counted, or with `use_parent` beside it.
+
+        Raises `MisuseError` for an override where an addition belongs, and the other way round.
+        """
+        if not isinstance(bag, self._kind):
+            kind = self._kind.__name__
+            raise MisuseError(f"{type(self).__name__} pushes {kind}(...), not {bag!r}")
         current = self.current
         if use_parent and current is not None:
             bag = current + bag
@@ -201,7 +208,7 @@ class OverrideManager(Manager[Override]):
     """Pushes and pops overrides."""
 
     def __init__(self) -> None:
-        super().__init__(_overrides)
+        super().__init__(_overrides, Override)
 
     def override(
         self, override: Override, use_parent: bool = False
@@ -214,7 +221,7 @@ class AdditionalManager(Manager[Additional]):
     """Pushes and pops additions."""
 
     def __init__(self) -> None:
-        super().__init__(_additions)
+        super().__init__(_additions, Additional)
 
     def additional(
         self, additional: Additional, use_parent: bool = False

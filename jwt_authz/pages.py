@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from flask import Response, after_this_request, flash, redirect, request, url_for
 from markupsafe import Markup
 
+from .locations import vary_by
 from .problem import Problem
 
 _PAGE = Markup(
@@ -42,12 +43,22 @@ def browser_pages(
         endpoint = {401: login, 403: home}.get(problem.status)
         if endpoint is None or request.endpoint == endpoint:
             return _page(problem)
-        flash(problem.detail, category)
+        flash(_MESSAGES.get(problem.status, problem.detail), category)
         if problem.status == 401 and request.method == "GET":
-            return redirect(url_for(endpoint, next=request.full_path.rstrip("?")))
+            return redirect(url_for(endpoint, next=_this_url()))
         return redirect(url_for(endpoint))
 
     return answer
+
+
+_MESSAGES = {401: "Please log in first."}
+
+
+def _this_url() -> str:
+    """The path and query of the request as the browser asked for them, to come back to."""
+    path = quote(request.script_root + request.path, safe="/:@!$&'()*+,;=~-._")
+    query = request.query_string.decode("ascii", "replace")
+    return f"{path}?{query}" if query else path
 
 
 def prefers_html() -> bool:
@@ -78,7 +89,8 @@ def is_local_path(target: str) -> bool:
 
 
 def _page(problem: Problem) -> Response:
-    text = _PAGE.format(title=problem.title, detail=problem.detail, instance=problem.instance)
+    detail = _MESSAGES.get(problem.status, problem.detail)
+    text = _PAGE.format(title=problem.title, detail=detail, instance=problem.instance)
     response = Response(text, status=problem.status, mimetype="text/html")
     if problem.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
@@ -86,6 +98,5 @@ def _page(problem: Problem) -> Response:
     return response
 
 
-def _vary_by_accept(response: Response) -> Response:
-    response.headers.add("Vary", "Accept")
-    return response
+def _vary_by_accept(response: Response) -> Any:
+    return vary_by(response, "Accept")

@@ -258,6 +258,18 @@ def test_use_parent_without_a_parent_pushes_the_bag_alone(
 
 
 @MANAGERS
+def test_an_override_is_not_pushed_for_an_addition_nor_the_other_way_round(
+    manager_class: Any, bag_class: Any
+) -> None:
+    other = Additional(never) if bag_class is Override else Override(never)
+    wanted = rf"{manager_class.__name__} pushes {bag_class.__name__}\(...\), not "
+    for wrong in (other, never, {never}):
+        with pytest.raises(MisuseError, match=wanted):
+            manager_class().push(wrong)
+    assert manager_class().current is None
+
+
+@MANAGERS
 def test_a_pop_of_nothing_is_a_misuse(manager_class: Any, bag_class: Any) -> None:
     with pytest.raises(MisuseError, match=r"nothing is pushed here: pop\(\) once for each push"):
         manager_class().pop()

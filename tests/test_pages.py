@@ -148,7 +148,6 @@ def test_a_browser_without_a_log_in_is_sent_to_it_and_back(browser: FlaskClient)
     assert answer.location.startswith("/log-in?next=/mine")
 
 
-@pytest.mark.xfail(strict=True, reason="the path is put into next decoded, and refused there")
 @pytest.mark.parametrize("path", ["/mine/%C3%BC", "/mine/a%20b", "/mine/%E2%82%AC?x=%20"])
 def test_a_path_with_blanks_or_letters_beyond_ascii_is_come_back_to(
     browser: FlaskClient, path: str
@@ -156,18 +155,15 @@ def test_a_path_with_blanks_or_letters_beyond_ascii_is_come_back_to(
     assert next_of(browser, ask(browser, path)) == path
 
 
-@pytest.mark.xfail(strict=True, reason="the question mark at the end is taken for an empty query")
 def test_a_query_that_ends_in_a_question_mark_keeps_it(browser: FlaskClient) -> None:
     assert next_of(browser, ask(browser, "/mine/a?q=why?")) == "/mine/a?q=why?"
 
 
-@pytest.mark.xfail(strict=True, reason="next lacks the prefix that the application is mounted at")
 def test_below_a_prefix_the_way_back_has_the_prefix(browser: FlaskClient) -> None:
     answer = ask(browser, "/mine/a", base_url="http://localhost/shop")
     assert answer.location == "/shop/log-in?next=/shop/mine/a"
 
 
-@pytest.mark.xfail(strict=True, reason="the problem's sentence speaks of tokens to a browser")
 def test_a_browser_that_is_sent_to_the_log_in_is_told_nothing_of_tokens(
     browser: FlaskClient,
 ) -> None:
@@ -310,7 +306,6 @@ def test_a_refusal_says_that_it_depends_on_accept_and_on_the_caller(accept: str 
         assert varied_by(answer) == {"Accept", "Authorization"}
 
 
-@pytest.mark.xfail(strict=True, reason="Flask's session, saved last, drops a second Vary header")
 def test_a_redirect_with_a_message_says_so_too(browser: FlaskClient) -> None:
     for path, headers in (("/mine", {}), ("/control", viewer(browser))):
         answer = ask(browser, path, headers=headers)

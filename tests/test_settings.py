@@ -42,7 +42,6 @@ UNFIT: dict[str, tuple[Any, ...]] = {
     "issuer": ("", 1, ["https://id.example"]),
     "audience": ("", 1, ["https://api.example"]),
     "client_id": ("", 1, ["client"]),
-    "keys_file": ("", 1, ["keys.json"]),
     "token_profile": ("jwt", "", "AT+JWT", 1, True, ["at+jwt"]),
     "keys_file": ("", 1, ["keys.json"]),
 }

@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from secrets import token_hex
 
+from ..errors import StoreUnavailable
 from .clock import StoreClock
 from .known import Known
 from .log import Entry, Log, MarkMissing, Page
@@ -59,7 +60,7 @@ class Follower:
         if self._generation is None:
             page = self._begin(page)
         elif page.generation != self._generation or not page.intact:
-            self._mend(page)
+            self._mend()
             return
         self._take_all(page)
         self._write_again(expected)
@@ -67,7 +68,9 @@ class Follower:
     def distrust(self) -> None:
         """Begin a new generation by revoking all tokens issued before now."""
         page = self._read(self._position, None)
-        self._log.establish(page.generation, token_hex(16), self._forget_at())
+        generation = token_hex(16)
+        if self._log.establish(page.generation, generation, self._forget_at()) != generation:
+            raise StoreUnavailable("the store began another generation meanwhile: try again")
         self.follow()
 
     def _begin(self, page: Page) -> Page:
@@ -92,15 +95,15 @@ class Follower:
         if now - self._missing_since < self._settle:
             raise MarkMissing
 
-    def _mend(self, page: Page) -> None:
-        """Write back what the store lacks and this process knows, and follow it from the start."""
-        is_mended = page.generation not in (None, self._generation)
-        if not is_mended:
-            _log.error("the store of revocations has forgotten something: it is written back")
-        there, entries = Known(), []
+    def _mend(self) -> None:
+        """Write back what the store lacks and this process knows, and follow it from the start.
+
+        Nothing that tells that it has to be done is changed before it is done.
+        """
+        there, witnesses = Known(), list[Entry]()
         page = self._read(0, None)
         while True:
-            entries += self._learn(page)
+            self._learn(page, witnesses)
             for entry in page.entries:
                 there.add(entry.statement)
             if page.complete:
@@ -109,8 +112,59 @@ class Follower:
         missing = (known for known in self._known.statements() if not there.covers(known))
         for batch in _batches(missing):
             self._log.add(batch)
-        if not is_mended:
-            self._log.establish(page.generation, token_hex(16))
+        generation = page.generation
+        if generation in (None, self._generation):
+            _log.error("the store of revocations had forgotten something: it is written back")
+            generation = self._log.establish(generation, token_hex(16))
         self._unread.clear()
-        self._generation, self._position, self._witnesses = None, 0, []
-        self.follow()
+        self._generation, self._position, self._witnesses = generation, page.position, witnesses
+
+    def _take_all(self, page: Page) -> None:
+        while True:
+            self._learn(page, self._witnesses)
+            self._position = page.position
+            if page.complete:
+                return
+            page = self._read(self._position, self._witness())
+            if page.generation != self._generation or not page.intact:
+                raise StoreUnavailable("the store of revocations changed while it was read")
+
+    def _learn(self, page: Page, witnesses: list[Entry]) -> None:
+        for entry in sorted(page.entries):
+            self._known.add(entry.statement)
+            self._unread.pop(entry.position, None)
+            # The newest entry that is still of use stands for all before it; those that go
+            # out of use sooner than it will never be asked for.
+            while witnesses and witnesses[-1].statement.forget_at <= entry.statement.forget_at:
+                witnesses.pop()
+            witnesses.append(entry)
+
+    def _witness(self) -> Entry | None:
+        """The newest entry read that the store must still have."""
+        now = (self.clock.latest() or time.time()) + 1
+        while self._witnesses and self._witnesses[-1].statement.forget_at <= now:
+            self._witnesses.pop()
+        return self._witnesses[-1] if self._witnesses else None
+
+    def _write_again(self, expected: list[int]) -> None:
+        """Write again what this process wrote before the log was read, and did not find in it."""
+        lost = {at: self._unread[at] for at in expected if at in self._unread}
+        positions = self._log.add(list(lost.values())) if lost else []
+        for statement, position in zip(lost.values(), positions, strict=True):
+            self._unread[position] = statement
+        for position in lost:
+            del self._unread[position]
+
+    def _read(self, after: int, witness: Entry | None) -> Page:
+        asked = time.monotonic()
+        page = self._log.read(after, witness)
+        self.clock.answered(page.now, asked, time.monotonic())
+        return page
+
+    def _forget_at(self) -> float:
+        return self.clock.earliest() + self._longest + SLACK
+
+
+def _batches(statements: Iterator[Statement]) -> Iterator[list[Statement]]:
+    while batch := list(islice(statements, BATCH)):
+        yield batch

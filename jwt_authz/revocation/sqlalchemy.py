@@ -200,9 +200,7 @@ class SQLAlchemyStore(SQLFamilies):
         return (state.revision or 0) >= written.revision
 
 
-def _insert(
-    connection: Connection, first: int, several: Sequence[Statement]
-) -> list[Entry]:
+def _insert(connection: Connection, first: int, several: Sequence[Statement]) -> list[Entry]:
     entries = [Entry(first + n, statement) for n, statement in enumerate(several)]
     rows = [
         {"position": e.position, "forget_at": e.statement.forget_at, "body": e.statement.to_json()}

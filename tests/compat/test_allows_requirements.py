@@ -15,6 +15,7 @@ from flask import Flask, abort, request
 from werkzeug.exceptions import NotFound
 
 from jwt_authz import MisuseError
+from jwt_authz.compat._allows_requirements import Check, as_native
 from jwt_authz.compat.flask_allows import (
     Allows,
     And,
@@ -22,6 +23,7 @@ from jwt_authz.compat.flask_allows import (
     ConditionalRequirement,
     Not,
     Or,
+    Override,
     Requirement,
     requires,
     wants_request,
@@ -428,3 +430,11 @@ def test_a_part_of_a_combination_may_take_the_request(app: Flask) -> None:
     with pytest.warns(DeprecationWarning):
         assert And(of_both)(GUEST, "a request")
     assert given == ["a request"]
+
+
+def test_a_check_stands_for_the_requirements_that_count_as_met() -> None:
+    check = Check(Override(always), None)
+    assert list(check) == [always]
+    assert len(check) == 1
+    assert as_native(always) in check
+    assert as_native(never) not in check

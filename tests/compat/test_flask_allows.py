@@ -778,6 +778,13 @@ class TestContexts:
         assert manager.current is None
 
 
+def test_an_addition_pushed_as_an_override_as_the_documentation_had_it_is_a_misuse() -> None:
+    with pytest.raises(MisuseError, match="OverrideManager pushes Override"):
+        Allows().overrides.push(Additional(is_admin))  # type: ignore[arg-type]
+    with pytest.raises(MisuseError, match="AdditionalManager pushes Additional"):
+        Allows().additional.push(Override(is_admin))  # type: ignore[arg-type]
+
+
 def test_an_override_and_an_addition_say_what_they_hold() -> None:
     assert Override(is_admin).is_overridden(is_admin)
     assert not Override(is_admin).is_overridden(never)
@@ -1105,6 +1112,24 @@ def test_check_and_the_matrix_see_old_guards_as_guards() -> None:
     client = app.test_client()
     assert client.get("/").text == "passed"
     assert client.get("/old/").text == "passed"
+
+
+def test_check_reads_the_parts_of_old_combinations() -> None:
+    app, _ = both()
+    app.add_url_rule("/", view_func=requires(Or(always, has_role("nobody")))(lambda: "passed"))
+    with app.app_context(), pytest.raises(MisuseError, match="no role is named 'nobody'"):
+        app.extensions["jwt_authz"].check()
+
+
+def test_an_old_guards_requirement_can_be_explained_and_what_it_raises_refuses() -> None:
+    def broken(user: Any) -> bool:
+        raise ValueError("a bug")
+
+    guarded = requires(always, Or(broken, always))(lambda: "passed")
+    decision = guarded.__jwt_authz_guards__[0].requirement.evaluate(GUEST)  # type: ignore[attr-defined]
+    assert not decision
+    assert "yes always" in str(decision)
+    assert "error broken: ValueError in broken" in str(decision)
 
 
 def test_check_finds_an_old_guard_above_its_route() -> None:
