@@ -42,7 +42,9 @@ from .errors import (
 )
 from .identity import Identity
 from .jwt_extended import (
+    PENDING,
     SLOTS,
+    LazySlots,
     algorithms_for_loader,
     ask_callbacks,
     fill_slots,
@@ -74,7 +76,7 @@ get_app: Callable[[], Flask] = current_app._get_current_object  # type: ignore[a
 _KEPT = "_jwt_authz_authentication"
 _OWNER = "_jwt_authz_request"
 _BEFORE = "_jwt_authz_slots_before"
-_GIVEN_BACK = (*SLOTS, _OWNER)
+_GIVEN_BACK = (*SLOTS, _OWNER, PENDING)
 
 
 class Token:
@@ -86,6 +88,10 @@ class Token:
         self.identity = identity
         self.header = header
         self.is_flat = not any(isinstance(value, dict | list) for value in header.values())
+
+    def fill(self) -> tuple[dict[str, Any], dict[str, Any], None, str]:
+        """What FJE keeps of the token, for a request that brought it in the header."""
+        return self.copy_header(), self.identity.claims.copy(), None, "headers"
 
     def copy_header(self) -> dict[str, Any]:
         """The token's header, as a dict of the caller's own."""
@@ -197,14 +203,15 @@ class Authenticator:
         text = header[self._scheme_length :].encode("utf-8", "surrogatepass")
         now = time()
         entry = self.cache.get(sha256(text).digest(), now)
-        slots = get_globals().__dict__
-        if entry is None or not entry.starts <= now < entry.expires or SLOTS[0] in slots:
+        globals_ = get_globals()
+        slots = globals_.__dict__
+        if entry is None or not entry.starts <= now < entry.expires or _OWNER in slots:
             return None
         found: Authentication = entry.value
-        token: Token = found.token  # type: ignore[assignment] # what is kept has a token
+        if SLOTS[0] in slots or not isinstance(globals_, LazySlots):
+            return None
         slots[_OWNER] = request
-        header = token.header.copy() if token.is_flat else token.copy_header()
-        fill_slots(slots, header, token.identity.claims.copy(), None, "headers")
+        slots[PENDING] = found.token.fill  # type: ignore[union-attr] # what is kept has a token
         return found
 
     def _find(self, request: Request, manager: JWTManager) -> Authentication:
@@ -303,7 +310,7 @@ def _tell(request: Request, header: Any, payload: Any, user: Any, location: str 
     `g` belongs to the application context, which a request made from inside a view shares.
     """
     slots = get_globals().__dict__
-    if SLOTS[0] in slots and slots.get(_OWNER) is not request:
+    if (SLOTS[0] in slots or _OWNER in slots) and slots.get(_OWNER) is not request:
         request.__dict__[_BEFORE] = {name: slots[name] for name in _GIVEN_BACK if name in slots}
         request_tearing_down.connect(_give_back, get_app())
     slots[_OWNER] = request

@@ -22,6 +22,7 @@ from .has import has_level, has_role
 from .jwt_extended import (
     EXTENSION,
     check_subject,
+    make_slots_lazy,
     misconfigured,
     standing_claims,
 )
@@ -91,6 +92,7 @@ class Authz:
         self._installed.add(parts)
         app.extensions["jwt_authz"] = self
         app.extensions[KEY] = parts
+        make_slots_lazy(app)
         app.context_processor(_for_templates)
         request_started.connect(_FirstRequest(self), app, weak=False)
         if self._default == "deny":

@@ -166,6 +166,16 @@ def ask_callbacks(manager: JWTManager, header: dict[str, Any], payload: dict[str
     return {"loaded_user": user}
 
 
+SLOTS = (
+    "_jwt_extended_jwt",
+    "_jwt_extended_jwt_header",
+    "_jwt_extended_jwt_user",
+    "_jwt_extended_jwt_location",
+)
+PENDING = "_jwt_authz_fills_slots"
+"""Under this name `flask.g` keeps what fills the slots, until somebody reads one."""
+
+
 def fill_slots(
     slots: dict[str, Any], header: Any, payload: Any, user: Any, location: str | None
 ) -> None:
@@ -173,18 +183,36 @@ def fill_slots(
 
     `slots` are the attributes of `flask.g`.
     """
-    slots["_jwt_extended_jwt"] = payload
-    slots["_jwt_extended_jwt_header"] = header
-    slots["_jwt_extended_jwt_user"] = user
-    slots["_jwt_extended_jwt_location"] = location
+    slots.pop(PENDING, None)
+    slots.update(zip(SLOTS, (payload, header, user, location), strict=True))
 
 
-SLOTS = (
-    "_jwt_extended_jwt",
-    "_jwt_extended_jwt_header",
-    "_jwt_extended_jwt_user",
-    "_jwt_extended_jwt_location",
-)
+class LazySlots:
+    """A `flask.g` whose slots are filled when they are first read, since few views read them."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self._fill(name)
+        return super().get(name, default)  # type: ignore[misc]
+
+    def __getattr__(self, name: str) -> Any:
+        if self._fill(name):
+            return self.__dict__[name]
+        return super().__getattr__(name)  # type: ignore[misc]
+
+    def _fill(self, name: str) -> bool:
+        held = self.__dict__
+        if PENDING not in held or name not in SLOTS or name in held:
+            return False
+        fill_slots(held, *held[PENDING]())
+        return True
+
+
+def make_slots_lazy(app: Flask) -> None:
+    """Let the application's `flask.g` fill the slots lazily, whatever class of it is used."""
+    base = app.app_ctx_globals_class
+    if not issubclass(base, LazySlots):
+        lazy: Any = type("LazyGlobals", (LazySlots, base), {})
+        app.app_ctx_globals_class = lazy
 
 
 _encode = JWTManager._encode_jwt_from_config
@@ -254,6 +282,8 @@ def misconfigured(has_key_set: bool) -> Iterator[str]:
     config = current_app.config
     if config["JWT_ACCESS_TOKEN_EXPIRES"] is False:
         yield ("access tokens never expire: set JWT_ACCESS_TOKEN_EXPIRES to a timedelta of minutes")
+    if not isinstance(config["JWT_DECODE_LEEWAY"], int | float | timedelta):
+        yield "JWT_DECODE_LEEWAY is seconds: write a number or a timedelta"
     if any(name.lower() == "none" for name in algorithms_configured()):
         yield "the algorithm none signs nothing: set JWT_ALGORITHM to HS256, ES256, ..."
         return

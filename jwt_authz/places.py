@@ -83,8 +83,9 @@ def guards_of(app: Flask, endpoint: str, method: str) -> list[Any]:
         for name in (None, *_blueprint_names(endpoint)):
             for function in app.before_request_funcs.get(name, ()):
                 before += getattr(function, GUARDS, ())
-    handler = method_of(getattr(view, "view_class", None), method)
-    return [*before, *getattr(view, GUARDS, ()), *getattr(handler, GUARDS, ())]
+    view_class = getattr(view, "view_class", None)
+    handlers = (view, getattr(view_class, "dispatch_request", None), method_of(view_class, method))
+    return [*before, *(guard for handler in handlers for guard in getattr(handler, GUARDS, ()))]
 
 
 def method_of(view_class: type | None, method: str) -> Any:

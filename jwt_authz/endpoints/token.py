@@ -55,14 +55,18 @@ def log_in() -> Response:
     body = _body()
     if isinstance(body, Response):
         return body
-    realm = current_parts().settings.realm
     try:
         user = authz.accounts.authenticate(body["username"], body["password"])
     except StoreUnavailable:
-        raise AuthorizationUnavailable(unavailable(), realm) from None
-    if user is None:
-        raise NotIdentified(wrong_credentials(), realm)
-    return _answer(authz, user)
+        user, problem = None, unavailable()
+    else:
+        problem = wrong_credentials()
+    if user is not None:
+        return _answer(authz, user)
+    parts = current_parts()
+    parts.audit.refused(current_app, None, None, problem, "log-in")
+    refusal = NotIdentified if problem.status == 401 else AuthorizationUnavailable
+    raise refusal(problem, parts.settings.realm)
 
 
 def _answer(authz: Authz, user: User) -> Response:

@@ -53,17 +53,22 @@ class Follower:
         """Remember what this process wrote until it has been read back: any thread may say so."""
         self._unread[entry.position] = entry.statement
 
-    def follow(self) -> None:
-        """Know all that is in the log; raises StoreUnavailable where that cannot be said."""
+    def follow(self) -> bool:
+        """Know all that is in the log; whether there was something new in it.
+
+        Raises StoreUnavailable where it cannot be said that all is known.
+        """
         expected = list(self._unread)  # before the log is read, so that they must be found in it
         page = self._read(self._position, self._witness())
         if self._generation is None:
             page = self._begin(page)
         elif page.generation != self._generation or not page.intact:
             self._mend()
-            return
+            return True
+        before = self._position
         self._take_all(page)
         self._write_again(expected)
+        return self._position != before
 
     def distrust(self) -> None:
         """Begin a new generation by revoking all tokens issued before now."""

@@ -122,7 +122,7 @@ def module_of(page: Page) -> Iterator[types.ModuleType]:
     """An empty module for a page; what its blocks leave behind in the process goes with it."""
     module = types.ModuleType(page.module_name)
     log, receivers = logging.getLogger("jwt_authz"), dict(decided.receivers)
-    handlers, level, propagate = list(log.handlers), log.level, log.propagate
+    handlers, level, flags = list(log.handlers), log.level, (log.propagate, log.disabled)
     used, pushed = InUse.anything, set(InUse.pushed_at)
     before = sys.modules.get(page.module_name)
     sys.modules[page.module_name] = module
@@ -132,7 +132,8 @@ def module_of(page: Page) -> Iterator[types.ModuleType]:
         del sys.modules[page.module_name]
         if before is not None:
             sys.modules[page.module_name] = before
-        log.handlers, log.level, log.propagate = handlers, level, propagate
+        log.handlers, (log.propagate, log.disabled) = handlers, flags
+        log.setLevel(level)
         for receiver in set(decided.receivers) - set(receivers):
             decided.receivers.pop(receiver)
         InUse.anything = used

@@ -1,0 +1,60 @@
+"""Store: where revocations and refresh families are kept, chosen by one URL."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Protocol, cast
+
+from ..errors import MisuseError
+from .families import Families
+from .known import Known
+from .log import Entry
+from .memory import MemoryStore
+from .statements import Target
+
+
+class Store(Families, Protocol):
+    """What every store offers; one that processes share offers what `Log` names besides."""
+
+    @property
+    def known(self) -> Known | None:
+        """The revocations themselves where the store is this process's memory, else None."""
+        ...
+
+    def prepare(self) -> None:
+        """Make what the store needs (tables, the mark), and say that it is new."""
+        ...
+
+    def revoke(self, target: Target, forget_at: float, not_before: float = 0.0) -> Entry:
+        """Keep a statement, said at the store's time or at `not_before`, if that is later."""
+        ...
+
+    def close(self) -> None:
+        """Give back what was opened."""
+        ...
+
+
+def open_store(url: str) -> Store:
+    """The store that the URL names; nothing is connected to yet.
+
+    `memory:` is this process's memory; `redis://`, `rediss://` and `unix://` a Redis database
+    (extra `redis`); any other scheme a database by SQLAlchemy's URL (extra `sqlalchemy`). Raises
+    MisuseError for what is none of these, ImportError where the extra is missing.
+    """
+    scheme = url.partition(":")[0] if isinstance(url, str) else ""
+    if isinstance(url, str) and url.rstrip("/") == "memory:":
+        return MemoryStore()
+    if scheme in ("redis", "rediss", "unix"):
+        return _from_url("redis", "RedisStore", url)
+    if scheme and "://" in url:
+        return _from_url("sqlalchemy", "SQLAlchemyStore", url)
+    raise MisuseError(
+        "the URL names no store: write memory:, redis://host:6379/0, or a SQLAlchemy URL such as "
+        "postgresql+psycopg://host/name"
+    )
+
+
+def _from_url(module: str, name: str, url: str) -> Store:
+    # By name, so that only who asks for a store needs what it is built on.
+    kind = getattr(import_module(f"{__package__}.{module}"), name)
+    return cast(Store, kind.from_url(url))
