@@ -35,6 +35,7 @@ from jwt_authz import (
     current_identity,
     requires,
 )
+from jwt_authz.jwt_extended import SLOTS
 from jwt_authz.parts import KEY
 from jwt_authz.tokens import Verifier
 from tests import hostile
@@ -325,6 +326,7 @@ def test_the_short_way_of_a_known_token_tells_the_same_as_the_long_one(
     monkeypatch.setattr(authentication.Authenticator, "_hit", lambda self, *rest: None)
     long = [[get(client, "/all", t).get_json() for _ in range(3)] for t in tokens]
     assert short == long
+    assert all(answer["claims"] for answers in short for answer in answers)
     assert len({str(answer) for answer in short[0]}) == 1
 
 

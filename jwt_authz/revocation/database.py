@@ -131,8 +131,9 @@ def _limit(dbapi_connection: Any, _: object) -> None:
 
 def _cut(dbapi_connection: Any) -> None:
     """Shut the connection's socket down, so that whoever waits on it is told so."""
-    with suppress(Exception):  # a driver without a socket to see has its own time-outs
-        with socket.socket(fileno=os.dup(dbapi_connection.fileno())) as connection:
+    with suppress(Exception):  # there are drivers that have no socket to see
+        connection = socket.socket(fileno=os.dup(dbapi_connection.fileno()))
+        with connection:
             connection.shutdown(socket.SHUT_RDWR)
 
 

@@ -11,13 +11,10 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from secrets import token_hex
-from threading import Event
 from typing import Any
 
 from ..errors import MisuseError, StoreUnavailable
 from . import redis_scripts as scripts
-from .breaker import Breaker
-from .clock import StoreClock
 from .families import (
     KEPT,
     About,
@@ -30,19 +27,13 @@ from .families import (
     owner_of,
     successor_of,
 )
-from .log import MICROSECONDS, Entry, MarkMissing, Page
+from .log import MICROSECONDS, Entry, Page
+from .redis_server import RedisListener, RedisServer, to_text, to_us
 from .statements import EVERYTHING, Statement, Target
 
 try:
     from redis import Redis
     from redis.backoff import NoBackoff
-    from redis.exceptions import (
-        ConnectionError,
-        NoScriptError,
-        ReadOnlyError,
-        RedisError,
-        TimeoutError,
-    )
     from redis.retry import Retry
 except ImportError as error:
     raise ImportError(
@@ -52,7 +43,6 @@ except ImportError as error:
     ) from error
 
 TIMEOUT = 0.05
-PATIENCE = 1.0
 PAGE = 1_000
 
 
@@ -72,12 +62,8 @@ class RedisStore:
     ) -> None:
         if not prefix or not prefix.isprintable() or set(prefix) & set("{} "):
             raise MisuseError("the prefix of the keys is a name: write prefix='orders'")
-        self._client = client
-        self._mark = f"{{{prefix}}}:mark"
-        self._clock = clock
-        self._server = StoreClock()
-        self._breaker = Breaker()
-        self._scripts: dict[str, Any] = {}
+        self._keys = f"{{{prefix}}}:"
+        self._server = RedisServer(client, self._keys + "mark", clock)
         self._generation: str | None = None
         self._written: tuple[str, str, int, float] | None = None
 
@@ -106,40 +92,42 @@ class RedisStore:
         Without it the first process finds that out and revokes all tokens issued before, since a
         new database looks like one that has lost its contents.
         """
-        self._run(scripts.PREPARE, token_hex(16))
+        self._server.run(scripts.PREPARE, token_hex(16))
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        self._server.client.close()
 
     def revoke(self, target: Target, forget_at: float, not_before: float = 0.0) -> Entry:
         """Write a statement: see `Log`."""
-        said, forget = _us(not_before), _us(forget_at)
-        position, shelf, body = self._run_in_time(scripts.REVOKE, _head(target), said, forget)[2:]
+        said, forget = to_us(not_before), to_us(forget_at)
+        position, shelf, body = self._server.run_in_time(
+            scripts.REVOKE, _head(target), said, forget
+        )[2:]
         return Entry(int(position), Statement.from_json(body), int(shelf))
 
     def add(self, statements: Sequence[Statement]) -> list[int]:
         """Write statements again as they are: see `Log`."""
-        fields = ((_head(s.target), _us(s.revoked_at), _us(s.forget_at)) for s in statements)
-        answer = self._run(scripts.ADD, *(field for three in fields for field in three))
+        fields = ((_head(s.target), to_us(s.revoked_at), to_us(s.forget_at)) for s in statements)
+        answer = self._server.run(scripts.ADD, *(field for three in fields for field in three))
         return [int(position) for position in answer]
 
     def establish(
         self, expected: str | None, generation: str, revoke_until: float | None = None
     ) -> str:
         """Begin a new generation: see `Log`."""
-        everything = ("", "") if revoke_until is None else (_head(EVERYTHING), _us(revoke_until))
-        answer = self._run(scripts.ESTABLISH, expected or "", generation, *everything)
-        return _text(answer)
+        everything = ("", "") if revoke_until is None else (_head(EVERYTHING), to_us(revoke_until))
+        answer = self._server.run(scripts.ESTABLISH, expected or "", generation, *everything)
+        return to_text(answer)
 
     def read(self, after: int, witness: Entry | None) -> Page:
         """The entries after a position: see `Log`."""
         seen = ("", "") if witness is None else (witness.position, witness.shelf)
         asked = time.monotonic()
-        answer = self._run(scripts.READ, after, PAGE, *seen, *self._family_written())
+        answer = self._server.run(scripts.READ, after, PAGE, *seen, *self._family_written())
         now, generation, intact, position, complete, entries = answer
-        self._server.answered(int(now) / MICROSECONDS, asked, time.monotonic())
-        self._generation = _text(generation) or None
+        self._server.clock.answered(int(now) / MICROSECONDS, asked, time.monotonic())
+        self._generation = to_text(generation) or None
         return Page(
             int(now) / MICROSECONDS,
             self._generation,
@@ -151,7 +139,7 @@ class RedisStore:
 
     def listen(self) -> RedisListener:
         """A listener for the calling thread: see `Log`."""
-        return RedisListener(self._client, self._mark.removesuffix("mark") + "news")
+        return RedisListener(self._server.client, self._keys + "news")
 
     def start(
         self,
@@ -166,8 +154,8 @@ class RedisStore:
         """A new family and the `jti` of its first token: see `Families`."""
         about = About(subject, issuer, tenant, client)
         id, jti = new_id(), new_id()
-        whose, times = (about.owner, about.to_json()), (_us(lifetime), _us(idle))
-        answer = self._run_in_time(scripts.START, id, *whose, *times, digest_of(jti))
+        whose, times = (about.owner, about.to_json()), (to_us(lifetime), to_us(idle))
+        answer = self._server.run_in_time(scripts.START, id, *whose, *times, digest_of(jti))
         return Rotation("started", self._wrote(id, answer), jti)
 
     def rotate(self, family: str, presented: str, *, grace: float, idle: float) -> Rotation:
@@ -176,13 +164,15 @@ class RedisStore:
             return Rotation("unknown")
         seed = token_hex(16)
         digests = digest_of(presented), digest_of(successor_of(presented, seed))
-        answer = self._run_in_time(scripts.ROTATE, family, *digests, seed, _us(grace), _us(idle))
-        outcome: Outcome = _text(answer[0])  # type: ignore[assignment]
+        answer = self._server.run_in_time(
+            scripts.ROTATE, family, *digests, seed, to_us(grace), to_us(idle)
+        )
+        outcome: Outcome = to_text(answer[0])  # type: ignore[assignment]
         if outcome == "unknown":
             return Rotation(outcome)
         found = self._wrote(family, answer)
         if outcome in ("rotated", "repeated"):
-            return Rotation(outcome, found, successor_of(presented, _text(answer[4])))
+            return Rotation(outcome, found, successor_of(presented, to_text(answer[4])))
         return Rotation(outcome, found)
 
     def end(self, family: str, subject: str | None = None, issuer: str | None = None) -> bool:
@@ -190,103 +180,30 @@ class RedisStore:
         owner = "" if subject is None else owner_of(subject, issuer)
         if not is_id(family):
             return False
-        return bool(self._run(scripts.END, family, owner))
+        return bool(self._server.run(scripts.END, family, owner))
 
     def end_all(self, subject: str, issuer: str | None = None) -> int:
         """End all families of the subject; how many were living."""
-        return int(self._run(scripts.END_ALL, owner_of(subject, issuer)))
+        return int(self._server.run(scripts.END_ALL, owner_of(subject, issuer)))
 
     def families(self, subject: str, issuer: str | None = None) -> tuple[Family, ...]:
         """The living families of the subject, the one used last first."""
-        living = self._run(scripts.LIST, owner_of(subject, issuer))
-        found = [_family(_text(id), shown) for id, shown in living]
+        living = self._server.run(scripts.LIST, owner_of(subject, issuer))
+        found = [_family(to_text(id), shown) for id, shown in living]
         return tuple(sorted(found, key=lambda family: family.used_at, reverse=True))
 
     def _wrote(self, id: str, answer: Any) -> Family:
         """The family of an answer; what was written of it is looked for when the log is read."""
         found = _family(id, answer[5])
-        self._written = (_text(answer[2]), id, int(answer[3]), found.expires_at + KEPT)
+        self._written = (to_text(answer[2]), id, int(answer[3]), found.expires_at + KEPT)
         return found
 
     def _family_written(self) -> tuple[str, int]:
         """The last family written by this process and its revision, where it must be there."""
-        written, now = self._written, self._server.latest()
+        written, now = self._written, self._server.clock.latest()
         if written is None or now is None or written[0] != self._generation or now > written[3] - 1:
             return "", 0
         return written[1], written[2]
-
-    def _run_in_time(self, script: str, *args: Any) -> Any:
-        """Run a script that does nothing once its caller has gone; raises MarkMissing, too."""
-        for _ in range(2):
-            asked, latest = time.monotonic(), self._server.latest()
-            waits = "" if latest is None or self._clock else _us(latest + PATIENCE)
-            answer = self._run(script, waits, *args)
-            self._server.answered(int(answer[1]) / MICROSECONDS, asked, time.monotonic())
-            outcome = _text(answer[0])
-            if outcome == "no mark":
-                raise MarkMissing
-            if outcome != "late":  # else the server's clock was set: now it is known
-                return answer
-        raise StoreUnavailable("Redis answered too late: look what keeps it busy")
-
-    def _run(self, script: str, *args: Any) -> Any:
-        self._breaker.check()
-        now = "" if self._clock is None else _us(self._clock())
-        try:
-            answer = self._registered(script)(keys=[self._mark], args=[now, *args])
-            self._breaker.succeeded()
-            return answer
-        except (RedisError, OSError) as error:
-            kind = type(error).__name__
-            if isinstance(error, ConnectionError | TimeoutError | OSError):
-                self._breaker.failed()
-            if isinstance(error, ReadOnlyError):  # the primary is another server by now
-                self._client.connection_pool.disconnect()
-        # Outside the handler: the client's error may quote the command, and would come along.
-        raise StoreUnavailable(
-            f"Redis did not do what it was asked ({kind}): look whether it runs, what "
-            "AUTHZ_STORE_URL names, and whether it may write and has memory left"
-        )
-
-    def _registered(self, script: str) -> Any:
-        # A server that has forgotten the script (NOSCRIPT) is sent it again by the client.
-        if script not in self._scripts:
-            self._scripts[script] = self._client.register_script(script)
-        return self._scripts[script]
-
-
-class RedisListener:
-    """Hears on a subscription of its own that something was written; else it only sleeps."""
-
-    def __init__(self, client: Any, channel: str) -> None:
-        self._client = client
-        self._channel = channel
-        self._subscription: Any = None
-
-    def wait(self, timeout: float, stop: Event) -> bool:
-        """Whether something was written; comes back after `timeout` seconds at the latest."""
-        began = time.monotonic()
-        try:
-            if self._subscription is None:
-                self._subscription = self._client.pubsub(ignore_subscribe_messages=True)
-                self._subscription.subscribe(self._channel)
-            heard = self._subscription.get_message(timeout=timeout)
-            while heard is not None and self._subscription.get_message(timeout=0):
-                pass  # one reading of the log serves all that were told so far
-            return heard is not None
-        except (RedisError, OSError, ValueError):
-            self.close()
-        stop.wait(timeout - (time.monotonic() - began))
-        return False
-
-    def close(self) -> None:
-        """End the subscription."""
-        subscription, self._subscription = self._subscription, None
-        if subscription is not None:
-            try:
-                subscription.close()
-            except (RedisError, OSError):
-                return
 
 
 def _family(id: str, shown: Any) -> Family:
@@ -301,11 +218,3 @@ def _family(id: str, shown: Any) -> Family:
 def _head(target: Target) -> str:
     """The JSON of a statement up to its times, which the script adds."""
     return json.dumps(target, separators=(",", ":"))[:-1]
-
-
-def _us(seconds: float) -> str:
-    return str(round(seconds * MICROSECONDS))
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)

@@ -136,6 +136,6 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str) and value != ""
 
 
-def _is_time(value: object) -> bool:
+def _is_time(value: Any) -> bool:
     # Up to 2**53 microseconds, which is what a store counts in: the year 2255.
-    return type(value) in (int, float) and math.isfinite(value) and 0 <= value < 9e9  # type: ignore[arg-type]
+    return type(value) in (int, float) and math.isfinite(value) and 0 <= value < 9e9

@@ -1,34 +1,23 @@
 """RevocationView: a process's own copy of the revocations, from which every request is answered.
 
-How it works. A request asks what is in this process's memory, and how old that is; it never waits
-for the store, but for the very first load, and then only for so long. A thread follows the store:
-it is told of news where the store can tell, and looks for itself every `interval` seconds anyway.
-It is started by the first request in each process, again after a fork, and again when it died.
+A request asks what is in this process's memory, and how old that is; it never waits for the store
+but for the very first load. `keeper.py` says how the copy is kept fresh, `follower.py` what
+becomes of it when the store forgets, `known.py` how it stands in memory.
 """
 
 from __future__ import annotations
 
-import logging
 import math
-import time
 from collections.abc import Iterable
-from threading import Event, Lock, Thread
 from typing import cast
-from weakref import ReferenceType, ref
 
-from ..errors import MisuseError, StoreUnavailable
-from .follower import Follower
-from .forks import renew_after_fork
+from ..errors import MisuseError
+from .keeper import Keeper
 from .known import Known
-from .log import Entry, Listener, Log, MarkMissing
+from .log import Entry, Log, MarkMissing
 from .memory import MemoryStore
 from .statements import RESOLUTION, SLACK, Statement, Target, target
 from .stores import Store
-
-FORGET_EVERY = 60.0
-RETRY = 0.1
-
-_log = logging.getLogger("jwt_authz.revocation")
 
 
 class RevocationView:
@@ -36,7 +25,8 @@ class RevocationView:
 
     `longest` is the seconds that the longest token lives, leeway included; `max_age` the age from
     which `check_age` refuses; `interval` the seconds between two looks into the store;
-    `first_load` those that the first requests may wait for the first look. Any thread may call it.
+    `first_load` those that the first requests may wait for the first look. With a store in memory
+    the view is the store's own, and never ages. Any thread may call it.
     """
 
     def __init__(
@@ -55,19 +45,17 @@ class RevocationView:
         self.store = store
         self._longest = longest
         self._max_age = max_age
-        self._interval = interval
-        self._first_load = first_load
-        self._known = store.known if store.known is not None else Known()
-        self._follower: Follower | None = None
-        if store.known is None:
-            self._follower = Follower(cast(Log, store), self._known, longest, 2 * interval)
         self._latest_iat = 0.0
-        self._fresh = (-math.inf, -math.inf)  # by the monotonic clock and by the wall clock
-        self._forgot_at = time.monotonic()
-        self._is_stopped = False
-        self._is_failing = False
-        self.after_fork()
-        renew_after_fork(self)
+        self._known = Known() if store.known is None else store.known
+        self._keeper: Keeper | None = None
+        if store.known is None:
+            self._keeper = Keeper(
+                cast(Log, store),
+                self._known,
+                longest=longest,
+                interval=interval,
+                first_load=first_load,
+            )
 
     # What every request asks
 
@@ -90,8 +78,9 @@ class RevocationView:
         refresh token's subject, say) revocations are not looked at. Raises StoreUnavailable where
         the revocations were never loaded; how old they are is `check_age`'s to say.
         """
-        if not self._is_loaded:
-            self._load()
+        keeper = self._keeper
+        if keeper is not None and not keeper.is_loaded:
+            keeper.load()
         signer = None if is_own else issuer or ""
         if jti is not None and self._known.has_id(jti, signer):
             return True
@@ -105,29 +94,12 @@ class RevocationView:
 
     def check_age(self, max_age: float | None = None) -> None:
         """Raises StoreUnavailable where the view is older than `max_age`, or was never loaded."""
-        if self._follower is None:
-            return
-        if not self._is_loaded:
-            self._load()
-        age = self.age()
-        if age > 2 * self._interval:
-            self._keep_following()
-        if age > (self._max_age if max_age is None else max_age):
-            raise StoreUnavailable(
-                "what is revoked was last read too long ago: look whether the store of "
-                "revocations runs and answers"
-            )
+        if self._keeper is not None:
+            self._keeper.check_age(self._max_age if max_age is None else max_age)
 
     def age(self) -> float:
-        """The seconds since all that was in the store was known here; 0 with a store in memory.
-
-        The longer one by the monotonic and by the wall clock: the one stands still while the
-        machine does, and the other may be set back.
-        """
-        if self._follower is None:
-            return 0.0
-        monotonic, wall = self._fresh
-        return max(time.monotonic() - monotonic, time.time() - wall)
+        """The seconds since all that was in the store was known here; 0 with a store in memory."""
+        return 0.0 if self._keeper is None else self._keeper.age()
 
     # What a log-in asks
 
@@ -139,7 +111,13 @@ class RevocationView:
         tenant: str | None = None,
         roles: Iterable[str] = (),
     ) -> float | None:
-        """When the newest revocation was said that concerns these; None where there is none."""
+        """When the newest revocation was said that concerns these; None where there is none.
+
+        `issuer` is None for this application's own subjects. Raises StoreUnavailable where the
+        revocations were never loaded.
+        """
+        if self._keeper is not None and not self._keeper.is_loaded:
+            self._keeper.load()
         newest = self._known.newest(subject, issuer, tenant, roles)
         return None if newest == -math.inf else newest
 
@@ -156,18 +134,16 @@ class RevocationView:
         Ask for it before the subject's roles are read: of a change made in between, the
         revocation then comes later than the token, and ends it.
         """
-        if not self._is_loaded:
-            self._load()
-        newest = self._known.newest(subject, issuer, tenant, roles)
-        iat = max(self.now(), newest + RESOLUTION)
+        newest = self.newest(subject, issuer=issuer, tenant=tenant, roles=roles)
+        iat = self.now() if newest is None else max(self.now(), newest + RESOLUTION)
         self._latest_iat = max(self._latest_iat, iat)
         return iat
 
     def now(self) -> float:
         """The store's clock as far as it is known here, and rather too early than too late."""
-        if self._follower is None:
+        if self._keeper is None:
             return cast(MemoryStore, self.store).now()
-        return self._follower.clock.earliest()
+        return self._keeper.clock.earliest()
 
     # What ends tokens
 
@@ -198,13 +174,13 @@ class RevocationView:
             everything=everything,
             issuer=issuer,
         )
-        if not self._is_loaded:
-            self._load()
+        if self._keeper is not None and not self._keeper.is_loaded:
+            self._keeper.load()
         until = self.now() + self._longest if expires_at is None else expires_at
         entry = self._write(what, until + SLACK)
         self._known.add(entry.statement)
-        if self._follower is not None:
-            self._follower.wrote(entry)
+        if self._keeper is not None:
+            self._keeper.wrote(entry)
         return entry.statement
 
     def distrust_store(self) -> None:
@@ -213,89 +189,22 @@ class RevocationView:
         For an operator who has put back an old copy of the store, or has other reasons to think
         that it lacks something that no running process knows.
         """
-        if self._follower is None:
+        if self._keeper is None:
             self.revoke(everything=True)
-            return
-        with self._refreshing:
-            self._follower.distrust()
+        else:
+            self._keeper.distrust()
 
-    # How it is kept fresh
+    # The thread that keeps it fresh
 
-    def refresh(self) -> bool:
-        """Look into the store now; whether there was news. Raises StoreUnavailable."""
-        if self._follower is None:
-            return False
-        with self._refreshing:
-            # What is read was there when it was asked for; what came later may be missing.
-            began = time.monotonic(), time.time()
-            is_news = self._follower.follow()
-            self._fresh = began
-            self._forget_now_and_then()
-        self._is_loaded = True
-        self._first.set()
-        return is_news
+    def refresh(self) -> None:
+        """Look into the store now, in this thread; raises StoreUnavailable."""
+        if self._keeper is not None:
+            self._keeper.refresh()
 
     def stop(self) -> None:
         """End the thread; the view gets older from now on."""
-        self._is_stopped = True
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(2 * self._interval + 1)
-
-    def after_fork(self) -> None:
-        """What belongs to a process: locks, a thread, and a first look into the store."""
-        self._known.after_fork()
-        self._refreshing = Lock()
-        self._starting = Lock()
-        self._stop = Event()
-        self._thread: Thread | None = None
-        self._first = Event()
-        self._give_up_at: float | None = None
-        self._is_loaded = self._follower is None
-
-    def _load(self) -> None:
-        """Wait for the first look into the store, until those who wait may wait no longer."""
-        self._keep_following()
-        if self._give_up_at is None:
-            self._give_up_at = time.monotonic() + self._first_load
-        if not self._first.wait(max(0.0, self._give_up_at - time.monotonic())):
-            raise StoreUnavailable(
-                "the store of revocations has not answered yet: look whether it runs, and what "
-                "AUTHZ_STORE_URL names"
-            )
-
-    def _keep_following(self) -> None:
-        """Start the thread, unless it lives."""
-        with self._starting:
-            is_alive = self._thread is not None and self._thread.is_alive()
-            if is_alive or self._is_stopped:
-                return
-            arguments = (ref(self), cast(Log, self.store).listen(), self._stop)
-            self._thread = Thread(
-                target=_follow, args=arguments, name="jwt_authz-revocations", daemon=True
-            )
-            self._thread.start()
-
-    def _look(self) -> bool:
-        """`refresh` for the thread: it goes on whatever happens."""
-        try:
-            is_news = self.refresh()
-        except StoreUnavailable as error:
-            if not self._is_failing:
-                _log.warning("the revocations cannot be read: %s", error)
-            self._is_failing = True
-            return False
-        except Exception:
-            _log.exception("the revocations cannot be read")
-            self._is_failing = True
-            return False
-        if self._is_failing:
-            _log.warning("the revocations can be read again")
-        self._is_failing = False
-        return is_news
-
-    def _pause(self) -> float:
-        return self._interval if self._is_loaded else min(RETRY, self._interval)
+        if self._keeper is not None:
+            self._keeper.stop()
 
     def _write(self, what: Target, forget_at: float) -> Entry:
         try:
@@ -303,25 +212,3 @@ class RevocationView:
         except MarkMissing:
             self.refresh()  # which mends the store
             return self.store.revoke(what, forget_at, self._latest_iat)
-
-    def _forget_now_and_then(self) -> None:
-        if time.monotonic() - self._forgot_at > FORGET_EVERY:
-            self._forgot_at = time.monotonic()
-            self._known.forget(min(time.time(), self.now()))
-
-
-def _follow(view_of: ReferenceType[RevocationView], listener: Listener, stop: Event) -> None:
-    """The thread: it looks, waits for news, and ends with the view."""
-    is_told = False
-    try:
-        while not stop.is_set():
-            view = view_of()
-            if view is None:
-                return
-            if view._look() and not is_told:
-                listener.close()  # it should have told; it listens anew
-            pause = view._pause()
-            del view
-            is_told = listener.wait(pause, stop)
-    finally:
-        listener.close()
