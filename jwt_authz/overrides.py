@@ -196,12 +196,14 @@ class Manager(Generic[Bag]):
 
     @contextmanager
     def _pushed(self, bag: Bag, use_parent: bool) -> Iterator[Bag]:
-        before = self._frames.get()
         self.push(bag, use_parent)
+        mine = self._frames.get()[-1]
         try:
-            yield self._frames.get()[-1].bag
-        finally:
-            self._frames.set(before)
+            yield mine.bag
+        finally:  # which may run in another context, where a generator is closed, say
+            frames = self._frames.get()
+            until = next((n for n, frame in enumerate(frames) if frame is mine), len(frames))
+            self._frames.set(frames[:until])
 
 
 class OverrideManager(Manager[Override]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import gc
 import logging
 import subprocess
@@ -319,6 +320,20 @@ def test_a_with_block_yields_its_bag_and_ends_whatever_happens_in_it(
             assert both == bag_class(never, always)
         assert manager.current is outer
     assert manager.current is None
+
+
+def test_a_block_that_is_ended_in_another_context_leaves_what_was_pushed_there() -> None:
+    def stream() -> Iterator[None]:
+        with overrides.override(Override(never)), additions.additional(Additional(never)):
+            yield
+
+    left_open = stream()
+    contextvars.copy_context().run(next, left_open)
+    override, added = Override(always), Additional(always)
+    with overrides.override(override), additions.additional(added):
+        left_open.close()  # type: ignore[attr-defined]
+        assert overrides.current is override
+        assert additions.current is added
 
 
 def test_the_proxies_stand_for_what_counts_now() -> None:
