@@ -56,20 +56,27 @@ class Audit:
             _log.log(level, "%s", _text("allowed", decision), extra=_extra("allowed", None))
 
     def refused(
-        self, app: Flask, identity: Any, decision: Decision | None, problem: Problem, note: str
+        self,
+        app: Flask,
+        identity: Any,
+        decision: Decision | None,
+        problem: Problem,
+        note: str,
+        level: int = logging.WARNING,
     ) -> None:
         """Count a refusal, tell the signal's receivers, and log it with its reasons.
 
-        `note` says what was wrong with the token.
+        `note` says what was wrong with the token, or which store did not answer. `level` is
+        DEBUG where a no is an answer and refuses nobody, as in `allowed`.
         """
         outcome = _OUTCOMES[problem.status]
         with self._lock:
             self._counts[outcome] += 1
         if decided.receivers:
             _send(app, outcome, identity, decision, problem)
-        if _log.isEnabledFor(logging.WARNING):
+        if _log.isEnabledFor(level):
             text = _text(outcome, decision, problem.type, problem.instance, note)
-            _log.warning("%s", text, extra=_extra(outcome, problem))
+            _log.log(level, "%s", text, extra=_extra(outcome, problem))
 
 
 def _send(

@@ -8,7 +8,6 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
-from .errors import MisuseError
 from .extension import Authz, bare
 from .matrix import read_matrix
 from .parts import current_parts
@@ -22,15 +21,11 @@ def check() -> None:
     current_parts()  # no Authz: say so
     extension: Authz = current_app.extensions["jwt_authz"]
     app = current_app._get_current_object()  # type: ignore[attr-defined]
-    errors = [bare(access) for access in read_matrix(app) if access.is_bare]
-    warnings: list[str] = []
-    try:
-        warnings = extension.check()
-    except MisuseError as error:
-        errors = list(dict.fromkeys([*str(error).splitlines(), *errors]))
+    errors, warnings = extension.findings()
+    errors += [bare(access) for access in read_matrix(app) if access.is_bare]
     for text in warnings:
         click.echo(f"warning: {text}")
-    for text in errors:
+    for text in dict.fromkeys(errors):
         click.echo(f"error: {text}", err=True)
     if errors:
         sys.exit(1)

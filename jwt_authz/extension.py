@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Literal, TypeVar
 
@@ -15,10 +15,11 @@ from werkzeug.exceptions import InternalServerError
 
 from .accounts import Accounts
 from .authentication import IdentitySource
-from .claims import write_claims
+from .claims import IdentityReader, write_claims
 from .errors import MisuseError
 from .guards import NO_GUARD, Guard, allowed, current_identity
 from .has import has_level, has_role
+from .identity import Identity
 from .jwt_extended import (
     EXTENSION,
     check_subject,
@@ -110,6 +111,11 @@ class Authz:
             parts.take_identities_from(self._source)
         return loader
 
+    def read_identity(self, subject: str, claims: Mapping[str, Any]) -> Identity:
+        """What is made of a token where no identity loader is set: for a loader to build upon."""
+        encoding = current_parts().settings.encoding
+        return IdentityReader(encoding, self.roles).read(subject, claims)
+
     @property
     def counts(self) -> dict[str, int]:
         """How many decisions the current application's process took, by outcome."""
@@ -168,6 +174,13 @@ class Authz:
         Returns warnings. Called once before the first request, and wherever you like: at the end
         of `create_app`, in a test, or as `flask authz check`.
         """
+        errors, warnings = self.findings()
+        if errors:
+            raise MisuseError("\n".join(errors))
+        return warnings
+
+    def findings(self) -> tuple[list[str], list[str]]:
+        """What `check` finds in the current application: the errors, and the warnings."""
         parts = current_parts()
         app = current_app._get_current_object()  # type: ignore[attr-defined]
         accesses = list(read_matrix(app))
@@ -175,13 +188,15 @@ class Authz:
         errors += dict.fromkeys(
             text for one in accesses for text in _access_errors(one, self.roles)
         )
+        if self._source is not None and not self._source.takes_token:
+            errors += [_never_fresh(access) for access in accesses if access.asks_for_fresh]
         if self._default == "deny":
             errors += [bare(access) for access in accesses if access.is_bare]
-        if errors:
-            raise MisuseError("\n".join(errors))
         warnings = [text for access in accesses for text in _access_warnings(access)]
-        pushed = sorted(InUse.pushed_at)
-        return [*warnings, *(f"an override or addition was pushed in {where}" for where in pushed)]
+        warnings += [
+            f"an override or addition was pushed in {where}" for where in sorted(InUse.pushed_at)
+        ]
+        return errors, warnings
 
     def complete(self, claims: dict[str, Any]) -> tuple[dict[str, Any], Callable[[str], None]]:
         """For the making of a token: the permissions of its roles, and the check of its size."""
@@ -257,6 +272,13 @@ def bare(access: Access) -> str:
     return (
         f"{access.method} {access.rule} ({access.endpoint}) has no guard: write @requires(...) on "
         "the view, guard(...) on its blueprint, or @exempt if everybody may call it"
+    )
+
+
+def _never_fresh(access: Access) -> str:
+    return (
+        f"{access.method} {access.rule} ({access.endpoint}) is always refused: fresh=True looks at "
+        "a token, and the identity loader takes the identity from elsewhere"
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -68,6 +69,7 @@ class Guard:
         self.hide = hide
         self.optional = optional
         self.fresh = fresh
+        self.log_level = logging.WARNING  # of a refusal
         self._asks_the_token = identity is NOT_GIVEN and not fresh
 
     def __call__(self, view: View) -> View:
@@ -156,12 +158,12 @@ class Guard:
                 problem = token_missing()
         except InvalidToken as error:
             problem, note = token_invalid(error), error.detail
-        except StoreUnavailable:
-            problem = unavailable()
+        except StoreUnavailable as error:
+            problem, note = unavailable(), str(error)
         if problem is None:
             parts.audit.allowed(app, None, None)
         else:
-            parts.audit.refused(app, identity, decision, problem, note)
+            parts.audit.refused(app, identity, decision, problem, note, self.log_level)
         return problem, identity
 
     def _caller(self, parts: Parts, app: Flask) -> Any:
@@ -255,6 +257,7 @@ def allowed(*requirements: Any, on: Any = NO_RESOURCE, identity: Any = NOT_GIVEN
     """
     _refuse_mappings("allowed", requirements)
     guard = Guard(requirements, on, identity)
+    guard.log_level = logging.DEBUG  # a no is an answer, and refuses nobody
     parts = current_parts()
     problem, _ = guard.ask(parts)
     if problem is not None and problem.status == 503:

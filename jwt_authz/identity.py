@@ -105,10 +105,11 @@ def share(text: str) -> str:
     return _shared.setdefault(text, text)
 
 
-_FROM_THE_ROLES = PermissionSet()
+_NONE = PermissionSet()
+_NO_CLAIMS = Claims()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Identity:
     """Who is calling, as far as requirements may look: frozen, equal by content.
 
@@ -121,28 +122,45 @@ class Identity:
     """
 
     subject: str
-    issuer: str | None = None
-    tenant: str | None = None
-    roles: frozenset[str] = frozenset()
-    permissions: PermissionSet = _FROM_THE_ROLES
-    scopes: frozenset[str] = frozenset()
-    level: int = -1  # worked out from the roles where none is given
-    claims: Claims = field(default_factory=Claims, repr=False, hash=False)
-    catalogue: Roles | None = field(default=None, repr=False, compare=False)
+    issuer: str | None
+    tenant: str | None
+    roles: frozenset[str]
+    permissions: PermissionSet
+    scopes: frozenset[str]
+    level: int
+    claims: Claims = field(repr=False, hash=False)
+    catalogue: Roles | None = field(repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.subject, str) or not self.subject:
+    def __init__(
+        self,
+        subject: str,
+        issuer: str | None = None,
+        tenant: str | None = None,
+        roles: Iterable[str] = frozenset(),
+        permissions: PermissionSet | Iterable[str | Permission] | None = None,
+        scopes: Iterable[str] = frozenset(),
+        level: int | None = None,
+        claims: Claims | Mapping[str, Any] = _NO_CLAIMS,
+        catalogue: Roles | None = None,
+    ) -> None:
+        if not isinstance(subject, str) or not subject:
             raise MisuseError("a subject is a string that is not empty: write Identity(str(id))")
-        _set(self, "roles", _names("roles", self.roles))
-        _set(self, "scopes", _names("scopes", self.scopes))
-        if self.permissions is _FROM_THE_ROLES and self.catalogue is not None:
-            _set(self, "permissions", self.catalogue.permissions_of(self.roles))
-        if not isinstance(self.permissions, PermissionSet):
-            _set(self, "permissions", PermissionSet(self.permissions))
-        if not isinstance(self.claims, Claims):
-            _set(self, "claims", Claims(self.claims))
-        if self.level < 0:
-            _set(self, "level", self.catalogue.level_of(self.roles) if self.catalogue else 0)
+        names = _names("roles", roles)
+        if permissions is None:
+            permissions = catalogue.permissions_of(names) if catalogue is not None else _NONE
+        if not isinstance(permissions, PermissionSet):
+            permissions = PermissionSet(permissions)
+        if level is None:
+            level = catalogue.level_of(names) if catalogue is not None else 0
+        _set(self, "subject", subject)
+        _set(self, "issuer", issuer)
+        _set(self, "tenant", tenant)
+        _set(self, "roles", names)
+        _set(self, "permissions", permissions)
+        _set(self, "scopes", _names("scopes", scopes))
+        _set(self, "level", level)
+        _set(self, "claims", claims if isinstance(claims, Claims) else Claims(claims))
+        _set(self, "catalogue", catalogue)
 
     def has_role(self, name: str) -> bool:
         """Whether the identity has the role, itself or through one that includes it."""

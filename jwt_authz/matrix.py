@@ -34,6 +34,11 @@ class Access:
         return None if not asked else asked[0] if len(asked) == 1 else And(*asked)
 
     @property
+    def asks_for_fresh(self) -> bool:
+        """Whether a guard asks for a fresh token."""
+        return any(guard.fresh for guard in self.guards)
+
+    @property
     def is_bare(self) -> bool:
         """Whether nothing was said of the view: neither a guard nor `exempt`."""
         return not self.guards and not self.exempt

@@ -8,6 +8,7 @@ that does not prefer HTML gets the problem as ever.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -43,7 +44,8 @@ def browser_pages(
         endpoint = {401: login, 403: home}.get(problem.status)
         if endpoint is None or request.endpoint == endpoint:
             return _page(problem)
-        flash(_MESSAGES.get(problem.status, problem.detail), category)
+        with suppress(RuntimeError):  # an application without a secret has no session to flash in
+            flash(_MESSAGES.get(problem.status, problem.detail), category)
         if problem.status == 401 and request.method == "GET":
             return redirect(url_for(endpoint, next=_this_url()))
         return redirect(url_for(endpoint))
@@ -63,9 +65,9 @@ def _this_url() -> str:
 
 def prefers_html() -> bool:
     """Whether the client would rather have a page than JSON (RFC 9110 section 12.5.1)."""
-    accepted = request.accept_mimetypes
-    json = max(accepted["application/problem+json"], accepted["application/json"])
-    return bool(accepted["text/html"] > json)
+    # The first of equals is taken, so that */* alone is answered by JSON.
+    offered = ["application/problem+json", "application/json", "text/html"]
+    return request.accept_mimetypes.best_match(offered) == "text/html"
 
 
 def next_url(default: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 from .errors import MisuseError
@@ -40,7 +41,7 @@ class Takes:
                 "(in the view, or by on=) and write a plain def"
             )
         try:
-            parameters = list(inspect.signature(predicate).parameters.values())[skip:]
+            parameters = list(_signature(predicate).parameters.values())[skip:]
         except (TypeError, ValueError):  # a builtin that tells nothing
             return cls(name, resource=False, needed=False)
         places = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
@@ -64,6 +65,13 @@ class Takes:
         return predicate(identity)
 
 
+def _signature(predicate: Callable[..., Any]) -> inspect.Signature:
+    """As it is called: a wrapper's own, unless the wrapper passes on whatever it is given."""
+    own = inspect.signature(predicate, follow_wrapped=False)
+    passes_on = any(p.kind is p.VAR_POSITIONAL for p in own.parameters.values())
+    return inspect.signature(predicate) if passes_on else own
+
+
 def _is_async(predicate: Callable[..., Any]) -> bool:
     while isinstance(predicate, functools.partial):
         predicate = predicate.func
@@ -71,15 +79,22 @@ def _is_async(predicate: Callable[..., Any]) -> bool:
     return any(inspect.iscoroutinefunction(f) or inspect.isasyncgenfunction(f) for f in functions)
 
 
+def _is_ours(frame: FrameType) -> bool:
+    package = frame.f_globals.get("__package__") or ""
+    return package == __package__ or package.startswith(f"{__package__}.")
+
+
 def told_of(error: Exception) -> str:
     """What the log may say of an exception: never its text, which may hold a claim's value."""
     if isinstance(error, Undecided):
         return str(error)
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
+    trace, last = error.__traceback__, None
+    while trace is not None:
+        if last is None or not _is_ours(trace.tb_frame):
+            last = trace  # the innermost frame that is not this library's
         trace = trace.tb_next
-    if trace is None:
+    if last is None:
         return type(error).__name__
-    code = trace.tb_frame.f_code
+    code = last.tb_frame.f_code
     file = code.co_filename.replace("\\", "/").rpartition("/")[2]
-    return f"{type(error).__name__} in {code.co_name} ({file}, line {trace.tb_lineno})"
+    return f"{type(error).__name__} in {code.co_name} ({file}, line {last.tb_lineno})"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NoReturn
@@ -22,6 +23,7 @@ from werkzeug.exceptions import (
     ServiceUnavailable,
     Unauthorized,
 )
+from werkzeug.wrappers import Response
 
 from .errors import AuthzError, MisuseError
 from .problem import Problem
@@ -91,7 +93,10 @@ class Failing:
     def respond(self, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
         """The response of `on_fail`, or None; raises `throws` if that is set."""
         response = self.on_fail
-        if callable(response):
+        if isinstance(response, Response):  # one for all requests, each of which may add to it
+            shared, response = response, copy(response)
+            response.headers = shared.headers.copy()
+        elif callable(response):
             response = current_app.ensure_sync(response)(*arguments, **keywords)
         if response is None and self.throws is not None:
             # An instance keeps the frames of each raise; what it is raised from does not matter.

@@ -225,7 +225,11 @@ class And(Requirement):
 
     @property
     def sentence(self) -> str:
-        return " and ".join(p.sentence for p in self.requirements) or "is identified"
+        sentences = (
+            f"({part.sentence})" if isinstance(part, Or) else part.sentence
+            for part in self.requirements
+        )
+        return " and ".join(sentences) or "is identified"
 
     def _judge(self, identity: Any, on: Any, overridden: Collection[Requirement]) -> Decision:
         verdict, decided = YES, []

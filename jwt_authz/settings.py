@@ -67,14 +67,15 @@ class Settings:
         None,
         lambda value: value is None or _text(value),
         "a text",
-        "The `iss` of tokens that the token endpoint issues, where JWT_ENCODE_ISSUER is not set; "
-        "by default the application's name.",
+        "The `iss` of tokens issued here, where neither JWT_ENCODE_ISSUER nor JWT_DECODE_ISSUER is "
+        "set; by default the application's name.",
     )
     audience: str | None = _setting(
         None,
         lambda value: value is None or _text(value),
         "a text",
-        "Their `aud`, where JWT_ENCODE_AUDIENCE is not set; by default the application's name.",
+        "Their `aud`, where neither JWT_ENCODE_AUDIENCE nor JWT_DECODE_AUDIENCE is set; by default "
+        "the application's name.",
     )
     client_id: str | None = _setting(
         None,

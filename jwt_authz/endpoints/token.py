@@ -6,6 +6,7 @@ for it is answered `unsupported_grant_type`. Its answer has the members of RFC 6
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify, request
@@ -19,6 +20,8 @@ from ..places import exempt
 from ..problem import TYPE_PREFIX, Problem, unavailable, wrong_credentials
 from ..refusals import AuthorizationUnavailable, NotIdentified
 from ..tokens.jws import read_object
+
+_log = logging.getLogger("jwt_authz")
 
 LONGEST_BODY = 16_384
 LONGEST_PASSWORD = 4_096
@@ -57,20 +60,23 @@ def log_in() -> Response:
         return body
     try:
         user = authz.accounts.authenticate(body["username"], body["password"])
-    except StoreUnavailable:
-        user, problem = None, unavailable()
+    except StoreUnavailable as error:
+        user, problem, note = None, unavailable(), f"log-in: {error}"
     else:
-        problem = wrong_credentials()
+        problem, note = wrong_credentials(), "log-in"
     if user is not None:
         return _answer(authz, user)
     parts = current_parts()
-    parts.audit.refused(current_app, None, None, problem, "log-in")
+    parts.audit.refused(current_app, None, None, problem, note)
     refusal = NotIdentified if problem.status == 401 else AuthorizationUnavailable
     raise refusal(problem, parts.settings.realm)
 
 
 def _answer(authz: Authz, user: User) -> Response:
-    token = authz.issue(user.subject, roles=user.roles, tenant=user.tenant, fresh=True)
+    roles = [name for name in user.roles if authz.roles is None or name in authz.roles]
+    if len(roles) < len(user.roles):
+        _log.warning("a user has a role that the catalogue lacks; it is left out of the token")
+    token = authz.issue(user.subject, roles=roles, tenant=user.tenant, fresh=True)
     response = jsonify(
         access_token=token,
         token_type="Bearer",  # noqa: S106 the kind of token, no password

@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import urlsafe_b64encode
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from secrets import token_hex, token_urlsafe
@@ -246,10 +247,11 @@ class About:
     @classmethod
     def from_json(cls, text: str | bytes) -> About:
         """What `to_json` wrote; raises ValueError for anything else."""
-        try:
-            return cls(*json.loads(text))
-        except (TypeError, RecursionError, MisuseError):
-            raise ValueError("not what to_json wrote") from None
+        with suppress(ValueError, RecursionError, MisuseError):
+            fields = json.loads(text)
+            if isinstance(fields, list) and len(fields) == 4:
+                return cls(*fields)
+        raise ValueError("this is not what to_json writes")
 
 
 def owner_of(subject: str, issuer: str | None) -> str:

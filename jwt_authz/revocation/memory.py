@@ -5,6 +5,7 @@ Several processes would each have their own, and none know what the others revok
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -62,7 +63,7 @@ class MemoryStore:
         """Know the statement from now on, said now or at `not_before`, if that is later."""
         with self._lock:
             now = self._clock()
-            self._position = max(round(now * MICROSECONDS), self._position + 1)
+            self._position = max(math.ceil(now * MICROSECONDS), self._position + 1)
             said = max(self._position / MICROSECONDS, not_before)
             entry = Entry(self._position, Statement(*target, said, forget_at))
             self.known.add(entry.statement)

@@ -195,7 +195,7 @@ class RedisStore:
     def _wrote(self, id: str, answer: Any) -> Family:
         """The family of an answer; what was written of it is looked for when the log is read."""
         found = _family(id, answer[5])
-        self._written = (to_text(answer[2]), id, int(answer[3]), found.expires_at + KEPT)
+        self._written = (to_text(answer[2]), id, int(answer[3] or 0), found.expires_at + KEPT)
         return found
 
     def _family_written(self) -> tuple[str, int]:

@@ -31,10 +31,10 @@ _APPEND = """
 local function seconds(time)
   return string.format('%.0f.%06.0f', math.floor(time / 1000000), time % 1000000)
 end
-local function append(head, said, forget)
+local function append(head, forget, said, not_before)
   local last = tonumber(redis.call('HGET', KEYS[1], 'last') or 0)
   local position = math.max(now, last + 1)
-  said = math.max(position, said)
+  said = said or math.max(position, not_before)
   local shelf = 0
   while shelf < 18 and length(shelf) < forget - now do shelf = shelf + 1 end
   local key = root .. 'log:' .. shelf
@@ -55,7 +55,7 @@ REVOKE = (
     + """
 if tonumber(ARGV[2]) and now > tonumber(ARGV[2]) then return {'late', int(now)} end
 if not generation then return {'no mark', int(now)} end
-local written = append(ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]))
+local written = append(ARGV[3], tonumber(ARGV[5]), nil, tonumber(ARGV[4]))
 tell()
 return {'ok', int(now), written[1], written[2], written[3]}
 """
@@ -68,7 +68,7 @@ ADD = (
     + """
 local positions = {}
 for n = 2, #ARGV, 3 do
-  positions[#positions + 1] = append(ARGV[n], tonumber(ARGV[n + 1]), tonumber(ARGV[n + 2]))[1]
+  positions[#positions + 1] = append(ARGV[n], tonumber(ARGV[n + 2]), tonumber(ARGV[n + 1]))[1]
 end
 tell()
 return positions
@@ -90,7 +90,7 @@ for shelf = 0, 18 do
     redis.call('HDEL', KEYS[1], 'shelf' .. shelf)
   end
 end
-if ARGV[4] ~= '' then append(ARGV[4], 0, tonumber(ARGV[5])) end
+if ARGV[4] ~= '' then append(ARGV[4], tonumber(ARGV[5]), nil, 0) end
 tell()
 return ARGV[3]
 """

@@ -6,6 +6,7 @@ one with a higher position; who follows the log by its positions misses none.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -169,7 +170,7 @@ class SQLAlchemyStore(SQLFamilies):
 
     def _lock(self, connection: Connection, count: int) -> tuple[int, str | None]:
         """Lock the mark for `count` new entries; the first one's position, and the generation."""
-        now = round(connection.scalar(select(self._now())) * MICROSECONDS)  # type: ignore[operator]
+        now = math.ceil(connection.scalar(select(self._now())) * MICROSECONDS)  # type: ignore[operator]
         last = case((marks.c.last + 1 > now, marks.c.last + count), else_=now + count - 1)
         if connection.execute(update(marks).values(last=last)).rowcount == 0:
             row = {"id": 1, "generation": None, "last": now + count - 1}

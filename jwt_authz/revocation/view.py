@@ -14,9 +14,9 @@ from typing import cast
 from ..errors import MisuseError
 from .keeper import Keeper
 from .known import Known
-from .log import Entry, Log, MarkMissing
+from .log import MICROSECONDS, Entry, Log, MarkMissing
 from .memory import MemoryStore
-from .statements import RESOLUTION, SLACK, Statement, Target, target
+from .statements import SLACK, Statement, Target, target
 from .stores import Store
 
 
@@ -135,7 +135,10 @@ class RevocationView:
         revocation then comes later than the token, and ends it.
         """
         newest = self.newest(subject, issuer=issuer, tenant=tenant, roles=roles)
-        iat = self.now() if newest is None else max(self.now(), newest + RESOLUTION)
+        ticks = math.floor(self.now() * MICROSECONDS)  # as stores count, so that none rounds it
+        if newest is not None:
+            ticks = max(ticks, round(newest * MICROSECONDS) + 1)
+        iat = ticks / MICROSECONDS
         self._latest_iat = max(self._latest_iat, iat)
         return iat
 

@@ -1,0 +1,129 @@
+"""RedisServer: runs the scripts of the Redis store, and says in one way whatever goes wrong."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from threading import Event
+from typing import Any
+
+from ..errors import StoreUnavailable
+from .breaker import Breaker
+from .clock import StoreClock
+from .log import MICROSECONDS, MarkMissing
+
+try:
+    from redis.exceptions import ConnectionError, ReadOnlyError, RedisError, TimeoutError
+except ImportError as error:
+    raise ImportError(
+        "jwt_authz.revocation.redis needs redis-py, which is missing: "
+        "pip install 'jwt_authz[redis]'",
+        name=error.name,
+    ) from error
+
+PATIENCE = 1.0
+
+
+class RedisServer:
+    """A client and the key of the mark, on which all scripts run.
+
+    `clock` is the server's own, as far as its answers tell. All methods raise StoreUnavailable
+    when the server does not answer, or answers that it cannot (READONLY, OOM, LOADING, NOAUTH).
+    """
+
+    def __init__(self, client: Any, mark: str, test_clock: Callable[[], float] | None) -> None:
+        self.client = client
+        self.clock = StoreClock()
+        self._mark = mark
+        self._test_clock = test_clock
+        self._breaker = Breaker()
+        self._scripts: dict[str, Any] = {}
+
+    def run(self, script: str, *args: Any) -> Any:
+        """The script's answer."""
+        self._breaker.check()
+        now = "" if self._test_clock is None else to_us(self._test_clock())
+        try:
+            answer = self._registered(script)(keys=[self._mark], args=[now, *args])
+            self._breaker.succeeded()
+            return answer
+        except (RedisError, OSError) as error:
+            kind = type(error).__name__
+            if isinstance(error, ConnectionError | TimeoutError | OSError):
+                self._breaker.failed()
+            if isinstance(error, ReadOnlyError):  # the primary is another server by now
+                self.client.connection_pool.disconnect(inuse_connections=False)
+        # Outside the handler: the client's error may quote the command, and would come along.
+        raise StoreUnavailable(
+            f"Redis did not do what it was asked ({kind}): look whether it runs, what "
+            "AUTHZ_STORE_URL names, and whether it may write and has memory left"
+        )
+
+    def run_in_time(self, script: str, *args: Any) -> Any:
+        """The answer of a script that does nothing once its caller has gone.
+
+        A stopped server reads what it was sent when it goes on. What the callers were told had
+        failed must not happen then: they may have done something else since. The answer's second
+        item is the server's time. Raises MarkMissing where the store has no mark.
+        """
+        for _ in range(2):
+            asked, latest = time.monotonic(), self.clock.latest()
+            waits = "" if latest is None or self._test_clock else to_us(latest + PATIENCE)
+            answer = self.run(script, waits, *args)
+            self.clock.answered(int(answer[1]) / MICROSECONDS, asked, time.monotonic())
+            outcome = to_text(answer[0])
+            if outcome == "no mark":
+                raise MarkMissing
+            if outcome != "late":  # else the server's clock was set: by now it is known
+                return answer
+        raise StoreUnavailable("Redis answered too late: look what keeps it busy")
+
+    def _registered(self, script: str) -> Any:
+        # A server that has forgotten the script (NOSCRIPT) is sent it again by the client.
+        if script not in self._scripts:
+            self._scripts[script] = self.client.register_script(script)
+        return self._scripts[script]
+
+
+class RedisListener:
+    """Hears on a subscription of its own that something was written; else it only sleeps."""
+
+    def __init__(self, client: Any, channel: str) -> None:
+        self._client = client
+        self._channel = channel
+        self._subscription: Any = None
+
+    def wait(self, timeout: float, stop: Event) -> bool:
+        """Whether something was written; comes back after `timeout` seconds at the latest."""
+        began = time.monotonic()
+        try:
+            if self._subscription is None:
+                self._subscription = self._client.pubsub(ignore_subscribe_messages=True)
+                self._subscription.subscribe(self._channel)
+            heard = self._subscription.get_message(timeout=timeout)
+            while heard is not None and self._subscription.get_message(timeout=0):
+                pass  # one reading of the log serves all that were told so far
+            return heard is not None
+        except (RedisError, OSError, ValueError):
+            self.close()
+        stop.wait(max(0.0, timeout - (time.monotonic() - began)))
+        return False
+
+    def close(self) -> None:
+        """End the subscription."""
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            try:
+                subscription.close()
+            except (RedisError, OSError):
+                return
+
+
+def to_us(seconds: float) -> str:
+    """Whole microseconds, as the scripts count."""
+    return str(round(seconds * MICROSECONDS))
+
+
+def to_text(value: Any) -> str:
+    """The text of an answer, whether or not the client decodes it."""
+    return value.decode() if isinstance(value, bytes) else str(value)
