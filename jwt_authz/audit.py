@@ -27,6 +27,7 @@ decided = Namespace().signal("jwt-authz-decided")
 `identity`, `decision` and `problem`, each of these three None where there is none."""
 
 _log = logging.getLogger("jwt_authz")
+_DEBUG = logging.DEBUG
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"})
 
 
@@ -34,24 +35,28 @@ class Audit:
     """Counts the decisions of one application since its process began; thread safe."""
 
     def __init__(self) -> None:
-        self._counts = {"allowed": 0, **dict.fromkeys(_OUTCOMES.values(), 0)}
+        self._allowed = 0
+        self._refused = dict.fromkeys(_OUTCOMES.values(), 0)
         self._lock = threading.Lock()
 
     @property
     def counts(self) -> dict[str, int]:
         """How many decisions had which outcome: a copy."""
         with self._lock:
-            return dict(self._counts)
+            return {"allowed": self._allowed, **self._refused}
 
     def allowed(self, app: Flask, identity: Any, decision: Decision | None) -> None:
         """Count a decision to allow, tell the signal's receivers, and log it if that is asked."""
         with self._lock:
-            self._counts["allowed"] += 1
+            self._allowed += 1
+        if decided.receivers or InUse.anything or _log.isEnabledFor(_DEBUG):
+            self._tell_allowed(app, identity, decision)
+
+    def _tell_allowed(self, app: Flask, identity: Any, decision: Decision | None) -> None:
         if decided.receivers:
             _send(app, "allowed", identity, decision, None)
-        level = logging.DEBUG
-        if InUse.anything and decision is not None and decision.used_override:
-            level = logging.WARNING
+        used_override = decision is not None and decision.used_override
+        level = logging.WARNING if used_override else _DEBUG
         if _log.isEnabledFor(level):
             _log.log(level, "%s", _text("allowed", decision), extra=_extra("allowed", None))
 
@@ -71,7 +76,7 @@ class Audit:
         """
         outcome = _OUTCOMES[problem.status]
         with self._lock:
-            self._counts[outcome] += 1
+            self._refused[outcome] += 1
         if decided.receivers:
             _send(app, outcome, identity, decision, problem)
         if _log.isEnabledFor(level):

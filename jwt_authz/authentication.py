@@ -155,7 +155,7 @@ class Authenticator:
         self._source = source
         longest = max(LONGEST_TOKEN, settings.max_token_bytes)
         self._verifier = make_verifier(longest, keys, settings.token_profile is not None)
-        self._read = IdentityReader(settings.encoding, catalogue).read
+        self._read = IdentityReader(settings.encoding, catalogue, settings.claim_names).read
         self._algorithms = algorithms_for_loader()
         self._longest = self._verifier.longest
         self._locations = other_locations()
@@ -329,11 +329,19 @@ def _give_back(app: Flask, **keywords: Any) -> None:
         slots.update(before)
 
 
+# A response as most views make it has its type and length alone: no Vary to look for.
+_PLAIN_HEADERS = 2
+
+
 def _vary_adder(names: list[str]) -> Callable[[Any], Any]:
     """What says in an answer that it depends on the caller; as quick as it can be."""
     value = ", ".join(names)
 
     def add_vary(response: Any) -> Any:
-        return vary_by(response, value)
+        headers = response.headers
+        if len(headers) > _PLAIN_HEADERS:
+            return vary_by(response, value)
+        headers.add("Vary", value)
+        return response
 
     return add_vary

@@ -81,10 +81,19 @@ class Guard:
                 "resource: write on=load_article, or decide inside by authorize(..., on=article)"
             )
         is_async = inspect.iscoroutinefunction(view)
+        is_plain = self.on is NO_RESOURCE and self.by_method is None
 
         @functools.wraps(view)
         def guarded(*arguments: Any, **keywords: Any) -> Any:
-            refused = self.refused(arguments, keywords)
+            if is_plain:  # in `refused` word for word, a function less for most requests
+                app = get_app()
+                parts = app.extensions.get(KEY) or current_parts()
+                problem, _ = self._ask(parts, app, self.requirement, None)
+                refused = None
+                if problem is not None:
+                    refused = self._refuse(parts, problem, arguments, keywords)
+            else:
+                refused = self.refused(arguments, keywords)
             if refused is not None:
                 return refused
             if is_async:
@@ -122,8 +131,11 @@ class Guard:
             arguments = _without_self(arguments)
             load = functools.partial(app.ensure_sync(self.on), *arguments, **keywords)
         problem, _ = self._ask(parts, app, requirement, load)
-        if problem is None:
-            return None
+        return None if problem is None else self._refuse(parts, problem, arguments, keywords)
+
+    def _refuse(
+        self, parts: Parts, problem: Problem, arguments: tuple[Any, ...], keywords: dict[str, Any]
+    ) -> Any:
         arguments = _without_self(arguments)
         return parts.refusing.refuse(problem, self.failing, self.hide, arguments, keywords)
 

@@ -142,7 +142,10 @@ def key_loader(manager: JWTManager) -> Callable[[dict[str, Any], dict[str, Any]]
 def has_callbacks(manager: JWTManager) -> bool:
     """Whether the application has set one of the callbacks that are asked on every request."""
     return (
-        key_loader(manager) is not None
+        (
+            manager._decode_key_callback is not _defaults.default_decode_key_callback
+            and key_loader(manager) is not None
+        )
         or manager._token_in_blocklist_callback is not _defaults.default_blocklist_callback
         or manager._user_lookup_callback is not None
         or manager._token_verification_callback is not _defaults.default_token_verification_callback

@@ -86,8 +86,7 @@ def vary_by(response: Any, names: str) -> Any:
     """
     headers = response.headers
     if "Vary" in headers:
-        names = ", ".join([*headers.getlist("Vary"), names])
-        headers.set("Vary", names)
+        headers.set("Vary", ", ".join([*headers.getlist("Vary"), names]))
     else:
         headers.add("Vary", names)
     return response

@@ -81,6 +81,8 @@ class Parts:
             authenticator = self._make_authenticator(app)
         manager = app.extensions.get(EXTENSION) or manager_of(app)
         found = authenticator.authenticate(get_request(), manager)
+        if found.error is None:
+            return found
         if isinstance(found.error, KeyUnknown) and self._has_newer_keys(authenticator):
             authenticator.forget(get_request())
             return self.authenticate(app)

@@ -64,14 +64,15 @@ class PermissionSet:
     `wanted in held` asks whether some permission of the set covers the wanted one; it looks up
     at most four strings, however many are held. A wanted `*` is covered by a held `*` only. A
     string that is no permission may be held (a token can carry anything) and covers nothing.
+    `held` is the frozenset of its strings.
     """
 
-    __slots__ = ("__weakref__", "_held", "_size")
+    __slots__ = ("__weakref__", "_size", "held")
 
     def __init__(self, permissions: Iterable[str | Permission] = ()) -> None:
         if isinstance(permissions, str):
             raise MisuseError(f"a list of permissions is wanted: write [{permissions!r}]")
-        self._held = permissions if _plain(permissions) else frozenset(map(str, permissions))
+        self.held = permissions if _plain(permissions) else frozenset(map(str, permissions))
         self._size: int | None = None
 
     def __contains__(self, wanted: object) -> bool:
@@ -81,33 +82,33 @@ class PermissionSet:
 
     def covers(self, covered_by: tuple[str, str, str, str]) -> bool:
         """Whether one of a `Permission`'s `covered_by` is held: the bare check, with no parsing."""
-        return not self._held.isdisjoint(covered_by)
+        return not self.held.isdisjoint(covered_by)
 
     @property
     def size(self) -> int:
         """About the bytes that the set takes in memory, its strings included."""
         if self._size is None:
-            self._size = 220 + sum(len(permission) + 110 for permission in self._held)
+            self._size = 220 + sum(len(permission) + 110 for permission in self.held)
         return self._size
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._held)
+        return iter(self.held)
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self.held)
 
     def __or__(self, other: PermissionSet) -> PermissionSet:
         if not isinstance(other, PermissionSet):
             return NotImplemented
-        return PermissionSet(self._held | other._held)
+        return PermissionSet(self.held | other.held)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, PermissionSet):
             return NotImplemented
-        return self._held == other._held
+        return self.held == other.held
 
     def __hash__(self) -> int:
-        return hash(self._held)
+        return hash(self.held)
 
     def __repr__(self) -> str:
-        return f"PermissionSet({sorted(self._held)!r})"
+        return f"PermissionSet({sorted(self.held)!r})"

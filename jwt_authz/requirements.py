@@ -372,7 +372,7 @@ class has_permission(Has):
             isinstance(identity, Identity)
             and identity.catalogue is self._known_to
             and not overridden
-            and identity.permissions.covers(self.permission.covered_by)
+            and not identity.permissions.held.isdisjoint(self.permission.covered_by)
         ):
             return self._met
         return super().evaluate(identity, on, overridden)
