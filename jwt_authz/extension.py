@@ -15,7 +15,7 @@ from werkzeug.exceptions import InternalServerError
 
 from .accounts import Accounts
 from .authentication import IdentitySource
-from .claims import IdentityReader, write_claims
+from .claims import Encoding, IdentityReader, granted_claim, sizes_of, write_claims
 from .errors import MisuseError
 from .guards import NO_GUARD, Guard, allowed, current_identity
 from .has import has_level, has_role
@@ -113,8 +113,9 @@ class Authz:
 
     def read_identity(self, subject: str, claims: Mapping[str, Any]) -> Identity:
         """What is made of a token where no identity loader is set: for a loader to build upon."""
-        encoding = current_parts().settings.encoding
-        return IdentityReader(encoding, self.roles).read(subject, claims)
+        settings = current_parts().settings
+        reader = IdentityReader(settings.encoding, self.roles, settings.claim_names)
+        return reader.read(subject, claims)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -139,8 +140,9 @@ class Authz:
         Without `permissions` they are those of the roles. Raises `MisuseError` for a role that
         the catalogue lacks.
         """
-        encoding = current_parts().settings.encoding
-        return write_claims(encoding, self.roles, roles, permissions, tenant, scope)
+        settings = current_parts().settings
+        names = settings.claim_names
+        return write_claims(settings.encoding, self.roles, roles, permissions, tenant, scope, names)
 
     def issue(
         self,
@@ -201,15 +203,16 @@ class Authz:
     def complete(self, claims: dict[str, Any]) -> tuple[dict[str, Any], Callable[[str], None]]:
         """For the making of a token: the permissions of its roles, and the check of its size."""
         settings = current_parts().settings
+        names, limit = settings.claim_names, settings.max_token_bytes
         more: dict[str, Any] = {}
-        roles = claims.get("roles")
-        lacks = settings.encoding == "full" and "permissions" not in claims
-        if lacks and isinstance(roles, list | tuple) and self.roles is not None:
-            more["permissions"] = sorted(self.roles.permissions_of(map(str, roles)))
+        roles = claims.get(names.roles)
+        lacks = names.permissions not in claims and self.roles is not None
+        if lacks and isinstance(roles, list | tuple):
+            more = granted_claim(settings.encoding, self.roles, map(str, roles), names)
 
         def check_size(token: str) -> None:
-            if len(token) > settings.max_token_bytes:
-                raise MisuseError(_too_long(token, {**claims, **more}, settings.max_token_bytes))
+            if len(token) > limit:
+                raise MisuseError(_too_long(len(token), sizes_of(token, self.roles, names), limit))
 
         return more, check_size
 
@@ -284,10 +287,12 @@ def _never_fresh(access: Access) -> str:
 
 def _settings_errors(parts: Parts) -> Iterator[str]:
     try:
-        keys = parts.keys
+        encoding, keys = parts.settings.encoding, parts.keys
     except MisuseError as error:
         yield str(error)
     else:
+        if encoding == "compact" and parts.catalogue is None:
+            yield "AUTHZ_ENCODING='compact' needs a catalogue: write Authz(app, roles=Roles(...))"
         yield from misconfigured(has_key_set=keys is not None)
 
 
@@ -334,11 +339,12 @@ def _access_warnings(access: Access) -> Iterator[str]:
             )
 
 
-def _too_long(token: str, claims: dict[str, Any], limit: int) -> str:
-    held = len(claims.get("permissions", ()))
-    said = f"the token has {len(token)} bytes and AUTHZ_MAX_TOKEN_BYTES is {limit}: "
-    # Without the permissions the payload shrinks by their text, a third longer in base64.
-    saved = sum(len(str(name)) + 3 for name in claims.get("permissions", ())) * 4 // 3
-    if len(token) - saved <= limit and claims.get("roles"):
-        return f"{said}AUTHZ_ENCODING='roles' would fit, which leaves its {held} permissions out"
-    return f"{said}give the subject fewer roles, or raise the limit and that of your server"
+def _too_long(length: int, sizes: Mapping[Encoding, int], limit: int) -> str:
+    said = f"the token has {length} bytes and AUTHZ_MAX_TOKEN_BYTES is {limit}: "
+    fitting = [
+        f"AUTHZ_ENCODING={encoding!r} would fit with {size} bytes"
+        for encoding, size in sizes.items()
+        if size <= limit
+    ]
+    advice = "give the subject fewer roles, or raise the limit and that of your server"
+    return said + (", ".join(fitting) or advice)

@@ -81,7 +81,7 @@ class Guard:
                 "resource: write on=load_article, or decide inside by authorize(..., on=article)"
             )
         is_async = inspect.iscoroutinefunction(view)
-        is_plain = self.on is NO_RESOURCE and self.by_method is None
+        is_plain = self.on is NO_RESOURCE and self.by_method is None and type(self) is Guard
 
         @functools.wraps(view)
         def guarded(*arguments: Any, **keywords: Any) -> Any:

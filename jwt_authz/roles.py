@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -12,6 +16,7 @@ from .permissions import Permission, PermissionSet
 
 _Value = TypeVar("_Value")
 _MEMO_ENTRIES = 4_096  # combinations of roles that are remembered, not a limit on roles
+_FINGERPRINT_BYTES = 12  # 16 characters: no two catalogues of one application meet by chance
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -109,6 +114,25 @@ class Roles(Mapping[str, Role]):
     def permissions(self) -> PermissionSet:
         """All that some role of the catalogue grants, wildcards as they were written."""
         return self._granted
+
+    @cached_property
+    def ordered_permissions(self) -> tuple[str, ...]:
+        """All that some role grants, in the order of their text: what positions count from 0."""
+        return tuple(sorted(self._granted))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 characters that stand for what the roles grant, the same in every process.
+
+        Others as soon as a role, what it includes or a permission of it changes. The order in
+        which they are written and the levels make no difference: no permission comes of them.
+        """
+        told = sorted(
+            (role.name, sorted(set(map(str, role.permissions))), sorted(set(role.includes)))
+            for role in self._by_name.values()
+        )
+        digest = sha256(json.dumps(told).encode()).digest()
+        return urlsafe_b64encode(digest[:_FINGERPRINT_BYTES]).decode()
 
     def with_included(self, names: Iterable[str]) -> frozenset[str]:
         """These roles and all that they include; names that the catalogue lacks are left out."""

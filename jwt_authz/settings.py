@@ -7,6 +7,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 from .claims import ENCODINGS, Encoding
+from .claims.names import ClaimNames, is_claim_name
 from .errors import MisuseError
 from .problem import DISCLOSE
 
@@ -24,6 +25,9 @@ def _setting(default: Any, valid: Callable[[Any], bool], wanted: str, meaning: s
     return field(default=default, metadata=metadata)
 
 
+_A_CLAIM = "a name that no other claim has"
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The `AUTHZ_*` settings of an application; raises `MisuseError` for a value that is unfit."""
@@ -39,7 +43,21 @@ class Settings:
         "full",
         ENCODINGS.__contains__,
         " | ".join(ENCODINGS),
-        "What a token carries: roles and permissions, or roles alone.",
+        "What a token carries: roles and permissions as texts, roles alone, or roles and "
+        "permissions as positions in the catalogue.",
+    )
+    roles_claim: str = _setting("roles", is_claim_name, _A_CLAIM, "The claim that holds the roles.")
+    permissions_claim: str = _setting(
+        "permissions",
+        is_claim_name,
+        _A_CLAIM,
+        "The claim that holds the permissions; RFC 9068 calls it `entitlements`.",
+    )
+    tenant_claim: str = _setting(
+        "tenant", is_claim_name, _A_CLAIM, "The claim that holds the tenant."
+    )
+    scope_claim: str = _setting(
+        "scope", is_claim_name, _A_CLAIM, "The claim that holds the scopes."
     )
     max_token_bytes: int = _setting(
         4_096, _natural, "bytes", "The longest token that is issued; a longer one is an error."
@@ -91,6 +109,19 @@ class Settings:
                 raise MisuseError(
                     f"{setting_name(one.name)} is {value!r}: write {one.metadata['wanted']}"
                 )
+        repeated = self.claim_names.repeated()
+        if repeated is not None:
+            raise MisuseError(
+                f"two of AUTHZ_ROLES_CLAIM, AUTHZ_PERMISSIONS_CLAIM, AUTHZ_TENANT_CLAIM and "
+                f"AUTHZ_SCOPE_CLAIM are {repeated!r}: give each claim a name of its own"
+            )
+
+    @property
+    def claim_names(self) -> ClaimNames:
+        """The names of the claims that hold roles, permissions, tenant and scope."""
+        return ClaimNames(
+            self.roles_claim, self.permissions_claim, self.tenant_claim, self.scope_claim
+        )
 
     @classmethod
     def read(cls, config: Mapping[str, Any]) -> Settings:

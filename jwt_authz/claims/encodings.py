@@ -1,7 +1,9 @@
 """Encodings: how roles and permissions stand in a token, written at issue and read at use.
 
 `full` writes roles and permissions, and the permissions held are those of the token alone.
-`roles` writes the roles only, and the permissions held are those that the catalogue gives them.
+`compact` writes them as positions in the catalogue; they are worked out anew from the roles once
+the catalogue is another one. `roles` writes the roles only, and the permissions held are those
+that the catalogue gives them. What `full` and `compact` write is read with either.
 """
 
 from __future__ import annotations
@@ -11,17 +13,20 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
-from ..errors import MisuseError
+from ..errors import ClaimInvalid, MisuseError
 from ..identity import Claims, Identity, share
 from ..permissions import Permission, PermissionSet
 from ..roles import Roles
+from .compact import Packed, pack
+from .names import ClaimNames
 from .schema import check_payload
 
-Encoding = Literal["full", "roles"]
-ENCODINGS: tuple[Encoding, ...] = ("full", "roles")
+Encoding = Literal["full", "roles", "compact"]
+ENCODINGS: tuple[Encoding, ...] = ("full", "roles", "compact")
 
 _NONE = PermissionSet()
 _NO_SCOPES: frozenset[str] = frozenset()
+_NAMES = ClaimNames()
 
 _SHARED_ROLES = 4_096
 
@@ -35,6 +40,7 @@ def write_claims(
     permissions: Iterable[str | Permission] | None = None,
     tenant: str | None = None,
     scope: str | Iterable[str] | None = None,
+    names: ClaimNames = _NAMES,
 ) -> dict[str, Any]:
     """The claims for a token: roles, permissions, tenant and scope, each only where it is set.
 
@@ -44,32 +50,57 @@ def write_claims(
     """
     if isinstance(roles, str):
         raise MisuseError(f"roles is a list of names: write roles=[{roles!r}]")
-    names = sorted(set(roles))
-    _refuse_unknown(catalogue, names)
-    claims: dict[str, Any] = {"roles": names}
-    if encoding == "full":
-        claims["permissions"] = _permissions(catalogue, names, permissions)
-    elif permissions is not None:
+    listed = sorted(set(roles))
+    _refuse_unknown(catalogue, listed)
+    claims: dict[str, Any] = {names.roles: listed}
+    if permissions is None:
+        claims |= granted_claim(encoding, catalogue, listed, names)
+    else:
+        claims[names.permissions] = _own(encoding, catalogue, permissions)
+    if tenant is not None:
+        claims[names.tenant] = tenant
+    if scope is not None:
+        claims[names.scope] = scope if isinstance(scope, str) else " ".join(sorted(set(scope)))
+    return claims
+
+
+def granted_claim(
+    encoding: Encoding, catalogue: Roles | None, roles: Iterable[str], names: ClaimNames = _NAMES
+) -> dict[str, Any]:
+    """The claim with the permissions that the catalogue gives the roles, if there is to be one."""
+    if encoding == "roles" or (encoding == "compact" and catalogue is None):
+        return {}
+    held = catalogue.permissions_of(roles) if catalogue is not None else _NONE
+    if encoding == "compact" and catalogue is not None:
+        return {names.permissions: pack(catalogue, frozenset(held), of_roles=True)}
+    return {names.permissions: sorted(held)}
+
+
+def _own(
+    encoding: Encoding, catalogue: Roles | None, permissions: Iterable[str | Permission]
+) -> list[str] | str:
+    """The claim for permissions of a token's own."""
+    if encoding == "roles":
         raise MisuseError(
             "AUTHZ_ENCODING='roles' carries no permissions of a token's own: give roles that "
             "grant them, or set AUTHZ_ENCODING='full'"
         )
-    if tenant is not None:
-        claims["tenant"] = tenant
-    if scope is not None:
-        claims["scope"] = scope if isinstance(scope, str) else " ".join(sorted(set(scope)))
-    return claims
-
-
-def _permissions(
-    catalogue: Roles | None, roles: list[str], permissions: Iterable[str | Permission] | None
-) -> list[str]:
-    if permissions is None:
-        return sorted(catalogue.permissions_of(roles)) if catalogue is not None else []
     if isinstance(permissions, str):
         raise MisuseError(f"permissions is a list: write permissions=[{permissions!r}]")
-    held = (p if isinstance(p, Permission) else Permission.parse(p) for p in permissions)
-    return sorted({str(permission) for permission in held})
+    held = {str(p if isinstance(p, Permission) else Permission.parse(p)) for p in permissions}
+    if encoding == "full":
+        return sorted(held)
+    if catalogue is None:
+        raise MisuseError(
+            "AUTHZ_ENCODING='compact' needs a catalogue: write Authz(app, roles=Roles(...))"
+        )
+    unknown = sorted(held.difference(catalogue.ordered_permissions))
+    if unknown:
+        raise MisuseError(
+            "AUTHZ_ENCODING='compact' carries permissions as the catalogue has them, and it has "
+            f"no {unknown[0]!r}: add it to a Role(...), or set AUTHZ_ENCODING='full'"
+        )
+    return pack(catalogue, held, of_roles=False)
 
 
 def _refuse_unknown(catalogue: Roles | None, names: list[str]) -> None:
@@ -83,10 +114,13 @@ def _refuse_unknown(catalogue: Roles | None, names: list[str]) -> None:
 class IdentityReader:
     """Makes an `Identity` of a verified payload, in one encoding and with one catalogue."""
 
-    def __init__(self, encoding: Encoding, catalogue: Roles | None) -> None:
+    def __init__(
+        self, encoding: Encoding, catalogue: Roles | None, names: ClaimNames = _NAMES
+    ) -> None:
         self._catalogue = catalogue
+        self._names = names
         self._permissions: Callable[[Mapping[str, Any]], PermissionSet]
-        self._permissions = self._claimed if encoding == "full" else self._granted
+        self._permissions = self._granted if encoding == "roles" else self._claimed
         # Tokens of equal permissions share one set, which goes when the last of them goes.
         self._sets: weakref.WeakValueDictionary[frozenset[str], PermissionSet]
         self._sets = weakref.WeakValueDictionary()
@@ -94,18 +128,22 @@ class IdentityReader:
         self._unknown_was_told = False
 
     def read(self, subject: str, payload: Mapping[str, Any]) -> Identity:
-        """The identity of a payload; raises `ClaimInvalid` for a claim of the wrong JSON type."""
-        check_payload(payload)
-        roles = self._shared_roles(payload.get("roles", ()))
+        """The identity of a payload; raises `ClaimInvalid` for a claim of the wrong JSON type.
+
+        And for compact permissions that mean nothing in this catalogue.
+        """
+        names = self._names
+        check_payload(payload, names)
+        roles = self._shared_roles(payload.get(names.roles, ()))
         self._tell_unknown(roles)
         return Identity(
             subject,
             issuer=payload.get("iss"),
-            tenant=payload.get("tenant"),
+            tenant=payload.get(names.tenant),
             roles=roles,
             permissions=self._permissions(payload),
-            scopes=frozenset(filter(None, payload["scope"].split(" ")))
-            if "scope" in payload
+            scopes=frozenset(filter(None, payload[names.scope].split(" ")))
+            if names.scope in payload
             else _NO_SCOPES,
             claims=Claims(payload),
             catalogue=self._catalogue,
@@ -119,7 +157,21 @@ class IdentityReader:
         return self._roles.setdefault(roles, roles)
 
     def _claimed(self, payload: Mapping[str, Any]) -> PermissionSet:
-        names = frozenset(map(share, payload.get("permissions", ())))
+        claim = payload.get(self._names.permissions, ())
+        if isinstance(claim, str):
+            return self._unpacked(Packed.read(claim), payload)
+        return self._shared(frozenset(map(share, claim)))
+
+    def _unpacked(self, packed: Packed, payload: Mapping[str, Any]) -> PermissionSet:
+        catalogue = self._catalogue
+        if catalogue is not None and packed.fingerprint == catalogue.fingerprint:
+            return self._shared(frozenset(packed.permissions(catalogue)))
+        if catalogue is not None and packed.of_roles:
+            return self._granted(payload)
+        raise ClaimInvalid("its permissions are positions in another catalogue, not in today's")
+
+    def _shared(self, names: frozenset[str]) -> PermissionSet:
+        """One set for all tokens of equal permissions."""
         held = self._sets.get(names)
         if held is None:
             held = self._sets.setdefault(names, PermissionSet(names))
@@ -128,7 +180,7 @@ class IdentityReader:
     def _granted(self, payload: Mapping[str, Any]) -> PermissionSet:
         if self._catalogue is None:
             return _NONE
-        return self._catalogue.permissions_of(payload.get("roles", ()))
+        return self._catalogue.permissions_of(payload.get(self._names.roles, ()))
 
     def _tell_unknown(self, roles: frozenset[str]) -> None:
         if self._catalogue is None or self._unknown_was_told:

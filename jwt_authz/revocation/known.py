@@ -51,17 +51,17 @@ class Known:
         self, subject: str | None, issuer: str | None, tenant: str | None, roles: Iterable[str]
     ) -> float:
         """When the newest revocation was said that concerns these; -inf where there is none."""
-        newest = -math.inf
-        if self._everything:
-            newest = self._everything.get("", _NEVER)[0]
+        newest = self._everything.get("", _NEVER)[0] if self._everything else -math.inf
         if self._subjects and subject is not None:
-            key = subject if issuer is None else (subject, issuer)
-            newest = max(newest, self._subjects.get(key, _NEVER)[0])
+            said = self._subjects.get(subject if issuer is None else (subject, issuer), _NEVER)[0]
+            newest = said if said > newest else newest
         if self._tenants and tenant is not None:
-            newest = max(newest, self._tenants.get(tenant, _NEVER)[0])
+            said = self._tenants.get(tenant, _NEVER)[0]
+            newest = said if said > newest else newest
         if self._roles:
             for role in roles:
-                newest = max(newest, self._roles.get(role, _NEVER)[0])
+                said = self._roles.get(role, _NEVER)[0]
+                newest = said if said > newest else newest
         return newest
 
     def add(self, statement: Statement) -> None:

@@ -44,6 +44,7 @@ class MemoryStore:
         self._clock = clock
         self._lock = Lock()
         self._position = 0
+        self._issued = 0.0
         self._swept_at = clock()
         self._records: dict[str, Record] = {}
         self._owned: dict[str, set[str]] = {}
@@ -64,7 +65,8 @@ class MemoryStore:
         with self._lock:
             now = self._clock()
             self._position = max(math.ceil(now * MICROSECONDS), self._position + 1)
-            said = max(self._position / MICROSECONDS, not_before)
+            # Not before any token, also where the clock was set back since it was issued.
+            said = max(self._position / MICROSECONDS, not_before, self._issued)
             entry = Entry(self._position, Statement(*target, said, forget_at))
             self.known.add(entry.statement)
             self._sweep(now)
@@ -85,6 +87,7 @@ class MemoryStore:
         with self._lock:
             now, jti = self._clock(), new_id()
             family = new_family(about, now, lifetime, idle)
+            self._issued = max(self._issued, now)
             self._records[family.id] = Record(family, GENERATION, digest_of(jti))
             self._owned.setdefault(about.owner, set()).add(family.id)
             self._sweep(now)
@@ -96,6 +99,8 @@ class MemoryStore:
             now = self._clock()
             record = self._records.get(family)
             outcome = judge(record, presented, GENERATION, now, grace)
+            if outcome == "rotated":
+                self._issued = max(self._issued, now)
             if record is not None:
                 record = self._records[family] = apply(outcome, record, presented, now, idle)
         return answer(outcome, record, presented)

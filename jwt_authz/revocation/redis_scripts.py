@@ -2,7 +2,8 @@
 
 All keys hang on one prefix in braces, and so lie in one slot of a cluster:
 
-    {authz}:mark          hash: generation, last position, newest position of each shelf
+    {authz}:mark          hash: generation, last position, time of the newest token issued, and
+                          the newest position of each shelf
     {authz}:log:<shelf>   stream of statements, one a shelf; its entry ids are the positions
     {authz}:family:<id>   hash: a refresh family
     {authz}:owner:<hash>  sorted set: the ids of a subject's families, by when they are forgotten
@@ -34,7 +35,8 @@ end
 local function append(head, forget, said, not_before)
   local last = tonumber(redis.call('HGET', KEYS[1], 'last') or 0)
   local position = math.max(now, last + 1)
-  said = said or math.max(position, not_before)
+  said = said or math.max(position, not_before,
+    tonumber(redis.call('HGET', KEYS[1], 'issued') or 0))
   local shelf = 0
   while shelf < 18 and length(shelf) < forget - now do shelf = shelf + 1 end
   local key = root .. 'log:' .. shelf
@@ -45,7 +47,10 @@ local function append(head, forget, said, not_before)
   redis.call('HSET', KEYS[1], 'last', int(position), 'shelf' .. shelf, int(position))
   return {int(position), int(shelf), body}
 end
-local function tell() keep_mark() redis.call('PUBLISH', root .. 'news', '') end
+local function tell()
+  keep_mark()
+  redis.pcall('PUBLISH', root .. 'news', '') -- may be forbidden: then the others see for themselves
+end
 """
 
 # ARGV: now, latest time at which the caller still waits ('' for any), head, said at least, forget
@@ -150,6 +155,11 @@ local function keep(key, owner, id, expires)
   local longest = redis.call('ZRANGE', owned, -1, -1, 'WITHSCORES')[2]
   redis.call('PEXPIREAT', owned, int(tonumber(longest) / 1000))
 end
+local function issue()
+  if now > tonumber(redis.call('HGET', KEYS[1], 'issued') or 0) then
+    redis.call('HSET', KEYS[1], 'issued', int(now))
+  end
+end
 local function is_living(key)
   local ended, of, expires = unpack(redis.call('HMGET', key, 'ended', 'generation', 'expires'))
   return expires and not ended and of == generation and now < tonumber(expires)
@@ -178,6 +188,7 @@ redis.call('HSET', key, 'about', ARGV[5], 'owner', ARGV[4], 'generation', genera
   'created', int(now), 'used', int(now), 'ends', int(ends), 'expires', int(expires),
   'current', ARGV[8], 'revision', 1)
 keep(key, ARGV[4], ARGV[3], expires)
+issue()
 return {'started', int(now), generation, 1, '', shown(key)}
 """
 )
@@ -205,6 +216,7 @@ elseif ARGV[4] == current then
     'rotated', int(now), 'used', int(now), 'expires', int(expires))
   redis.call('HINCRBY', key, 'revision', 1)
   keep(key, owner, ARGV[3], expires)
+  issue()
 elseif ARGV[4] == previous and math.abs(now - tonumber(rotated)) < tonumber(ARGV[7]) then
   outcome = 'repeated'
 else

@@ -22,7 +22,18 @@ from .statements import EVERYTHING, Statement, Target
 from .tables import families, marks, metadata, statements
 
 try:
-    from sqlalchemy import Connection, Engine, Row, case, delete, exists, insert, select, update
+    from sqlalchemy import (
+        Connection,
+        Engine,
+        Row,
+        case,
+        delete,
+        exists,
+        func,
+        insert,
+        select,
+        update,
+    )
 except ImportError as error:
     raise ImportError(
         "jwt_authz.revocation.sqlalchemy needs SQLAlchemy 2, which is missing: "
@@ -82,7 +93,9 @@ class SQLAlchemyStore(SQLFamilies):
             position, generation = self._lock(connection, 1)
             if generation is None:
                 raise MarkMissing
-            said = max(position / MICROSECONDS, not_before)
+            # Not before any token, also where the clock was set back since it was issued.
+            issued = connection.scalar(select(func.max(families.c.used_at))) or 0.0
+            said = max(position / MICROSECONDS, not_before, issued)
             return _insert(connection, position, [Statement(*target, said, forget_at)])[0]
 
         return self._database.run(write)

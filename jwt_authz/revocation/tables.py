@@ -37,7 +37,7 @@ families = Table(
     Column("generation", String(64), nullable=False),
     Column("about", Text, nullable=False),
     Column("created_at", Double, nullable=False),
-    Column("used_at", Double, nullable=False),
+    Column("used_at", Double, nullable=False, index=True),
     Column("ends_at", Double, nullable=False),
     Column("expires_at", Double, nullable=False, index=True),
     Column("ended_at", Double),

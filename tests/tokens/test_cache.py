@@ -178,6 +178,21 @@ def test_a_crowd_that_is_not_seen_again_gives_way_to_the_next() -> None:
     check(cache)
 
 
+def test_one_that_is_hit_all_the_time_shields_none_that_is_not() -> None:
+    cache = VerifiedCache(1_000 * COST)
+    cache.put(b"busy", entry(), NOW)
+    for number in range(2_000):
+        cache.put(digest(number, "dead"), entry(), NOW)
+        cache.get(b"busy", NOW)
+    for number in range(500):
+        one = digest(number, "live")
+        for _ in range(3):
+            use(cache, one, NOW)
+    assert cache.get(b"busy", NOW) is not None
+    assert sum(cache.get(digest(n, "live"), NOW) is not None for n in range(500)) >= 450
+    check(cache)
+
+
 # What is shared
 
 
