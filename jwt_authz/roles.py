@@ -91,10 +91,6 @@ class Roles(Mapping[str, Role]):
         self._refuse_unknown()
         self._refuse_cycles()
         self._granted = PermissionSet(held for role in roles for held in role.permissions)
-        held = {Permission.parse(permission) for permission in self._granted}
-        self._wildcards_known = {"*:*"} if held else set()
-        self._wildcards_known |= {f"{one.resource}:*" for one in held}
-        self._wildcards_known |= {f"*:{one.action}" for one in held}
         self._with_included: dict[frozenset[str], frozenset[str]] = {}
         self._permissions: dict[frozenset[str], PermissionSet] = {}
 
@@ -168,13 +164,8 @@ class Roles(Mapping[str, Role]):
         return level
 
     def knows(self, permission: Permission) -> bool:
-        """Whether some role grants the permission, or a wildcard that covers it.
-
-        A permission with a `*` of its own is known, too, if it covers one that is granted.
-        """
-        return self._granted.covers(permission.covered_by) or str(permission) in (
-            self._wildcards_known
-        )
+        """Whether some role grants the permission, or a wildcard that covers it."""
+        return self._granted.covers(permission.covered_by)
 
     def _walk(self, names: Iterable[str]) -> set[str]:
         found: set[str] = set()

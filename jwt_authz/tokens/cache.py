@@ -4,7 +4,7 @@ How it works. A new entry enters `_young`, a queue of a tenth of the bytes. What
 it moves on to `_settled` if there is room, or if it was hit more often than the entry that it
 would push out there; otherwise it is dropped, and that entry goes to the back of its queue. So a
 flood of tokens that come once or twice passes through the small queue and leaves the others be.
-An entry not hit for five minutes counts as never hit, or yesterday's crowd would hold the room.
+An entry not hit for an hour counts as never hit, or yesterday's crowd would hold the room.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections import OrderedDict
 from typing import Any
 
 _YOUNG_SHARE = 0.1
-_IDLE_SECONDS = 300.0
+_IDLE_SECONDS = 3_600.0
 _SWEEP_SECONDS = 30.0
 _OVERHEAD = 420  # bytes of an entry beyond its payload: objects, digest, its place in two dicts
 

@@ -165,7 +165,7 @@ def test_a_crowd_that_is_not_seen_again_gives_way_to_the_next() -> None:
         cache.put(digest(number, "old"), entry(), NOW)
         for _ in range(50):
             cache.get(digest(number, "old"), NOW)
-    now = NOW + 600
+    now = NOW + 2 * 3_600
     for _ in range(10):
         now += 20
         for number in range(900):
