@@ -1,16 +1,19 @@
 """Authentication: a request to its verified Identity, by way of the cache of verified tokens.
 
 How it works. A verified token is kept as an `Entry`, by the digest of its text, in a cache that
-belongs to one `Authenticator`; a changed key, setting or catalogue is another `Authenticator`,
-and so an empty cache. What can change between two requests is asked after the cache, each time:
-the clock, the application's callbacks, its own key and identity loaders. What was found out
-about a request hangs on that request object, and so is never taken for another's.
+belongs to one `Authenticator`; a changed key, setting, catalogue or set of trusted issuers is
+another `Authenticator`, and so an empty cache. An entry whose time is over is verified anew: a
+foreign token is kept no longer than its issuer's keys are fresh. What can change between two
+requests is asked after the cache, each time: the clock, the application's callbacks, its own key
+and identity loaders. What was found out about a request hangs on that request object, and so is
+never taken for another's.
 """
 
 from __future__ import annotations
 
 import copy
 import inspect
+import math
 from collections.abc import Callable
 from hashlib import sha256
 from time import time
@@ -33,12 +36,12 @@ from .claims import IdentityReader
 from .errors import (
     AlgorithmNotAllowed,
     InvalidToken,
+    IssuerInvalid,
     KeyUnknown,
     MisuseError,
     SubjectUnknown,
-    TokenExpired,
     TokenNotFresh,
-    TokenNotYetValid,
+    TokenRevoked,
 )
 from .identity import Identity
 from .jwt_extended import (
@@ -61,12 +64,14 @@ from .locations import (
     token_from_header,
     vary_by,
 )
+from .revocation import RevocationView
 from .roles import Roles
 from .settings import Settings
-from .tokens import KeySet
+from .tokens import KeySet, Verified
 from .tokens.cache import Entry, VerifiedCache
-from .tokens.jws import LONGEST_TOKEN, Key
+from .tokens.jws import LONGEST_TOKEN, Key, Signed
 from .tokens.keys import prepare_key
+from .trust import Trust, Trusted
 
 # A proxy is asked once for what it stands for: each look through it costs as much as a check.
 get_globals: Callable[[], Any] = g._get_current_object
@@ -80,18 +85,37 @@ _GIVEN_BACK = (*SLOTS, _OWNER, PENDING)
 
 
 class Token:
-    """What is kept of a verified token: the identity made of it, and its header."""
+    """What is kept of a verified token: the identity made of it, its header, how to revoke it."""
 
-    __slots__ = ("header", "identity", "is_flat")
+    __slots__ = ("header", "identity", "is_flat", "is_own", "issued_at", "jti", "roles")
 
-    def __init__(self, identity: Identity, header: dict[str, Any]) -> None:
+    def __init__(self, identity: Identity, header: dict[str, Any], is_own: bool) -> None:
         self.identity = identity
         self.header = header
+        self.is_own = is_own
+        self.jti: str | None = identity.claims.get("jti")
+        self.issued_at: float | None = identity.claims.get("iat")
+        catalogue, roles = identity.catalogue, identity.roles
+        self.roles = roles if catalogue is None else roles | catalogue.with_included(roles)
         self.is_flat = not any(isinstance(value, dict | list) for value in header.values())
 
     def fill(self) -> tuple[dict[str, Any], dict[str, Any], None, str]:
         """What FJE keeps of the token, for a request that brought it in the header."""
         return self.copy_header(), self.identity.claims.copy(), None, "headers"
+
+    def is_revoked(self, view: RevocationView) -> bool:
+        """Whether it is revoked, as far as the view knows; raises `StoreUnavailable`."""
+        view.check_age()
+        identity = self.identity
+        return view.is_revoked(
+            jti=self.jti,
+            subject=identity.subject,
+            issued_at=self.issued_at,
+            issuer=identity.issuer,
+            tenant=identity.tenant,
+            roles=self.roles,
+            is_own=self.is_own,
+        )
 
     def copy_header(self) -> dict[str, Any]:
         """The token's header, as a dict of the caller's own."""
@@ -149,12 +173,18 @@ class Authenticator:
         catalogue: Roles | None,
         source: IdentitySource | None,
         keys: KeySet | None,
+        trust: Trust | None = None,
+        revocations: RevocationView | None = None,
     ) -> None:
+        self._revocations = revocations
         self.deciding = _copied(read_deciding(app.config))
         self.keys = keys
         self._source = source
+        self._catalogue = catalogue
+        self._trust = trust
         longest = max(LONGEST_TOKEN, settings.max_token_bytes)
-        self._verifier = make_verifier(longest, keys, settings.token_profile is not None)
+        needs_profile = settings.token_profile is not None
+        self._verifier = make_verifier(longest, keys, needs_profile, needs_key=trust is None)
         self._read = IdentityReader(settings.encoding, catalogue, settings.claim_names).read
         self._algorithms = algorithms_for_loader()
         self._longest = self._verifier.longest
@@ -208,10 +238,13 @@ class Authenticator:
         if entry is None or not entry.starts <= now < entry.expires or _OWNER in slots:
             return None
         found: Authentication = entry.value
+        token: Token = found.token  # type: ignore[assignment] # what is kept has a token
         if SLOTS[0] in slots or not isinstance(globals_, LazySlots):
             return None
+        if self._revocations is not None and token.is_revoked(self._revocations):
+            return None
         slots[_OWNER] = request
-        slots[PENDING] = found.token.fill  # type: ignore[union-attr] # what is kept has a token
+        slots[PENDING] = token.fill
         return found
 
     def _find(self, request: Request, manager: JWTManager) -> Authentication:
@@ -219,12 +252,10 @@ class Authenticator:
         if text is None:
             _tell(request, {}, {}, {"loaded_user": None}, None)
             return Authentication()
-        entry = self._verified(text, manager)
-        now = time()
-        if not entry.starts <= now < entry.expires:
-            raise TokenExpired if now >= entry.expires else TokenNotYetValid
-        found: Authentication = entry.value
+        found: Authentication = self._verified(text, manager).value
         token: Token = found.token  # type: ignore[assignment] # what is kept has a token
+        if self._revocations is not None and token.is_revoked(self._revocations):
+            raise TokenRevoked
         claims = token.identity.claims
         header, payload = token.copy_header(), claims.copy()
         user = ask_callbacks(manager, header, payload) if has_callbacks(manager) else None
@@ -244,19 +275,29 @@ class Authenticator:
         return found or (None, None)
 
     def _verified(self, text: str, manager: JWTManager) -> Entry:
-        """The entry of a token, verified now unless it is known."""
+        """The entry of a token, verified now unless it is known and its time is not over."""
         now, digest, key = time(), _digest(text), None
         loader = key_loader(manager)
-        if loader is not None:
+        if loader is not None and self._foreign(text) is None:
             answer, key = self._loaded_key(text, loader)
             if not isinstance(answer, str | bytes):
                 return self._verify(text, key)
             digest += _digest(answer)
         entry = self.cache.get(digest, now)
-        if entry is None:
+        if entry is None or not entry.starts <= now < entry.expires:
             entry = self._verify(text, key)
-            self.cache.put(digest, entry, now)
+            if entry.starts <= now < entry.expires:
+                self.cache.put(digest, entry, now)
         return entry
+
+    def _foreign(self, text: str) -> tuple[Trusted, Signed, str] | None:
+        """The trusted issuer that a token says to be of, with what was read and not verified."""
+        if self._trust is None:
+            return None
+        signed = self._verifier.read(text)
+        issuer = signed.unverified().get("iss")
+        trusted = self._trust.find(issuer)
+        return None if trusted is None else (trusted, signed, str(issuer))
 
     def _loaded_key(self, text: str, loader: Callable[..., Any]) -> tuple[Any, Key]:
         signed = self._verifier.read(text)
@@ -273,18 +314,41 @@ class Authenticator:
             raise AlgorithmNotAllowed("the key loaded does not fit the algorithm") from None
 
     def _verify(self, text: str, key: Key | None) -> Entry:
+        foreign = self._foreign(text) if key is None else None
+        if foreign is not None:
+            return self._verify_foreign(*foreign)
+        if self._trust is not None and key is None and not self._verifier.has_keys:
+            raise IssuerInvalid
         verified = self._verifier.verify(text, key)
         subject = verified.payload[self._verifier.subject_claim]
-        identity = self._read(subject, verified.payload)
-        held = identity.permissions
-        return Entry(
-            Authentication(identity, Token(identity, verified.header)),
-            expires=verified.expires,
-            starts=verified.starts,
-            size=identity.claims.size,
-            shared=held,
-            shared_size=held.size,
-        )
+        return _entry(self._read(subject, verified.payload), verified, is_own=True)
+
+    def _verify_foreign(self, trusted: Trusted, signed: Signed, issuer: str) -> Entry:
+        """The entry of a token of a trusted issuer, by that issuer's keys and rules alone."""
+        verified, lease = trusted.verify(signed, issuer)
+        subject = trusted.issuer.subject_of(verified.payload)
+        verified.payload[self._verifier.subject_claim] = subject  # as get_jwt_identity() reads it
+        identity = trusted.issuer.read(subject, verified.payload, self._catalogue)
+        return _entry(identity, verified, False, lease.since, lease.until)
+
+
+def _entry(
+    identity: Identity,
+    verified: Verified,
+    is_own: bool,
+    since: float = -math.inf,
+    until: float = math.inf,
+) -> Entry:
+    """What is kept of a verified token, from `since` to `until` at most."""
+    held = identity.permissions
+    return Entry(
+        Authentication(identity, Token(identity, verified.header, is_own)),
+        expires=min(verified.expires, until),
+        starts=max(verified.starts, since),
+        size=identity.claims.size,
+        shared=held,
+        shared_size=held.size,
+    )
 
 
 def resolved(identity: Any) -> Any:

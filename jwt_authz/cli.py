@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import functools
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import click
 from flask import current_app
-from flask.cli import AppGroup
+from flask.cli import AppGroup, ScriptInfo
 
+from .errors import MisuseError
 from .extension import Authz, bare
 from .matrix import read_matrix
 from .parts import current_parts
+from .tokens import KeySet
 
 authz = AppGroup("authz", help="Look after who may do what.")
+
+
+@authz.command("init")
+def init() -> None:
+    """Prepare a new store of revocations: its tables, and the mark that it has lost nothing."""
+    view = current_parts().revocations
+    if view is None:
+        raise click.ClickException("there is no store to prepare: set AUTHZ_STORE_URL")
+    view.store.prepare()
+    click.echo("the store of revocations is prepared")
 
 
 @authz.command("check")
@@ -30,3 +46,82 @@ def check() -> None:
     if errors:
         sys.exit(1)
     click.echo("every view has a guard, or is exempt")
+
+
+@authz.group("keys")
+def keys() -> None:
+    """Make, list, rotate and retire the keys that sign and verify tokens."""
+
+
+def _key_command(name: str) -> Callable[[Callable[..., None]], click.Command]:
+    """A command that gets the path of the keys' file, and whose misuse is a message."""
+
+    def decorate(function: Callable[..., None]) -> click.Command:
+        @functools.wraps(function)
+        def command(file: Path | None, **options: Any) -> None:
+            try:
+                function(file or _configured_file(), **options)
+            except (MisuseError, OSError) as error:
+                raise click.ClickException(str(error)) from None
+
+        asked = click.option(
+            "--file",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="The file, by default AUTHZ_KEYS_FILE of the application.",
+        )
+        # The application is needed for its setting alone, and may refuse to be made without keys.
+        made: click.Command = keys.command(name, with_appcontext=False)(asked(command))
+        return made
+
+    return decorate
+
+
+def _configured_file() -> Path:
+    app = click.get_current_context().ensure_object(ScriptInfo).load_app()
+    with app.app_context():
+        file = current_parts().settings.keys_file
+    if file is None:
+        raise MisuseError("the application has no file of keys: set AUTHZ_KEYS_FILE, or --file")
+    return Path(file)
+
+
+@_key_command("new")
+@click.option("--algorithm", help="By default that of the key that signs; ES256 for the first.")
+def new_key(path: Path, algorithm: str | None) -> None:
+    """Make the file with a first key, or add a key that verifies."""
+    if not path.exists():
+        made = KeySet.new(algorithm or "ES256")
+        made.write(path)
+        click.echo(f"{made.active} signs")
+        return
+    more = KeySet.read(path).with_new_key(algorithm)
+    more.write(path)
+    click.echo(f"{more.kids[-1]} verifies; once it is known everywhere: flask authz keys rotate")
+
+
+@_key_command("list")
+def list_keys(path: Path) -> None:
+    """Show each key's id, algorithm and use, oldest first; nothing secret."""
+    held = KeySet.read(path)
+    for kid in held.kids:
+        use = "active" if kid == held.active else "verifying"
+        click.echo(f"{kid}  {held.verifying[kid].name:5}  {use}")
+
+
+@_key_command("rotate")
+@click.argument("kid", required=False)
+def rotate_keys(path: Path, kid: str | None) -> None:
+    """Let the newest key sign, or the one named; one is made where the newest signs already."""
+    before = KeySet.read(path)
+    ready = before if kid is not None or before.kids[-1] != before.active else before.with_new_key()
+    after = ready.rotated(kid)
+    after.write(path)
+    click.echo(f"{after.active} signs; {before.active} verifies until it is retired")
+
+
+@_key_command("retire")
+@click.argument("kid")
+def retire_key(path: Path, kid: str) -> None:
+    """Take a key out: what it signed is refused from now on."""
+    KeySet.read(path).retired(kid).write(path)
+    click.echo(f"{kid} is gone")

@@ -111,6 +111,19 @@ class ClaimInvalid(InvalidToken):
     sentence = "A claim of the access token is not valid."
 
 
+class ClaimsLeftOut(InvalidToken):
+    """A claim that decides here was left out of the token, since it would be too long for it.
+
+    The token says where to ask for it instead (OpenID Connect Core section 5.6.2).
+    """
+
+    name = "claims-left-out"
+    sentence = (
+        "The access token leaves out claims that decide here: have its issuer put fewer groups "
+        "or roles into it."
+    )
+
+
 class KindInvalid(InvalidToken):
     """A token of another kind (refresh, ID, log-out ...) came in place of an access token."""
 

@@ -15,7 +15,7 @@ from werkzeug.exceptions import InternalServerError
 
 from .accounts import Accounts
 from .authentication import IdentitySource
-from .claims import Encoding, IdentityReader, granted_claim, sizes_of, write_claims
+from .claims import Encoding, IdentityReader, Issuer, granted_claim, sizes_of, write_claims
 from .errors import MisuseError
 from .guards import NO_GUARD, Guard, allowed, current_identity
 from .has import has_level, has_role
@@ -23,7 +23,10 @@ from .identity import Identity
 from .jwt_extended import (
     EXTENSION,
     check_subject,
+    has_own_key,
+    has_user_lookup,
     make_slots_lazy,
+    manager_of,
     misconfigured,
     standing_claims,
 )
@@ -37,6 +40,7 @@ from .requirements import has_permission
 from .roles import Roles
 from .tokens import KeySet
 from .tokens.issue import issue_token
+from .trust import Trust
 
 Loader = TypeVar("Loader", bound=Callable[..., Any])
 
@@ -80,6 +84,7 @@ class Authz:
         self._failing = Failing(on_fail, throws)
         self._abort = abort
         self._source: IdentitySource | None = None
+        self._trust: Trust | None = None
         self._installed: weakref.WeakSet[Parts] = weakref.WeakSet()
         if app is not None:
             self.init_app(app)
@@ -90,6 +95,7 @@ class Authz:
             JWTManager(app)
         parts = Parts(app, self.roles, self._failing, self._abort)
         parts.take_identities_from(self._source)
+        parts.trust_in(self._trust)
         self._installed.add(parts)
         app.extensions["jwt_authz"] = self
         app.extensions[KEY] = parts
@@ -111,10 +117,26 @@ class Authz:
             parts.take_identities_from(self._source)
         return loader
 
+    def trust(self, *issuers: Issuer) -> None:
+        """Accept the access tokens of these issuers, too, each by its own keys and rules.
+
+        A token is the issuer's whose `iss` it has, and then that one's keys alone count; any
+        other token is verified by the application's own keys, as before. They come in the
+        header. Raises `MisuseError` for an issuer that is trusted already, whose keys cannot be
+        used, or that may grant a role that the catalogue lacks.
+        """
+        self._trust = (self._trust or Trust()).with_more(issuers, self.roles)
+        for parts in self._installed:
+            parts.trust_in(self._trust)
+
     def read_identity(self, subject: str, claims: Mapping[str, Any]) -> Identity:
         """What is made of a token where no identity loader is set: for a loader to build upon."""
-        settings = current_parts().settings
-        reader = IdentityReader(settings.encoding, self.roles, settings.claim_names)
+        parts = current_parts()
+        trusted = parts.trust.find(claims.get("iss")) if parts.trust is not None else None
+        if trusted is not None:
+            return trusted.issuer.read(subject, claims, parts.catalogue)
+        settings = parts.settings
+        reader = IdentityReader(settings.encoding, parts.catalogue, settings.claim_names)
         return reader.read(subject, claims)
 
     @property
@@ -154,10 +176,12 @@ class Authz:
         scope: str | Iterable[str] | None = None,
         fresh: bool | timedelta = False,
         expires: timedelta | None = None,
+        issued_at: float | None = None,
     ) -> str:
         """An encoded access token for the subject, of RFC 9068's shape; needs an app context.
 
-        `fresh` marks a token that comes from a log-in, for a time if it is a timedelta. Raises
+        `fresh` marks a token that comes from a log-in, for a time if it is a timedelta; `issued_at`
+        is its `iat`, seconds since the epoch, by default now. Raises
         `MisuseError` for a role that the catalogue lacks, and for a token that would be longer
         than `AUTHZ_MAX_TOKEN_BYTES`.
         """
@@ -168,7 +192,41 @@ class Authz:
         claims["iss"] = standing["iss"] or settings.issuer or current_app.name
         claims["aud"] = standing["aud"] or settings.audience or current_app.name
         claims["client_id"] = settings.client_id or current_app.name
+        if issued_at is not None:
+            claims["iat"] = issued_at
         return issue_token(subject, claims, fresh, expires)
+
+    def revoke(
+        self,
+        *,
+        jti: str | None = None,
+        subject: str | None = None,
+        role: str | None = None,
+        tenant: str | None = None,
+        everything: bool = False,
+        issuer: str | None = None,
+    ) -> None:
+        """End the tokens issued until now that carry the one thing given, in all processes.
+
+        `issuer` names the foreign issuer of a `jti` or a `subject`. Tokens issued from now on are
+        good: a log-in right after works. Raises `MisuseError` unless exactly one thing is given,
+        or where `AUTHZ_STORE_URL` names no store; `StoreUnavailable` where the store does not
+        take it, and then nothing is revoked.
+        """
+        view = current_parts().revocations
+        if view is None:
+            raise MisuseError(
+                "there is no store to keep revocations in: set AUTHZ_STORE_URL to redis://..., a "
+                "SQLAlchemy URL, or memory: for a single process"
+            )
+        view.revoke(
+            jti=jti,
+            subject=subject,
+            role=role,
+            tenant=tenant,
+            everything=everything,
+            issuer=issuer,
+        )
 
     def check(self) -> list[str]:
         """Look for misuse in the current application: raises `MisuseError` with all that is wrong.
@@ -187,28 +245,46 @@ class Authz:
         app = current_app._get_current_object()  # type: ignore[attr-defined]
         accesses = list(read_matrix(app))
         errors = [*_settings_errors(parts), *_unknown_endpoints(app, parts)]
+        told = dict.fromkeys(text for one in accesses for text in _access_errors(one, self.roles))
         errors += dict.fromkeys(
-            text for one in accesses for text in _access_errors(one, self.roles)
+            text for one in accesses for text in _access_errors(one, parts.catalogue)
         )
         if self._source is not None and not self._source.takes_token:
             errors += [_never_fresh(access) for access in accesses if access.asks_for_fresh]
         if self._default == "deny":
             errors += [bare(access) for access in accesses if access.is_bare]
-        warnings = [text for access in accesses for text in _access_warnings(access)]
+        # With a foreign issuer, which grants permissions of its own, one may be unknown here.
+        warnings = [text for text in told if text not in errors]
+        warnings += [text for access in accesses for text in _access_warnings(access)]
+        if parts.trust is not None:
+            takes_subject = self._source is not None and self._source.takes_token
+            looks_up = takes_subject or has_user_lookup(manager_of(app))
+            warnings += parts.trust.warnings(looks_up)
         warnings += [
             f"an override or addition was pushed in {where}" for where in sorted(InUse.pushed_at)
         ]
         return errors, warnings
 
-    def complete(self, claims: dict[str, Any]) -> tuple[dict[str, Any], Callable[[str], None]]:
-        """For the making of a token: the permissions of its roles, and the check of its size."""
-        settings = current_parts().settings
+    def complete(
+        self, subject: Any, claims: dict[str, Any]
+    ) -> tuple[dict[str, Any], Callable[[str], None]]:
+        """For the making of a token: what it lacks, and the check of its size.
+
+        That is the permissions of its roles and, where tokens can be revoked, an `iat` with its
+        fraction of a second, after all that was revoked of its subject.
+        """
+        settings, view = current_parts().settings, current_parts().revocations
         names, limit = settings.claim_names, settings.max_token_bytes
         more: dict[str, Any] = {}
         roles = claims.get(names.roles)
         lacks = names.permissions not in claims and self.roles is not None
         if lacks and isinstance(roles, list | tuple):
             more = granted_claim(settings.encoding, self.roles, map(str, roles), names)
+        if view is not None and "iat" not in claims:
+            named = roles if isinstance(roles, list | tuple) else ()
+            carried = self.roles.with_included(named) if self.roles is not None else named
+            tenant = claims.get(names.tenant)
+            more["iat"] = view.next_iat(subject, tenant=tenant, roles={*named, *carried})
 
         def check_size(token: str) -> None:
             if len(token) > limit:
@@ -243,12 +319,22 @@ class _FirstRequest:
         try:
             for warning in self._authz.check():
                 _log.warning("%s", warning)
+            _refuse_memory_of_many(current_parts())
         except MisuseError as error:
             self._misuse = str(error)
             _log.error("every request is refused, for misuse of jwt_authz:\n%s", self._misuse)
         else:
             self._passed = True
             request_started.disconnect(self, app)
+
+
+def _refuse_memory_of_many(parts: Parts) -> None:
+    """What the first request alone can tell: that the server runs several processes."""
+    if parts.settings.store_url == "memory:" and request.environ.get("wsgi.multiprocess"):
+        raise MisuseError(
+            "AUTHZ_STORE_URL='memory:' keeps revocations in one process, and the server runs "
+            "several: set it to redis://... or a SQLAlchemy URL"
+        )
 
 
 def _for_templates() -> dict[str, Any]:
@@ -293,7 +379,11 @@ def _settings_errors(parts: Parts) -> Iterator[str]:
     else:
         if encoding == "compact" and parts.catalogue is None:
             yield "AUTHZ_ENCODING='compact' needs a catalogue: write Authz(app, roles=Roles(...))"
-        yield from misconfigured(has_key_set=keys is not None)
+        trust = parts.trust
+        yield from misconfigured(keys is not None, needs_key=trust is None)
+        if trust is not None and (keys is not None or has_own_key()):
+            own = standing_claims()["iss"] or parts.settings.issuer or current_app.name
+            yield from trust.errors(own)
 
 
 def _unknown_endpoints(app: Flask, parts: Parts) -> Iterator[str]:

@@ -19,7 +19,8 @@ from flask_jwt_extended import JWTManager
 from flask_jwt_extended import default_callbacks as _defaults
 from flask_jwt_extended import view_decorators as _view_decorators
 from flask_jwt_extended.config import config as _fje
-from jwt import InvalidTokenError
+from flask_jwt_extended.tokens import _decode_jwt
+from jwt import ExpiredSignatureError, InvalidTokenError, get_unverified_header
 
 from .errors import (
     ClaimInvalid,
@@ -28,6 +29,7 @@ from .errors import (
     TokenRevoked,
 )
 from .tokens import KeySet, Verifier
+from .tokens.jws import Key
 from .tokens.keys import prepare_keys, public_key_of, weakness
 
 EXTENSION = "flask-jwt-extended"
@@ -60,11 +62,16 @@ def manager_of(app: Flask) -> JWTManager:
         raise MisuseError("the application has no JWTManager: write Authz(app)") from None
 
 
-def make_verifier(longest: int, keys: KeySet | None, needs_profile: bool) -> Verifier:
-    """The verifier that the current application's `JWT_*` settings describe, with its key set."""
+def make_verifier(
+    longest: int, keys: KeySet | None, needs_profile: bool, needs_key: bool = True
+) -> Verifier:
+    """The verifier that the current application's `JWT_*` settings describe, with its key set.
+
+    Unless it needs a key, it may have none, and then verifies no token.
+    """
     audience, leeway = _fje.decode_audience, _fje.leeway
     return Verifier(
-        keys={} if keys is not None else prepare_keys(verifying_key(), decode_algorithms()),
+        keys={} if keys is not None or not (needs_key or has_own_key()) else _own_keys(),
         by_kid=keys.verifying if keys is not None else {},
         subject_claim=_fje.identity_claim_key,
         issuer=_fje.decode_issuer,
@@ -73,6 +80,23 @@ def make_verifier(longest: int, keys: KeySet | None, needs_profile: bool) -> Ver
         longest=longest,
         needs_profile=needs_profile,
     )
+
+
+def _own_keys() -> dict[str, Key]:
+    return prepare_keys(verifying_key(), decode_algorithms())
+
+
+def has_own_key() -> bool:
+    """Whether the `JWT_*` settings name a key that own tokens are verified with."""
+    try:
+        return verifying_key() is not None
+    except RuntimeError:  # FJE's, for a key that is not set
+        return False
+
+
+def has_user_lookup(manager: JWTManager) -> bool:
+    """Whether the application looks its users up by what stands in their tokens."""
+    return manager._user_lookup_callback is not None
 
 
 def decode_algorithms() -> list[str]:
@@ -103,6 +127,14 @@ def verifying_key() -> Any:
     return _fje.decode_key
 
 
+def published_key() -> tuple[Any, str]:
+    """The public key that others may verify own tokens by, and its algorithm; None for none."""
+    try:
+        return (verifying_key() if _fje.is_asymmetric else None), _fje.algorithm
+    except RuntimeError:  # there is none: a decode_key_loader has them, say
+        return None, _fje.algorithm
+
+
 FINDERS: dict[str, Callable[[], tuple[Any, Any]]] = {
     "cookies": lambda: _view_decorators._decode_jwt_from_cookies(False),
     "query_string": lambda: _view_decorators._decode_jwt_from_query_string(),
@@ -111,41 +143,16 @@ FINDERS: dict[str, Callable[[], tuple[Any, Any]]] = {
 """FJE's own ways to find a request's access token, and the CSRF value that came with it."""
 
 
-def verify_by_key_set(manager: JWTManager, keys: Callable[[], KeySet]) -> None:
-    """Let FJE's own `jwt_required` and its cookies know an application's key set.
-
-    Only where the application has no `decode_key_loader` of its own.
-    """
-    if key_loader(manager) is not None:
-        return
-
-    def find_key(header: dict[str, Any], payload: dict[str, Any]) -> Any:
-        key = keys().verifying.get(header.get("kid", ""))
-        if key is None or key.name != header.get("alg"):
-            raise InvalidTokenError("the token's key is not known")
-        return key.prepared
-
-    setattr(find_key, _OURS, True)
-    manager.decode_key_loader(find_key)
-
-
-_OURS = "_jwt_authz_finds_keys"
-
-
 def key_loader(manager: JWTManager) -> Callable[[dict[str, Any], dict[str, Any]], Any] | None:
     """The application's own `decode_key_loader`, which is asked on every request, or None."""
     loader = manager._decode_key_callback
-    is_own = loader is _defaults.default_decode_key_callback or hasattr(loader, _OURS)
-    return None if is_own else loader
+    return None if loader is _defaults.default_decode_key_callback else loader
 
 
 def has_callbacks(manager: JWTManager) -> bool:
     """Whether the application has set one of the callbacks that are asked on every request."""
     return (
-        (
-            manager._decode_key_callback is not _defaults.default_decode_key_callback
-            and key_loader(manager) is not None
-        )
+        manager._decode_key_callback is not _defaults.default_decode_key_callback
         or manager._token_in_blocklist_callback is not _defaults.default_blocklist_callback
         or manager._user_lookup_callback is not None
         or manager._token_verification_callback is not _defaults.default_token_verification_callback
@@ -244,15 +251,68 @@ def _encode_completed(
         rest["headers"] = {**(rest.get("headers") or {}), **named}
     if token_type != "access":  # noqa: S105 no password
         return _encode(once, identity, token_type, claims, **rest)
-    more, check = authz.complete(claims)
+    subject = manager._user_identity_callback(identity)
+    once.user_identity_loader(lambda user: subject)
+    more, check = authz.complete(subject, claims)
     token = _encode(once, identity, token_type, {**claims, **more}, **rest)
     check(token)
     return token
 
 
+_decode = JWTManager._decode_jwt_from_config
+
+
+@functools.wraps(_decode)
+def _decode_by_key_set(
+    manager: JWTManager, encoded_token: str, csrf_value: Any = None, allow_expired: bool = False
+) -> dict[str, Any]:
+    """FJE's reader of tokens, in which a key set has the key that `kid` names, and its algorithm.
+
+    So that `jwt_required` and cookies know the keys, too. Asked is `Parts.keys_knowing`.
+    """
+    parts = current_app.extensions.get("jwt_authz.parts")
+    if parts is None or parts.keys is None or key_loader(manager) is not None:
+        return _decode(manager, encoded_token, csrf_value, allow_expired)
+    header = get_unverified_header(encoded_token)
+    kid = header.get("kid", "")
+    key = parts.keys_knowing(kid).verifying.get(kid)
+    if key is None or key.name != header.get("alg"):
+        raise InvalidTokenError("the token's key is not known")
+    read = functools.partial(
+        _decode_jwt,
+        algorithms=[key.name],
+        audience=_fje.decode_audience,
+        csrf_value=csrf_value,
+        encoded_token=encoded_token,
+        identity_claim_key=_fje.identity_claim_key,
+        issuer=_fje.decode_issuer,
+        leeway=_fje.leeway,
+        secret=key.prepared,
+        verify_aud=_fje.decode_audience is not None,
+        verify_sub=_fje.verify_sub,
+    )
+    try:
+        return read(allow_expired=allow_expired)
+    except ExpiredSignatureError as error:  # for FJE's expired_token_loader
+        vars(error).update(jwt_header=header, jwt_data=read(allow_expired=True))
+        raise
+
+
 # On the class, since an application may make its JWTManager after its Authz, or share one; without
 # an Authz on the current application nothing changes.
 JWTManager._encode_jwt_from_config = _encode_completed  # type: ignore[method-assign, assignment]
+JWTManager._decode_jwt_from_config = _decode_by_key_set  # type: ignore[method-assign, assignment]
+
+
+def longest_token() -> float:
+    """The seconds that the longest token lives from its issue, leeway included."""
+    lives = (_fje.access_expires, _fje.refresh_expires)
+    longest = max((one.total_seconds() for one in lives if one), default=_FOR_EVER)
+    leeway = _fje.leeway
+    return longest + (leeway.total_seconds() if isinstance(leeway, timedelta) else leeway)
+
+
+_FOR_EVER = 10 * 365 * 86_400.0  # for tokens that never expire, which `check` tells of
 
 
 def check_subject(identity: Any) -> None:
@@ -280,7 +340,7 @@ def _first(value: Any) -> str | None:
     return next(iter(value), None)
 
 
-def misconfigured(has_key_set: bool) -> Iterator[str]:
+def misconfigured(has_key_set: bool, needs_key: bool = True) -> Iterator[str]:
     """What is wrong with the `JWT_*` settings of the current application, each in a sentence."""
     config = current_app.config
     if config["JWT_ACCESS_TOKEN_EXPIRES"] is False:
@@ -291,6 +351,8 @@ def misconfigured(has_key_set: bool) -> Iterator[str]:
         yield "the algorithm none signs nothing: set JWT_ALGORITHM to HS256, ES256, ..."
         return
     if has_key_set:  # its keys were checked when they were loaded
+        return
+    if not needs_key and not has_own_key():
         return
     try:
         key = verifying_key()

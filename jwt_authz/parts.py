@@ -16,12 +16,14 @@ from .authentication import (
     get_request,
 )
 from .errors import KeyUnknown, MisuseError
-from .jwt_extended import EXTENSION, manager_of, read_deciding
+from .jwt_extended import EXTENSION, longest_token, manager_of, read_deciding
 from .refusals import Failing, Refusing
+from .revocation import RevocationView, open_store
 from .roles import Roles
 from .settings import Settings
 from .tokens import KeySet
 from .tokens.key_set import KeyFile
+from .trust import Trust
 
 KEY = "jwt_authz.parts"
 
@@ -41,6 +43,8 @@ class Parts:
         self._refusing: Refusing | None = None
         self._authenticator: Authenticator | None = None
         self._key_file: KeyFile | None = None
+        self.trust: Trust | None = None
+        self._revocations: RevocationView | None = None
         self._lock = threading.Lock()
 
     @property
@@ -57,10 +61,30 @@ class Parts:
             self._refusing = Refusing(self._failing, self._abort, self.settings.realm)
         return self._refusing
 
+    @property
+    def revocations(self) -> RevocationView | None:
+        """This process's view of the revocations, None where `AUTHZ_STORE_URL` names no store."""
+        if self._revocations is None and self.settings.store_url is not None:
+            with self._lock:
+                if self._revocations is None:
+                    self._revocations = RevocationView(
+                        open_store(self.settings.store_url),
+                        longest=longest_token(),
+                        max_age=self.settings.revocation_max_age,
+                    )
+        return self._revocations
+
     def take_identities_from(self, source: IdentitySource | None) -> None:
         """Use another identity loader from now on; what was kept of tokens is forgotten."""
         with self._lock:
             self._source, self._authenticator = source, None
+
+    def trust_in(self, trust: Trust | None) -> None:
+        """Accept the tokens of these issuers from now on; what was kept of tokens is forgotten."""
+        with self._lock:
+            self.trust, self._authenticator = trust, None
+            if trust is not None and self.catalogue is not None:
+                self.catalogue = self.catalogue.open_ended()
 
     @property
     def keys(self) -> KeySet | None:
@@ -68,6 +92,13 @@ class Parts:
         if self._key_file is None and self.settings.keys_file is not None:
             self._key_file = KeyFile(self.settings.keys_file)
         return self._key_file.current(time()) if self._key_file is not None else None
+
+    def keys_knowing(self, kid: str) -> KeySet | None:
+        """The key set as of now; its file is looked at at once where no key has this `kid`."""
+        keys = self.keys
+        if keys is None or self._key_file is None or kid in keys.verifying:
+            return keys
+        return self._key_file.current(time(), look=True)
 
     def authenticate(self, app: Flask) -> Authentication:
         """Who sent the current request; an error of their token is kept in the answer."""
@@ -95,12 +126,20 @@ class Parts:
         return self._key_file.current(time(), look=True) is not authenticator.keys
 
     def _make_authenticator(self, app: Flask) -> Authenticator:
-        keys = self.keys
+        keys, revocations = self.keys, self.revocations
         with self._lock:
             made = self._authenticator
             deciding = read_deciding(app.config)
             if made is None or made.deciding != deciding or made.keys is not keys:
-                made = Authenticator(app, self.settings, self.catalogue, self._source, keys)
+                made = Authenticator(
+                    app,
+                    self.settings,
+                    self.catalogue,
+                    self._source,
+                    keys,
+                    self.trust,
+                    revocations,
+                )
                 self._authenticator = made
         return made
 

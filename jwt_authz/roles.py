@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Iterator, Mapping
@@ -78,6 +79,8 @@ class Roles(Mapping[str, Role]):
     Raises `MisuseError` for two roles of one name, an unknown name in `includes`, and a cycle.
     Checked in time linear in roles and inclusions, however deep they are.
     """
+
+    _is_open = False
 
     def __init__(self, *roles: Role) -> None:
         by_name: dict[str, Role] = {}
@@ -163,9 +166,15 @@ class Roles(Mapping[str, Role]):
             raise MisuseError(f"role {name!r} has no level: write Role({name!r}, level=...)")
         return level
 
+    def open_ended(self) -> Roles:
+        """This catalogue where others grant permissions, too: every permission is known to it."""
+        opened = copy.copy(self)
+        opened._is_open = True
+        return opened
+
     def knows(self, permission: Permission) -> bool:
         """Whether some role grants the permission, or a wildcard that covers it."""
-        return self._granted.covers(permission.covered_by)
+        return self._is_open or self._granted.covers(permission.covered_by)
 
     def _walk(self, names: Iterable[str]) -> set[str]:
         found: set[str] = set()

@@ -81,6 +81,18 @@ class Settings:
         "The file of the application's own keys, made by `flask authz keys new`; without one the "
         "keys are those of `JWT_SECRET_KEY` or `JWT_PRIVATE_KEY`.",
     )
+    store_url: str | None = _setting(
+        None,
+        lambda value: value is None or _text(value),
+        "memory:, redis://... or a SQLAlchemy URL",
+        "The store of revocations; without one, tokens end when they expire and not before.",
+    )
+    revocation_max_age: float = _setting(
+        5.0,
+        lambda value: type(value) in (int, float) and value >= 1,
+        "seconds, at least 1",
+        "How old a process's knowledge of revocations may be; past it guarded views answer 503.",
+    )
     issuer: str | None = _setting(
         None,
         lambda value: value is None or _text(value),

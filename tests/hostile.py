@@ -65,7 +65,8 @@ STRICTER = {
     "kid": "A `kid` names a key; one that is not known is refused.",
     "length": "A token of more than 16,384 characters is refused unread.",
     "repeated member": "A repeated member has two meanings for two readers.",
-    "roles types": "`roles` and `permissions` are lists of strings, `scope` and `tenant` strings.",
+    "roles types": "`roles` and `permissions` are lists of strings (or `permissions` is compact), "
+    "`scope` and `tenant` strings.",
     "strict JSON": "Header and payload are JSON objects in UTF-8 (RFC 8259): no byte order mark, "
     "no NaN, no infinities, no lone surrogates.",
     "subject": "The subject is a string that is not empty.",

@@ -39,6 +39,7 @@ from jwt_authz.extension import _FirstRequest
 from tests.edge import (
     ALGORITHMS,
     SECRET,
+    TYPE,
     bare_app,
     catalogue,
     get,

@@ -279,6 +279,7 @@ def test_each_callback_that_is_asked_exists_in_fje() -> None:
         "_decode_key_callback",
         "_user_claims_callback",
         "_encode_jwt_from_config",
+        "_decode_jwt_from_config",
     ):
         assert hasattr(manager, name), name
     assert not jwt_extended.has_callbacks(manager)

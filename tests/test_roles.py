@@ -1,6 +1,9 @@
 """Role and Roles: inclusion, levels, and a catalogue that is checked when it is made."""
 
+import os
 import re
+import subprocess
+import sys
 import time
 import tracemalloc
 from itertools import pairwise
@@ -320,3 +323,65 @@ def test_a_role_and_a_catalogue_read_like_their_source() -> None:
     assert (
         repr(Roles(Role("clerk"), Role("a", level=0))) == "Roles(Role('clerk'), Role('a', level=0))"
     )
+
+
+# The fingerprint
+
+
+def test_the_permissions_stand_in_the_order_of_their_text_each_once() -> None:
+    roles = Roles(Role("b", "z:a", "a:b"), Role("a", "a:b", "a:*", includes="b"), Role("c"))
+    assert roles.ordered_permissions == ("a:*", "a:b", "z:a")
+    assert Roles().ordered_permissions == ()
+
+
+def test_a_fingerprint_does_not_depend_on_how_the_catalogue_is_written() -> None:
+    said = Roles(Role("a", "x:y", "p:q"), Role("b", "x:z", includes=["a", "c"]), Role("c"))
+    for other in (
+        Roles(Role("c"), Role("b", "x:z", includes=["c", "a"]), Role("a", "p:q", "x:y")),
+        Roles(
+            Role("a", "x:y", "p:q", "x:y"), Role("b", "x:z", includes=["a", "c", "a"]), Role("c")
+        ),
+        Roles(Role("a", "x:y", "p:q", level=3), Role("b", "x:z", includes=["a", "c"]), Role("c")),
+    ):
+        assert other.fingerprint == said.fingerprint
+    assert re.fullmatch(r"[A-Za-z0-9_-]{16}", said.fingerprint)
+
+
+def test_a_fingerprint_changes_with_roles_inclusions_and_permissions() -> None:
+    catalogues = [
+        Roles(),
+        Roles(Role("a")),
+        Roles(Role("b")),
+        Roles(Role("a"), Role("b")),
+        Roles(Role("a"), Role("b", includes="a")),
+        Roles(Role("a", includes="b"), Role("b")),
+        Roles(Role("a", "x:y"), Role("b")),
+        Roles(Role("a"), Role("b", "x:y")),
+        Roles(Role("a", "x:y"), Role("b", "x:y")),
+        Roles(Role("a", "x:y"), Role("b", includes="a")),
+        Roles(Role("a", "x:*"), Role("b", includes="a")),
+        Roles(Role("a", "x:y", "x:z"), Role("b")),
+        Roles(Role("a", "x:y"), Role("b", "x:z")),
+        Roles(Role('a", [], [])'), Role("b")),
+    ]
+    found = [roles.fingerprint for roles in catalogues]
+    assert len(set(found)) == len(found)
+
+
+def test_a_fingerprint_is_the_same_in_every_process() -> None:
+    code = (
+        "from jwt_authz import Role, Roles;"
+        "print(Roles(Role('\\u00e4', 'a:b', 'c:d'), Role('b', includes='\\u00e4')).fingerprint)"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        for seed in ("1", "2", "3")
+    }
+    here = Roles(Role("\u00e4", "a:b", "c:d"), Role("b", includes="\u00e4")).fingerprint
+    assert found == {here}

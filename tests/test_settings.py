@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from jwt_authz import Authz, MisuseError, requires
+from jwt_authz import Authz, MisuseError, current_identity, has_scope, requires
 from jwt_authz.settings import Settings, setting_name, settings_table
 from tests import hostile
 from tests.edge import bare_app, claims_of, get, guarded_app, token_for
@@ -44,6 +44,10 @@ UNFIT: dict[str, tuple[Any, ...]] = {
     "client_id": ("", 1, ["client"]),
     "token_profile": ("jwt", "", "AT+JWT", 1, True, ["at+jwt"]),
     "keys_file": ("", 1, ["keys.json"]),
+    "roles_claim": ("", 1, None, "sub", ["roles"]),
+    "permissions_claim": ("", 1, None, "exp", ["entitlements"]),
+    "tenant_claim": ("", 1, None, "iss", "client_id"),
+    "scope_claim": ("", 1, None, "type", "csrf"),
 }
 
 
@@ -59,6 +63,46 @@ def test_a_value_that_is_unfit_is_told_with_what_to_write(name: str, value: Any)
 
 def test_every_setting_refuses_something() -> None:
     assert {field.name for field in dataclasses.fields(Settings)} == UNFIT.keys()
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"AUTHZ_ROLES_CLAIM": "permissions"},
+        {"AUTHZ_TENANT_CLAIM": "x", "AUTHZ_SCOPE_CLAIM": "x"},
+    ],
+)
+def test_two_claims_cannot_have_one_name(named: dict[str, str]) -> None:
+    with pytest.raises(MisuseError, match="give each claim a name of its own"):
+        Settings.read(named)
+
+
+@pytest.mark.parametrize("encoding", ["full", "roles", "compact"])
+def test_renamed_claims_are_issued_completed_read_and_checked_alike(encoding: str) -> None:
+    app = guarded_app(
+        AUTHZ_ENCODING=encoding,
+        AUTHZ_ROLES_CLAIM="https://shop.example/roles",
+        AUTHZ_PERMISSIONS_CLAIM="entitlements",
+        AUTHZ_TENANT_CLAIM="org",
+        AUTHZ_SCOPE_CLAIM="scp",
+    )
+    app.add_url_rule("/edit", "edit", requires("article:edit", has_scope("a"))(lambda: "in"))
+    app.add_url_rule("/tenant", "tenant", requires()(lambda: current_identity.tenant))
+    client = app.test_client()
+    roles = {"https://shop.example/roles": ["editor"]}
+    with app.app_context():
+        issued = app.extensions["jwt_authz"].issue(
+            "alice", roles=["editor"], tenant="north", scope="a b"
+        )
+    plain = token_for(app, "alice", claims={**roles, "scp": "a"})
+    usual = token_for(app, "alice", "editor", claims={"scope": "a", "permissions": ["*:*"]})
+    assert get(client, "/edit", issued).status_code == 200
+    assert get(client, "/tenant", issued).text == "north"
+    assert get(client, "/edit", plain).status_code == 200
+    assert get(client, "/edit", usual).status_code == 403
+    wrong = token_for(app, "alice", claims={**roles, "org": ["north"]})
+    assert get(client, "/tenant", wrong).status_code == 401
+    assert usual != issued
 
 
 @pytest.mark.parametrize("name", ["AUTHZ_RELAM", "AUTHZ_", "AUTHZ_realm", "AUTHZ_SECRET"])

@@ -7,12 +7,12 @@ for it is answered `unsupported_grant_type`. Its answer has the members of RFC 6
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, NoReturn
 
 from flask import Blueprint, Response, current_app, jsonify, request
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
-from ..accounts import User
+from ..accounts import Accounts, User
 from ..errors import MisuseError, StoreUnavailable, TokenMalformed
 from ..extension import Authz
 from ..parts import current_parts
@@ -60,23 +60,41 @@ def log_in() -> Response:
         return body
     try:
         user = authz.accounts.authenticate(body["username"], body["password"])
+        token = _token_for(authz, authz.accounts, user) if user is not None else None
     except StoreUnavailable as error:
-        user, problem, note = None, unavailable(), f"log-in: {error}"
-    else:
-        problem, note = wrong_credentials(), "log-in"
-    if user is not None:
-        return _answer(authz, user)
+        return _refuse(unavailable(), f"log-in: {error}")
+    return _refuse(wrong_credentials(), "log-in") if token is None else _answer(token)
+
+
+def _refuse(problem: Problem, note: str) -> NoReturn:
     parts = current_parts()
     parts.audit.refused(current_app, None, None, problem, note)
     refusal = NotIdentified if problem.status == 401 else AuthorizationUnavailable
     raise refusal(problem, parts.settings.realm)
 
 
-def _answer(authz: Authz, user: User) -> Response:
+def _token_for(authz: Authz, accounts: Accounts, user: User) -> str | None:
+    """A token for a user who has logged in; None where they are gone by now.
+
+    Its time is taken before the roles are read: of a change made in between, the revocation then
+    comes later than the token, and ends it.
+    """
+    issued_at, view = None, current_parts().revocations
+    if view is not None:
+        issued_at = view.next_iat(user.subject, tenant=user.tenant, roles=user.roles)
+        now = accounts.find(user.subject)
+        if now is None or now.disabled:
+            return None
+        user = now
     roles = [name for name in user.roles if authz.roles is None or name in authz.roles]
     if len(roles) < len(user.roles):
         _log.warning("a user has a role that the catalogue lacks; it is left out of the token")
-    token = authz.issue(user.subject, roles=roles, tenant=user.tenant, fresh=True)
+    return authz.issue(
+        user.subject, roles=roles, tenant=user.tenant, fresh=True, issued_at=issued_at
+    )
+
+
+def _answer(token: str) -> Response:
     response = jsonify(
         access_token=token,
         token_type="Bearer",  # noqa: S106 the kind of token, no password

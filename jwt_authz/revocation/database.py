@@ -41,17 +41,34 @@ class Database:
 
     def __init__(self, engine: Engine, timeout: float = TIMEOUT) -> None:
         self.engine = engine
+        self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._timeout = timeout
         self._breaker = Breaker()
         renew_after_fork(self)
 
+    def read(self, work: Callable[[Connection], _Result], *, always: bool = False) -> _Result:
+        """What the work reads, each of its queries on its own; else as `run`.
+
+        `always` is for who may wait: it asks also while others are told at once that the database
+        does not answer, and so finds out for all that it does again.
+        """
+        return self._tried(work, self._reading, always)
+
     def run(self, work: Callable[[Connection], _Result]) -> _Result:
         """What the work returns, in a transaction; raises StoreUnavailable where that fails."""
-        self._breaker.check()
+        return self._tried(work, self.engine, False)
+
+    def after_fork(self) -> None:
+        """Leave the parent's connections to the parent."""
+        self.engine.dispose(close=False)
+
+    def _tried(self, work: Callable[[Connection], _Result], on: Engine, always: bool) -> _Result:
+        if not always:
+            self._breaker.check()
         until = time.monotonic() + self._timeout
         for left in reversed(range(TRIES)):
             try:
-                result = self._transaction(work, until - time.monotonic())
+                result = self._transaction(work, on, until - time.monotonic())
                 self._breaker.succeeded()
                 return result
             except AuthzError:
@@ -68,17 +85,15 @@ class Database:
             "AUTHZ_STORE_URL names, and whether the tables were made (prepare())"
         )
 
-    def after_fork(self) -> None:
-        """Leave the parent's connections to the parent."""
-        self.engine.dispose(close=False)
-
-    def _transaction(self, work: Callable[[Connection], _Result], seconds: float) -> _Result:
-        if self.engine.dialect.name == "sqlite":  # a file: its time-out is for the lock
-            with self.engine.begin() as connection:
+    def _transaction(
+        self, work: Callable[[Connection], _Result], on: Engine, seconds: float
+    ) -> _Result:
+        if on.dialect.name == "sqlite":  # a file: its time-out is for the lock
+            with on.begin() as connection:
                 return work(connection)
 
         def begin(attempt: Attempt[_Result]) -> _Result:
-            with self.engine.begin() as connection:
+            with on.begin() as connection:
                 attempt.cut = partial(_cut, connection.connection.dbapi_connection)
                 result = work(connection)
                 attempt.go_on()
@@ -109,7 +124,7 @@ def engine_of(url: str) -> Engine:
 
 def _is_in_memory(url: URL) -> bool:
     named = url.database or ""
-    is_memory = named in ("", ":memory:") or "mode=memory" in f"{named}{url.query}"
+    is_memory = named in ("", ":memory:") or url.query.get("mode") == "memory"
     return url.get_backend_name() == "sqlite" and is_memory
 
 

@@ -103,26 +103,31 @@ class Follower:
     def _mend(self) -> None:
         """Write back what the store lacks and this process knows, and follow it from the start.
 
-        Nothing that tells that it has to be done is changed before it is done.
+        Nothing that tells that it has to be done is changed before it is done. Others do the same
+        at the same time: what they have written meanwhile is not written again.
         """
         there, witnesses = Known(), list[Entry]()
-        page = self._read(0, None)
-        while True:
-            self._learn(page, witnesses)
-            for entry in page.entries:
-                there.add(entry.statement)
-            if page.complete:
-                break
-            page = self._read(page.position, None)
+        page = self._read_on(self._read(0, None), there, witnesses)
         missing = (known for known in self._known.statements() if not there.covers(known))
         for batch in _batches(missing):
             self._log.add(batch)
+            page = self._read_on(self._read(page.position, None), there, witnesses)
         generation = page.generation
         if generation in (None, self._generation):
             _log.error("the store of revocations had forgotten something: it is written back")
             generation = self._log.establish(generation, token_hex(16))
         self._unread.clear()
         self._generation, self._position, self._witnesses = generation, page.position, witnesses
+
+    def _read_on(self, page: Page, there: Known, witnesses: list[Entry]) -> Page:
+        """Learn all from this page to the log's end; the last page."""
+        while True:
+            self._learn(page, witnesses)
+            for entry in page.entries:
+                there.add(entry.statement)
+            if page.complete:
+                return page
+            page = self._read(page.position, None)
 
     def _take_all(self, page: Page) -> None:
         while True:

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from secrets import randbelow
 from threading import Lock
 
 from .statements import Statement, Target
@@ -100,11 +102,16 @@ class Known:
         return said >= statement.revoked_at and until >= statement.forget_at
 
     def statements(self) -> Iterator[Statement]:
-        """All that is known, as statements that say the same; a single token's time is lost."""
+        """All that is known, as statements that say the same; a single token's time is lost.
+
+        It begins anywhere among the ids: several processes that all write theirs down share the
+        work, where each leaves out what another has written.
+        """
         with self._lock:
             ids = list(self._ids.items())
             others = [(k, list(newest.items())) for k, newest in self._newest_of.items()]
-        for key, slot in ids:
+        begin = randbelow(len(ids) or 1)
+        for key, slot in chain(islice(ids, begin, None), islice(ids, begin)):
             yield Statement("jti", *_parts(key), revoked_at=0.0, forget_at=float(slot.end))
         for kind, items in others:
             for key, (said, until) in items:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from secrets import token_hex
 from typing import Any
 
-from ..errors import MisuseError, StoreUnavailable
+from ..errors import MisuseError
 from . import redis_scripts as scripts
 from .families import (
     KEPT,
@@ -27,8 +27,8 @@ from .families import (
     owner_of,
     successor_of,
 )
-from .log import MICROSECONDS, Entry, Page
-from .redis_server import RedisListener, RedisServer, to_text, to_us
+from .log import Entry, Page
+from .redis_server import RedisListener, RedisServer, from_us, to_text, to_us
 from .statements import EVERYTHING, Statement, Target
 
 try:
@@ -65,7 +65,7 @@ class RedisStore:
         self._keys = f"{{{prefix}}}:"
         self._server = RedisServer(client, self._keys + "mark", clock)
         self._generation: str | None = None
-        self._written: tuple[str, str, int, float] | None = None
+        self._seen: tuple[str, str, int, float] | None = None
 
     @classmethod
     def from_url(cls, url: str, prefix: str = "authz") -> RedisStore:
@@ -92,7 +92,7 @@ class RedisStore:
         Without it the first process finds that out and revokes all tokens issued before, since a
         new database looks like one that has lost its contents.
         """
-        self._server.run(scripts.PREPARE, token_hex(16))
+        self._server.run(scripts.PREPARE, token_hex(16), read=int)
 
     def close(self) -> None:
         """Close the connections."""
@@ -100,42 +100,35 @@ class RedisStore:
 
     def revoke(self, target: Target, forget_at: float, not_before: float = 0.0) -> Entry:
         """Write a statement: see `Log`."""
-        said, forget = to_us(not_before), to_us(forget_at)
-        position, shelf, body = self._server.run_in_time(
-            scripts.REVOKE, _head(target), said, forget
-        )[2:]
-        return Entry(int(position), Statement.from_json(body), int(shelf))
+        times = to_us(not_before), to_us(forget_at)
+        return self._server.run_in_time(
+            scripts.REVOKE, _head(target), *times, read=lambda answer: _entry(*answer[2:])
+        )
 
     def add(self, statements: Sequence[Statement]) -> list[int]:
         """Write statements again as they are: see `Log`."""
         fields = ((_head(s.target), to_us(s.revoked_at), to_us(s.forget_at)) for s in statements)
-        answer = self._server.run(scripts.ADD, *(field for three in fields for field in three))
-        return [int(position) for position in answer]
+        flat = [field for three in fields for field in three]
+        return self._server.run(scripts.ADD, *flat, read=lambda positions: [*map(int, positions)])
 
     def establish(
         self, expected: str | None, generation: str, revoke_until: float | None = None
     ) -> str:
         """Begin a new generation: see `Log`."""
         everything = ("", "") if revoke_until is None else (_head(EVERYTHING), to_us(revoke_until))
-        answer = self._server.run(scripts.ESTABLISH, expected or "", generation, *everything)
-        return to_text(answer)
+        return self._server.run(
+            scripts.ESTABLISH, expected or "", generation, *everything, read=to_text
+        )
 
     def read(self, after: int, witness: Entry | None) -> Page:
         """The entries after a position: see `Log`."""
         seen = ("", "") if witness is None else (witness.position, witness.shelf)
         asked = time.monotonic()
-        answer = self._server.run(scripts.READ, after, PAGE, *seen, *self._family_written())
-        now, generation, intact, position, complete, entries = answer
-        self._server.clock.answered(int(now) / MICROSECONDS, asked, time.monotonic())
-        self._generation = to_text(generation) or None
-        return Page(
-            int(now) / MICROSECONDS,
-            self._generation,
-            bool(intact),
-            int(position),
-            bool(complete),
-            [Entry(int(at), Statement.from_json(body), int(shelf)) for at, shelf, body in entries],
-        )
+        args = after, PAGE, *seen, *self._family_seen()
+        page = self._server.run(scripts.READ, *args, read=_page, always=True)
+        self._server.clock.answered(page.now, asked, time.monotonic())
+        self._generation = page.generation
+        return page
 
     def listen(self) -> RedisListener:
         """A listener for the calling thread: see `Log`."""
@@ -155,8 +148,14 @@ class RedisStore:
         about = About(subject, issuer, tenant, client)
         id, jti = new_id(), new_id()
         whose, times = (about.owner, about.to_json()), (to_us(lifetime), to_us(idle))
-        answer = self._server.run_in_time(scripts.START, id, *whose, *times, digest_of(jti))
-        return Rotation("started", self._wrote(id, answer), jti)
+        return self._server.run_in_time(
+            scripts.START,
+            id,
+            *whose,
+            *times,
+            digest_of(jti),
+            read=lambda answer: Rotation("started", self._family(id, answer), jti),
+        )
 
     def rotate(self, family: str, presented: str, *, grace: float, idle: float) -> Rotation:
         """Take the token presented, and tell what comes of it: see `Families`."""
@@ -164,55 +163,70 @@ class RedisStore:
             return Rotation("unknown")
         seed = token_hex(16)
         digests = digest_of(presented), digest_of(successor_of(presented, seed))
-        answer = self._server.run_in_time(
-            scripts.ROTATE, family, *digests, seed, to_us(grace), to_us(idle)
-        )
-        outcome: Outcome = to_text(answer[0])  # type: ignore[assignment]
-        if outcome == "unknown":
-            return Rotation(outcome)
-        found = self._wrote(family, answer)
-        if outcome in ("rotated", "repeated"):
-            return Rotation(outcome, found, successor_of(presented, to_text(answer[4])))
-        return Rotation(outcome, found)
+
+        def read(answer: Any) -> Rotation:
+            outcome: Outcome = to_text(answer[0])  # type: ignore[assignment]
+            found = None if outcome == "unknown" else self._family(family, answer)
+            is_good = outcome in ("rotated", "repeated")
+            jti = successor_of(presented, to_text(answer[4])) if is_good else None
+            return Rotation(outcome, found, jti)
+
+        times = to_us(grace), to_us(idle)
+        return self._server.run_in_time(scripts.ROTATE, family, *digests, seed, *times, read=read)
 
     def end(self, family: str, subject: str | None = None, issuer: str | None = None) -> bool:
         """End the family; whether it was living: see `Families`."""
         owner = "" if subject is None else owner_of(subject, issuer)
         if not is_id(family):
             return False
-        return bool(self._server.run(scripts.END, family, owner))
+        return bool(self._server.run(scripts.END, family, owner, read=int))
 
     def end_all(self, subject: str, issuer: str | None = None) -> int:
         """End all families of the subject; how many were living."""
-        return int(self._server.run(scripts.END_ALL, owner_of(subject, issuer)))
+        return self._server.run(scripts.END_ALL, owner_of(subject, issuer), read=int)
 
     def families(self, subject: str, issuer: str | None = None) -> tuple[Family, ...]:
         """The living families of the subject, the one used last first."""
-        living = self._server.run(scripts.LIST, owner_of(subject, issuer))
-        found = [_family(to_text(id), shown) for id, shown in living]
+
+        def read(living: Any) -> list[Family]:
+            return [_family(to_text(id), shown) for id, shown in living]
+
+        found = self._server.run(scripts.LIST, owner_of(subject, issuer), read=read)
         return tuple(sorted(found, key=lambda family: family.used_at, reverse=True))
 
-    def _wrote(self, id: str, answer: Any) -> Family:
-        """The family of an answer; what was written of it is looked for when the log is read."""
+    def _family(self, id: str, answer: Any) -> Family:
+        """The family of an answer; at the next reading of the log it must still be as new."""
         found = _family(id, answer[5])
-        self._written = (to_text(answer[2]), id, int(answer[3] or 0), found.expires_at + KEPT)
+        self._seen = (to_text(answer[2]), id, int(answer[3]), found.expires_at + KEPT)
         return found
 
-    def _family_written(self) -> tuple[str, int]:
-        """The last family written by this process and its revision, where it must be there."""
-        written, now = self._written, self._server.clock.latest()
-        if written is None or now is None or written[0] != self._generation or now > written[3] - 1:
+    def _family_seen(self) -> tuple[str, int]:
+        """The family last seen by this process and its revision, where it must be there."""
+        seen, now = self._seen, self._server.clock.latest()
+        if seen is None or now is None or seen[0] != self._generation or now > seen[3] - 1:
             return "", 0
-        return written[1], written[2]
+        return seen[1], seen[2]
+
+
+def _page(answer: Any) -> Page:
+    now, generation, intact, position, complete, entries = answer
+    return Page(
+        from_us(now),
+        to_text(generation) or None,
+        bool(intact),
+        int(position),
+        bool(complete),
+        [_entry(*entry) for entry in entries],
+    )
+
+
+def _entry(position: Any, shelf: Any, body: Any) -> Entry:
+    return Entry(int(position), Statement.from_json(body), int(shelf))
 
 
 def _family(id: str, shown: Any) -> Family:
-    try:
-        about = About.from_json(shown[0])
-        created, used, ends, expires = (int(value) / MICROSECONDS for value in shown[1:])
-    except (TypeError, ValueError):
-        raise StoreUnavailable("the store holds a refresh family that cannot be read") from None
-    return Family(id, *about.fields, created, used, ends, expires)
+    about = About.from_json(shown[0])
+    return Family(id, *about.fields, *map(from_us, shown[1:]))
 
 
 def _head(target: Target) -> str:

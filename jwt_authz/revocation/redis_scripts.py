@@ -40,7 +40,7 @@ local function append(head, forget, said, not_before)
   local shelf = 0
   while shelf < 18 and length(shelf) < forget - now do shelf = shelf + 1 end
   local key = root .. 'log:' .. shelf
-  local body = head .. ',' .. seconds(said) .. ',' .. seconds(forget) .. ']'
+  local body = head .. ',' .. seconds(said) .. ',' .. int(math.ceil(forget / 1000000)) .. ']'
   redis.call('XADD', key, 'MINID', '~', int(math.max(0, now - length(shelf))), int(position),
     's', body)
   redis.call('PEXPIREAT', key, int((position + length(shelf)) / 1000 + 1))

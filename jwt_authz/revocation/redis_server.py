@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from threading import Event
-from typing import Any
+from typing import Any, TypeVar
 
-from ..errors import StoreUnavailable
+from ..errors import AuthzError, StoreUnavailable
 from .breaker import Breaker
 from .clock import StoreClock
 from .log import MICROSECONDS, MarkMissing
 
 try:
-    from redis.exceptions import ConnectionError, ReadOnlyError, RedisError, TimeoutError
+    from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 except ImportError as error:
     raise ImportError(
         "jwt_authz.revocation.redis needs redis-py, which is missing: "
@@ -22,6 +22,7 @@ except ImportError as error:
     ) from error
 
 PATIENCE = 1.0
+_Result = TypeVar("_Result")
 
 
 class RedisServer:
@@ -39,17 +40,26 @@ class RedisServer:
         self._breaker = Breaker()
         self._scripts: dict[str, Any] = {}
 
-    def run(self, script: str, *args: Any) -> Any:
-        """The script's answer."""
-        self._breaker.check()
+    def run(
+        self, script: str, *args: Any, read: Callable[[Any], _Result], always: bool = False
+    ) -> _Result:
+        """What `read` makes of the script's answer.
+
+        `always` is for who may wait: it asks also while others are told at once that the server
+        does not answer, and so finds out for all that it does again.
+        """
+        if not always:
+            self._breaker.check()
         now = "" if self._test_clock is None else to_us(self._test_clock())
         try:
-            answer = self._registered(script)(keys=[self._mark], args=[now, *args])
+            found = read(self._registered(script)(keys=[self._mark], args=[now, *args]))
             self._breaker.succeeded()
-            return answer
-        except (RedisError, OSError) as error:
+            return found
+        except AuthzError:
+            raise
+        except Exception as error:  # there are answers that neither client nor reader expect
             kind = type(error).__name__
-            if isinstance(error, ConnectionError | TimeoutError | OSError):
+            if not isinstance(error, ResponseError):
                 self._breaker.failed()
             if isinstance(error, ReadOnlyError):  # the primary is another server by now
                 self.client.connection_pool.disconnect(inuse_connections=False)
@@ -59,23 +69,27 @@ class RedisServer:
             "AUTHZ_STORE_URL names, and whether it may write and has memory left"
         )
 
-    def run_in_time(self, script: str, *args: Any) -> Any:
-        """The answer of a script that does nothing once its caller has gone.
+    def run_in_time(self, script: str, *args: Any, read: Callable[[Any], _Result]) -> _Result:
+        """What `read` makes of the answer of a script that does nothing once its caller has gone.
 
         A stopped server reads what it was sent when it goes on. What the callers were told had
-        failed must not happen then: they may have done something else since. The answer's second
-        item is the server's time. Raises MarkMissing where the store has no mark.
+        failed must not happen then: they may have done something else since. The answer's first
+        items are an outcome and the server's time. Raises MarkMissing where there is no mark.
         """
         for _ in range(2):
             asked, latest = time.monotonic(), self.clock.latest()
             waits = "" if latest is None or self._test_clock else to_us(latest + PATIENCE)
-            answer = self.run(script, waits, *args)
-            self.clock.answered(int(answer[1]) / MICROSECONDS, asked, time.monotonic())
-            outcome = to_text(answer[0])
-            if outcome == "no mark":
-                raise MarkMissing
-            if outcome != "late":  # else the server's clock was set: by now it is known
-                return answer
+
+            def read_in_time(answer: Any, asked: float = asked) -> _Result | None:
+                self.clock.answered(from_us(answer[1]), asked, time.monotonic())
+                outcome = to_text(answer[0])
+                if outcome == "no mark":
+                    raise MarkMissing
+                return None if outcome == "late" else read(answer)
+
+            found = self.run(script, waits, *args, read=read_in_time)
+            if found is not None:  # else the server's clock was set: by now it is known
+                return found
         raise StoreUnavailable("Redis answered too late: look what keeps it busy")
 
     def _registered(self, script: str) -> Any:
@@ -122,6 +136,11 @@ class RedisListener:
 def to_us(seconds: float) -> str:
     """Whole microseconds, as the scripts count."""
     return str(round(seconds * MICROSECONDS))
+
+
+def from_us(microseconds: Any) -> float:
+    """Seconds from what a script answers."""
+    return int(microseconds) / MICROSECONDS
 
 
 def to_text(value: Any) -> str:

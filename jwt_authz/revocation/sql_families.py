@@ -132,18 +132,18 @@ class SQLFamilies:
             query = select(families).where(*living).order_by(families.c.used_at.desc())
             return list(connection.execute(query))
 
-        return tuple(_record(row).family for row in self._database.run(read))
+        return tuple(_record(row).family for row in self._database.read(read))
 
     def _find(self, family: str) -> tuple[Record | None, str, float]:
-        id = family if is_id(family) else ""
-
-        def read(connection: Connection) -> tuple[Row[Any] | None, str, float]:
-            generation, now = self._generation(connection)
-            row = connection.execute(select(families).where(families.c.id == id)).one_or_none()
-            return row, generation, now
-
-        row, generation, now = self._database.run(read)
-        return None if row is None else _record(row), generation, now
+        """The family's record, the store's generation and its clock."""
+        mine = families.c.id == (family if is_id(family) else "")
+        found = select(families, *self._mark()).select_from(marks.outerjoin(families, mine))
+        row = self._database.read(
+            lambda connection: connection.execute(found.where(marks.c.id == 1)).one_or_none()
+        )
+        if row is None or row.store_generation is None:
+            raise MarkMissing
+        return None if row.id is None else _record(row), row.store_generation, row.now
 
     def _change(self, record: Record, changed: Record) -> bool:
         """Whether the row was still as it had been read, and is now changed."""
@@ -156,11 +156,13 @@ class SQLFamilies:
 
     def _generation(self, connection: Connection) -> tuple[str, float]:
         """The store's generation and its clock; raises MarkMissing where there is none."""
-        query = select(marks.c.generation, self._now().label("now")).where(marks.c.id == 1)
-        row = connection.execute(query).one_or_none()
-        if row is None or row.generation is None:
+        row = connection.execute(select(*self._mark()).where(marks.c.id == 1)).one_or_none()
+        if row is None or row.store_generation is None:
             raise MarkMissing
-        return row.generation, row.now
+        return row.store_generation, row.now
+
+    def _mark(self) -> tuple[ColumnElement[Any], ColumnElement[float]]:
+        return marks.c.generation.label("store_generation"), self._now().label("now")
 
     def _now(self) -> ColumnElement[float]:
         if self._clock is not None:

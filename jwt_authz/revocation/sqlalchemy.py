@@ -138,7 +138,7 @@ class SQLAlchemyStore(SQLFamilies):
             # The mark first: all up to what it names is there when the rest is read.
             return state, list(connection.execute(newer)) if state.last != after else []
 
-        state, rows = self._database.run(look)
+        state, rows = self._database.read(look, always=True)
         is_intact = self._is_intact(state, after, witness, written)
         self._seen = state.generation
         self._sweep_now_and_then(state.now)

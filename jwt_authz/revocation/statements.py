@@ -75,7 +75,8 @@ class Statement:
                 "the store holds a revocation that cannot be read: remove what else writes to "
                 "it, or upgrade this process where a newer version of jwt_authz wrote it"
             )
-        return cls(*fields)
+        kind, value, issuer, revoked_at, forget_at = fields
+        return cls(kind, value, issuer, float(revoked_at), float(forget_at))
 
 
 def target(

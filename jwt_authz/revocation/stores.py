@@ -41,12 +41,12 @@ def open_store(url: str) -> Store:
     (extra `redis`); any other scheme a database by SQLAlchemy's URL (extra `sqlalchemy`). Raises
     MisuseError for what is none of these, ImportError where the extra is missing.
     """
-    scheme = url.partition(":")[0] if isinstance(url, str) else ""
-    if isinstance(url, str) and url.rstrip("/") == "memory:":
+    scheme, parting, _ = url.partition("://") if isinstance(url, str) else ("", "", "")
+    if url == "memory:" or scheme == "memory":
         return MemoryStore()
-    if scheme in ("redis", "rediss", "unix"):
+    if parting and scheme in ("redis", "rediss", "unix"):
         return _from_url("redis", "RedisStore", url)
-    if scheme and "://" in url:
+    if parting and scheme:
         return _from_url("sqlalchemy", "SQLAlchemyStore", url)
     raise MisuseError(
         "the URL names no store: write memory:, redis://host:6379/0, or a SQLAlchemy URL such as "

@@ -2,6 +2,6 @@
 
 from .jwk import verify
 from .key_set import KeySet
-from .verify import Verified, Verifier
+from .verifier import Verified, Verifier
 
 __all__ = ["KeySet", "Verified", "Verifier", "verify"]

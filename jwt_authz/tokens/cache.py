@@ -72,12 +72,18 @@ class VerifiedCache:
         return entry
 
     def put(self, digest: bytes, entry: Entry, now: float) -> None:
-        """Keep an entry, if it fits at all; others may have to go."""
+        """Keep an entry, if it fits at all; others may have to go.
+
+        Where there is one already, whose time was over, it is the same token's: it is renewed.
+        """
         if entry.size + entry.shared_size > self.limit * _YOUNG_SHARE:
             return
         entry.seen = now
         with self._lock:
-            if digest not in self._entries:
+            known = self._entries.get(digest)
+            if known is not None:
+                known.value, known.starts, known.expires = entry.value, entry.starts, entry.expires
+            else:
                 self._entries[digest] = self._young[digest] = entry
                 self._young_size += entry.size
                 self._hold(entry)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any
 
 from jwt.exceptions import InvalidKeyError
 
 from ..errors import InvalidToken, MisuseError
 from .jws import Key, Signed
-from .keys import ALGORITHMS
-from .strength import SHORTEST_SECRET, secret_weakness
+from .keys import ALGORITHMS, prepare_key
+from .strength import SHORTEST_SECRET, is_public_key, secret_weakness
 
 try:
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -28,7 +30,9 @@ _KINDS: dict[str, tuple[str, str | None]] = {
     "ES512": ("EC", "P-521"),
     "EdDSA": ("OKP", "Ed25519"),
 }
-_PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+# What may be published; whatever else a JWK holds stays where it is.
+_PUBLIC = ("kty", "kid", "use", "alg", "crv", "x", "y", "n", "e")
+_THUMBPRINT = ("crv", "e", "kty", "n", "x", "y")  # RFC 7638 section 3.2, RFC 8037 section 2
 _RSA_BITS = 3_072
 
 
@@ -39,6 +43,8 @@ def verify(token: str, jwk: Mapping[str, Any], alg: str) -> bool:
     algorithm, and a key whose `use`, `key_ops`, `alg`, kind, curve or size does not fit. The
     claims are not looked at.
     """
+    if not isinstance(token, str) or not isinstance(jwk, Mapping):
+        return False
     try:
         Signed(token).check_signature(load_jwk(jwk, alg, "verify"))
     except (InvalidToken, MisuseError):
@@ -59,6 +65,8 @@ def load_jwk(jwk: Mapping[str, Any], alg: str, operation: str) -> Key:
     if operation == "verify" and hasattr(key, "public_key"):
         key = key.public_key()
     is_secret = isinstance(key, bytes)
+    if is_secret and is_public_key(key):
+        raise MisuseError(f"the secret for {alg} is an asymmetric key, which others may have")
     problem = secret_weakness(key, alg) if is_secret else algorithm.check_key_length(key)
     if problem is not None:
         raise MisuseError(f"the JWK is too weak for {alg}: {problem}")
@@ -88,7 +96,7 @@ def new_jwk(alg: str) -> dict[str, Any]:
         raise MisuseError(f"{alg!r} is no algorithm for a JWK: write one of {', '.join(_KINDS)}")
     if alg not in ALGORITHMS:
         raise MisuseError(f"{alg} needs cryptography: pip install 'jwt_authz[crypto]'")
-    named = {"kid": secrets.token_urlsafe(12), "use": "sig", "alg": alg}
+    named = {"kid": secrets.token_hex(8), "use": "sig", "alg": alg}
     kind, _ = _KINDS[alg]
     if kind == "oct":
         secret = secrets.token_bytes(SHORTEST_SECRET[alg])
@@ -102,9 +110,21 @@ def public_jwk(jwk: Mapping[str, Any]) -> dict[str, Any] | None:
     """The public part of a JWK, to be published (RFC 7517 section 5); None for a secret."""
     if jwk.get("kty") == "oct":
         return None
-    public = {name: value for name, value in jwk.items() if name not in _PRIVATE}
-    public.pop("key_ops", None)
-    return public
+    return {name: jwk[name] for name in _PUBLIC if name in jwk}
+
+
+def jwk_of(key: Any, alg: str) -> dict[str, Any]:
+    """The public JWK of an asymmetric key (PEM text or key object), to be published.
+
+    Its `kid` is the thumbprint of RFC 7638, since the key has no other name.
+    """
+    prepared = prepare_key(key, alg)
+    made: Any = prepared.algorithm.to_jwk(prepared.prepared, as_dict=True)
+    public = public_jwk(made) or {}
+    named = {name: public[name] for name in _THUMBPRINT if name in public}
+    digest = sha256(json.dumps(named, separators=(",", ":")).encode()).digest()
+    kid = urlsafe_b64encode(digest).rstrip(b"=").decode()
+    return {**public, "kid": kid, "use": "sig", "alg": alg}
 
 
 def _generate(kind: str, alg: str) -> Any:

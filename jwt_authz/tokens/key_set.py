@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import tempfile
 import threading
 from collections.abc import Iterable, Mapping
@@ -62,9 +63,12 @@ class KeySet:
         """A set with one more key, which verifies; publish it before it signs."""
         return KeySet([*self._jwks.values(), new_jwk(alg or self.signing.name)], self.active)
 
-    def rotated(self) -> KeySet:
-        """A set whose newest key signs; what the others signed is good until they are retired."""
-        return KeySet(self._jwks.values(), self.kids[-1])
+    def rotated(self, kid: str | None = None) -> KeySet:
+        """A set whose newest key signs, or the one of this `kid`.
+
+        What the others signed is good until they are retired.
+        """
+        return KeySet(self._jwks.values(), self.kids[-1] if kid is None else kid)
 
     def retired(self, kid: str) -> KeySet:
         """A set without this key: what it signed is refused from now on. Not for the active one."""
@@ -84,7 +88,7 @@ class KeySet:
         """The set in a file that `write` made; raises `MisuseError` if it cannot be read as one."""
         try:
             content = json.loads(Path(path).read_bytes())
-            keys, active = content["keys"], content["active"]
+            keys, active = [dict(jwk) for jwk in content["keys"]], content["active"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise MisuseError(
                 f"no key set can be read from {path} ({type(error).__name__}): "
@@ -93,14 +97,23 @@ class KeySet:
         return cls(keys, active)
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Put the set into a file that its owner alone may read, at once or not at all."""
-        target = Path(path)
+        """Put the set into a file that its owner alone may read, at once or not at all.
+
+        A file that is there keeps its owner, so that root can rotate another user's keys.
+        """
+        target = Path(os.path.realpath(path))
         content = json.dumps({"active": self.active, "keys": list(self._jwks.values())}, indent=1)
         with tempfile.NamedTemporaryFile("w", dir=target.parent, delete=False) as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(file.name, target)
+            try:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+                if target.exists():
+                    shutil.chown(file.name, target.stat().st_uid, target.stat().st_gid)
+                os.replace(file.name, target)
+            except BaseException:
+                os.unlink(file.name)
+                raise
 
 
 class KeyFile:

@@ -1,8 +1,12 @@
 """The benchmark runs and proves what it measures; how fast anything is, no test asserts."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+from jwt_authz.claims import ENCODINGS
+from tests.benchmarks.sizes import COUNTS
 
 PROJECT = Path(__file__).parents[2]
 ROWS = (
@@ -30,3 +34,20 @@ def test_a_short_run_of_peers_shows_refusals_and_prints_a_row_for_each_contender
     for row in ROWS:
         assert f"\n{row}  " in done.stdout
         assert f"\n| {row} " in done.stdout
+
+
+def test_the_table_of_sizes_in_the_documentation_is_the_one_that_its_command_prints() -> None:
+    command = [sys.executable, "-m", "tests.benchmarks.sizes"]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    page = (PROJECT / "docs" / "tokens.md").read_text()
+    shown = page.partition("sizes -->\n")[2].partition("<!-- end of sizes")[0]
+    assert shown.splitlines()[0] == done.stdout.splitlines()[0]
+    in_page, printed = numbers(shown), numbers(done.stdout)
+    assert len(in_page) == len(printed) == len(COUNTS) * (1 + len(ENCODINGS))
+    for told, measured in zip(in_page, printed, strict=True):
+        assert abs(told - measured) <= 12  # times are written in more digits or in fewer
+
+
+def numbers(table: str) -> list[int]:
+    return [int(cell.replace(",", "")) for cell in re.findall(r"[\d,]*\d", table)]

@@ -8,10 +8,12 @@ import pytest
 
 from jwt_authz import Identity, MisuseError, Permission, Role, Roles
 from jwt_authz.claims import ENCODINGS, IdentityReader, write_claims
+from jwt_authz.claims.names import ClaimNames
 from jwt_authz.errors import ClaimInvalid
 from jwt_authz.identity import Claims
 from jwt_authz.permissions import PermissionSet
-from tests.cases import Dice, library_roles
+from tests.cases import PERMISSIONS, Dice, library_roles
+from tests.model import Catalogue
 
 SHOP = Roles(
     Role("clerk", "orders:read", level=1),
@@ -30,7 +32,7 @@ def read(
 # Round trips
 
 
-def test_both_encodings_give_the_same_identity_for_the_same_roles() -> None:
+def test_the_encodings_give_one_and_the_same_identity_for_the_same_roles() -> None:
     for seed in range(300):
         dice = Dice(seed)
         plain = dice.catalogue()
@@ -43,7 +45,7 @@ def test_both_encodings_give_the_same_identity_for_the_same_roles() -> None:
             found.append(replace(identity, claims=Claims()))
             assert set(identity.permissions) == plain.granted(names)
             assert identity.level == plain.level(names)
-        assert found[0] == found[1]
+        assert found[0] == found[1] == found[2]
         assert found[0].roles == set(names)
         assert found[0].tenant == "t"
         assert found[0].scopes == {"a", "b"}
@@ -52,9 +54,11 @@ def test_both_encodings_give_the_same_identity_for_the_same_roles() -> None:
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_what_is_written_has_the_names_and_the_json_types_of_rfc_9068(encoding: Any) -> None:
     claims = write_claims(encoding, SHOP, {"manager", "auditor"}, tenant="t1", scope="b a")
-    expected = {"roles": ["auditor", "manager"], "tenant": "t1", "scope": "b a"}
+    expected: dict[str, Any] = {"roles": ["auditor", "manager"], "tenant": "t1", "scope": "b a"}
     if encoding == "full":
         expected["permissions"] = ["books:read", "orders:*", "orders:read"]
+    if encoding == "compact":
+        expected["permissions"] = f"r.{SHOP.fingerprint}.4A"
     assert claims == expected
 
 
@@ -62,7 +66,8 @@ def test_what_is_written_has_the_names_and_the_json_types_of_rfc_9068(encoding: 
 def test_what_is_not_set_is_not_written(encoding: Any) -> None:
     claims = write_claims(encoding, SHOP)
     assert set(claims) <= {"roles", "permissions"}
-    assert not any(claims.values())
+    assert claims["roles"] == []
+    assert len(read(claims, encoding).permissions) == 0
 
 
 def test_the_full_encoding_carries_permissions_of_a_tokens_own() -> None:
@@ -73,10 +78,25 @@ def test_the_full_encoding_carries_permissions_of_a_tokens_own() -> None:
     assert not identity.has_permission("orders:read")
 
 
-def test_no_permissions_at_all_can_be_written() -> None:
-    claims = write_claims("full", SHOP, ["manager"], [])
-    assert claims["permissions"] == []
-    assert len(read(claims).permissions) == 0
+@pytest.mark.parametrize("encoding", ["full", "compact"])
+def test_no_permissions_at_all_can_be_written(encoding: Any) -> None:
+    claims = write_claims(encoding, SHOP, ["manager"], [])
+    assert len(read(claims, encoding).permissions) == 0
+
+
+def test_the_compact_encoding_carries_permissions_of_a_tokens_own() -> None:
+    claims = write_claims("compact", SHOP, ["clerk"], ["books:read", Permission("orders", "*")])
+    assert claims["permissions"].startswith("o.")
+    assert set(read(claims, "compact").permissions) == {"books:read", "orders:*"}
+
+
+def test_the_compact_encoding_refuses_a_permission_that_has_no_position() -> None:
+    for permission in ("books:write", "orders:create", "*:*"):
+        with pytest.raises(MisuseError, match="or set AUTHZ_ENCODING='full'") as told:
+            write_claims("compact", SHOP, ["manager"], ["books:read", permission])
+        assert repr(permission) in str(told.value)
+    with pytest.raises(MisuseError, match="needs a catalogue"):
+        write_claims("compact", None, ["manager"], [])
 
 
 def test_without_a_catalogue_roles_are_written_as_they_are_and_grant_nothing() -> None:
@@ -91,6 +111,145 @@ def test_without_a_catalogue_roles_are_written_as_they_are_and_grant_nothing() -
 def test_scopes_are_written_with_blanks_between() -> None:
     assert write_claims("full", SHOP, scope={"c", "a", "b"})["scope"] == "a b c"
     assert read(write_claims("full", SHOP, scope=["c", "a"])).scopes == {"a", "c"}
+
+
+# Catalogues that change
+
+
+def changed(dice: Dice, plain: Catalogue) -> Catalogue:
+    """The catalogue after a change that may be none: other roles, inclusions or permissions."""
+    later = {name: role for name, role in plain.roles.items() if dice.random.random() < 0.9}
+    for name, role in later.items():
+        if dice.random.random() < 0.4:
+            included = tuple(other for other in role.includes if other in later)
+            permissions = tuple(dice.some(PERMISSIONS, 3))
+            later[name] = replace(role, permissions=permissions, includes=included)
+        else:
+            kept = tuple(other for other in role.includes if other in later)
+            later[name] = replace(role, includes=kept)
+    return Catalogue(dict(dice.random.sample(list(later.items()), len(later))))
+
+
+def test_after_a_change_of_the_catalogue_compact_says_what_the_roles_say_now() -> None:
+    changes = 0
+    for seed in range(1_000):
+        dice = Dice(seed)
+        plain = dice.catalogue()
+        later = changed(dice, plain)
+        before, after = library_roles(plain), library_roles(later)
+        names = dice.some(plain.roles, 3)
+        found = {}
+        for encoding in ENCODINGS:
+            claims = write_claims(encoding, before, names, tenant="t", scope="s")
+            identity = IdentityReader(encoding, after).read("u1", claims)
+            found[encoding] = replace(identity, claims=Claims())
+        assert found["compact"] == found["roles"], seed
+        assert set(found["compact"].permissions) == later.granted(names), seed
+        assert set(found["full"].permissions) == plain.granted(names), seed
+        changes += before.fingerprint != after.fingerprint
+    assert changes >= 300
+
+
+def granted_wrongly(seed: int) -> bool | None:
+    """Whether a token of its own permissions holds others in a changed catalogue; None: 401."""
+    dice = Dice(seed)
+    plain = dice.catalogue()
+    before, after = library_roles(plain), library_roles(changed(dice, plain))
+    own = dice.some(before.ordered_permissions, 4)
+    claims = write_claims("compact", before, dice.some(plain.roles, 2), own)
+    try:
+        identity = IdentityReader("compact", after).read("u1", claims)
+    except ClaimInvalid:
+        return None
+    return set(identity.permissions) != set(own)
+
+
+def test_permissions_of_a_tokens_own_are_never_others_in_a_changed_catalogue() -> None:
+    answers = [granted_wrongly(seed) for seed in range(1_000)]
+    assert True not in answers
+    assert 300 <= answers.count(None) <= 900
+    assert answers.count(False) >= 100
+
+
+def test_without_the_fingerprint_wrong_permissions_would_be_granted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The control of the test before: it would see a catalogue taken for another."""
+    monkeypatch.setattr(Roles, "fingerprint", 16 * "x")
+    answers = [granted_wrongly(seed) for seed in range(1_000)]
+    assert answers.count(True) >= 100
+
+
+def test_a_token_of_an_old_catalogue_is_refused_where_its_permissions_are_its_own() -> None:
+    later = Roles(*SHOP.values(), Role("cook", "kitchen:use"))
+    of_roles = write_claims("compact", SHOP, ["manager"])
+    own = write_claims("compact", SHOP, ["manager"], ["orders:*", "orders:read"])
+    assert read(of_roles, "compact").permissions == read(own, "compact").permissions
+    assert read(of_roles, "compact", later).permissions == PermissionSet(
+        ["orders:*", "orders:read"]
+    )
+    with pytest.raises(ClaimInvalid, match="positions in another catalogue"):
+        read(own, "compact", later)
+    for claims in (of_roles, own):
+        with pytest.raises(ClaimInvalid, match="positions in another catalogue"):
+            read(claims, "compact", None)
+
+
+def test_an_encoding_can_be_changed_while_tokens_of_the_other_are_in_use() -> None:
+    for writes, reads in (("full", "compact"), ("compact", "full")):
+        claims = write_claims(writes, SHOP, ["manager"])  # type: ignore[arg-type]
+        assert set(read(claims, reads).permissions) == {"orders:*", "orders:read"}
+        assert read(claims, "roles").permissions == read(claims, reads).permissions
+
+
+# Names of claims
+
+NAMES = ClaimNames("https://shop.example/roles", "entitlements", "context", "scp")
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_claims_are_written_and_read_under_the_names_that_are_set(encoding: Any) -> None:
+    claims = write_claims(encoding, SHOP, ["manager"], None, "t1", "a b", NAMES)
+    assert set(claims) <= {NAMES.roles, NAMES.permissions, NAMES.tenant, NAMES.scope}
+    assert set(read(claims, encoding).permissions) == set()
+    identity = IdentityReader(encoding, SHOP, NAMES).read("u1", claims)
+    plainly = read(write_claims(encoding, SHOP, ["manager"], None, "t1", "a b"), encoding)
+    assert replace(identity, claims=Claims()) == replace(plainly, claims=Claims())
+    assert identity.tenant == "t1"
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_only_the_names_that_are_set_count(encoding: Any) -> None:
+    usual = write_claims(encoding, SHOP, ["manager"], None, "t1", "a b")
+    identity = IdentityReader(encoding, SHOP, NAMES).read("u1", usual)
+    assert (identity.roles, identity.scopes, identity.tenant) == (frozenset(), frozenset(), None)
+    assert len(identity.permissions) == 0
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("roles", "admin"), ("permissions", "a:b"), ("tenant", ["t"]), ("scope", ["a"])],
+)
+def test_the_types_are_checked_under_the_names_that_are_set(
+    encoding: Any, name: str, value: Any
+) -> None:
+    reader = IdentityReader(encoding, SHOP, NAMES)
+    assert reader.read("u1", {name: value}).roles == frozenset()  # not one of ours
+    with pytest.raises(ClaimInvalid) as refused:
+        reader.read("u1", {getattr(NAMES, name): value})
+    assert refused.value.detail == f"of the wrong JSON type: {getattr(NAMES, name)}"
+
+
+def test_two_claims_that_swap_their_names_are_not_mixed_up() -> None:
+    swapped = ClaimNames("permissions", "roles", "scope", "tenant")
+    claims = write_claims("full", SHOP, ["clerk"], ["books:read"], "t1", "a", swapped)
+    assert claims["roles"] == ["books:read"]
+    identity = IdentityReader("full", SHOP, swapped).read("u1", claims)
+    assert (identity.roles, set(identity.permissions)) == ({"clerk"}, {"books:read"})
+    assert (identity.tenant, identity.scopes) == ("t1", {"a"})
+    with pytest.raises(ClaimInvalid, match="permissions"):
+        IdentityReader("full", SHOP, swapped).read("u1", {"permissions": [1], "roles": ["a"]})
 
 
 # Misuse of the writer

@@ -43,9 +43,11 @@ _VARIES = (
     (re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+"), "<token>"),
     (re.compile(r"eyJ\w*\.\.\."), "<token>"),
     (re.compile(r"\b[0-9a-f]{32}\b"), "<subject>"),
+    (re.compile(r"\b[0-9a-f]{16}\b"), "<kid>"),
     (re.compile(r"in \d+\.\d+s"), "in <time>"),
     (re.compile(r"^(Server|Date|Connection|Content-Length): .*\n", re.MULTILINE), ""),
     (re.compile(r"\bline \d+"), "line <n>"),
+    (re.compile(r"(token has|would fit with) \d+ bytes"), r"\1 <n> bytes"),
     (re.compile(r"[ \t\r]+$", re.MULTILINE), ""),
 )
 

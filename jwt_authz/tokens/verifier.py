@@ -71,6 +71,11 @@ class Verifier:
     longest: int = LONGEST_TOKEN
     needs_profile: bool = False
 
+    @property
+    def has_keys(self) -> bool:
+        """Whether there is a key that any token could be verified with."""
+        return bool(self.keys or self.by_kid)
+
     def read(self, token: str) -> Signed:
         """The token read and not verified; raises an `InvalidToken` for one that has no form."""
         return Signed(token, self.longest)
@@ -84,6 +89,10 @@ class Verifier:
         signed = self.read(token)
         if key is None:
             key = choose_key(signed.header, self.keys, self.by_kid)
+        return self.check(signed, key)
+
+    def check(self, signed: Signed, key: Key) -> Verified:
+        """What `verify` returns and raises, for a token that was read and the key for it."""
         payload = signed.verified(key)
         verified = Verified(signed.header, payload, self._expires(payload), self._starts(payload))
         verified.check_time(time.time())

@@ -1,0 +1,183 @@
+"""Fetching: one JSON object over HTTPS, bounded in time and size, and from where it was asked for.
+
+No redirect is followed, no proxy is asked, and plain HTTP is spoken to this machine alone: what
+an address leads to is decided by whoever wrote it down (OWASP ASVS 15.3.2).
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import ipaddress
+import re
+import socket
+import ssl
+from time import monotonic
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from ..errors import MisuseError, StoreUnavailable, TokenMalformed
+from .jws import read_object
+
+MOST_BYTES = 512 * 1024
+"""The longest answer that is read."""
+
+_HEADERS = {
+    "Accept": "application/json, application/jwk-set+json",
+    "Accept-Encoding": "identity",
+    "Connection": "close",
+    "User-Agent": "jwt_authz",
+}
+_PORTS = {"http": 80, "https": 443}
+_VISIBLE = re.compile("[!-~]+")
+
+
+def check_url(url: object) -> str:
+    """The URL, if keys may be fetched from it; else raises `MisuseError`.
+
+    It is https with a host and nothing odd about it, or plain http to a loopback address.
+    """
+    parts = _split(url)
+    if parts is None or "@" in parts.netloc or parts.fragment:
+        raise MisuseError(f"{url!r} is no URL to fetch keys from: write https://host/path")
+    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+        raise MisuseError(f"{url!r} is not https, and plain http is for loopback addresses alone")
+    return str(url)
+
+
+def is_plain_loopback(url: str) -> bool:
+    """Whether a URL is plain http to this machine itself."""
+    parts = _split(url)
+    return parts is not None and parts.scheme == "http" and _is_loopback(parts.hostname or "")
+
+
+def _split(url: object) -> SplitResult | None:
+    """The parts of an http or https URL of visible characters, None for anything else."""
+    if not isinstance(url, str) or not _VISIBLE.fullmatch(url):
+        return None
+    try:
+        parts = urlsplit(url)
+        is_whole = parts.scheme in _PORTS and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none
+        return None
+    return parts if is_whole else None
+
+
+def fetch_json(url: str, until: float) -> dict[str, Any]:
+    """The JSON object that a URL answers with; raises `StoreUnavailable` for anything else.
+
+    `until` is the end of the time for it on the monotonic clock: for the connection, the
+    answer's head and its last byte together.
+    """
+    parts = urlsplit(check_url(url))
+    connection = _Connection(parts, until)
+    try:
+        connection.request("GET", _target(parts), headers=_HEADERS)
+        return read_object(_body(connection.getresponse()), "answer")
+    except TokenMalformed as error:
+        raise StoreUnavailable(f"{parts.hostname}: {error.detail}") from None
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise StoreUnavailable(f"{parts.hostname}: {type(error).__name__}") from None
+    finally:
+        connection.hang_up()
+
+
+def _target(parts: SplitResult) -> str:
+    return f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+
+
+def _body(answer: http.client.HTTPResponse) -> bytes:
+    if answer.status != http.client.OK:  # a redirect, too: nobody is sent elsewhere for keys
+        raise StoreUnavailable(f"the answer was {answer.status} and not 200")
+    if answer.getheader("Content-Encoding", "identity").lower() != "identity":
+        raise StoreUnavailable("the answer is encoded, which was not asked for")
+    if answer.length is not None and answer.length > MOST_BYTES:
+        raise StoreUnavailable(f"the answer has more than {MOST_BYTES} bytes")
+    body = answer.read(MOST_BYTES + 1)
+    if len(body) > MOST_BYTES:
+        raise StoreUnavailable(f"the answer has more than {MOST_BYTES} bytes")
+    return body
+
+
+class _Connection(http.client.HTTPConnection):
+    """A connection whose every step has what is left of one time."""
+
+    def __init__(self, parts: SplitResult, until: float) -> None:
+        super().__init__(parts.hostname or "", parts.port or _PORTS[parts.scheme])
+        self._is_tls = parts.scheme == "https"
+        self._until = until
+        self._raw: socket.socket | None = None
+
+    def hang_up(self) -> None:
+        """Close the connection and what it is over."""
+        self.close()
+        if self._raw is not None:
+            self._raw.close()
+
+    def connect(self) -> None:
+        self._raw = raw = self._reach()
+        if self._is_tls:
+            raw.settimeout(_left(self._until))
+            context = ssl.create_default_context()
+            self._raw = raw = context.wrap_socket(raw, server_hostname=self.host)
+        elif not _is_loopback(raw.getpeername()[0]):
+            raise OSError("a name for this machine led to another one")
+        self.sock: Any = _TimedSocket(raw, self._until)
+
+    def _reach(self) -> socket.socket:
+        """A socket to the first address of the host that answers."""
+        found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        failed = OSError("the host has no address")
+        for tried, (*_, address) in enumerate(found):
+            # A share for each, so that one that never answers leaves time for the next.
+            share = _left(self._until) / (len(found) - tried)
+            try:
+                return socket.create_connection((str(address[0]), self.port), timeout=share)
+            except OSError as error:
+                failed = error
+        raise failed
+
+
+class _TimedSocket:
+    """As much of a socket as http.client asks for, with an end to all that it does together."""
+
+    def __init__(self, raw: socket.socket, until: float) -> None:
+        self._raw, self._until = raw, until
+
+    def sendall(self, data: bytes) -> None:
+        self._raw.settimeout(_left(self._until))
+        self._raw.sendall(data)
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_TimedReader(self._raw, self._until))
+
+    def close(self) -> None:
+        """Nothing: http.client closes before it reads, and the connection hangs up afterwards."""
+
+
+class _TimedReader(io.RawIOBase):
+    """What is read from a socket: a byte now and then does not make the time longer."""
+
+    def __init__(self, raw: socket.socket, until: float) -> None:
+        self._raw, self._until = raw, until
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._raw.settimeout(_left(self._until))
+        return self._raw.recv_into(buffer)
+
+
+def _left(until: float) -> float:
+    left = until - monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

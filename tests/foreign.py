@@ -1,0 +1,204 @@
+"""What the tests of foreign issuers share: their keys, their tokens, and a server of their keys."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import socket
+import ssl
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import jwt
+from jwt.algorithms import get_default_algorithms
+
+from jwt_authz.claims import Issuer
+from tests.edge import private_key
+
+ISSUER = "https://issuer.example"
+AUDIENCE = "https://api.example"
+
+
+@functools.cache
+def _public(algorithm: str, which: int) -> dict[str, Any]:
+    made = get_default_algorithms()[algorithm]
+    public: dict[str, Any] = made.to_jwk(private_key(algorithm, which).public_key(), as_dict=True)
+    public.pop("key_ops", None)
+    return public
+
+
+def jwk(kid: str | None = "k1", algorithm: str = "ES256", which: int = 0, **more: Any) -> Any:
+    """A public JWK as an issuer publishes it; a member that is `...` is left out."""
+    made = {**_public(algorithm, which), "use": "sig", "alg": algorithm, "kid": kid, **more}
+    return {name: value for name, value in made.items() if value is not ... and value is not None}
+
+
+def jwks(*keys: Any) -> dict[str, Any]:
+    return {"keys": list(keys or (jwk(),))}
+
+
+def payload_of(issuer: str = ISSUER, **claims: Any) -> dict[str, Any]:
+    """A payload for the API of the tests, good for a while; a claim that is `...` is left out."""
+    now = int(time.time())
+    made = {"iss": issuer, "aud": AUDIENCE, "sub": "ada", "iat": now, "exp": now + 600, **claims}
+    return {name: value for name, value in made.items() if value is not ...}
+
+
+def signed(
+    payload: dict[str, Any],
+    algorithm: str = "ES256",
+    which: int = 0,
+    kid: str | None = "k1",
+    typ: str | None = "JWT",
+    key: Any = None,
+    **header: Any,
+) -> str:
+    """The payload signed by a private key of the tests, as its issuer would."""
+    if kid is not None:
+        header["kid"] = kid
+    headers = {**header, "typ": typ}  # None leaves it out
+    return jwt.encode(payload, key or private_key(algorithm, which), algorithm, headers=headers)
+
+
+def trusted(**more: Any) -> Issuer:
+    """The issuer of the tests, with fixed keys unless others are said."""
+    if not more.keys() & {"discovery", "jwks_uri", "keys"}:
+        more["keys"] = [jwk()]
+    said = {"issuer": ISSUER, "audience": AUDIENCE, "algorithms": "ES256", **more}
+    return Issuer(**said)
+
+
+class KeyServer:
+    """An issuer's web server on loopback, which answers well or as badly as it is told.
+
+    `document` is what `/jwks` answers; `answer`, where it is set, takes the request's handler
+    and answers in its own way. `asked` counts the paths.
+    """
+
+    def __init__(self, certificate: Path | None = None) -> None:
+        self.document: Any = jwks()
+        self.metadata: dict[str, Any] = {}
+        self.answer: Callable[[BaseHTTPRequestHandler], None] | None = None
+        self.asked: Counter[str] = Counter()
+        self.ends = threading.Event()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                outer.asked[self.path] += 1
+                if outer.answer is not None:
+                    outer.answer(self)
+                elif self.path == "/.well-known/openid-configuration":
+                    send(self, json.dumps({"issuer": outer.url, **outer.named, **outer.metadata}))
+                else:
+                    send(self, json.dumps(outer.document))
+
+            def log_message(self, *arguments: Any) -> None:
+                pass
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, request: Any, client_address: Any) -> None:
+                pass  # a client that went away, as it is meant to
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        if certificate is not None:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self.port = self._server.server_port
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+
+    @property
+    def named(self) -> dict[str, Any]:
+        return {"jwks_uri": f"{self.url}/jwks"}
+
+    def __enter__(self) -> KeyServer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.ends.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    # The ways to misbehave.
+
+    def drips(self, handler: BaseHTTPRequestHandler) -> None:
+        """A byte of the body now and then, for as long as the server lives."""
+        handler.send_response(200)
+        handler.send_header("Content-Length", "100000")
+        handler.end_headers()
+        while not self.ends.wait(0.05):
+            handler.wfile.write(b" ")
+            handler.wfile.flush()
+
+    def drips_headers(self, handler: BaseHTTPRequestHandler) -> None:
+        """A byte of a header now and then."""
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+        while not self.ends.wait(0.05):
+            handler.wfile.write(b"x")
+            handler.wfile.flush()
+
+    def is_silent(self, handler: BaseHTTPRequestHandler) -> None:
+        """No answer at all."""
+        self.ends.wait(30)
+
+    def sends(self, body: str | bytes, status: int = 200, **headers: str) -> None:
+        """Answer every request with this."""
+        self.answer = lambda handler: send(handler, body, status, **headers)
+
+
+def send(
+    handler: BaseHTTPRequestHandler, body: str | bytes, status: int = 200, **headers: str
+) -> None:
+    data = body.encode() if isinstance(body, str) else body
+    handler.send_response(status)
+    for name, value in {"Content-Type": "application/json", **headers}.items():
+        handler.send_header(name.replace("_", "-"), value)
+    handler.send_header("Content-Length", str(len(data)))
+    handler.end_headers()
+    handler.wfile.write(data)
+
+
+@contextlib.contextmanager
+def listening() -> Iterator[tuple[str, list[Any]]]:
+    """A URL, and the connections that were made to it."""
+    met: list[Any] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.05)
+        ends = threading.Event()
+
+        def listen() -> None:
+            while not ends.is_set():
+                with contextlib.suppress(TimeoutError):
+                    connection, address = server.accept()
+                    met.append(address)
+                    connection.close()
+
+        thread = threading.Thread(target=listen)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.getsockname()[1]}/keys", met
+        finally:
+            ends.set()
+            thread.join()
+
+
+class Clock:
+    """A clock that stands still until it is told to go on."""
+
+    def __init__(self, now: float = 1_700_000_000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now

@@ -1,0 +1,262 @@
+"""Stores to test: in memory, in Redis, on SQLite and on PostgreSQL, each of a test alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from secrets import token_hex
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import redis
+from sqlalchemy import create_engine
+from sqlalchemy.schema import CreateSchema, DropSchema
+
+from jwt_authz.revocation import MemoryStore, RevocationView
+
+from .proxy import Proxy
+from .servers import PrivateRedis
+from .workers import Worker, open_shared
+
+KINDS = ["memory", "redis", "sqlite", "postgres"]
+SHARED = KINDS[1:]
+LONGEST = 900.0
+
+
+class Clock:
+    """A clock that a test sets; it begins shortly after the true time, and stands still."""
+
+    def __init__(self) -> None:
+        self.now = float(int(time.time()) + 10)
+
+    def __call__(self) -> float:
+        return self.now
+
+    def step(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@dataclass
+class Shared:
+    """A place that several stores, in several processes, can open."""
+
+    kind: str
+    url: str
+    prefix: str
+    opened: list[Any] = field(default_factory=list)
+
+    def open(self, clock: Callable[[], float] | None = None) -> Any:
+        """A store of its own on the place, as another process would have it."""
+        store = open_shared(self.kind, self.url, self.prefix)
+        if clock is not None:
+            store._clock = clock
+            if self.kind == "redis":
+                store._server._test_clock = clock
+        self.opened.append(store)
+        return store
+
+    def close(self) -> None:
+        for store in self.opened:
+            store.close()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(scope="session")
+def postgres_schema_url(postgres_url: str) -> Iterator[str]:
+    """PostgreSQL, in a schema of this run alone."""
+    schema = f"revocation_{token_hex(8)}"
+    admin = create_engine(postgres_url)
+    with admin.begin() as connection:
+        connection.execute(CreateSchema(schema))
+    yield f"{postgres_url}?options=-csearch_path%3D{schema}"
+    with admin.begin() as connection:
+        connection.execute(DropSchema(schema, cascade=True))
+    admin.dispose()
+
+
+@pytest.fixture
+def redis_place(redis_url: str) -> Iterator[Shared]:
+    place = Shared("redis", slow_machine(redis_url), f"test{token_hex(6)}")
+    yield place
+    place.close()
+    with redis.Redis.from_url(redis_url) as client:
+        for key in client.scan_iter(match=f"{{{place.prefix}}}:*"):
+            client.delete(key)
+
+
+@pytest.fixture
+def sqlite_place(tmp_path: Path) -> Iterator[Shared]:
+    place = Shared("sqlite", f"sqlite:///{tmp_path / 'revocations.db'}", "")
+    yield place
+    place.close()
+
+
+@pytest.fixture
+def postgres_place(postgres_schema_url: str) -> Iterator[Shared]:
+    place = Shared("postgres", postgres_schema_url, "")
+    place.open().prepare()
+    yield place
+    empty(place)
+    place.close()
+
+
+@pytest.fixture(params=SHARED)
+def place(request: pytest.FixtureRequest) -> Shared:
+    """A place that processes share, with nothing in it, not even the mark."""
+    found: Shared = request.getfixturevalue(f"{request.param}_place")
+    empty(found)
+    return found
+
+
+@pytest.fixture
+def prepared(place: Shared) -> Shared:
+    """A place that processes share, prepared as an operator does."""
+    place.open().prepare()
+    return place
+
+
+@pytest.fixture(params=KINDS)
+def store(request: pytest.FixtureRequest, clock: Clock) -> Any:
+    """A prepared store of each kind, on the test's clock."""
+    if request.param == "memory":
+        return MemoryStore(clock)
+    place: Shared = request.getfixturevalue(f"{request.param}_place")
+    store = place.open(clock)
+    store.prepare()
+    return store
+
+
+@pytest.fixture
+def view_of() -> Iterator[Callable[..., RevocationView]]:
+    """Makes views that are stopped at the end of the test."""
+    made: list[RevocationView] = []
+
+    def make(store: Any, **options: Any) -> RevocationView:
+        view = RevocationView(store, **{"longest": LONGEST, "interval": 0.05, **options})
+        made.append(view)
+        return view
+
+    yield make
+    for view in made:
+        view.stop()
+
+
+@pytest.fixture
+def proxy() -> Iterator[Callable[[str], Proxy]]:
+    """Makes TCP proxies in front of a server's URL."""
+    made: list[Proxy] = []
+
+    def make(url: str) -> Proxy:
+        made.append(Proxy(url))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def private_redis(tmp_path: Path) -> Iterator[PrivateRedis]:
+    """A Redis server of the test's own, which it may kill."""
+    server = PrivateRedis(tmp_path)
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def workers() -> Iterator[Callable[..., Worker]]:
+    """Makes other processes, each with a store of its own on a place."""
+    made: list[Worker] = []
+
+    def make(place: Shared, **options: Any) -> Worker:
+        made.append(Worker(place.kind, place.url, place.prefix, **options))
+        return made[-1]
+
+    yield make
+    for worker in made:
+        worker.close()
+
+
+def slow_machine(url: str) -> str:
+    """The URL with time-outs for a machine that also runs the tests."""
+    return f"{url}?socket_timeout=1&socket_connect_timeout=1"
+
+
+def empty(place: Shared) -> None:
+    """Take all that a store has, as a flush would."""
+    if place.kind == "redis":
+        with redis.Redis.from_url(place.url) as client:
+            for key in client.scan_iter(match=f"{{{place.prefix}}}:*"):
+                client.delete(key)
+        return
+    engine = create_engine(place.url)
+    with suppress(Exception), engine.begin() as connection:
+        for table in ("authz_marks", "authz_statements", "authz_families"):
+            connection.exec_driver_sql(f"DELETE FROM {table}")
+    engine.dispose()
+
+
+def set_clocks(
+    monkeypatch: pytest.MonkeyPatch,
+    module: Any,
+    wall: Callable[[], float] = time.time,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> None:
+    """Give one module other clocks, and leave the rest of the process its own."""
+    monkeypatch.setattr(module, "time", SimpleNamespace(time=wall, monotonic=monotonic))
+
+
+def eventually(question: Callable[[], bool], within: float = 5.0) -> float:
+    """The seconds until the question was answered with yes; fails the test when it never was."""
+    began = time.monotonic()
+    while not question():
+        assert time.monotonic() - began < within, "it never came to that"
+        time.sleep(0.002)
+    return time.monotonic() - began
+
+
+Copy = list[tuple[Any, ...]]
+TABLES = {"authz_marks": 3, "authz_statements": 3, "authz_families": 14}
+
+
+def copy_of(place: Shared) -> Copy:
+    """A copy of all that is in the store, as a backup or a replica has it."""
+    if place.kind == "redis":
+        with redis.Redis.from_url(place.url) as client:
+            keys = sorted(client.scan_iter(match=f"{{{place.prefix}}}:*"))
+            return [(key, client.pttl(key), client.dump(key)) for key in keys]
+    engine = create_engine(place.url)
+    with engine.connect() as connection:
+        rows = [
+            (table, tuple(row))
+            for table in TABLES
+            for row in connection.exec_driver_sql(f"SELECT * FROM {table}")
+        ]
+    engine.dispose()
+    return rows
+
+
+def put_back(place: Shared, copy: Copy) -> None:
+    """Make the store what it was when it was copied."""
+    empty(place)
+    if place.kind == "redis":
+        with redis.Redis.from_url(place.url) as client:
+            for key, ttl, dumped in copy:
+                client.restore(key, max(0, ttl), dumped)
+        return
+    engine = create_engine(place.url)
+    with engine.begin() as connection:
+        mark = "?" if place.kind == "sqlite" else "%s"
+        for table, row in copy:
+            marks = ", ".join([mark] * TABLES[table])
+            connection.exec_driver_sql(f"INSERT INTO {table} VALUES ({marks})", row)
+    engine.dispose()

@@ -1,0 +1,425 @@
+"""Keeping fresh: the thread, its death, forks, clocks, and how old the view says that it is."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jwt_authz.errors import StoreUnavailable
+from jwt_authz.revocation import RevocationView
+from jwt_authz.revocation import clock as clock_module
+from jwt_authz.revocation import keeper as keeper_module
+from jwt_authz.revocation.keeper import Keeper
+
+from .conftest import Clock, Shared, eventually, set_clocks
+from .proxy import Proxy
+
+ROOT = Path(__file__).parents[2]
+INTERVAL = 0.1
+
+
+@pytest.fixture
+def view(redis_place: Shared, view_of: Callable[..., RevocationView]) -> RevocationView:
+    """A view on a shared store; what is kept fresh in which way makes no difference here."""
+    store = redis_place.open()
+    store.prepare()
+    return view_of(store, interval=INTERVAL)
+
+
+@pytest.fixture
+def other(
+    redis_place: Shared, view: RevocationView, view_of: Callable[..., RevocationView]
+) -> RevocationView:
+    """Another process' view on the same store."""
+    return view_of(redis_place.open(), interval=INTERVAL)
+
+
+def keeper(view: RevocationView) -> Keeper:
+    assert view._keeper is not None
+    return view._keeper
+
+
+def thread(view: RevocationView) -> threading.Thread:
+    running = keeper(view)._thread
+    assert running is not None
+    return running
+
+
+def is_dead(view: RevocationView, subject: str) -> bool:
+    view.check_age()
+    return view.is_revoked(jti="a", subject=subject, issued_at=1.0)
+
+
+def followers() -> list[threading.Thread]:
+    return [one for one in threading.enumerate() if one.name == "jwt_authz-revocations"]
+
+
+# The thread
+
+
+def test_no_thread_runs_before_the_first_question(view: RevocationView) -> None:
+    assert keeper(view)._thread is None
+
+    view.check_age()
+
+    assert thread(view).daemon
+    assert view.age() < 1
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        lambda view: view.check_age(),
+        lambda view: view.is_revoked(jti="a", subject="ann", issued_at=1.0),
+        lambda view: view.newest("ann"),
+        lambda view: view.next_iat("ann"),
+        lambda view: view.revoke(subject="ann"),
+    ],
+)
+def test_any_first_question_loads_the_view(
+    sqlite_place: Shared,
+    view_of: Callable[..., RevocationView],
+    question: Callable[[RevocationView], object],
+) -> None:
+    store = sqlite_place.open()
+    store.prepare()
+    view = view_of(store)
+    question(view)
+
+    assert keeper(view).is_loaded
+
+
+def test_what_another_process_revokes_is_known_without_a_question(
+    view: RevocationView, other: RevocationView
+) -> None:
+    view.check_age()
+    other.revoke(subject="ann")
+
+    assert eventually(lambda: is_dead(view, "ann")) < 1
+
+
+def test_a_view_is_never_older_than_two_intervals(view: RevocationView) -> None:
+    view.check_age()
+    until = time.monotonic() + 5 * INTERVAL
+    ages = []
+    while time.monotonic() < until:
+        ages.append(view.age())
+        time.sleep(0.005)
+
+    assert max(ages) < 4 * INTERVAL
+    assert sorted(ages) != ages, "it was renewed"
+
+
+killing = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+
+
+def kill(running: threading.Thread) -> None:
+    """Have the thread end at the next thing that it does."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(running.ident or 0), ctypes.py_object(SystemExit)
+    )
+    running.join(5)
+    assert not running.is_alive()
+
+
+@killing
+def test_a_thread_that_died_is_started_again(view: RevocationView, other: RevocationView) -> None:
+    view.check_age()
+    dead = thread(view)
+    kill(dead)
+    other.revoke(subject="ann")
+
+    assert eventually(lambda: is_dead(view, "ann")) < 1
+    assert thread(view) is not dead
+
+
+@killing
+def test_a_view_whose_thread_died_is_no_pass_once_it_is_too_old(
+    view: RevocationView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view.check_age()
+    monkeypatch.setattr(keeper_module, "_follow", lambda *_: None)  # it dies at once, each time
+    kill(thread(view))
+    time.sleep(3 * INTERVAL)
+
+    with pytest.raises(StoreUnavailable, match="too long ago"):
+        view.check_age(2 * INTERVAL)
+
+
+def test_a_thread_goes_on_after_an_error_of_any_kind(
+    view: RevocationView, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    view.check_age()
+    follow = keeper(view)._follower.follow
+
+    def broken() -> bool:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(keeper(view)._follower, "follow", broken)
+    eventually(lambda: "ZeroDivisionError" in caplog.text)
+    age = view.age()
+    monkeypatch.setattr(keeper(view)._follower, "follow", follow)
+
+    eventually(lambda: view.age() < age)
+    assert thread(view).is_alive()
+
+
+def test_trouble_and_its_end_are_told_once(
+    view: RevocationView, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "jwt_authz.revocation")
+    view.check_age()
+    failures = []
+
+    def fail() -> bool:
+        failures.append(1)
+        raise StoreUnavailable("gone")
+
+    monkeypatch.setattr(keeper(view)._follower, "follow", fail)
+    eventually(lambda: len(failures) > 3)
+    monkeypatch.undo()
+    eventually(lambda: "can be read again" in caplog.text)
+
+    assert caplog.text.count("cannot be read: gone") == 1
+
+
+def test_a_stopped_view_gets_older_and_starts_nothing(view: RevocationView) -> None:
+    view.check_age()
+    running = thread(view)
+    view.stop()
+    assert not running.is_alive()
+    time.sleep(3 * INTERVAL)
+
+    with pytest.raises(StoreUnavailable):
+        view.check_age(2 * INTERVAL)
+    assert not thread(view).is_alive()
+
+
+def test_the_thread_ends_with_the_view(redis_place: Shared) -> None:
+    view = RevocationView(redis_place.open(), longest=900, interval=INTERVAL)
+    view.store.prepare()
+    view.check_age()
+    running = thread(view)
+    del view
+    gc.collect()
+
+    eventually(lambda: not running.is_alive())
+
+
+def test_threads_that_ask_at_once_start_one_thread(view: RevocationView) -> None:
+    before = set(followers())
+    barrier = threading.Barrier(16)
+
+    def ask() -> None:
+        barrier.wait()
+        view.check_age()
+
+    asking = [threading.Thread(target=ask) for _ in range(16)]
+    for one in asking:
+        one.start()
+    for one in asking:
+        one.join()
+
+    assert set(followers()) - before == {thread(view)}
+
+
+# The first load
+
+
+@pytest.mark.parametrize(("kind", "fault"), [("redis", "silence"), ("postgres", "refuse")])
+def test_a_first_request_waits_for_so_long_and_the_next_ones_not_at_all(
+    request: pytest.FixtureRequest,
+    proxy: Callable[[str], Proxy],
+    view_of: Callable[..., RevocationView],
+    kind: str,
+    fault: str,
+) -> None:
+    place: Shared = request.getfixturevalue(f"{kind}_place")
+    place.open().prepare()
+    between = proxy(place.url)
+    getattr(between, fault)()
+    view = view_of(Shared(kind, between.url, place.prefix, place.opened).open(), first_load=0.3)
+    began = time.monotonic()
+    with pytest.raises(StoreUnavailable, match="has not answered yet"):
+        view.check_age()
+    assert 0.25 < time.monotonic() - began < 0.5
+
+    began = time.monotonic()
+    for ask in (view.check_age, lambda: view.next_iat("ann"), lambda: is_dead(view, "ann")):
+        with pytest.raises(StoreUnavailable):
+            ask()
+    assert time.monotonic() - began < 0.05
+
+    between.cut()
+    between.mend()
+    eventually(lambda: keeper(view).is_loaded)
+    assert not is_dead(view, "ann")
+
+
+# Clocks
+
+
+def test_the_age_is_the_longer_one_of_both_clocks(
+    view: RevocationView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view.refresh()
+    wall, monotonic = time.time(), time.monotonic()
+
+    def clocks(wall_step: float, monotonic_step: float) -> None:
+        set_clocks(
+            monkeypatch,
+            keeper_module,
+            wall=lambda: wall + wall_step,
+            monotonic=lambda: monotonic + monotonic_step,
+        )
+
+    clocks(3_600, 1)  # a machine that slept, or a clock put right
+    assert view.age() == pytest.approx(3_600, abs=1)
+    clocks(-3_600, 8)  # a clock that stepped back
+    assert view.age() == pytest.approx(8, abs=1)
+
+
+@pytest.mark.parametrize("off", [-3_600.0, -30.0, 30.0, 3_600.0])
+def test_a_process_whose_clock_is_wrong_issues_by_the_stores(
+    view: RevocationView, other: RevocationView, monkeypatch: pytest.MonkeyPatch, off: float
+) -> None:
+    view.refresh()
+    for module in (clock_module, keeper_module):
+        set_clocks(monkeypatch, module, wall=lambda: time.time() + off)
+    before = view.next_iat("ann")
+    said = other.revoke(subject="ann").revoked_at
+    view.refresh()
+
+    assert before < said < view.next_iat("ann")
+    assert view.next_iat("ann") - before < 1
+
+
+def test_a_step_of_the_wall_clock_is_mended_by_the_next_look(
+    view: RevocationView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view.check_age()
+    clock = Clock()
+    clock.step(3_600)
+    set_clocks(monkeypatch, keeper_module, wall=clock)
+
+    eventually(lambda: view.age() < 1)
+    view.check_age()
+
+
+# Forks
+
+FORK = """
+import os, sys, threading, time
+from jwt_authz.revocation import RevocationView
+sys.path.insert(0, "tests")
+from revocation.workers import open_shared
+
+store = open_shared(*sys.argv[1:])
+store.prepare()
+view = RevocationView(store, longest=900, interval=0.1)
+view.check_age()
+view.revoke(subject="before")
+assert threading.active_count() == 2
+held = view._keeper._looking  # as if the thread had been looking just then
+held.acquire()
+store_lock = view._known._lock
+store_lock.acquire()
+children = []
+for number in range(3):
+    child = os.fork()
+    if child == 0:
+        try:
+            assert threading.active_count() == 1
+            view.check_age()
+            assert view.is_revoked(jti="a", subject="before", issued_at=1.0)
+            assert threading.active_count() == 2
+            view.revoke(subject=f"child{number}")
+            until = time.monotonic() + 5
+            for subject in ("child0", "child1", "child2", "parent"):
+                while not view.is_revoked(jti="a", subject=subject, issued_at=1.0):
+                    assert time.monotonic() < until, subject
+                    view.check_age()
+                    time.sleep(0.01)
+            assert len({store.start("ann", lifetime=9, idle=9).jti for _ in range(5)}) == 5
+        except BaseException:
+            import traceback; traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    children.append(child)
+store_lock.release()
+held.release()
+view.revoke(subject="parent")
+codes = [os.waitpid(child, 0)[1] for child in children]
+view.check_age()
+assert view.is_revoked(jti="a", subject="child1", issued_at=1.0)
+view.stop()
+sys.exit(any(codes))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_forked_processes_follow_for_themselves(place: Shared) -> None:
+    ran = run(FORK, place.kind, place.url, place.prefix)
+
+    assert ran.returncode == 0, ran.stderr
+
+
+def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    # Forking with a thread is what is tested: Python 3.12 and later warn of it.
+    return subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+
+
+def test_a_child_that_asks_long_after_the_fork_looks_first(
+    sqlite_place: Shared, view_of: Callable[..., RevocationView]
+) -> None:
+    store = sqlite_place.open()
+    store.prepare()
+    view = view_of(store)
+    view.check_age()
+    view.stop()
+    keeper(view)._is_stopped = False
+    keeper(view).after_fork()  # what the child runs
+    time.sleep(3 * INTERVAL)
+
+    view.check_age(2 * INTERVAL)  # else it would be too old
+    assert view.age() < INTERVAL
+
+
+def test_nothing_of_a_request_waits_for_a_look_that_takes_long(
+    view: RevocationView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view.check_age()
+    release = threading.Event()
+    log: Any = keeper(view)._log
+    read = log.read
+
+    def slow(*arguments: Any) -> Any:
+        release.wait(5)
+        return read(*arguments)
+
+    monkeypatch.setattr(log, "read", slow)
+    time.sleep(2 * INTERVAL)
+    began = time.monotonic()
+    for _ in range(100):
+        view.check_age()
+        view.is_revoked(jti="a", subject="ann", issued_at=1.0)
+        view.next_iat("ann")
+    assert time.monotonic() - began < 0.05
+    release.set()

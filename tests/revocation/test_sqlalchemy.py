@@ -1,0 +1,474 @@
+"""The store in a database: its tables, and what it answers when the server is bad, or gone."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.exc import OperationalError
+
+from jwt_authz.errors import MisuseError, StoreUnavailable
+from jwt_authz.revocation import RevocationView
+from jwt_authz.revocation.families import KEPT
+from jwt_authz.revocation.sqlalchemy import SQLAlchemyStore, metadata
+
+from .conftest import Clock, Shared, eventually
+from .proxy import Proxy
+
+BOUND = 0.3
+LONGEST_CALL = 2.0
+
+
+@pytest.fixture
+def store(postgres_place: Shared) -> SQLAlchemyStore:
+    made: SQLAlchemyStore = postgres_place.open()
+    return made
+
+
+@pytest.fixture
+def engine(postgres_place: Shared) -> Iterator[Engine]:
+    """A way of the test's own into the same database."""
+    made = create_engine(postgres_place.url)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def between(postgres_place: Shared, proxy: Callable[[str], Proxy]) -> Proxy:
+    return proxy(postgres_place.url)
+
+
+@pytest.fixture
+def distant(between: Proxy) -> Iterator[SQLAlchemyStore]:
+    """The store on the far side of a proxy, in a hurry."""
+    made = SQLAlchemyStore.from_url(between.url)
+    made._database._timeout = 0.3
+    yield made
+    between.cut()
+    made.close()
+
+
+@pytest.fixture
+def view(distant: SQLAlchemyStore, view_of: Callable[..., RevocationView]) -> RevocationView:
+    """A view over the proxy that has seen the revocation of ann."""
+    made = view_of(distant, max_age=BOUND, interval=0.1)
+    made.check_age()
+    made.revoke(subject="ann")
+    return made
+
+
+def start(store: SQLAlchemyStore, subject: str = "ann") -> tuple[str, str]:
+    begun = store.start(subject, lifetime=900, idle=900)
+    assert begun.family is not None
+    assert begun.jti is not None
+    return begun.family.id, begun.jti
+
+
+def outcome(store: SQLAlchemyStore, family: str, jti: str) -> str:
+    return store.rotate(family, jti, grace=10, idle=900).outcome
+
+
+def each_call(store: SQLAlchemyStore) -> list[Callable[[], object]]:
+    until = time.time() + 60
+    return [
+        lambda: store.revoke(("subject", "zoe", None), until),  # type: ignore[arg-type]
+        lambda: store.start("zoe", lifetime=10, idle=10),
+        lambda: store.rotate("A" * 22, "jti", grace=1, idle=10),
+        lambda: store.end("A" * 22),
+        lambda: store.end_all("zoe"),
+        lambda: store.families("zoe"),
+        lambda: store.read(0, None),
+        lambda: store.establish(None, "new"),
+        store.prepare,
+    ]
+
+
+def assert_fails_in_time(call: Callable[[], object], within: float = LONGEST_CALL) -> None:
+    began = time.monotonic()
+    with pytest.raises(StoreUnavailable) as failed:
+        call()
+    assert time.monotonic() - began < within
+    # Nor do the errors behind it, which a log would print along.
+    assert failed.value.__cause__ is None
+    assert failed.value.__context__ is None
+    assert not any(word in str(failed.value) for word in ("SELECT", "UPDATE", "127.0.0.1", "zoe"))
+
+
+def answers(call: Callable[[], object]) -> bool:
+    try:
+        call()
+    except StoreUnavailable:
+        return False
+    return True
+
+
+def ask(view: RevocationView, subject: str) -> str:
+    """What a guarded request would be answered."""
+    try:
+        view.check_age()
+    except StoreUnavailable:
+        return "503"
+    return "401" if view.is_revoked(jti="a", subject=subject, issued_at=1.0) else "200"
+
+
+def ask_for(view: RevocationView, seconds: float) -> list[str]:
+    until, told = time.monotonic() + seconds, []
+    while time.monotonic() < until:
+        began = time.monotonic()
+        told.append(ask(view, "ann"))
+        assert time.monotonic() - began < 0.1
+        time.sleep(0.005)
+    return told
+
+
+# The tables
+
+
+def test_the_tables_have_a_prefix_and_a_metadata_of_their_own(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path / 'own.db'}")
+    metadata.create_all(engine)
+
+    assert set(inspect(engine).get_table_names()) == {
+        "authz_marks",
+        "authz_statements",
+        "authz_families",
+    }
+    engine.dispose()
+
+
+def test_an_engine_of_the_applications_own_does_as_well(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path / 'own.db'}")
+    store = SQLAlchemyStore(engine)
+    store.prepare()
+    family, jti = start(store)
+
+    assert outcome(store, family, jti) == "rotated"
+    engine.dispose()
+
+
+def test_tables_that_are_missing_are_an_unavailable_store_that_says_so(tmp_path: Path) -> None:
+    store = SQLAlchemyStore.from_url(f"sqlite:///{tmp_path / 'empty.db'}")
+    with pytest.raises(StoreUnavailable, match=r"whether the tables were made \(prepare\(\)\)"):
+        store.families("ann")
+    store.close()
+
+
+def test_several_processes_may_prepare_one_database_at_once(
+    engine: Engine, postgres_place: Shared
+) -> None:
+    metadata.drop_all(engine)
+    stores = [postgres_place.open() for _ in range(6)]
+    preparing = [threading.Thread(target=answers, args=(store.prepare,)) for store in stores]
+    for one in preparing:
+        one.start()
+    for one in preparing:
+        one.join()
+    stores[0].prepare()
+
+    assert {store.read(0, None).generation for store in stores} != {None}
+    assert len({store.read(0, None).generation for store in stores}) == 1
+
+
+def test_what_is_past_its_time_is_deleted_and_nothing_else(
+    postgres_place: Shared, engine: Engine, clock: Clock
+) -> None:
+    store = postgres_place.open(clock)
+    for number in range(2_500):
+        if number % 500 == 0:
+            family, _ = start(store)
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO authz_statements "
+                "SELECT n, :until, '[]' FROM generate_series(1, 2500) AS n"
+            ),
+            {"until": clock.now - 1},
+        )
+        connection.execute(
+            text("UPDATE authz_families SET expires_at = :past WHERE id <> :id"),
+            {"past": clock.now - KEPT - 1, "id": family},
+        )
+    store.revoke(("subject", "ann", None), clock.now + 60)
+
+    assert store.sweep(clock.now) == 2_500 + 4
+    assert store.sweep(clock.now) == 0
+    assert len(store.read(0, None).entries) == 1
+    assert [one.id for one in store.families("ann")] == [family]
+
+
+def test_reading_the_log_sweeps_now_and_then(postgres_place: Shared, clock: Clock) -> None:
+    store = postgres_place.open(clock)
+    store.revoke(("jti", "x", None), clock.now + 60)
+    clock.step(61)
+    assert len(store.read(0, None).entries) == 1
+    store._swept_at = float("-inf")
+    store.read(0, None)
+
+    assert store.read(0, None).entries == []
+
+
+# Transactions that meet, or fail
+
+
+def test_statements_become_visible_in_the_order_of_their_positions(
+    postgres_place: Shared, engine: Engine
+) -> None:
+    reader = postgres_place.open()
+    stores = [postgres_place.open() for _ in range(8)]
+    until, is_done = time.time() + 60, threading.Event()
+
+    def write(store: Any) -> None:
+        for number in range(10):
+            store.revoke(("jti", f"{id(store)}-{number}", None), until)
+
+    writing = [threading.Thread(target=write, args=(store,)) for store in stores]
+    position, read = 0, []
+
+    def follow() -> None:
+        nonlocal position
+        page = reader.read(position, None)
+        read.extend(entry.position for entry in page.entries)
+        position = page.position
+
+    for one in writing:
+        one.start()
+    while any(one.is_alive() for one in writing):
+        follow()
+    is_done.set()
+    follow()
+
+    assert len(read) == 80, "one that came too late would have been passed over"
+    assert read == sorted(read)
+
+
+class Serialization(Exception):
+    """What psycopg raises where two transactions cannot both have been the first."""
+
+    sqlstate = "40001"
+
+
+@pytest.mark.parametrize("failures", [1, 3])
+def test_a_serialization_failure_is_tried_again(store: SQLAlchemyStore, failures: int) -> None:
+    family, jti = start(store)
+    left = [failures]
+
+    def fail(_c: Connection, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("UPDATE authz_families") and left[0]:
+            left[0] -= 1
+            raise OperationalError(statement, {}, Serialization())
+
+    event.listen(store._database.engine, "before_cursor_execute", fail)
+    assert outcome(store, family, jti) == "rotated"
+    assert left == [0]
+
+
+def test_a_refresh_that_failed_has_counted_nothing_and_may_be_repeated(
+    store: SQLAlchemyStore,
+) -> None:
+    family, jti = start(store)
+
+    def fail(_: Connection) -> None:
+        raise OperationalError("COMMIT", {}, Serialization())
+
+    event.listen(store._database.engine, "commit", fail)
+    for _ in range(3):
+        assert_fails_in_time(lambda: outcome(store, family, jti))
+    event.remove(store._database.engine, "commit", fail)
+    store._database._breaker.succeeded()  # in place of its pause
+
+    assert outcome(store, family, jti) == "rotated"
+
+
+def test_a_row_that_somebody_holds_is_an_unavailable_store_and_nothing_happens_afterwards(
+    store: SQLAlchemyStore, engine: Engine
+) -> None:
+    family, jti = start(store)
+    with engine.begin() as connection:
+        connection.execute(text("SELECT * FROM authz_families FOR UPDATE"))
+        assert_fails_in_time(lambda: outcome(store, family, jti))
+    time.sleep(0.1)
+
+    assert outcome(store, family, jti) == "rotated", "by this call, and not by the one before"
+
+
+@pytest.mark.parametrize("level", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
+def test_it_does_not_matter_how_the_database_isolates_transactions(
+    postgres_place: Shared, level: str
+) -> None:
+    engine = create_engine(postgres_place.url, isolation_level=level, pool_size=8)
+    store = SQLAlchemyStore(engine)
+    for _ in range(5):
+        family, jti = start(store)
+        with ThreadPoolExecutor(8) as pool:
+            calls = [pool.submit(outcome, store, family, jti) for _ in range(8)]
+        told = [call.result() for call in calls]
+        assert sorted(told) == ["repeated"] * 7 + ["rotated"]
+    store.revoke(("jti", "x", None), time.time() + 60)  # type: ignore[arg-type]
+    engine.dispose()
+
+
+# A server that is gone, stopped, slow
+
+
+def test_with_postgres_out_of_reach_calls_fail_in_time_and_open_again_without_a_restart(
+    between: Proxy, distant: SQLAlchemyStore, view: RevocationView
+) -> None:
+    between.refuse()
+    told = ask_for(view, 2 * BOUND)
+    for call in each_call(distant):
+        assert_fails_in_time(call)
+
+    assert set(told) == {"401", "503"}, "never a 200"
+    assert told == sorted(told)
+    between.mend()
+    began = time.monotonic()
+    eventually(lambda: ask(view, "bob") == "200")
+    eventually(lambda: answers(lambda: distant.families("ann")))
+    assert time.monotonic() - began < 5
+    assert ask(view, "ann") == "401"
+
+
+def test_with_postgres_silent_calls_fail_in_time_and_no_connection_is_leaked(
+    between: Proxy, distant: SQLAlchemyStore, view: RevocationView
+) -> None:
+    family, jti = start(distant)
+    between.silence()
+    told = ask_for(view, 2 * BOUND)
+    began = time.monotonic()
+    for call in each_call(distant):
+        assert_fails_in_time(call)
+    assert time.monotonic() - began < 3 * LONGEST_CALL, "few wait, the others fail at once"
+
+    assert set(told) == {"401", "503"}
+    between.mend()
+    eventually(lambda: answers(lambda: distant.families("ann")))
+    eventually(lambda: ask(view, "bob") == "200")
+    assert outcome(distant, family, jti) == "rotated"
+    waiting = [one for one in threading.enumerate() if one.name == "jwt_authz-store"]
+    eventually(lambda: not any(one.is_alive() for one in waiting))
+    eventually(lambda: distant._database.engine.pool.checkedout() <= 1)  # type: ignore[attr-defined]
+
+
+def test_a_rotation_that_was_told_to_have_failed_does_not_happen_when_postgres_goes_on(
+    between: Proxy, distant: SQLAlchemyStore
+) -> None:
+    family, jti = start(distant)
+    between.silence()
+    assert_fails_in_time(lambda: outcome(distant, family, jti))
+    between.mend()  # which passes on what was sent in between
+    time.sleep(0.2)
+
+    assert outcome(distant, family, jti) == "rotated"
+
+
+def test_a_slow_postgres_does(
+    between: Proxy, distant: SQLAlchemyStore, view_of: Callable[..., RevocationView]
+) -> None:
+    view = view_of(distant, max_age=2.0, interval=0.1)
+    view.check_age()
+    between.slow(0.005)
+    view.revoke(subject="ann")
+
+    assert set(ask_for(view, 0.4)) == {"401"}
+
+
+def test_connections_that_the_server_ends_are_replaced(
+    store: SQLAlchemyStore, engine: Engine
+) -> None:
+    family, jti = start(store)
+    own = store._database.engine
+    with own.connect() as connection:
+        pid = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+    assert own.pool.checkedin() == 1  # type: ignore[attr-defined]
+    with engine.begin() as connection:
+        connection.execute(text("SELECT pg_terminate_backend(:pid, 2000)"), {"pid": pid})
+
+    assert outcome(store, family, jti) == "rotated"
+
+
+def test_a_transaction_that_the_server_ends_has_counted_nothing(
+    store: SQLAlchemyStore, engine: Engine
+) -> None:
+    family, jti = start(store)
+
+    def end(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("UPDATE authz_families"):
+            pid = connection.connection.dbapi_connection.info.backend_pid  # type: ignore[union-attr]
+            with engine.begin() as other:
+                other.execute(text("SELECT pg_terminate_backend(:pid, 2000)"), {"pid": pid})
+
+    event.listen(store._database.engine, "after_cursor_execute", end)
+    assert_fails_in_time(lambda: outcome(store, family, jti))
+    event.remove(store._database.engine, "after_cursor_execute", end)
+
+    assert outcome(store, family, jti) == "rotated"
+
+
+def test_an_exhausted_pool_is_an_unavailable_store(postgres_place: Shared) -> None:
+    engine = create_engine(postgres_place.url, pool_size=1, max_overflow=0, pool_timeout=0.05)
+    store = SQLAlchemyStore(engine)
+    with engine.connect():
+        assert_fails_in_time(lambda: store.families("ann"))
+    assert store.families("ann") == ()
+    engine.dispose()
+
+
+def test_a_database_that_another_writes_to_for_long_is_an_unavailable_store(
+    sqlite_place: Shared,
+) -> None:
+    store = sqlite_place.open()
+    store.prepare()
+    family, jti = start(store)
+    engine = create_engine(sqlite_place.url)
+    with engine.connect() as connection:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        assert_fails_in_time(lambda: outcome(store, family, jti))
+        connection.exec_driver_sql("ROLLBACK")
+    engine.dispose()
+
+    assert outcome(store, family, jti) == "rotated"
+
+
+# The URL and the extra
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite://", "sqlite:///:memory:", "sqlite:///file:x?mode=memory&uri=true"]
+)
+def test_sqlite_in_memory_is_a_misuse(url: str) -> None:
+    with pytest.raises(MisuseError, match="write memory:"):
+        SQLAlchemyStore.from_url(url)
+
+
+@pytest.mark.parametrize("url", ["postgres://u:secret@h/x", "nosuch://u:secret@h", "sqlite:x"])
+def test_a_url_that_sqlalchemy_does_not_know_is_a_misuse_without_its_password(url: str) -> None:
+    with pytest.raises(MisuseError, match=r"write postgresql\+psycopg://") as refused:
+        SQLAlchemyStore.from_url(url)
+
+    assert "secret" not in str(refused.value)
+
+
+def test_a_missing_driver_is_told_by_its_name() -> None:
+    with pytest.raises(MisuseError, match="pip install pymysql") as refused:
+        SQLAlchemyStore.from_url("mysql+pymysql://u:secret@h/x")
+
+    assert "secret" not in str(refused.value)
+
+
+def test_a_missing_sqlalchemy_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sqlalchemy", None)
+    names = ("database", "tables", "sql_families", "sqlalchemy")
+    for name in names:
+        monkeypatch.delitem(sys.modules, f"jwt_authz.revocation.{name}")
+
+    for name in names:
+        with pytest.raises(ImportError, match=r"pip install 'jwt_authz\[sqlalchemy\]'"):
+            importlib.import_module(f"jwt_authz.revocation.{name}")
