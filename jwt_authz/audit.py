@@ -20,7 +20,12 @@ from .decision import Decision
 from .overrides import InUse
 from .problem import Problem
 
-_OUTCOMES = {401: "not identified", 403: "refused", 503: "unavailable"}
+_OUTCOMES = {
+    401: "not identified",
+    403: "refused",
+    429: "not identified",
+    503: "unavailable",
+}
 
 decided = Namespace().signal("jwt-authz-decided")
 """Sent with the application and `outcome` (`allowed`, `refused`, `not identified`, `unavailable`),

@@ -30,6 +30,7 @@ from flask import (
     request_tearing_down,
 )
 from flask_jwt_extended import JWTManager
+from jwt import PyJWTError
 from werkzeug.local import LocalProxy
 
 from .claims import IdentityReader
@@ -64,6 +65,7 @@ from .locations import (
     token_from_header,
     vary_by,
 )
+from .predicates import is_async
 from .revocation import RevocationView
 from .roles import Roles
 from .settings import Settings
@@ -149,6 +151,11 @@ class IdentitySource:
     """The application's own identity loader, which takes `(subject, claims)` or nothing."""
 
     def __init__(self, loader: Callable[..., Any]) -> None:
+        if is_async(loader) or inspect.isgeneratorfunction(loader):
+            raise MisuseError(
+                f"{getattr(loader, '__name__', 'the identity loader')} is async or a generator: "
+                "an identity loader answers at once, so write a plain def"
+            )
         try:
             inspect.signature(loader).bind("subject", {})
             self.takes_token = True
@@ -197,11 +204,11 @@ class Authenticator:
 
     def authenticate(self, request: Request, manager: JWTManager) -> Authentication:
         """Who sent this request, found out once a request; raises no `InvalidToken`."""
-        found: Authentication | None = request.__dict__.get(_KEPT)
-        if found is not None:
-            return found
+        kept = request.__dict__.get(_KEPT)
+        if kept is not None and kept[0] is self:  # another application's verdict is not ours
+            return kept[1]  # type: ignore[no-any-return]
         if self._source is not None and not self._source.takes_token:
-            return Authentication(resolved(self._source.load()))  # not kept: a log-in changes it
+            return Authentication(_loaded(self._source.load()))  # not kept: a log-in changes it
         after_this_request(self._add_vary)
         found = self._hit(request, manager)
         if found is None:
@@ -210,7 +217,7 @@ class Authenticator:
             except InvalidToken as error:
                 found = Authentication(error=error)
                 _tell(request, {}, {}, {"loaded_user": None}, None)
-        request.__dict__[_KEPT] = found
+        request.__dict__[_KEPT] = (self, found)
         return found
 
     def forget(self, request: Request) -> None:
@@ -262,9 +269,9 @@ class Authenticator:
         _tell(request, header, payload, user, location)
         if self._source is None:
             return found
-        identity = resolved(self._source.load(token.identity.subject, claims.copy()))
+        identity = _loaded(self._source.load(token.identity.subject, claims.copy()))
         if identity is None:
-            raise SubjectUnknown("the identity loader returned None")
+            raise SubjectUnknown("the identity loader returned nobody")
         return Authentication(identity, token)
 
     def _text(self, request: Request) -> tuple[str | None, str | None]:
@@ -305,8 +312,10 @@ class Authenticator:
         if algorithm not in self._algorithms:
             raise AlgorithmNotAllowed
         try:
-            answer = loader(signed.header, signed.unverified())
-        except LookupError:
+            payload = signed.unverified()
+            self._verifier.check_strings(payload)  # what a loader may look up by
+            answer = loader(signed.header, payload)
+        except (LookupError, PyJWTError):
             raise KeyUnknown("the decode_key_loader knows no such key") from None
         try:
             return answer, prepare_key(answer, algorithm)
@@ -358,6 +367,18 @@ def resolved(identity: Any) -> Any:
     return None if getattr(identity, "is_authenticated", True) is False else identity
 
 
+def _loaded(identity: Any) -> Any:
+    """What an identity loader answered; None for all that is falsy ("" from a session, say).
+
+    Raises `MisuseError` for what is no identity but would make one: a coroutine, a function.
+    """
+    identity = resolved(identity)
+    is_later = inspect.isawaitable(identity) or inspect.isgenerator(identity)
+    if is_later or inspect.isroutine(identity):
+        raise MisuseError(f"the identity loader answered a {type(identity).__name__}: call it")
+    return identity or None
+
+
 def _digest(text: str | bytes) -> bytes:
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     return sha256(data).digest()
@@ -393,19 +414,11 @@ def _give_back(app: Flask, **keywords: Any) -> None:
         slots.update(before)
 
 
-# A response as most views make it has its type and length alone: no Vary to look for.
-_PLAIN_HEADERS = 2
-
-
 def _vary_adder(names: list[str]) -> Callable[[Any], Any]:
     """What says in an answer that it depends on the caller; as quick as it can be."""
     value = ", ".join(names)
 
     def add_vary(response: Any) -> Any:
-        headers = response.headers
-        if len(headers) > _PLAIN_HEADERS:
-            return vary_by(response, value)
-        headers.add("Vary", value)
-        return response
+        return vary_by(response, value)
 
     return add_vary

@@ -32,7 +32,7 @@ from .jwt_extended import (
 )
 from .matrix import Access, read_matrix
 from .overrides import InUse
-from .parts import KEY, Parts, current_parts
+from .parts import CHECKS, KEY, Parts, current_parts
 from .permissions import Permission
 from .places import guards_of, is_static, passes_unguarded
 from .refusals import Failing
@@ -91,6 +91,11 @@ class Authz:
 
     def init_app(self, app: Flask) -> None:
         """Bind this Authz to an application; may be called for several."""
+        if KEY in app.extensions:
+            raise MisuseError(
+                f"the application {app.name!r} has an Authz already: make one, and reach it "
+                'everywhere by app.extensions["jwt_authz"]'
+            )
         if EXTENSION not in app.extensions:
             JWTManager(app)
         parts = Parts(app, self.roles, self._failing, self._abort)
@@ -263,6 +268,11 @@ class Authz:
         warnings += [
             f"an override or addition was pushed in {where}" for where in sorted(InUse.pushed_at)
         ]
+        for check in app.extensions.get(CHECKS, ()):
+            try:
+                warnings += check()
+            except MisuseError as error:
+                errors.append(str(error))
         return errors, warnings
 
     def complete(
@@ -313,7 +323,8 @@ class _FirstRequest:
             if not self._passed and not self._misuse:
                 self._check(app)
         if self._misuse:
-            raise InternalServerError
+            # While one develops, the page says what the log says.
+            raise InternalServerError(self._misuse if app.debug or app.testing else None)
 
     def _check(self, app: Flask) -> None:
         try:

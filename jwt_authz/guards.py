@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from flask import Blueprint, Flask, current_app, has_request_context, request
 from flask.views import View as FlaskView
+from werkzeug.exceptions import NotFound
 from werkzeug.local import LocalProxy
 
 from .authentication import get_app, get_request, resolved
@@ -71,10 +72,28 @@ class Guard:
         self.fresh = fresh
         self.log_level = logging.WARNING  # of a refusal
         self._asks_the_token = identity is NOT_GIVEN and not fresh
+        if fresh and identity is not NOT_GIVEN:
+            raise MisuseError(
+                "fresh=True looks at a token, and identity= stands in for it: use one"
+            )
+        is_proxy = isinstance(identity, LocalProxy)
+        if not is_proxy and (inspect.isroutine(identity) or inspect.isclass(identity)):
+            raise MisuseError(
+                f"identity= is who is calling, not {identity!r}: call it, or write "
+                "@authz.identity_loader above it"
+            )
+
+    is_guard = True  # so that it is not taken for a requirement
+
+    def __bool__(self) -> bool:
+        raise MisuseError(
+            "requires(...) is a guard, no answer: write if allowed(...), or with requires(...)"
+        )
 
     def __call__(self, view: View) -> View:
         """The view with this guard around it; one that is async is run as Flask runs it."""
         _refuse_unfit(view)
+        self.refuse_without_resource()
         if self.on is not NO_RESOURCE and not callable(self.on):
             raise MisuseError(
                 "on= of a decorator is a callable of the view's arguments that returns the "
@@ -107,6 +126,16 @@ class Guard:
             inner = getattr(inner, "__wrapped__", None)
         return guarded  # type: ignore[return-value]
 
+    def refuse_without_resource(self) -> None:
+        """Raises `MisuseError` where a requirement looks at a resource and `on` gives none."""
+        asked = [self.requirement, *(self.by_method or {}).values()]
+        for part in (part for whole in asked for part in whole.walk()):
+            if part.takes_resource and self.on is NO_RESOURCE:
+                raise MisuseError(
+                    f"{part!r} looks at a resource and none is given: write on=load_it, or decide "
+                    f"inside by authorize({part!r}, on=it)"
+                )
+
     def requirement_for(self, method: str, has_head: bool = False) -> Requirement:
         """What holds for a method; HEAD uses GET's entry unless the view has a `head`."""
         if self.by_method is None:
@@ -129,9 +158,19 @@ class Guard:
         load = None
         if self.on is not NO_RESOURCE:
             arguments = _without_self(arguments)
-            load = functools.partial(app.ensure_sync(self.on), *arguments, **keywords)
+            load = functools.partial(self._load, app.ensure_sync(self.on), arguments, keywords)
         problem, _ = self._ask(parts, app, requirement, load)
         return None if problem is None else self._refuse(parts, problem, arguments, keywords)
+
+    def _load(
+        self, on: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any]
+    ) -> Any:
+        try:
+            return on(*arguments, **keywords)
+        except NotFound:
+            if self.hide:  # what is not there is answered as what is hidden, to the letter
+                raise NotFound from None
+            raise
 
     def _refuse(
         self, parts: Parts, problem: Problem, arguments: tuple[Any, ...], keywords: dict[str, Any]
@@ -291,6 +330,7 @@ def guard(
             "write guard(blueprint, ...), or requires(...) for a view"
         )
     made = Guard(requirements, on_fail=on_fail, throws=throws)
+    made.refuse_without_resource()
 
     def ask_before_request() -> Any:
         if passes_unguarded(current_parts()):

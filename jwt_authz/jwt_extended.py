@@ -31,6 +31,7 @@ from .errors import (
 from .tokens import KeySet, Verifier
 from .tokens.jws import Key
 from .tokens.keys import prepare_keys, public_key_of, weakness
+from .tokens.strength import SHORTEST_SECRET
 
 EXTENSION = "flask-jwt-extended"
 
@@ -326,6 +327,20 @@ def check_subject(identity: Any) -> None:
         )
 
 
+def _no_key() -> str:
+    if _fje.algorithm.upper() != _fje.algorithm and _fje.algorithm.upper() in SHORTEST_SECRET:
+        return f"JWT_ALGORITHM is {_fje.algorithm!r}: write {_fje.algorithm.upper()!r}"
+    if _fje.is_asymmetric:
+        return (
+            f"no key is set for {_fje.algorithm}: set JWT_PRIVATE_KEY to the text of a PEM file, "
+            "or JWT_PUBLIC_KEY where tokens are only verified"
+        )
+    return (
+        "no secret is set: set JWT_SECRET_KEY (FLASK_JWT_SECRET_KEY in the environment) to the "
+        "output of secrets.token_hex(32)"
+    )
+
+
 def standing_claims() -> dict[str, Any]:
     """The issuer and audience that the `JWT_*` settings give, where they give them."""
     config = current_app.config
@@ -356,8 +371,14 @@ def misconfigured(has_key_set: bool, needs_key: bool = True) -> Iterator[str]:
         return
     try:
         key = verifying_key()
+        if isinstance(key, int | float):
+            yield "the key is a number, as from_prefixed_env makes of digits: set it as a text"
+            return
         problems = [weakness(key, _fje.algorithm)]
-    except (RuntimeError, MisuseError) as error:
+    except RuntimeError:  # FJE's, for a key that is not set
+        yield _no_key()
+        return
+    except MisuseError as error:
         yield str(error)
         return
     if isinstance(key, str | bytes) and _fje.algorithm.startswith("HS"):

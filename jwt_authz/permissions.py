@@ -50,7 +50,7 @@ class Permission:
 def _not_a_permission(text: object) -> str:
     return (
         f"{text!r} is no permission: write 'resource:action' with exactly one colon, "
-        "each part of letters, digits and . _ / - or a lone *"
+        "each part of letters, digits and . _ / - or a lone * (for a role, write has_role(...))"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Blueprint, Flask, current_app, request
+from flask.views import MethodView
 
 from .errors import MisuseError
 from .parts import KEY, Parts, current_parts
@@ -28,7 +29,7 @@ def exempt(what: Any, app: Flask | None = None) -> Any:
         parts.exempt_endpoints.add(what)
         parts.exemptions.clear()
         return what
-    if not callable(what) and not isinstance(what, Blueprint):
+    if isinstance(what, Flask) or not (callable(what) or isinstance(what, Blueprint)):
         raise MisuseError(f"exempt takes a view, class, method, blueprint or name, not {what!r}")
     if not mark(what, EXEMPT):
         raise MisuseError(f"{what!r} cannot be marked: write exempt('its.endpoint', app)")
@@ -90,10 +91,20 @@ def guards_of(app: Flask, endpoint: str, method: str) -> list[Any]:
 
 def method_of(view_class: type | None, method: str) -> Any:
     """The function of a class that answers a method; `get` answers HEAD where no `head` does."""
+    if not _is_dispatched_by_method(view_class):
+        return None
     handler = getattr(view_class, method.lower(), None)
     if handler is None and method == "HEAD":
         handler = getattr(view_class, "get", None)
     return handler
+
+
+def _is_dispatched_by_method(view_class: type | None) -> bool:
+    """Whether Flask calls the class's `get`, `post` ... at all."""
+    dispatch: Any = getattr(view_class, "dispatch_request", None)
+    while hasattr(dispatch, "__wrapped__"):  # a guard may stand around it
+        dispatch = dispatch.__wrapped__
+    return dispatch is MethodView.dispatch_request
 
 
 def _blueprint_names(endpoint: str) -> list[str]:

@@ -35,7 +35,7 @@ class Takes:
     @classmethod
     def read(cls, predicate: Callable[..., Any], name: str, skip: int = 0) -> Takes:
         """Read once, when the requirement is built; raises `MisuseError` for what cannot work."""
-        if _is_async(predicate):
+        if is_async(predicate):
             raise MisuseError(
                 f"{name} is async: a requirement answers at once, so load what it needs before "
                 "(in the view, or by on=) and write a plain def"
@@ -50,8 +50,8 @@ class Takes:
         needed = [p for p in places if p.default is p.empty]
         if (not places and not many) or len(needed) > 2 or unfilled:
             raise MisuseError(
-                f"{name} takes {inspect.signature(predicate)}: write it with (identity), "
-                "or with (identity, resource)"
+                f"{name} takes {inspect.signature(predicate)}: write it with (identity), or with "
+                "(identity, resource); above a view, write @requires()"
             )
         return cls(name, resource=len(places) > 1 or many, needed=len(needed) == 2)
 
@@ -72,7 +72,7 @@ def _signature(predicate: Callable[..., Any]) -> inspect.Signature:
     return inspect.signature(predicate) if passes_on else own
 
 
-def _is_async(predicate: Callable[..., Any]) -> bool:
+def is_async(predicate: Callable[..., Any]) -> bool:
     while isinstance(predicate, functools.partial):
         predicate = predicate.func
     functions = [inspect.unwrap(predicate), type(predicate).__call__]

@@ -21,8 +21,8 @@ DISCLOSE = ("none", "sentence", "tree")
 class Problem:
     """A refusal as a value: what RFC 9457 calls a problem, and the parts of its challenge.
 
-    `type` is a stable URI, `status` 401, 403 or 503, `instance` a random reference that the log
-    repeats, `error` the code of RFC 6750 section 3.1 (None where no token came), `scope` what
+    `type` is a stable URI, `status` 401, 403, 429 or 503, `instance` a random reference that the
+    log repeats, `error` the code of RFC 6750 section 3.1 (None where no token came), `scope` what
     the challenge names, `required` the tree of reasons where it may be told.
     """
 
@@ -85,6 +85,16 @@ def wrong_credentials() -> Problem:
         "Log-in refused",
         401,
         "The user name or the password is wrong.",
+    )
+
+
+def too_many_attempts() -> Problem:
+    """The 429 of the log-in, where too many have failed lately (RFC 6585 section 4)."""
+    return Problem(
+        f"{TYPE_PREFIX}too-many-attempts",
+        "Too many attempts",
+        429,
+        "Too many log-ins have failed: try again later.",
     )
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Mapping
-from copy import copy
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NoReturn
@@ -21,6 +20,7 @@ from werkzeug.exceptions import (
     HTTPException,
     NotFound,
     ServiceUnavailable,
+    TooManyRequests,
     Unauthorized,
 )
 from werkzeug.wrappers import Response
@@ -47,8 +47,9 @@ class Refusal(AuthzError, HTTPException):
         challenge = self.problem.challenge(self.realm)
         if challenge is not None:
             headers.append(("WWW-Authenticate", challenge))
-        if self.problem.status == 503:
-            headers.append(("Retry-After", str(RETRY_AFTER_SECONDS)))
+        seconds = getattr(self, "retry_after", None)
+        if seconds is not None:
+            headers.append(("Retry-After", str(seconds)))
         return headers
 
 
@@ -66,6 +67,14 @@ class AuthorizationUnavailable(Refusal, ServiceUnavailable):
     def __init__(self, problem: Problem, realm: str = "api") -> None:
         super().__init__(problem, realm)
         self.retry_after = RETRY_AFTER_SECONDS
+
+
+class TooManyAttempts(Refusal, TooManyRequests):
+    """429: too many log-ins have failed lately, by account or by address; with `Retry-After`."""
+
+    def __init__(self, problem: Problem, realm: str = "api", retry_after: int = 1) -> None:
+        super().__init__(problem, realm)
+        self.retry_after = retry_after
 
 
 _BY_STATUS: dict[int, type[Refusal]] = {
@@ -94,8 +103,7 @@ class Failing:
         """The response of `on_fail`, or None; raises `throws` if that is set."""
         response = self.on_fail
         if isinstance(response, Response):  # one for all requests, each of which may add to it
-            shared, response = response, copy(response)
-            response.headers = shared.headers.copy()
+            response = make_response((response.get_data(), response.status, response.headers))
         elif callable(response):
             response = current_app.ensure_sync(response)(*arguments, **keywords)
         if response is None and self.throws is not None:

@@ -47,6 +47,11 @@ class Requirement:
         )
 
     @property
+    def takes_resource(self) -> bool:
+        """Whether the requirement cannot be answered without a resource."""
+        return self.takes.needed
+
+    @property
     def sentence(self) -> str:
         """The requirement in words, to follow on "a caller who ..."."""
         return f"meets {self!r}"
@@ -171,6 +176,10 @@ class FunctionRequirement(Requirement):
 
     def __call__(self, *arguments: Any) -> Any:
         return self.function(*arguments)
+
+    @property
+    def takes_resource(self) -> bool:
+        return self._takes.needed
 
     @property
     def sentence(self) -> str:
@@ -313,6 +322,9 @@ class Not(Requirement):
         return f"~{_bracketed(self.requirement)}"
 
 
+_WORKED_OUT = ("_met", "_known_to")  # kept for speed, and no part of what a requirement says
+
+
 class Has(Requirement):
     """What the `has_*` requirements share: one value, read from the identity alone."""
 
@@ -332,10 +344,15 @@ class Has(Requirement):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Requirement):
             return NotImplemented
-        return type(self) is type(other) and repr(self) == repr(other)
+        same = type(self) is type(other) and repr(self) == repr(other)
+        return same and self._content() == other._content()
 
     def __hash__(self) -> int:
         return hash((type(self), repr(self)))
+
+    def _content(self) -> dict[str, Any]:
+        content = super()._content()
+        return {name: value for name, value in content.items() if name not in _WORKED_OUT}
 
     def _verdict(self, identity: Identity) -> Verdict:
         raise NotImplementedError
@@ -401,13 +418,20 @@ def as_requirement(value: object) -> Requirement:
         return has_permission(value)
     if isinstance(value, type):
         raise MisuseError(f"{value.__name__} is a class: write {value.__name__}() for one")
+    if getattr(value, "is_guard", False):
+        raise MisuseError("requires(...) is a guard, no requirement: join what stands inside it")
+    if isinstance(value, list | tuple | set | frozenset):
+        raise MisuseError(
+            f"a {type(value).__name__} is no requirement: write its parts one by one, or join "
+            "them by & or |"
+        )
     if isinstance(value, Mapping):
         raise MisuseError("a mapping of HTTP methods belongs into requires({...}), nowhere else")
     if callable(value):
         return FunctionRequirement(value)
     raise MisuseError(
         f"{value!r} is no requirement: write a permission 'resource:action', has_role(...), or a "
-        "function of the identity"
+        "function of the identity; a resource is given as on=..."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
@@ -26,6 +27,17 @@ def _setting(default: Any, valid: Callable[[Any], bool], wanted: str, meaning: s
 
 
 _A_CLAIM = "a name that no other claim has"
+_RATE = re.compile(r"([1-9]\d{0,5}) ?(?:per|/) ?([1-9]\d{0,4})? ?(second|minute|hour|day)s?")
+_SECONDS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
+_REDIS = re.compile(r"(redis|rediss|redis\+unix|valkey|valkeys|valkey\+unix)://")
+
+
+def rate_of(text: str) -> tuple[int, int] | None:
+    """How often, and in how many seconds, a text such as `10 per minute` allows; None for none."""
+    match = _RATE.fullmatch(text)
+    if match is None:
+        return None
+    return int(match[1]), int(match[2] or 1) * _SECONDS[match[3]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +104,19 @@ class Settings:
         lambda value: type(value) in (int, float) and value >= 1,
         "seconds, at least 1",
         "How old a process's knowledge of revocations may be; past it guarded views answer 503.",
+    )
+    login_rate: str = _setting(
+        "10 per minute",
+        lambda value: isinstance(value, str) and (not value or rate_of(value) is not None),
+        "a number of times per second, minute, hour or day, as in '10 per minute'; '' for no limit",
+        "How many log-ins of one account may fail from one address before `POST /token` answers "
+        "429; it needs the extra `ratelimit`.",
+    )
+    login_rate_store: str = _setting(
+        "memory:",
+        lambda value: value == "memory:" or (_text(value) and bool(_REDIS.match(value))),
+        "memory: or a redis:// URL",
+        "Where failed log-ins are counted: in each process's memory, or in a Redis that all share.",
     )
     issuer: str | None = _setting(
         None,

@@ -17,6 +17,7 @@ from typing import Any
 
 import jwt
 from jwt.algorithms import get_default_algorithms
+from jwt.utils import base64url_encode
 
 from jwt_authz.claims import Issuer
 from tests.edge import private_key
@@ -64,6 +65,14 @@ def signed(
         header["kid"] = kid
     headers = {**header, "typ": typ}  # None leaves it out
     return jwt.encode(payload, key or private_key(algorithm, which), algorithm, headers=headers)
+
+
+def signed_as_it_is(header: Any, payload: Any, which: int = 0) -> str:
+    """Whatever header and payload say, as JSON or as text, with a good ES256 signature."""
+    parts = (part if isinstance(part, str) else json.dumps(part) for part in (header, payload))
+    text = b".".join(base64url_encode(part.encode()) for part in parts)
+    signature = get_default_algorithms()["ES256"].sign(text, private_key("ES256", which))
+    return (text + b"." + base64url_encode(signature)).decode()
 
 
 def trusted(**more: Any) -> Issuer:

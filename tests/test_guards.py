@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from flask import Flask, abort, jsonify, make_response, request
+from flask import Blueprint, Flask, abort, jsonify, make_response, request
 from flask.testing import FlaskClient
 from flask.views import MethodView, View
 from werkzeug.exceptions import Gone, HTTPException, NotFound
@@ -506,12 +506,26 @@ def test_none_is_a_resource_like_any_other(client: FlaskClient, tokens: Tokens) 
 
 
 @pytest.mark.parametrize("turned", [False, True], ids=["plain", "under ~"])
+def test_a_requirement_without_its_resource_is_told_where_it_is_written(turned: bool) -> None:
+    asked = ~author if turned else author
+    with pytest.raises(MisuseError, match="author looks at a resource and none is given: write on"):
+        requires(asked)(lambda: "")
+    with pytest.raises(MisuseError, match="author looks at a resource"):
+        requires({"GET": asked})(lambda: "")
+    with pytest.raises(MisuseError, match="author looks at a resource"):
+        guard(Blueprint("some", "some"), asked)
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["plain", "under ~"])
 def test_a_requirement_without_its_resource_refuses(
     turned: bool, client: FlaskClient, tokens: Tokens
 ) -> None:
-    client.application.add_url_rule(
-        "/", "view", requires(~author if turned else author)(lambda: "")
-    )
+    @client.application.get("/")
+    @requires()
+    def view() -> str:
+        with requires(~author if turned else author):
+            return "in"
+
     assert statuses(client, "/", tokens) == NOBODY
 
 

@@ -44,8 +44,12 @@ UNFIT: dict[str, tuple[Any, ...]] = {
     "client_id": ("", 1, ["client"]),
     "token_profile": ("jwt", "", "AT+JWT", 1, True, ["at+jwt"]),
     "keys_file": ("", 1, ["keys.json"]),
+    "store_url": ("", 1, ["memory:"]),
+    "revocation_max_age": (0, 0.5, "5", None, True),
     "roles_claim": ("", 1, None, "sub", ["roles"]),
     "permissions_claim": ("", 1, None, "exp", ["entitlements"]),
+    "login_rate": ("10", "ten per minute", "0 per minute", "-1/minute", "10 per", None, 10, True),
+    "login_rate_store": ("", "memory", "http://127.0.0.1", "postgresql://x", None, 1),
     "tenant_claim": ("", 1, None, "iss", "client_id"),
     "scope_claim": ("", 1, None, "type", "csrf"),
 }

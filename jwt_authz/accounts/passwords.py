@@ -6,10 +6,12 @@ character counts (OWASP ASVS 6.2.8).
 
 from __future__ import annotations
 
+import os
 from base64 import b64encode
 from secrets import token_bytes
 
 from ..errors import MisuseError, StoreUnavailable
+from .slots import Slots, usable_cores
 
 try:
     from argon2 import PasswordHasher
@@ -32,12 +34,34 @@ MAX_BYTES = 4096
 
 _hasher = PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)
 
+# One hash is worked out on as many cores as it has lanes; more at once would only take memory.
+_AT_ONCE = max(1, usable_cores() // RFC_9106_LOW_MEMORY.parallelism)
+_WAITING = 2
+
+_slots = Slots(_AT_ONCE, _WAITING * _AT_ONCE)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: _slots.renew())
+
+
+def limit_hashing(at_once: int, waiting: int) -> None:
+    """Let this process hash so many passwords at once, and so many more callers wait for it.
+
+    Each that is hashed takes 64 MiB. Further callers get StoreUnavailable: `POST /token` answers
+    503. Keep the sum below the threads of a worker, or log-ins can keep all of them busy. For
+    the start of a process, before passwords are hashed.
+    """
+    global _slots
+    if at_once < 1 or waiting < 0:
+        raise MisuseError("at least one password is hashed at once: write limit_hashing(1, 2)")
+    _slots = Slots(at_once, waiting)
+
 
 def hash_password(password: str) -> str:
     """An Argon2id hash of the password (RFC 9106 section 4, second recommended option).
 
     Raises MisuseError for a password of fewer than 8 characters, more than 4,096 bytes, or with
-    lone surrogates; StoreUnavailable when there is no memory left to hash in.
+    lone surrogates; StoreUnavailable when there is no memory left to hash in, or too many are
+    being hashed: see `limit_hashing`.
     """
     if len(password) < MIN_CHARACTERS:
         raise MisuseError(f"the password is too short: take {MIN_CHARACTERS} characters or more")
@@ -57,11 +81,17 @@ def verify_password(hash: str | None, password: str) -> bool:
     surrogates is False at once, whatever the hash: nobody's can be it. A hash with other
     parameters than today's takes its own time, until `upgraded_hash` has replaced it.
 
-    Raises StoreUnavailable when there is no memory left to hash in.
+    Raises StoreUnavailable when there is no memory left to hash in, or too many are being
+    hashed: see `limit_hashing`.
     """
     secret = _secret(password)
     if secret is None:
         return False
+    with _slots:
+        return _verify(hash, secret)
+
+
+def _verify(hash: str | None, secret: bytes) -> bool:
     try:
         return _hasher.verify(hash, secret) if hash else _dummy_work(secret)
     except VerifyMismatchError:
@@ -100,7 +130,8 @@ def _secret(password: str) -> bytes | None:
 
 def _hash(secret: bytes) -> str:
     try:
-        return _hasher.hash(secret)
+        with _slots:
+            return _hasher.hash(secret)
     except HashingError:
         raise _no_memory() from None
 

@@ -177,6 +177,10 @@ class AnyRequirement(FunctionRequirement):
         self._sentence = ""
         _takes_request(requirement)
 
+    @property
+    def takes_resource(self) -> bool:
+        return False
+
     def _judge(self, identity: Any, on: Any, overridden: Collection[Any]) -> Decision:
         try:
             return self._ask(identity, overridden)

@@ -7,6 +7,7 @@ for it is answered `unsupported_grant_type`. Its answer has the members of RFC 6
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any, NoReturn
 
 from flask import Blueprint, Response, current_app, jsonify, request
@@ -17,9 +18,10 @@ from ..errors import MisuseError, StoreUnavailable, TokenMalformed
 from ..extension import Authz
 from ..parts import current_parts
 from ..places import exempt
-from ..problem import TYPE_PREFIX, Problem, unavailable, wrong_credentials
-from ..refusals import AuthorizationUnavailable, NotIdentified
+from ..problem import TYPE_PREFIX, Problem, too_many_attempts, unavailable, wrong_credentials
+from ..refusals import AuthorizationUnavailable, NotIdentified, TooManyAttempts
 from ..tokens.jws import read_object
+from .login_gate import Attempt, add_check
 
 _log = logging.getLogger("jwt_authz")
 
@@ -43,9 +45,11 @@ def token_blueprint(url: str = "/token") -> Blueprint:
 
     It asks the `accounts` of the application's Authz. JSON with `username` and `password` gives
     `access_token`, `token_type` and `expires_in` (seconds); wrong ones a 401 with a challenge; a
-    store that does not answer a 503. The answer is never stored by a cache.
+    store that does not answer a 503; too many wrong ones a 429. The answer is never stored by a
+    cache.
     """
     blueprint = Blueprint("jwt_authz_token", __name__)
+    blueprint.record(lambda state: add_check(state.app))
     blueprint.add_url_rule(url, "token", exempt(log_in), methods=["POST"])
     return blueprint
 
@@ -58,17 +62,27 @@ def log_in() -> Response:
     body = _body()
     if isinstance(body, Response):
         return body
+    attempt = Attempt(body["username"])
+    if attempt.must_wait:
+        return _refuse(too_many_attempts(), "log-in", attempt.wait)
     try:
         user = authz.accounts.authenticate(body["username"], body["password"])
         token = _token_for(authz, authz.accounts, user) if user is not None else None
     except StoreUnavailable as error:
         return _refuse(unavailable(), f"log-in: {error}")
-    return _refuse(wrong_credentials(), "log-in") if token is None else _answer(token)
+    if token is not None:
+        attempt.succeeded()
+        return _answer(token)
+    attempt.failed()
+    problem = too_many_attempts() if attempt.wait else wrong_credentials()
+    return _refuse(problem, "log-in", attempt.wait)
 
 
-def _refuse(problem: Problem, note: str) -> NoReturn:
+def _refuse(problem: Problem, note: str, wait: int = 0) -> NoReturn:
     parts = current_parts()
     parts.audit.refused(current_app, None, None, problem, note)
+    if problem.status == 429:
+        raise TooManyAttempts(problem, parts.settings.realm, wait)
     refusal = NotIdentified if problem.status == 401 else AuthorizationUnavailable
     raise refusal(problem, parts.settings.realm)
 
@@ -112,15 +126,15 @@ def seconds_to_live() -> int:
 
 def _body() -> dict[str, str] | Response:
     """The credentials, or the answer to a body that holds none."""
-    if request.mimetype == "application/x-www-form-urlencoded" and "grant_type" in request.form:
+    if (request.content_length or 0) > LONGEST_BODY:
+        return _too_large()
+    text = request.stream.read(LONGEST_BODY + 1)  # also where no length was said
+    if len(text) > LONGEST_BODY:
+        return _too_large()
+    if request.mimetype == "application/x-www-form-urlencoded" and _GRANT_TYPE.search(text):
         return _refused(400, "unsupported-grant-type", _NO_GRANT, "unsupported_grant_type")
     if request.mimetype != "application/json":
         return _refused(415, "unsupported-media-type", "Send JSON with username and password.")
-    if (request.content_length or 0) > LONGEST_BODY:
-        return _too_large()
-    text = request.stream.read(LONGEST_BODY + 1)
-    if len(text) > LONGEST_BODY:
-        return _too_large()
     try:
         body = read_object(text)
         if "grant_type" in body:
@@ -136,6 +150,7 @@ def _body() -> dict[str, str] | Response:
     return credentials
 
 
+_GRANT_TYPE = re.compile(rb"(^|&)grant_type=")
 _NO_GRANT = "This is the application's own log-in, not an OAuth 2 grant."
 
 

@@ -28,7 +28,7 @@ class ForeignVerifier(Verifier):
         if "cnf" in payload:  # RFC 7800: bound to a key whose proof is not asked for here
             raise KindInvalid("the token is bound to a key (cnf), which is not supported")
 
-    def _check_strings(self, payload: dict[str, Any]) -> None:
+    def check_strings(self, payload: dict[str, Any]) -> None:
         for name in _STRINGS:
             if name in payload and not isinstance(payload[name], str):
                 raise ClaimInvalid(f"{name} is no string")

@@ -65,7 +65,10 @@ def weakness(key: Any, algorithm: str) -> str | None:
 
 def public_key_of(key: Any, algorithm: str) -> Any:
     """The public half of a private key (PEM text or key object), for verifying what it signs."""
-    return prepare_key(key, algorithm).prepared.public_key()
+    private = prepare_key(key, algorithm).prepared
+    if not hasattr(private, "public_key"):
+        raise MisuseError("JWT_PRIVATE_KEY holds a public key: put it into JWT_PUBLIC_KEY")
+    return private.public_key()
 
 
 def _no_algorithm(algorithm: object) -> str:

@@ -99,7 +99,7 @@ class Verifier:
         self._check_kind(signed.header, payload)
         if self.needs_profile:
             self._check_profile(signed.header, payload)
-        self._check_strings(payload)
+        self.check_strings(payload)
         self._check_issuer(payload)
         self._check_audience(payload)
         return verified
@@ -133,7 +133,8 @@ class Verifier:
             if payload.get(name) in (None, "", []):
                 raise ClaimMissing(f"{name} is missing")
 
-    def _check_strings(self, payload: dict[str, Any]) -> None:
+    def check_strings(self, payload: dict[str, Any]) -> None:
+        """Raises `ClaimInvalid` for a claim of the wrong type, `ClaimMissing` without a subject."""
         for name in (*_STRINGS, self.subject_claim):
             if name in payload and not isinstance(payload[name], str):
                 raise ClaimInvalid(f"{name} is no string")

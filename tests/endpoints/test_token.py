@@ -431,3 +431,27 @@ def test_the_accounts_see_the_request_they_are_asked_in(client: FlaskClient, use
     users.authenticate = lambda n, p: seen.append(request.path) or inner(n, p)  # type: ignore[method-assign,func-returns-value]
     log_in(client)
     assert seen == ["/token"]
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["of a stated length", "chunked"])
+@pytest.mark.parametrize("mimetype", ["application/x-www-form-urlencoded", "text/plain"])
+def test_a_large_body_of_any_kind_is_refused_unread(
+    mimetype: str, chunked: bool, client: FlaskClient
+) -> None:
+    """A form of a million fields takes gigabytes to read, and nobody has logged in yet."""
+
+    class Endless:
+        read_bytes = 0
+
+        def read(self, size: int = -1) -> bytes:
+            assert 0 < size <= 100_000
+            self.read_bytes += size
+            return (b"a=1&" * (size // 4 + 1))[:size]
+
+    body = Endless()
+    environ: dict[str, Any] = {"wsgi.input": body, "wsgi.input_terminated": True}
+    if not chunked:
+        environ["CONTENT_LENGTH"] = "60000000"
+    response = client.post("/token", content_type=mimetype, environ_overrides=environ)
+    assert response.status_code == 413
+    assert body.read_bytes < 100_000

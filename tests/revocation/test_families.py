@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -393,9 +394,9 @@ def test_every_store_answers_as_the_one_in_memory(
     place: Shared = request.getfixturevalue(f"{kind}_place")
     store = place.open(clock)
     store.prepare()
-    assert outcomes(store, clock, taken) == outcomes(MemoryStore(clock), clock, taken)
-    store.end_all("u0")
-    store.end_all("u1")
+    expected = outcomes(MemoryStore(clock), clock, taken)
+
+    assert outcomes(store, clock, taken) == expected
     store.close()
 
 
@@ -403,15 +404,16 @@ def outcomes(store: Any, clock: Clock, taken: list[tuple[Any, ...]]) -> list[Any
     """What comes of the steps; families and tokens by the order in which they came."""
     families: list[tuple[str, list[str | None]]] = []
     told: list[Any] = []
+    users = [f"{name}-{token_hex(4)}" for name in ("ann", "bob")]
     began = clock.now
     for step, *arguments in taken:
         if step == "start":
-            begun = store.start(f"u{arguments[0]}", lifetime=7_200, idle=3_000)
+            begun = store.start(users[arguments[0]], lifetime=7_200, idle=3_000)
             families.append((begun.family.id, [begun.jti]))
         elif step == "wait":
             clock.step(arguments[0])
         elif step == "end_all":
-            told.append(store.end_all(f"u{arguments[0]}"))
+            told.append(store.end_all(users[arguments[0]]))
         elif families and step == "end":
             told.append(store.end(families[arguments[0] % len(families)][0]))
         elif families:
@@ -423,6 +425,6 @@ def outcomes(store: Any, clock: Clock, taken: list[tuple[Any, ...]]) -> list[Any
             which = jtis.index(rotation.jti) if rotation.jti else None
             expires = rotation.family.expires_at - began if rotation.family else None
             told.append((rotation.outcome, which, expires))
-        told.append(len(store.families("u0")) + len(store.families("u1")))
+        told.append([len(store.families(user)) for user in users])
     clock.now = began
     return told
