@@ -77,7 +77,10 @@ class ConditionalRequirement(Requirement):
 
     def fulfill(self, user: Any, request: Any = None) -> bool:
         asked = flask.request if request is None else request
-        return bool(decide(as_native(self), user, overrides.current or (), asked))
+        decision = decide(as_native(self), user, overrides.current or (), asked)
+        if decision.error:  # not to be turned round by a Not around it
+            raise MisuseError(decision.error)
+        return bool(decision)
 
     def __call__(self, user: Any, request: Any = None) -> Any:
         return self.fulfill(user, request)

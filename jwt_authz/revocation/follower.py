@@ -157,13 +157,18 @@ class Follower:
         return self._witnesses[-1] if self._witnesses else None
 
     def _write_again(self, expected: list[int]) -> None:
-        """Write again what this process wrote before the log was read, and did not find in it."""
-        lost = {at: self._unread[at] for at in expected if at in self._unread}
-        positions = self._log.add(list(lost.values())) if lost else []
-        for statement, position in zip(lost.values(), positions, strict=True):
+        """Write again what this process wrote before the log was read, and is not in it."""
+        missing = [at for at in expected if at in self._unread]
+        # One that was read before `wrote` told of it is there all the same.
+        lost = [self._unread[at] for at in missing if not self._is_there(at)]
+        for position, statement in zip(self._log.add(lost) if lost else [], lost, strict=True):
             self._unread[position] = statement
-        for position in lost:
-            del self._unread[position]
+        for at in missing:
+            del self._unread[at]
+
+    def _is_there(self, position: int) -> bool:
+        page = self._read(position - 1, None)
+        return any(entry.position == position for entry in page.entries)
 
     def _read(self, after: int, witness: Entry | None) -> Page:
         asked = time.monotonic()

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from jwt_authz.accounts import User
+from jwt_authz.accounts import User, passwords
 from jwt_authz.accounts.memory import MemoryAccounts
+from jwt_authz.accounts.slots import Slots
 from jwt_authz.errors import MisuseError
 
 PASSWORD = "correct horse battery staple"
@@ -98,7 +99,10 @@ def test_a_user_disabled_while_roles_are_set_stays_disabled(slow: MemoryAccounts
     assert (user.disabled, user.roles) == (True, ("editor",))
 
 
-def test_users_changed_from_several_threads_are_all_kept() -> None:
+def test_users_changed_from_several_threads_are_all_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(passwords, "_slots", Slots(2, waiting=64, longest_wait=60))
     accounts = MemoryAccounts()
 
     def live(number: int) -> User | None:

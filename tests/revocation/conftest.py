@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 import redis
-from sqlalchemy import create_engine
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateSchema, DropSchema
 
 from jwt_authz.revocation import MemoryStore, RevocationView
@@ -25,6 +26,8 @@ from .workers import Worker, open_shared
 KINDS = ["memory", "redis", "sqlite", "postgres"]
 SHARED = KINDS[1:]
 LONGEST = 900.0
+Copy = list[tuple[Any, ...]]
+TABLES = {"authz_marks": 3, "authz_statements": 3, "authz_families": 14}
 
 
 class Clock:
@@ -48,6 +51,7 @@ class Shared:
     url: str
     prefix: str
     opened: list[Any] = field(default_factory=list)
+    admin: Engine | None = None
 
     def open(self, clock: Callable[[], float] | None = None) -> Any:
         """A store of its own on the place, as another process would have it."""
@@ -99,12 +103,20 @@ def sqlite_place(tmp_path: Path) -> Iterator[Shared]:
     place.close()
 
 
+@pytest.fixture(scope="session")
+def postgres_admin(postgres_schema_url: str) -> Iterator[Engine]:
+    """What empties the tables between two tests."""
+    engine = create_engine(postgres_schema_url)
+    yield engine
+    engine.dispose()
+
+
 @pytest.fixture
-def postgres_place(postgres_schema_url: str) -> Iterator[Shared]:
-    place = Shared("postgres", postgres_schema_url, "")
+def postgres_place(postgres_schema_url: str, postgres_admin: Engine) -> Iterator[Shared]:
+    place = Shared("postgres", postgres_schema_url, "", admin=postgres_admin)
+    empty(place)
     place.open().prepare()
     yield place
-    empty(place)
     place.close()
 
 
@@ -145,6 +157,9 @@ def view_of() -> Iterator[Callable[..., RevocationView]]:
         return view
 
     yield make
+    for view in made:  # all at once, since each takes a moment
+        if view._keeper is not None:
+            view._keeper._stop.set()
     for view in made:
         view.stop()
 
@@ -198,11 +213,12 @@ def empty(place: Shared) -> None:
             for key in client.scan_iter(match=f"{{{place.prefix}}}:*"):
                 client.delete(key)
         return
-    engine = create_engine(place.url)
-    with suppress(Exception), engine.begin() as connection:
-        for table in ("authz_marks", "authz_statements", "authz_families"):
+    engine = place.admin or create_engine(place.url)
+    with suppress(DBAPIError), engine.begin() as connection:  # where there are tables
+        for table in TABLES:
             connection.exec_driver_sql(f"DELETE FROM {table}")
-    engine.dispose()
+    if engine is not place.admin:
+        engine.dispose()
 
 
 def set_clocks(
@@ -222,10 +238,6 @@ def eventually(question: Callable[[], bool], within: float = 5.0) -> float:
         assert time.monotonic() - began < within, "it never came to that"
         time.sleep(0.002)
     return time.monotonic() - began
-
-
-Copy = list[tuple[Any, ...]]
-TABLES = {"authz_marks": 3, "authz_statements": 3, "authz_families": 14}
 
 
 def copy_of(place: Shared) -> Copy:

@@ -130,6 +130,24 @@ def test_a_statement_that_was_lost_before_it_was_read_back_is_written_again(
     assert is_dead(other, "ann")
 
 
+def test_a_statement_that_was_read_before_its_writer_knew_of_it_is_written_once(
+    two: list[RevocationView], prepared: Shared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _ = two
+    revoke = one.store.revoke
+
+    def interrupted(*arguments: Any) -> Any:
+        entry = revoke(*arguments)
+        one.refresh()  # as the thread does at any moment
+        return entry
+
+    monkeypatch.setattr(one.store, "revoke", interrupted)
+    one.revoke(subject="ann")
+    look(one, one, one)
+
+    assert entries_in(prepared) == 1
+
+
 # A store that is new
 
 

@@ -18,6 +18,7 @@ import redis
 from jwt_authz.errors import MisuseError, StoreUnavailable
 from jwt_authz.revocation import RevocationView, Statement
 from jwt_authz.revocation import redis_server as server_module
+from jwt_authz.revocation.breaker import Breaker
 from jwt_authz.revocation.redis import RedisStore
 
 from .conftest import Shared, eventually
@@ -39,10 +40,17 @@ def store(redis_place: Shared) -> RedisStore:
 @pytest.fixture
 def private(private_redis: PrivateRedis) -> Iterator[RedisStore]:
     """A store on a server that the test may spoil, with the time-outs that `from_url` gives."""
-    made = RedisStore.from_url(private_redis.url)
+    made = hurried(private_redis.url)
     made.prepare()
     yield made
     made.close()
+
+
+def hurried(url: str) -> RedisStore:
+    """A store that tries again soon, so that the test need not wait for it."""
+    made = RedisStore.from_url(url)
+    made._server._breaker = Breaker(pause=0.2)
+    return made
 
 
 @pytest.fixture
@@ -334,7 +342,7 @@ def test_with_redis_out_of_reach_what_was_known_serves_until_the_bound_and_then_
     fault: str,
 ) -> None:
     between = proxy(private_redis.url)
-    store = RedisStore.from_url(between.url)
+    store = hurried(between.url)
     view = view_of(store, max_age=BOUND, interval=0.1)
     view.revoke(subject="ann")
     getattr(between, fault)()
@@ -369,7 +377,7 @@ def test_a_redis_that_is_20_ms_late_does(
     view_of: Callable[..., RevocationView],
 ) -> None:
     between = proxy(private_redis.url)
-    store = RedisStore.from_url(between.url)
+    store = hurried(between.url)
     view = view_of(store, max_age=BOUND, interval=0.1)
     view.check_age()
     between.slow(0.01)  # each way
@@ -388,7 +396,7 @@ def test_a_redis_that_is_2_s_late_is_as_good_as_gone(
     view_of: Callable[..., RevocationView],
 ) -> None:
     between = proxy(private_redis.url)
-    store = RedisStore.from_url(between.url)
+    store = hurried(between.url)
     view = view_of(store, max_age=BOUND, interval=0.1)
     view.revoke(subject="ann")
     between.slow(2)

@@ -17,6 +17,7 @@ from sqlalchemy.exc import OperationalError
 
 from jwt_authz.errors import MisuseError, StoreUnavailable
 from jwt_authz.revocation import RevocationView
+from jwt_authz.revocation.breaker import Breaker
 from jwt_authz.revocation.families import KEPT
 from jwt_authz.revocation.sqlalchemy import SQLAlchemyStore, metadata
 
@@ -51,6 +52,7 @@ def distant(between: Proxy) -> Iterator[SQLAlchemyStore]:
     """The store on the far side of a proxy, in a hurry."""
     made = SQLAlchemyStore.from_url(between.url)
     made._database._timeout = 0.3
+    made._database._breaker = Breaker(pause=0.2)
     yield made
     between.cut()
     made.close()
