@@ -36,6 +36,7 @@ MODULES: dict[str, str] = {
     "OverrideManager AdditionalManager current_overrides current_additions",
     "jwt_authz.audit": "decided",
     "jwt_authz.pages": "",
+    "jwt_authz.sessions": "",
     "jwt_authz.endpoints": "",
     "jwt_authz.accounts": "",
     "jwt_authz.accounts.memory": "",

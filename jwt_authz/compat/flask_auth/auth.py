@@ -11,16 +11,15 @@ from __future__ import annotations
 import functools
 import hashlib
 import hmac
-import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from math import inf
+from datetime import timedelta
 from typing import Any, Self, TypeVar, cast
 
-from flask import Flask, abort, current_app, redirect, session, url_for
+from flask import Flask, abort, current_app, redirect, url_for
 
 from ...accounts.passwords import hash_password, upgraded_hash, verify_password
 from ...errors import MisuseError
+from ...sessions import SessionLogin
 
 __all__ = [
     "DEFAULT_HASH_ALGORITHM",
@@ -176,20 +175,12 @@ def login(user: Any) -> None:
     interface has `regenerate` (as Flask-Session's has), so one planted beforehand is worth nothing.
     """
     state = {name: kept for name, kept in user.__getstate__().items() if name not in _SECRETS}
-    before = session.get(SESSION_USER_KEY)
-    if before is not None and before.get("username") != state.get("username"):
-        session.clear()
-    session[SESSION_USER_KEY] = state
-    session[SESSION_LOGIN_KEY] = time.time()
-    regenerate = getattr(current_app.session_interface, "regenerate", None)
-    if regenerate is not None:
-        regenerate(session._get_current_object())  # type: ignore[attr-defined]
+    _session_login(0).begin(state)
 
 
 def logout() -> Any:
     """Log the current user out; returns their data, or None where nobody was logged in."""
-    session.pop(SESSION_LOGIN_KEY, None)
-    return session.pop(SESSION_USER_KEY, None)
+    return _session_login(0).end()
 
 
 def get_current_user_data(apply_timeout: bool = True) -> Any:
@@ -197,14 +188,15 @@ def get_current_user_data(apply_timeout: bool = True) -> Any:
 
     A log-in older than `Auth.user_timeout` is ended by this call, unless `apply_timeout` is false.
     """
-    data = session.get(SESSION_USER_KEY)
-    if data is None or not apply_timeout:
-        return data
-    timeout = current_auth().user_timeout
-    if timeout > 0 and _seconds_since(session.get(SESSION_LOGIN_KEY)) > timeout:
-        logout()
-        return None
-    return data
+    if not apply_timeout:
+        return _session_login(0).kept()
+    return _session_login(current_auth().user_timeout).current()
+
+
+def _session_login(timeout: float) -> SessionLogin:
+    """The native log-in on the old names; a timeout of 0 lasts for ever."""
+    lasts = timedelta(seconds=timeout) if timeout > 0 else None
+    return SessionLogin(lasts, SESSION_USER_KEY, SESSION_LOGIN_KEY, "username")
 
 
 def get_current_user(apply_timeout: bool = True) -> AuthUser | None:
@@ -243,14 +235,6 @@ def current_auth() -> Auth:
     if auth is None:
         raise MisuseError(f"the application {current_app.name!r} has no Auth: write Auth(app)")
     return auth
-
-
-def _seconds_since(login_time: Any) -> float:
-    """The age of a log-in; infinite where the session does not say when it was."""
-    if isinstance(login_time, datetime):
-        aware = login_time if login_time.tzinfo else login_time.replace(tzinfo=UTC)
-        login_time = aware.timestamp()
-    return time.time() - login_time if isinstance(login_time, int | float) else inf
 
 
 def _unauthorized(*arguments: Any, **keywords: Any) -> Any:
