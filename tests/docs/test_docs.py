@@ -48,6 +48,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     monkeypatch.setattr(passwords, "_hasher", cheap)
     monkeypatch.setattr(passwords, "_DUMMY", cheap.hash("nobody's password"))
+    monkeypatch.setattr(passwords, "_slots", passwords._slots)  # a page sets others
 
 
 # --- what is shown is what happens ---------------------------------------------------------------
