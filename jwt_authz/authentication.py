@@ -55,6 +55,7 @@ from .jwt_extended import (
     has_callbacks,
     key_loader,
     make_verifier,
+    own_claims,
     read_deciding,
 )
 from .locations import (
@@ -190,8 +191,8 @@ class Authenticator:
         self._catalogue = catalogue
         self._trust = trust
         longest = max(LONGEST_TOKEN, settings.max_token_bytes)
-        needs_profile = settings.token_profile is not None
-        self._verifier = make_verifier(longest, keys, needs_profile, needs_key=trust is None)
+        profile = own_claims(settings) if settings.token_profile is not None else None
+        self._verifier = make_verifier(longest, keys, profile, needs_key=trust is None)
         self._read = IdentityReader(settings.encoding, catalogue, settings.claim_names).read
         self._algorithms = algorithms_for_loader()
         self._longest = self._verifier.longest

@@ -28,7 +28,7 @@ from .jwt_extended import (
     make_slots_lazy,
     manager_of,
     misconfigured,
-    standing_claims,
+    own_claims,
 )
 from .matrix import Access, read_matrix
 from .overrides import InUse
@@ -193,10 +193,7 @@ class Authz:
         settings = current_parts().settings
         check_subject(subject)
         claims = self.claims(roles=roles, permissions=permissions, tenant=tenant, scope=scope)
-        standing = standing_claims()
-        claims["iss"] = standing["iss"] or settings.issuer or current_app.name
-        claims["aud"] = standing["aud"] or settings.audience or current_app.name
-        claims["client_id"] = settings.client_id or current_app.name
+        claims.update(own_claims(settings))
         if issued_at is not None:
             claims["iat"] = issued_at
         return issue_token(subject, claims, fresh, expires)
@@ -393,8 +390,7 @@ def _settings_errors(parts: Parts) -> Iterator[str]:
         trust = parts.trust
         yield from misconfigured(keys is not None, needs_key=trust is None)
         if trust is not None and (keys is not None or has_own_key()):
-            own = standing_claims()["iss"] or parts.settings.issuer or current_app.name
-            yield from trust.errors(own)
+            yield from trust.errors(own_claims(parts.settings)["iss"])
 
 
 def _unknown_endpoints(app: Flask, parts: Parts) -> Iterator[str]:

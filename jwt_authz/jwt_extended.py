@@ -28,6 +28,7 @@ from .errors import (
     SubjectUnknown,
     TokenRevoked,
 )
+from .settings import Settings
 from .tokens import KeySet, Verifier
 from .tokens.jws import Key
 from .tokens.keys import prepare_keys, public_key_of, weakness
@@ -64,22 +65,30 @@ def manager_of(app: Flask) -> JWTManager:
 
 
 def make_verifier(
-    longest: int, keys: KeySet | None, needs_profile: bool, needs_key: bool = True
+    longest: int,
+    keys: KeySet | None,
+    profile: dict[str, str] | None,
+    needs_key: bool = True,
 ) -> Verifier:
     """The verifier that the current application's `JWT_*` settings describe, with its key set.
 
-    Unless it needs a key, it may have none, and then verifies no token.
+    With a `profile`, all that RFC 9068 demands is; its `iss` and `aud`, which are those of the
+    application's own tokens, are checked where the settings name none (section 4). Unless it
+    needs a key, it may have none, and then verifies no token.
     """
-    audience, leeway = _fje.decode_audience, _fje.leeway
+    audience, issuer, leeway = _fje.decode_audience, _fje.decode_issuer, _fje.leeway
+    if profile is not None:
+        audience = profile["aud"] if audience is None else audience
+        issuer = profile["iss"] if issuer is None else issuer
     return Verifier(
         keys={} if keys is not None or not (needs_key or has_own_key()) else _own_keys(),
         by_kid=keys.verifying if keys is not None else {},
         subject_claim=_fje.identity_claim_key,
-        issuer=_fje.decode_issuer,
+        issuer=issuer,
         audience=audience if audience is None or isinstance(audience, str) else tuple(audience),
         leeway=leeway.total_seconds() if isinstance(leeway, timedelta) else leeway,
         longest=longest,
-        needs_profile=needs_profile,
+        needs_profile=profile is not None,
     )
 
 
@@ -347,6 +356,16 @@ def standing_claims() -> dict[str, Any]:
     issuer = config["JWT_ENCODE_ISSUER"] or config["JWT_DECODE_ISSUER"]
     audience = config["JWT_ENCODE_AUDIENCE"] or config["JWT_DECODE_AUDIENCE"]
     return {"iss": _first(issuer), "aud": _first(audience)}
+
+
+def own_claims(settings: Settings) -> dict[str, str]:
+    """The issuer, audience and client of the tokens that the current application issues."""
+    standing, name = standing_claims(), current_app.name
+    return {
+        "iss": standing["iss"] or settings.issuer or name,
+        "aud": standing["aud"] or settings.audience or name,
+        "client_id": settings.client_id or name,
+    }
 
 
 def _first(value: Any) -> str | None:

@@ -84,7 +84,8 @@ class Settings:
         None,
         (None, "at+jwt").__contains__,
         "at+jwt",
-        "With `at+jwt`, only access tokens with all that RFC 9068 demands are accepted.",
+        "With `at+jwt`, only access tokens with all that RFC 9068 demands are accepted, `iss` and "
+        "`aud` being those of the tokens issued here, unless JWT_DECODE_* names others.",
     )
     keys_file: str | None = _setting(
         None,

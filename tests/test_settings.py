@@ -193,6 +193,18 @@ def test_under_the_profile_a_token_of_its_shape_is_accepted() -> None:
         assert get(app.test_client(), "/", token).status_code == 200
 
 
+@pytest.mark.parametrize("claim", ["iss", "aud"])
+def test_under_the_profile_a_token_of_a_sibling_that_shares_the_key_is_refused(claim: str) -> None:
+    """RFC 9068 section 4: `iss` and `aud` must be checked, also where no setting names them."""
+    app = guarded_app(AUTHZ_TOKEN_PROFILE="at+jwt")
+    app.add_url_rule("/", "view", requires()(lambda: "in"))
+    good = rfc9068(iss=app.name, aud=app.name)
+    header = hostile.header_of(typ="at+jwt")
+    assert get(app.test_client(), "/", hostile.token(good, header)).status_code == 200
+    sibling = hostile.token({**good, claim: "another"}, header)
+    assert get(app.test_client(), "/", sibling).status_code == 401
+
+
 @pytest.mark.parametrize("dropped", REQUIRED)
 def test_under_the_profile_a_token_that_lacks_a_claim_is_refused(dropped: str) -> None:
     token = hostile.token(rfc9068(**{dropped: ...}), hostile.header_of(typ="at+jwt"))
