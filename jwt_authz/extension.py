@@ -383,7 +383,9 @@ def _settings_errors(parts: Parts) -> Iterator[str]:
     try:
         encoding, keys = parts.settings.encoding, parts.keys
     except MisuseError as error:
-        yield str(error)
+        yield from str(error).splitlines()
+        has_key_set = bool(current_app.config.get("AUTHZ_KEYS_FILE"))
+        yield from misconfigured(has_key_set, needs_key=parts.trust is None)
     else:
         if encoding == "compact" and parts.catalogue is None:
             yield "AUTHZ_ENCODING='compact' needs a catalogue: write Authz(app, roles=Roles(...))"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
@@ -141,12 +141,9 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
-        for one in fields(self):
-            value = getattr(self, one.name)
-            if not one.metadata["valid"](value):
-                raise MisuseError(
-                    f"{setting_name(one.name)} is {value!r}: write {one.metadata['wanted']}"
-                )
+        unfit = list(_unfit({one.name: getattr(self, one.name) for one in fields(self)}))
+        if unfit:
+            raise MisuseError("\n".join(unfit))
         repeated = self.claim_names.repeated()
         if repeated is not None:
             raise MisuseError(
@@ -165,10 +162,20 @@ class Settings:
     def read(cls, config: Mapping[str, Any]) -> Settings:
         """The settings of an application's config; an `AUTHZ_*` name that is none is an error."""
         names = {setting_name(one.name): one.name for one in fields(cls)}
+        given = {names[n]: value for n, value in config.items() if n in names}
         unknown = sorted(n for n in config if n.startswith("AUTHZ_") and n not in names)
-        if unknown:
-            raise MisuseError(f"{unknown[0]} is no setting: write one of {', '.join(names)}")
-        return cls(**{names[n]: value for n, value in config.items() if n in names})
+        wrong = [f"{name} is no setting: write one of {', '.join(names)}" for name in unknown]
+        if wrong:
+            raise MisuseError("\n".join([*wrong, *_unfit(given)]))
+        return cls(**given)
+
+
+def _unfit(values: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with each of these values that cannot be meant, in a sentence."""
+    for one in fields(Settings):
+        if one.name in values and not one.metadata["valid"](values[one.name]):
+            value = values[one.name]
+            yield f"{setting_name(one.name)} is {value!r}: write {one.metadata['wanted']}"
 
 
 def setting_name(field_name: str) -> str:

@@ -1090,3 +1090,63 @@ def test_the_request_is_looked_at_and_not_the_context_it_runs_in(app: Flask) -> 
         with app.test_request_context():
             assert not current_identity
         assert current_identity.subject == "alice"
+
+
+@pytest.mark.parametrize("answer", [None, False, "", 0, {}, ()], ids=repr)
+def test_an_identity_loader_that_answers_nobody_lets_nobody_in(answer: Any) -> None:
+    app = guarded_app()
+    app.extensions["jwt_authz"].identity_loader(lambda: answer)
+    app.add_url_rule("/", "view", requires()(lambda: "in"))
+    app.add_url_rule("/open", "open", requires(lambda identity: True)(lambda: "in"))
+    assert app.test_client().get("/").status_code == 401
+    assert app.test_client().get("/open").status_code == 401
+
+
+def test_an_identity_loader_that_answers_later_is_told_when_it_is_set() -> None:
+    authz = guarded_app().extensions["jwt_authz"]
+
+    async def later() -> None:
+        return None
+
+    def generating() -> Any:
+        yield None
+
+    for loader in (later, generating):
+        with pytest.raises(MisuseError, match="is async or a generator"):
+            authz.identity_loader(loader)
+
+
+def test_a_coroutine_or_a_function_as_an_identity_lets_nobody_in() -> None:
+    async def later() -> None:
+        return None
+
+    waiting: list[Any] = []
+
+    def answer_later() -> Any:
+        waiting.append(later())
+        return waiting[-1]
+
+    app = guarded_app()
+    app.logger.disabled = True
+    app.add_url_rule("/", "view", requires()(lambda: "in"))
+    for loader in (answer_later, lambda: later):
+        app.extensions["jwt_authz"].identity_loader(loader)
+        assert app.test_client().get("/").status_code == 500
+    for coroutine in waiting:
+        coroutine.close()
+    with pytest.raises(MisuseError, match="identity= is who is calling"):
+        requires(identity=later)
+
+
+def test_a_verdict_of_another_application_is_not_believed() -> None:
+    """Asked within the first's request, in the second's context: keys of its own, and answers."""
+    one, other = guarded_app(), guarded_app(JWT_SECRET_KEY="o" * 64)
+
+    @one.before_request
+    def ask_the_other() -> None:
+        with other.app_context():
+            bool(current_identity)
+
+    one.add_url_rule("/", "view", requires()(lambda: "in"))
+    assert get(one.test_client(), "/", token_for(other)).status_code == 401
+    assert get(one.test_client(), "/", token_for(one)).status_code == 200

@@ -731,3 +731,37 @@ def test_the_check_reads_no_environment_and_leaves_no_trace() -> None:
     assert dict(app.config) == config
     assert dict(os.environ) == before
     assert app.config["JWT_SECRET_KEY"] == SECRET
+
+
+def test_all_that_is_wrong_with_the_settings_is_told_at_once() -> None:
+    app = guarded_app(
+        AUTHZ_DISCLOSE="all",
+        AUTHZ_CACHE_BYTES=-1,
+        AUTHZ_RELAM="api",
+        AUTHZ_REALMS="api",
+        JWT_SECRET_KEY=None,
+        JWT_ACCESS_TOKEN_EXPIRES=False,
+    )
+    told = misuse(app)
+    for name in ("AUTHZ_DISCLOSE", "AUTHZ_CACHE_BYTES", "AUTHZ_RELAM", "AUTHZ_REALMS"):
+        assert name in told
+    assert "no secret is set: set JWT_SECRET_KEY" in told
+    assert "access tokens never expire" in told
+
+
+def test_a_second_authz_on_one_application_is_told_and_changes_nothing() -> None:
+    app = guarded_app()
+    first = authz_of(app)
+    with pytest.raises(MisuseError, match="has an Authz already"):
+        Authz(app)
+    with pytest.raises(MisuseError, match="has an Authz already"):
+        first.init_app(app)
+    assert authz_of(app) is first
+
+
+def test_a_guard_is_no_answer_and_no_requirement() -> None:
+    with pytest.raises(MisuseError, match=r"write if allowed\(\.\.\.\)"):
+        if requires("article:read"):
+            pass
+    with pytest.raises(MisuseError, match="is a guard, no requirement"):
+        requires(requires("article:read"))
