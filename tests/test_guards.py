@@ -1209,3 +1209,24 @@ def test_a_method_nobody_knows_meets_no_entry_of_a_mapping(
     )
     response = client.open("/", method=method, headers=bearer(str(tokens["dora"])))
     assert response.status_code in (403, 405)
+
+
+def test_a_hidden_resource_is_answered_as_one_that_is_missing_whatever_the_loader_says(
+    client: FlaskClient, tokens: Tokens
+) -> None:
+    def load(id: int) -> str:
+        if id != 1:
+            abort(404, "There is no such article.")
+        return "article"
+
+    guarded = requires(has_role("admin"), on=load, hide=True)
+    client.application.add_url_rule("/<int:id>", "view", guarded(lambda id: "in"))
+    hidden, missing = (get(client, path, tokens["bob"]) for path in ("/1", "/2"))
+    assert (hidden.status_code, hidden.data) == (missing.status_code, missing.data)
+    assert hidden.status_code == 404
+    assert dict(hidden.headers) == dict(missing.headers)
+
+
+def test_freshness_of_an_identity_that_is_given_is_told_as_a_misuse() -> None:
+    with pytest.raises(MisuseError, match="fresh=True looks at a token"):
+        requires(identity=Identity("ada"), fresh=True)

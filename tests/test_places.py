@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from flask import Blueprint, Flask, abort, jsonify, request
 from flask.testing import FlaskClient
-from flask.views import MethodView
+from flask.views import MethodView, View
 from werkzeug.test import TestResponse
 
 from jwt_authz import (
@@ -642,3 +642,22 @@ def test_a_guarded_view_knows_its_caller_whatever_stood_in_front() -> None:
     guard(app, "article:read")
     app.add_url_rule("/", "view", requires("article:edit")(lambda: current_identity.subject))
     assert get(app.test_client(), "/", editor(app)).text == "alice"
+
+
+def test_a_guard_on_a_method_that_is_never_called_guards_nothing() -> None:
+    """Flask calls a class's `get` only where it dispatches by method."""
+
+    class Raw(View):
+        def dispatch_request(self) -> str:
+            return "open"
+
+        @requires("article:edit")
+        def get(self) -> str:
+            return "guarded"
+
+    app = guarded_app(authz={"default": "deny"})
+    app.logger.disabled = True
+    app.add_url_rule("/raw", view_func=Raw.as_view("raw"))
+    assert app.test_client().get("/raw").status_code == 500
+    with app.app_context(), pytest.raises(MisuseError, match="raw"):
+        app.extensions["jwt_authz"].check()

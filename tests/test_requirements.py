@@ -1006,3 +1006,16 @@ def test_evaluating_takes_time_in_proportion_to_the_parts() -> None:
 def test_the_resource_that_stands_for_none_reads_as_such() -> None:
     assert repr(NO_RESOURCE) == "NO_RESOURCE"
     assert library_requirement(("opaque", "resource")).evaluate(SOMEBODY, NO_RESOURCE).error
+
+
+def test_a_subclass_of_a_built_in_requirement_is_equal_by_its_own_attributes_too() -> None:
+    class TenantRole(has_role):
+        def __init__(self, name: str, tenant: str) -> None:
+            super().__init__(name)
+            self.tenant = tenant
+
+    assert TenantRole("admin", "north") == TenantRole("admin", "north")
+    assert TenantRole("admin", "north") != TenantRole("admin", "south")
+    assert len({TenantRole("admin", "north"), TenantRole("admin", "south")}) == 2
+    overridden = (TenantRole("admin", "north"),)
+    assert not TenantRole("admin", "south").evaluate(SOMEBODY, overridden=overridden)

@@ -187,18 +187,35 @@ def private_redis(tmp_path: Path) -> Iterator[PrivateRedis]:
     server.kill()
 
 
-@pytest.fixture
-def workers() -> Iterator[Callable[..., Worker]]:
-    """Makes other processes, each with a store of its own on a place."""
-    made: list[Worker] = []
+@pytest.fixture(scope="session")
+def processes() -> Iterator[dict[bool, list[Worker]]]:
+    """Processes that wait for a test, since starting one takes a while; by whether they fork."""
+    idle: dict[bool, list[Worker]] = {False: [], True: []}
+    yield idle
+    for worker in [*idle[False], *idle[True]]:
+        worker.close()
 
-    def make(place: Shared, **options: Any) -> Worker:
-        made.append(Worker(place.kind, place.url, place.prefix, **options))
-        return made[-1]
+
+@pytest.fixture
+def workers(processes: dict[bool, list[Worker]]) -> Iterator[Callable[..., Worker]]:
+    """Sends other processes to a place, where each has a store of its own.
+
+    One that `forks` has never had a thread.
+    """
+    used: list[tuple[bool, Worker]] = []
+
+    def make(place: Shared, forks: bool = False, **options: Any) -> Worker:
+        worker = processes[forks].pop() if processes[forks] else Worker()
+        used.append((forks, worker))
+        worker("go_to", place.kind, place.url, place.prefix, **options)
+        return worker
 
     yield make
-    for worker in made:
-        worker.close()
+    for forks, worker in used:
+        if worker.leave():
+            processes[forks].append(worker)
+        else:
+            worker.close()
 
 
 def slow_machine(url: str) -> str:

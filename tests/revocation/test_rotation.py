@@ -211,7 +211,7 @@ def kill_in_the_middle(store: Any, nursery: Worker, runs: int, seed: int) -> dic
 def test_a_rotation_that_was_killed_leaves_one_living_successor(
     prepared: Shared, workers: Callable[..., Worker]
 ) -> None:
-    counted = kill_in_the_middle(prepared.open(), workers(prepared), 15, seed=1)
+    counted = kill_in_the_middle(prepared.open(), workers(prepared, forks=True), 15, seed=1)
     print(f"{prepared.kind}: killed 15 rotations: {counted}")
 
 
@@ -219,6 +219,6 @@ def test_a_rotation_that_was_killed_leaves_one_living_successor(
 def test_500_rotations_that_were_killed_leave_one_living_successor_each(
     prepared: Shared, workers: Callable[..., Worker]
 ) -> None:
-    counted = kill_in_the_middle(prepared.open(), workers(prepared), 500, seed=2)
+    counted = kill_in_the_middle(prepared.open(), workers(prepared, forks=True), 500, seed=2)
     print(f"{prepared.kind}: killed 500 rotations: {counted}")
     assert counted["rotated"] and counted["repeated"], "it was killed before and after"

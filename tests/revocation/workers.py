@@ -33,31 +33,35 @@ def open_shared(kind: str, url: str, prefix: str) -> Any:
 class Worker:
     """A process that answers one question after the other; `ask` asks and `answer` waits."""
 
-    def __init__(self, kind: str, url: str, prefix: str, **options: Any) -> None:
+    def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(
-            target=work, args=(theirs, kind, url, prefix, options), daemon=True
-        )
+        self._process = context.Process(target=work, args=(theirs,), daemon=True)
         self._process.start()
         theirs.close()
+        self._unanswered = 0
 
-    @property
-    def pid(self) -> int:
-        return self._process.pid or 0
-
-    def ask(self, question: str, *arguments: Any) -> None:
-        self._pipe.send((question, arguments))
+    def ask(self, question: str, *arguments: Any, **options: Any) -> None:
+        self._unanswered += 1
+        self._pipe.send((question, arguments, options))
 
     def answer(self, within: float = 30.0) -> Any:
         assert self._pipe.poll(within), "the other process does not answer"
         found = self._pipe.recv()
+        self._unanswered -= 1
         assert not isinstance(found, Exception), found
         return found
 
-    def __call__(self, question: str, *arguments: Any) -> Any:
-        self.ask(question, *arguments)
+    def __call__(self, question: str, *arguments: Any, **options: Any) -> Any:
+        self.ask(question, *arguments, **options)
         return self.answer()
+
+    def leave(self) -> bool:
+        """Leave the place it is at; whether the process is as good as new."""
+        try:
+            return self._unanswered == 0 and bool(self("leave"))
+        except (AssertionError, OSError, EOFError):
+            return False
 
     def close(self) -> None:
         self._process.kill()
@@ -66,16 +70,20 @@ class Worker:
         self._pipe.close()
 
 
-def work(pipe: Connection, kind: str, url: str, prefix: str, options: dict[str, Any]) -> None:
+def work(pipe: Connection) -> None:
     """What the process runs."""
-    place = Place(kind, url, prefix, **options)
+    place: Place | None = None
     while True:
         try:
-            question, arguments = pipe.recv()
+            question, arguments, options = pipe.recv()
         except EOFError:
             return
         try:
-            pipe.send(getattr(place, question)(*arguments))
+            if question == "go_to":
+                place, answer = Place(*arguments, **options), True
+            else:
+                answer = getattr(place, question)(*arguments, **options)
+            pipe.send(answer)
         except Exception as error:
             pipe.send(RuntimeError(f"{type(error).__name__}: {error}"))
 
@@ -94,6 +102,14 @@ class Place:
         self._barrier = Barrier(threads)
         self._threads = threads
         self._view: RevocationView | None = None
+
+    def leave(self) -> bool:
+        """Give back all that was opened."""
+        if self._view is not None:
+            self._view.stop()
+        self._pool.shutdown()
+        self._store.close()
+        return True
 
     def warm_up(self) -> None:
         """Have every thread connect once."""

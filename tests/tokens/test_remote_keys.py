@@ -27,6 +27,7 @@ from cryptography.x509.oid import NameOID
 from jwt_authz.errors import KeyUnknown, MisuseError, StoreUnavailable
 from jwt_authz.tokens import remote_keys
 from jwt_authz.tokens.fetch import MOST_BYTES, check_url, fetch_json
+from jwt_authz.tokens.jwk import new_jwk
 from jwt_authz.tokens.jwk_set import MOST_KEYS, read_jwk_set
 from jwt_authz.tokens.remote_keys import APART, FRESH, KEPT, FixedKeys, Lease, RemoteKeys
 from tests.edge import private_key, private_pem
@@ -252,6 +253,28 @@ def test_the_first_flight_and_every_other_begin_thirty_seconds_apart(clock: Cloc
         land(keys)
     assert len(times) == 10
     assert all(later - earlier >= APART for earlier, later in itertools.pairwise(times))
+
+
+def test_a_flight_that_does_not_end_is_the_only_one_all_the_same(clock: Clock) -> None:
+    ends, began = threading.Event(), []
+
+    def fetch(url: str, until: float) -> dict[str, Any]:
+        began.append(clock.now)
+        assert ends.wait(20)
+        return jwks()
+
+    keys = RemoteKeys("i", ["ES256"], jwks_uri="https://i", clock=clock, fetch=fetch)
+    callers = [threading.Thread(target=ask, args=(keys,)) for _ in range(3)]
+    for caller in callers:
+        clock.now += 10 * APART
+        caller.start()
+        while not began:
+            time.sleep(0.001)
+    time.sleep(0.05)
+    ends.set()
+    for caller in callers:
+        caller.join()
+    assert len(began) == 1
 
 
 def test_a_token_without_a_kid_never_makes_a_fetch(server: KeyServer, clock: Clock) -> None:
@@ -545,7 +568,7 @@ def test_metadata_from_elsewhere_cannot_send_us_to_this_machine(clock: Clock) ->
             ["ES256"],
             metadata="https://issuer.example/.well-known/openid-configuration",
             clock=clock,
-            fetch=lambda asked, until: metadata,
+            fetch=lambda asked, until: metadata if asked != url else fetch_json(url, until),
         )
         with pytest.raises(StoreUnavailable):
             ask(keys)
@@ -569,7 +592,7 @@ def usable(
         jwk("k2", which=1, key_ops=["sign"]),
         jwk("k2", which=1, crv="P-384"),
         jwk("k2", which=1, x="AAAA"),
-        jwk("k2", which=1, d="AAAA"),
+        {**new_jwk("ES256"), "kid": "k2"},  # a private one
         jwk("k2", "RS256"),
         jwk("", which=1),
         jwk(7, which=1),  # type: ignore[arg-type]
