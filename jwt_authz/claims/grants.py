@@ -95,8 +95,8 @@ class PermissionGrants:
 
     def _among_allowed(self, theirs: Iterable[str]) -> Iterable[str]:
         for name in theirs:
-            first, colon, second = name.partition(":")
-            if not colon or ":" in second:
+            first, _, second = name.partition(":")
+            if not first or not second or ":" in second:
                 continue
             resource, action = (second, first) if self._flips else (first, second)
             ours = f"{resource}:{action}"

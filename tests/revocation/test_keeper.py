@@ -237,19 +237,21 @@ def test_threads_that_ask_at_once_start_one_thread(view: RevocationView) -> None
 # The first load
 
 
-@pytest.mark.parametrize(("kind", "fault"), [("redis", "silence"), ("postgres", "refuse")])
+@pytest.mark.parametrize(
+    ("place", "fault"), [("redis", "silence"), ("postgres", "refuse")], indirect=["place"]
+)
 def test_a_first_request_waits_for_so_long_and_the_next_ones_not_at_all(
-    request: pytest.FixtureRequest,
+    place: Shared,
     proxy: Callable[[str], Proxy],
     view_of: Callable[..., RevocationView],
-    kind: str,
     fault: str,
 ) -> None:
-    place: Shared = request.getfixturevalue(f"{kind}_place")
     place.open().prepare()
     between = proxy(place.url)
     getattr(between, fault)()
-    view = view_of(Shared(kind, between.url, place.prefix, place.opened).open(), first_load=0.3)
+    view = view_of(
+        Shared(place.kind, between.url, place.prefix, place.opened).open(), first_load=0.3
+    )
     began = time.monotonic()
     with pytest.raises(StoreUnavailable, match="has not answered yet"):
         view.check_age()

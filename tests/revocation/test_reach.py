@@ -90,14 +90,11 @@ def test_a_revocation_in_redis_reaches_another_process_within_moments(
     assert worst <= BOUND
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+@pytest.mark.parametrize("place", ["sqlite", "postgres"], indirect=True)
 def test_a_revocation_in_sql_reaches_another_process_within_an_interval(
-    request: pytest.FixtureRequest,
-    pair: Callable[..., tuple[RevocationView, Worker]],
-    kind: str,
+    place: Shared, pair: Callable[..., tuple[RevocationView, Worker]]
 ) -> None:
-    place: Shared = request.getfixturevalue(f"{kind}_place")
-    _, p99, worst = told(kind, delays(*pair(place), 4))
+    _, p99, worst = told(place.kind, delays(*pair(place), 4))
 
     assert p99 <= INTERVAL + 0.25
     assert worst <= BOUND
@@ -145,13 +142,11 @@ def test_with_the_thread_killed_a_revocation_reaches_another_process_within_the_
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("kind", ["redis", "postgres"])
+@pytest.mark.parametrize("place", ["redis", "postgres"], indirect=True)
 def test_1000_revocations_of_each_kind_reach_another_process(
-    request: pytest.FixtureRequest,
-    pair: Callable[..., tuple[RevocationView, Worker]],
-    kind: str,
+    place: Shared, pair: Callable[..., tuple[RevocationView, Worker]]
 ) -> None:
-    place: Shared = request.getfixturevalue(f"{kind}_place")
+    kind = place.kind
     count = 1_000 * len(KINDS) if kind == "redis" else 200 * len(KINDS)
     pause = 0.01 if kind == "redis" else USUAL_INTERVAL
     p50, p99, worst = told(kind, delays(*pair(place, USUAL_INTERVAL), count, pause))

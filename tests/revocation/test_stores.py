@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
         ("redis://127.0.0.1:1/0", RedisStore),
         ("redis://user:secret@127.0.0.1:1/0?socket_timeout=0.2", RedisStore),
         ("rediss://127.0.0.1:1/0", RedisStore),
-        ("unix:///tmp/redis.sock?db=3", RedisStore),
+        ("unix:///run/redis.sock?db=3", RedisStore),
         ("sqlite:///x.db", SQLAlchemyStore),
         ("postgresql+psycopg://u:secret@127.0.0.1:1/x", SQLAlchemyStore),
     ],
@@ -44,7 +44,7 @@ def test_a_url_names_a_store_and_nothing_is_connected_to_yet(url: str, kind: typ
 
 
 @pytest.mark.parametrize(
-    "url", ["", "memory:x", "://x", "redis", "redis:6379", "/tmp/x.db", "localhost:6379", None, 6]
+    "url", ["", "memory:x", "://x", "redis", "redis:6379", "/var/x.db", "localhost:6379", None, 6]
 )
 def test_a_url_of_nothing_is_a_misuse_that_says_what_to_write(url: Any) -> None:
     with pytest.raises(
