@@ -124,10 +124,21 @@ def _found_by_fje(location: str, longest: int) -> str | None:
         raise TokenTooLong(f"{len(token)} characters; at most {longest} are read")
     try:
         decode_token(token, csrf_value)
-    except (JWTExtendedException, PyJWTError, ValueError, TypeError, LookupError) as error:
+    except _REFUSALS as error:
         raise _condition_of(error) from None
     return token
 
+
+# Older PyJWTs let deep nesting and infinite numbers come through as Python's own errors.
+_REFUSALS = (
+    JWTExtendedException,
+    PyJWTError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    RecursionError,
+)
 
 _CONDITIONS: tuple[tuple[type[Exception], type[InvalidToken]], ...] = (
     (CSRFError, CsrfInvalid),

@@ -239,7 +239,9 @@ def test_what_is_accepted_here_is_accepted_by_fje_or_a_listed_rule_says_why(
 def test_each_listed_rule_decides_at_least_one_attempt(their_answers: dict[str, int]) -> None:
     stricter = {a.stricter for a in ATTEMPTS if their_answers[str(a)] == 200}
     kinder = {a.kinder for a in GOOD if their_answers[str(a)] != 200}
-    assert stricter == set(STRICTER)
+    # What a rule is stricter than depends on PyJWT: 2.14 refuses a trailing = itself.
+    undecided = set() if version("pyjwt") >= "2.15" else {"canonical base64"}
+    assert stricter == set(STRICTER) - undecided
     assert kinder == set(KINDER)
 
 
