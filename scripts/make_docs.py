@@ -32,6 +32,9 @@ MODULES: dict[str, str] = {
     "jwt_authz.decision": "Verdict",
     "jwt_authz.permissions": "PermissionSet",
     "jwt_authz.identity": "Claims",
+    "jwt_authz.claims": "Issuer auth0 cognito entra_v1 entra_v2 firebase keycloak okta rfc9068 "
+    "supabase members_of pointer",
+    "jwt_authz.claims.marks": "NOT_ACCESS_TOKENS",
     "jwt_authz.overrides": "Override Additional RequirementBag overrides additions Manager "
     "OverrideManager AdditionalManager current_overrides current_additions",
     "jwt_authz.audit": "decided",

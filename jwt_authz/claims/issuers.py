@@ -42,16 +42,18 @@ class Issuer:
     `issuer` is the exact `iss` of its tokens; `{tenantid}` in it stands for the tenant, with
     which the token's tenant claim must then agree. `audience` names this API: a string or
     several, at `audience_at`. `algorithms` are those of its keys, which come from one of
-    `discovery` (True, or the URL of the metadata), `jwks_uri` and `keys` (JWKs). `leeway` is
-    seconds of tolerance between clocks, `typ` the accepted values of the header's `typ`, None
-    among them where it may be missing.
+    `discovery` (True, or the URL of the metadata), `jwks_uri` and `keys` (JWKs). A secret that
+    is shared (HS*) must be asked for by `unsafe_shared_secret`. `leeway` is seconds of tolerance
+    between clocks, `typ` the accepted values of the header's `typ`, None among them where it may
+    be missing.
 
     Places are JSON Pointers (RFC 6901), one or several: the subject is the first that is there;
     roles, permissions and scopes are gathered from all. `roles` maps the issuer's roles to ours
     that it may grant, `permissions` likewise, or as an allow list: what is not in them is
-    dropped. `tenants` are those that it may speak for, a list or a mapping to ours; `tenant` is
-    the one that all its tokens belong to. `required` and `refused` map places to values that a
-    token must have and must not have. `subject_prefix` is put before each subject.
+    dropped. `tenants` are those that it may speak for, a list or a mapping to ours, `any_tenant`
+    lets all in; `tenant` is the one that all its tokens belong to. `required` and `refused` map
+    places to values that a token must have and must not have, `...` being any. `subject_prefix`
+    is put before each subject.
     Raises `MisuseError` for what cannot work.
     """
 

@@ -80,9 +80,8 @@ class Follower:
 
     def _begin(self, page: Page) -> Page:
         """The first page for a process that knows nothing yet; the store may be new, or broken."""
-        if page.generation is None:
-            self._wait_for_others()
         if page.generation is None or not page.intact:
+            self._wait_for_others()
             _log.warning(
                 "the store of revocations is new or has lost its contents: all tokens issued "
                 "before now are revoked; call prepare() on a new store to say that it is new"
@@ -90,7 +89,7 @@ class Follower:
             self._log.establish(page.generation, token_hex(16), self._forget_at())
             page = self._read(0, None)
             self._position, self._witnesses = 0, []
-        self._generation = page.generation
+        self._generation, self._missing_since = page.generation, None
         return page
 
     def _wait_for_others(self) -> None:

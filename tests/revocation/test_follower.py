@@ -411,6 +411,8 @@ def test_a_new_process_that_sees_that_a_part_is_missing_revokes_everything(
     (one,) = look(view_of(redis_place.open()))
     one.revoke(jti="short", expires_at=time.time() + 60)
     thrown_out(redis_place, "log:3")
+    with pytest.raises(MarkMissing):
+        view_of(redis_place.open()).refresh()  # one that knows may mend it yet
 
     late = begin(view_of(redis_place.open()))
 

@@ -47,12 +47,6 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(autouse=True)
-def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seconds that are waited for in earnest, made short."""
-    monkeypatch.setattr(remote_keys, "FLIGHT", 1.0)
-
-
 def keys_of(server: KeyServer, clock: Callable[[], float], **more: Any) -> RemoteKeys:
     more.setdefault("jwks_uri", f"{server.url}/jwks")
     return RemoteKeys(server.url, ["ES256"], clock=clock, **more)
@@ -221,7 +215,7 @@ def test_without_the_thirty_seconds_each_unknown_kid_would_be_a_fetch(
 def test_a_flood_at_an_issuer_that_misbehaves_is_a_fetch_in_thirty_seconds_all_the_same(
     misbehave: Callable[[KeyServer], None], server: KeyServer, clock: Clock
 ) -> None:
-    keys, began = keys_of(server, clock, fetch=in_no_time), clock.now
+    keys, began = keys_of(server, clock, fetch=hurried(server)), clock.now
     misbehave(server)
     for number in range(200):
         clock.now = began + 60 * number / 200
@@ -231,8 +225,14 @@ def test_a_flood_at_an_issuer_that_misbehaves_is_a_fetch_in_thirty_seconds_all_t
     assert 1 <= server.asked["/jwks"] <= 2
 
 
-def in_no_time(url: str, until: float) -> dict[str, Any]:
-    return fetch_json(url, min(until, time.monotonic() + 0.15))
+def hurried(server: KeyServer) -> Callable[[str, float], dict[str, Any]]:
+    """The fetch itself, which has less time for an answer that will not be good."""
+
+    def fetch(url: str, until: float) -> dict[str, Any]:
+        soon = time.monotonic() + 0.2
+        return fetch_json(url, until if server.answer is None else min(until, soon))
+
+    return fetch
 
 
 def test_the_first_flight_and_every_other_begin_thirty_seconds_apart(clock: Clock) -> None:
@@ -290,7 +290,7 @@ def test_a_token_without_a_kid_never_makes_a_fetch(server: KeyServer, clock: Clo
 def test_few_wait_for_a_missing_key_and_nobody_for_one_that_is_there(
     server: KeyServer, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote_keys, "PATIENCE", 0.5)
+    monkeypatch.setattr(remote_keys, "PATIENCE", 0.8)
     keys = keys_of(server, clock)
     ask(keys)
     clock.now += APART
@@ -309,10 +309,10 @@ def test_few_wait_for_a_missing_key_and_nobody_for_one_that_is_there(
     start = time.monotonic()
     for _ in range(1_000):
         ask(keys)
-    assert time.monotonic() - start < 0.4
+    assert time.monotonic() - start < 0.7
     for caller in callers:
         caller.join()
-    assert sorted(seconds > 0.3 for seconds in waited) == [False] * 6 + [True] * 2
+    assert sorted(seconds > 0.7 for seconds in waited) == [False] * 6 + [True] * 2
 
 
 # --- an issuer that misbehaves -------------------------------------------------------------------
@@ -323,7 +323,7 @@ def test_an_issuer_that_misbehaves_from_the_start_has_no_keys(
     misbehave: Callable[[KeyServer], None], server: KeyServer, clock: Clock
 ) -> None:
     misbehave(server)
-    keys = keys_of(server, clock, fetch=in_no_time)
+    keys = keys_of(server, clock, fetch=hurried(server))
     start = time.monotonic()
     with pytest.raises(StoreUnavailable, match=r"no keys of .* are at hand"):
         ask(keys)
@@ -334,7 +334,7 @@ def test_an_issuer_that_misbehaves_from_the_start_has_no_keys(
 def test_the_last_good_keys_serve_for_a_day_while_the_issuer_misbehaves(
     misbehave: Callable[[KeyServer], None], server: KeyServer, clock: Clock
 ) -> None:
-    keys = keys_of(server, clock, fetch=in_no_time)
+    keys = keys_of(server, clock, fetch=hurried(server))
     good, began = ask(keys), clock.now
     misbehave(server)
     for age in (FRESH, FRESH + APART, KEPT / 2, KEPT):
@@ -370,12 +370,12 @@ def test_while_an_issuer_drips_calls_with_known_keys_are_as_quick_as_ever(
     ask(keys)
     server.answer = server.drips
     clock.now += FRESH
-    slowest = 0.0
+    times = []
     for _ in range(2_000):
         start = time.perf_counter()
         ask(keys)
-        slowest = max(slowest, time.perf_counter() - start)
-    assert slowest < 0.1
+        times.append(time.perf_counter() - start)
+    assert sorted(times)[-20] < 0.01  # 99 of 100
     assert server.asked["/jwks"] <= 2
 
 
@@ -471,6 +471,7 @@ def self_signed(folder: Path) -> Path:
         .not_valid_after(today + datetime.timedelta(days=1))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
     path = folder / "localhost.pem"
