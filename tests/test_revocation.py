@@ -23,6 +23,13 @@ SECRET = "r" * 40
 PASSWORD = "correct horse battery"
 
 
+def close(app: Flask) -> None:
+    """End the thread that follows the store, and give back the store's connections."""
+    view = app.extensions[KEY].revocations
+    view.stop()
+    view.store.close()
+
+
 def catalogue() -> Roles:
     return Roles(Role("clerk", "orders:read"), Role("manager", "orders:*", includes="clerk"))
 
@@ -64,7 +71,7 @@ def app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask]:
     with made.app_context():
         made.extensions[KEY].revocations.store.prepare()
     yield made
-    made.extensions[KEY].revocations.stop()
+    close(made)
 
 
 def status(app: Flask, token: str, path: str = "/orders") -> int:
@@ -171,7 +178,7 @@ def test_another_process_heeds_a_revocation_within_its_interval(shared_store: st
         time.sleep(0.02)
     assert status(there, token) == 401
     for app in (here, there):
-        app.extensions[KEY].revocations.stop()
+        close(app)
 
 
 def test_a_view_that_is_too_old_is_503_on_guarded_views_alone(shared_store: str) -> None:
@@ -191,7 +198,7 @@ def test_a_view_that_is_too_old_is_503_on_guarded_views_alone(shared_store: str)
         assert status(app, token, "/asks") == 503
         assert status(app, token, "/open") == 200
     assert status(app, token) == 200
-    view.stop()
+    close(app)
 
 
 def test_a_store_that_was_never_there_is_503_and_no_log_in() -> None:
@@ -201,7 +208,7 @@ def test_a_store_that_was_never_there_is_503_and_no_log_in() -> None:
     with app.app_context(), pytest.raises(StoreUnavailable):
         authz_of(app).revoke(subject="ada")
     assert app.test_client().get("/open").status_code == 200
-    app.extensions[KEY].revocations.stop()
+    close(app)
 
 
 def test_without_a_store_nothing_can_be_revoked_and_the_message_says_what_to_set() -> None:
@@ -233,7 +240,7 @@ def test_the_command_prepares_the_store(tmp_path: Path) -> None:
     assert (result.exit_code, result.output) == (0, "the store of revocations is prepared\n")
     token = token_of(app)
     assert status(app, token) == 200
-    app.extensions[KEY].revocations.stop()
+    close(app)
 
 
 def test_the_tests_would_notice_a_cached_token_that_is_not_asked_about(
