@@ -12,8 +12,9 @@ import click
 from flask import current_app
 from flask.cli import AppGroup, ScriptInfo
 
+from .checking import bare
 from .errors import MisuseError
-from .extension import Authz, bare
+from .extension import Authz
 from .matrix import read_matrix
 from .parts import current_parts
 from .tokens import KeySet

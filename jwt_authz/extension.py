@@ -1,50 +1,38 @@
-"""Authz: the extension, which holds the parts, issues tokens and checks the whole for misuse."""
+"""Authz: the extension, which holds the parts, issues tokens and has the whole checked."""
 
 from __future__ import annotations
 
-import logging
-import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Literal, TypeVar
 
 from flask import Flask, current_app, request, request_started
 from flask_jwt_extended import JWTManager
-from werkzeug.exceptions import InternalServerError
 
 from .accounts import Accounts
 from .authentication import IdentitySource
+from .checking import FirstRequest, find_misuse
 from .claims import Encoding, IdentityReader, Issuer, granted_claim, sizes_of, write_claims
 from .errors import MisuseError
 from .guards import NO_GUARD, Guard, allowed, current_identity
-from .has import has_level, has_role
 from .identity import Identity
 from .jwt_extended import (
     EXTENSION,
     check_subject,
-    has_own_key,
-    has_user_lookup,
     make_slots_lazy,
-    manager_of,
-    misconfigured,
     own_claims,
 )
-from .matrix import Access, read_matrix
-from .overrides import InUse
-from .parts import CHECKS, KEY, Parts, current_parts
+from .parts import KEY, Parts, current_parts
 from .permissions import Permission
-from .places import guards_of, is_static, passes_unguarded
+from .places import guards_of, passes_unguarded
 from .refusals import Failing
-from .requirements import has_permission
 from .roles import Roles
 from .tokens import KeySet
 from .tokens.issue import issue_token
 from .trust import Trust
 
 Loader = TypeVar("Loader", bound=Callable[..., Any])
-
-_log = logging.getLogger("jwt_authz")
 
 
 class Authz:
@@ -106,7 +94,7 @@ class Authz:
         app.extensions[KEY] = parts
         make_slots_lazy(app)
         app.context_processor(_for_templates)
-        request_started.connect(_FirstRequest(self), app, weak=False)
+        request_started.connect(FirstRequest(), app, weak=False)
         if self._default == "deny":
             app.before_request(_deny_unguarded)
 
@@ -243,34 +231,8 @@ class Authz:
 
     def findings(self) -> tuple[list[str], list[str]]:
         """What `check` finds in the current application: the errors, and the warnings."""
-        parts = current_parts()
-        app = current_app._get_current_object()  # type: ignore[attr-defined]
-        accesses = list(read_matrix(app))
-        errors = [*_settings_errors(parts), *_unknown_endpoints(app, parts)]
-        told = dict.fromkeys(text for one in accesses for text in _access_errors(one, self.roles))
-        errors += dict.fromkeys(
-            text for one in accesses for text in _access_errors(one, parts.catalogue)
-        )
-        if self._source is not None and not self._source.takes_token:
-            errors += [_never_fresh(access) for access in accesses if access.asks_for_fresh]
-        if self._default == "deny":
-            errors += [bare(access) for access in accesses if access.is_bare]
-        # With a foreign issuer, which grants permissions of its own, one may be unknown here.
-        warnings = [text for text in told if text not in errors]
-        warnings += [text for access in accesses for text in _access_warnings(access)]
-        if parts.trust is not None:
-            takes_subject = self._source is not None and self._source.takes_token
-            looks_up = takes_subject or has_user_lookup(manager_of(app))
-            warnings += parts.trust.warnings(looks_up)
-        warnings += [
-            f"an override or addition was pushed in {where}" for where in sorted(InUse.pushed_at)
-        ]
-        for check in app.extensions.get(CHECKS, ()):
-            try:
-                warnings += check()
-            except MisuseError as error:
-                errors.append(str(error))
-        return errors, warnings
+        denies = self._default == "deny"
+        return find_misuse(current_parts(), self.roles, self._source, denies_unguarded=denies)
 
     def complete(
         self, subject: Any, claims: dict[str, Any]
@@ -300,51 +262,6 @@ class Authz:
         return more, check_size
 
 
-class _FirstRequest:
-    """Checks the application before its first request is answered, and until it has passed.
-
-    On Flask's signal and not in `before_request`, so that nothing is left on the way of the
-    requests that follow.
-    """
-
-    def __init__(self, authz: Authz) -> None:
-        self._authz = authz
-        self._lock = threading.Lock()
-        self._passed = False
-        self._misuse = ""
-
-    def __call__(self, app: Flask, **keywords: Any) -> None:
-        if request.endpoint is not None and is_static(app, request.endpoint):
-            return
-        with self._lock:
-            if not self._passed and not self._misuse:
-                self._check(app)
-        if self._misuse:
-            # While one develops, the page says what the log says.
-            raise InternalServerError(self._misuse if app.debug or app.testing else None)
-
-    def _check(self, app: Flask) -> None:
-        try:
-            for warning in self._authz.check():
-                _log.warning("%s", warning)
-            _refuse_memory_of_many(current_parts())
-        except MisuseError as error:
-            self._misuse = str(error)
-            _log.error("every request is refused, for misuse of jwt_authz:\n%s", self._misuse)
-        else:
-            self._passed = True
-            request_started.disconnect(self, app)
-
-
-def _refuse_memory_of_many(parts: Parts) -> None:
-    """What the first request alone can tell: that the server runs several processes."""
-    if parts.settings.store_url == "memory:" and request.environ.get("wsgi.multiprocess"):
-        raise MisuseError(
-            "AUTHZ_STORE_URL='memory:' keeps revocations in one process, and the server runs "
-            "several: set it to redis://... or a SQLAlchemy URL"
-        )
-
-
 def _for_templates() -> dict[str, Any]:
     """What every template may ask: `{% if allowed("article:edit", on=article) %}`."""
     return {"allowed": allowed, "current_identity": current_identity}
@@ -362,80 +279,6 @@ def _deny_unguarded() -> Any:
 
 
 _no_guard = Guard((NO_GUARD,))
-
-
-def bare(access: Access) -> str:
-    """What to write for a view of which nothing was said."""
-    return (
-        f"{access.method} {access.rule} ({access.endpoint}) has no guard: write @requires(...) on "
-        "the view, guard(...) on its blueprint, or @exempt if everybody may call it"
-    )
-
-
-def _never_fresh(access: Access) -> str:
-    return (
-        f"{access.method} {access.rule} ({access.endpoint}) is always refused: fresh=True looks at "
-        "a token, and the identity loader takes the identity from elsewhere"
-    )
-
-
-def _settings_errors(parts: Parts) -> Iterator[str]:
-    try:
-        encoding, keys = parts.settings.encoding, parts.keys
-    except MisuseError as error:
-        yield from str(error).splitlines()
-        has_key_set = bool(current_app.config.get("AUTHZ_KEYS_FILE"))
-        yield from misconfigured(has_key_set, needs_key=parts.trust is None)
-    else:
-        if encoding == "compact" and parts.catalogue is None:
-            yield "AUTHZ_ENCODING='compact' needs a catalogue: write Authz(app, roles=Roles(...))"
-        trust = parts.trust
-        yield from misconfigured(keys is not None, needs_key=trust is None)
-        if trust is not None and (keys is not None or has_own_key()):
-            yield from trust.errors(own_claims(parts.settings)["iss"])
-
-
-def _unknown_endpoints(app: Flask, parts: Parts) -> Iterator[str]:
-    for endpoint in sorted(parts.exempt_endpoints - app.view_functions.keys()):
-        yield f"exempt({endpoint!r}) names an endpoint that the application does not have"
-
-
-def _access_errors(access: Access, catalogue: Roles | None) -> Iterator[str]:
-    if access.is_guarded_in_vain:
-        yield (
-            f"{access.method} {access.rule} ({access.endpoint}) is open: its guard stands above "
-            "the route decorator, so write @requires(...) below @app.route(...)"
-        )
-    for guard in access.guards if catalogue is not None else ():
-        for asked in guard.requirement_for(access.method, access.has_head).walk():
-            text = _unknown(asked, catalogue)
-            if text is not None:
-                yield f"{access.endpoint}: {text}"
-
-
-def _unknown(asked: Any, catalogue: Roles | None) -> str | None:
-    """What the catalogue does not know of a requirement, in a sentence; None if it knows all."""
-    if catalogue is None:
-        return None
-    if isinstance(asked, has_role) and asked.value not in catalogue:
-        return f"no role is named {asked.value!r}: add Role({asked.value!r}, ...) to Roles(...)"
-    if isinstance(asked, has_permission) and not catalogue.knows(asked.permission):
-        return f"no role grants {asked.value!r}: add it to a Role(...), or mend the spelling"
-    if isinstance(asked, has_level) and isinstance(asked.value, str):
-        try:
-            catalogue.level_named(asked.value)
-        except MisuseError as error:
-            return str(error)
-    return None
-
-
-def _access_warnings(access: Access) -> Iterator[str]:
-    for guard in access.guards:
-        if guard.lacks(access.method, access.has_head):
-            yield (
-                f"{access.method} {access.rule} ({access.endpoint}) is always refused: "
-                f"requires({{...}}) has no entry for {access.method}"
-            )
 
 
 def _too_long(length: int, sizes: Mapping[Encoding, int], limit: int) -> str:

@@ -35,7 +35,7 @@ from jwt_authz import (
     has_role,
     requires,
 )
-from jwt_authz.extension import _FirstRequest
+from jwt_authz.checking import FirstRequest
 from tests.edge import (
     ALGORITHMS,
     SECRET,
@@ -673,13 +673,13 @@ def test_the_test_of_many_first_requests_would_notice_a_check_without_its_lock(
         return []
 
     monkeypatch.setattr(Authz, "check", slow)
-    made = _FirstRequest.__init__
+    made = FirstRequest.__init__
 
-    def unlocked(self: _FirstRequest, *arguments: Any) -> None:
+    def unlocked(self: FirstRequest, *arguments: Any) -> None:
         made(self, *arguments)
         self._lock = contextlib.nullcontext()  # type: ignore[assignment]
 
-    monkeypatch.setattr(_FirstRequest, "__init__", unlocked)
+    monkeypatch.setattr(FirstRequest, "__init__", unlocked)
     app = guarded_app()
     app.add_url_rule("/", "view", lambda: "in")
     start = threading.Barrier(8)
