@@ -23,11 +23,6 @@ from flask import (
     Flask,
     Request,
     after_this_request,
-    current_app,
-    g,
-    has_request_context,
-    request,
-    request_tearing_down,
 )
 from flask_jwt_extended import JWTManager
 from jwt import PyJWTError
@@ -46,12 +41,8 @@ from .errors import (
 )
 from .identity import Identity
 from .jwt_extended import (
-    PENDING,
-    SLOTS,
-    LazySlots,
     algorithms_for_loader,
     ask_callbacks,
-    fill_slots,
     has_callbacks,
     key_loader,
     make_verifier,
@@ -67,6 +58,7 @@ from .locations import (
     vary_by,
 )
 from .predicates import is_async
+from .request_slots import fill_later, fill_slots
 from .revocation import RevocationView
 from .roles import Roles
 from .settings import Settings
@@ -76,15 +68,7 @@ from .tokens.jws import LONGEST_TOKEN, Key, Signed
 from .tokens.keys import prepare_key
 from .trust import Trust, Trusted
 
-# A proxy is asked once for what it stands for: each look through it costs as much as a check.
-get_globals: Callable[[], Any] = g._get_current_object
-get_request: Callable[[], Request] = request._get_current_object  # type: ignore[attr-defined]
-get_app: Callable[[], Flask] = current_app._get_current_object  # type: ignore[attr-defined]
-
 _KEPT = "_jwt_authz_authentication"
-_OWNER = "_jwt_authz_request"
-_BEFORE = "_jwt_authz_slots_before"
-_GIVEN_BACK = (*SLOTS, _OWNER, PENDING)
 
 
 class Token:
@@ -217,7 +201,7 @@ class Authenticator:
                 found = self._find(request, manager)
             except InvalidToken as error:
                 found = Authentication(error=error)
-                _tell(request, {}, {}, {"loaded_user": None}, None)
+                fill_slots(request, {}, {}, {"loaded_user": None}, None)
         request.__dict__[_KEPT] = (self, found)
         return found
 
@@ -241,24 +225,18 @@ class Authenticator:
         text = header[self._scheme_length :].encode("utf-8", "surrogatepass")
         now = time()
         entry = self.cache.get(sha256(text).digest(), now)
-        globals_ = get_globals()
-        slots = globals_.__dict__
-        if entry is None or not entry.starts <= now < entry.expires or _OWNER in slots:
+        if entry is None or not entry.starts <= now < entry.expires:
             return None
         found: Authentication = entry.value
         token: Token = found.token  # type: ignore[assignment] # what is kept has a token
-        if SLOTS[0] in slots or not isinstance(globals_, LazySlots):
-            return None
         if self._revocations is not None and token.is_revoked(self._revocations):
             return None
-        slots[_OWNER] = request
-        slots[PENDING] = token.fill
-        return found
+        return found if fill_later(request, token.fill) else None
 
     def _find(self, request: Request, manager: JWTManager) -> Authentication:
         text, location = self._text(request)
         if text is None:
-            _tell(request, {}, {}, {"loaded_user": None}, None)
+            fill_slots(request, {}, {}, {"loaded_user": None}, None)
             return Authentication()
         found: Authentication = self._verified(text, manager).value
         token: Token = found.token  # type: ignore[assignment] # what is kept has a token
@@ -267,7 +245,7 @@ class Authenticator:
         claims = token.identity.claims
         header, payload = token.copy_header(), claims.copy()
         user = ask_callbacks(manager, header, payload) if has_callbacks(manager) else None
-        _tell(request, header, payload, user, location)
+        fill_slots(request, header, payload, user, location)
         if self._source is None:
             return found
         identity = _loaded(self._source.load(token.identity.subject, claims.copy()))
@@ -388,31 +366,6 @@ def _digest(text: str | bytes) -> bytes:
 def _copied(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """Lists and sets copied, so that one that is changed in place is seen to have changed."""
     return tuple(copy.copy(v) if isinstance(v, list | set | dict) else v for v in values)
-
-
-def _tell(request: Request, header: Any, payload: Any, user: Any, location: str | None) -> None:
-    """Fill FJE's slots for this request, and give them back to an outer request afterwards.
-
-    `g` belongs to the application context, which a request made from inside a view shares.
-    """
-    slots = get_globals().__dict__
-    if (SLOTS[0] in slots or _OWNER in slots) and slots.get(_OWNER) is not request:
-        request.__dict__[_BEFORE] = {name: slots[name] for name in _GIVEN_BACK if name in slots}
-        request_tearing_down.connect(_give_back, get_app())
-    slots[_OWNER] = request
-    fill_slots(slots, header, payload, user, location)
-
-
-def _give_back(app: Flask, **keywords: Any) -> None:
-    """At the end of an inner request, however it ends: the slots as the outer one had them."""
-    if not has_request_context():
-        return
-    before = get_request().__dict__.pop(_BEFORE, None)
-    if before is not None:
-        slots = get_globals().__dict__
-        for name in _GIVEN_BACK:
-            slots.pop(name, None)
-        slots.update(before)
 
 
 def _vary_adder(names: list[str]) -> Callable[[Any], Any]:

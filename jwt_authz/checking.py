@@ -11,6 +11,7 @@ from flask import Flask, current_app, request, request_started
 from werkzeug.exceptions import InternalServerError
 
 from .authentication import IdentitySource
+from .context import get_app
 from .errors import MisuseError
 from .has import has_level, has_role
 from .jwt_extended import has_own_key, has_user_lookup, manager_of, misconfigured, own_claims
@@ -31,7 +32,7 @@ def find_misuse(
 
     `roles` is the catalogue of its own roles, `source` its identity loader.
     """
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    app = get_app()
     takes_token = source is None or source.takes_token
     accesses = list(read_matrix(app))
     errors = [*_settings_errors(parts), *_unknown_endpoints(app, parts)]

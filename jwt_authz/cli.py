@@ -13,6 +13,7 @@ from flask import current_app
 from flask.cli import AppGroup, ScriptInfo
 
 from .checking import bare
+from .context import get_app
 from .errors import MisuseError
 from .extension import Authz
 from .matrix import read_matrix
@@ -37,7 +38,7 @@ def check() -> None:
     """Exit 1 for misuse and for views of which nothing was said; say what to write."""
     current_parts()  # no Authz: say so
     extension: Authz = current_app.extensions["jwt_authz"]
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    app = get_app()
     errors, warnings = extension.findings()
     errors += [bare(access) for access in read_matrix(app) if access.is_bare]
     for text in warnings:

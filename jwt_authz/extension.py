@@ -7,26 +7,27 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Literal, TypeVar
 
-from flask import Flask, current_app, request, request_started
+from flask import Flask, request, request_started
 from flask_jwt_extended import JWTManager
 
 from .accounts import Accounts
 from .authentication import IdentitySource
 from .checking import FirstRequest, find_misuse
 from .claims import Encoding, IdentityReader, Issuer, granted_claim, sizes_of, write_claims
+from .context import get_app
 from .errors import MisuseError
 from .guards import NO_GUARD, Guard, allowed, current_identity
 from .identity import Identity
 from .jwt_extended import (
     EXTENSION,
     check_subject,
-    make_slots_lazy,
     own_claims,
 )
 from .parts import KEY, Parts, current_parts
 from .permissions import Permission
 from .places import guards_of, passes_unguarded
 from .refusals import Failing
+from .request_slots import make_slots_lazy
 from .roles import Roles
 from .tokens import KeySet
 from .tokens.issue import issue_token
@@ -272,7 +273,7 @@ def _deny_unguarded() -> Any:
     parts = current_parts()
     if passes_unguarded(parts):
         return None
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    app = get_app()
     if request.endpoint is not None and guards_of(app, request.endpoint, request.method):
         return None
     return _no_guard.refused((), request.view_args or {})

@@ -18,7 +18,8 @@ from flask.views import View as FlaskView
 from werkzeug.exceptions import NotFound
 from werkzeug.local import LocalProxy
 
-from .authentication import get_app, get_request, resolved
+from .authentication import resolved
+from .context import get_app, get_request
 from .decision import YES
 from .errors import InvalidToken, MisuseError, StoreUnavailable
 from .overrides import InUse, applied

@@ -1,8 +1,7 @@
-"""The only file that touches what Flask-JWT-Extended ("FJE") keeps to itself.
+"""What Flask-JWT-Extended ("FJE") keeps to itself and this library uses, but for the slots.
 
-FJE has no public way to say "this request's token is verified", so its four request slots are
-written here, for `get_jwt()` and its siblings to read; they are never read here. A test pins the
-slots, the settings and the callbacks used below against the installed FJE.
+A test pins the settings, callbacks and functions used below, and the slots in `request_slots.py`,
+against the installed FJE; no other file touches what is private to it.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from flask_jwt_extended.config import config as _fje
 from flask_jwt_extended.tokens import _decode_jwt
 from jwt import ExpiredSignatureError, InvalidTokenError, get_unverified_header
 
+from .context import get_app
 from .errors import (
     ClaimInvalid,
     MisuseError,
@@ -186,55 +186,6 @@ def ask_callbacks(manager: JWTManager, header: dict[str, Any], payload: dict[str
     return {"loaded_user": user}
 
 
-SLOTS = (
-    "_jwt_extended_jwt",
-    "_jwt_extended_jwt_header",
-    "_jwt_extended_jwt_user",
-    "_jwt_extended_jwt_location",
-)
-PENDING = "_jwt_authz_fills_slots"
-"""Under this name `flask.g` keeps what fills the slots, until somebody reads one."""
-
-
-def fill_slots(
-    slots: dict[str, Any], header: Any, payload: Any, user: Any, location: str | None
-) -> None:
-    """Tell FJE that this token is this request's: `get_jwt()` and its siblings read it.
-
-    `slots` are the attributes of `flask.g`.
-    """
-    slots.pop(PENDING, None)
-    slots.update(zip(SLOTS, (payload, header, user, location), strict=True))
-
-
-class LazySlots:
-    """A `flask.g` whose slots are filled when they are first read, since few views read them."""
-
-    def get(self, name: str, default: Any = None) -> Any:
-        self._fill(name)
-        return super().get(name, default)  # type: ignore[misc]
-
-    def __getattr__(self, name: str) -> Any:
-        if self._fill(name):
-            return self.__dict__[name]
-        return super().__getattr__(name)  # type: ignore[misc]
-
-    def _fill(self, name: str) -> bool:
-        held = self.__dict__
-        if PENDING not in held or name not in SLOTS or name in held:
-            return False
-        fill_slots(held, *held[PENDING]())
-        return True
-
-
-def make_slots_lazy(app: Flask) -> None:
-    """Let the application's `flask.g` fill the slots lazily, whatever class of it is used."""
-    base = app.app_ctx_globals_class
-    if not issubclass(base, LazySlots):
-        lazy: Any = type("LazyGlobals", (LazySlots, base), {})
-        app.app_ctx_globals_class = lazy
-
-
 _encode = JWTManager._encode_jwt_from_config
 
 
@@ -327,7 +278,7 @@ _FOR_EVER = 10 * 365 * 86_400.0  # for tokens that never expire, which `check` t
 
 def check_subject(identity: Any) -> None:
     """Raises `MisuseError` unless the manager makes a text of what a token is to be issued for."""
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    app = get_app()
     subject = manager_of(app)._user_identity_callback(identity)
     if not isinstance(subject, str) or not subject:
         raise MisuseError(

@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeGuard, TypeVar
 from flask import Request, has_request_context
 from werkzeug.local import LocalProxy
 
-from .authentication import get_request
+from .context import get_request
 from .errors import MisuseError
 from .requirements import And, Requirement, as_requirement
 

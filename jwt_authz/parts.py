@@ -13,8 +13,8 @@ from .authentication import (
     Authentication,
     Authenticator,
     IdentitySource,
-    get_request,
 )
+from .context import get_request
 from .errors import KeyUnknown, MisuseError
 from .jwt_extended import EXTENSION, longest_token, manager_of, read_deciding
 from .refusals import Failing, Refusing

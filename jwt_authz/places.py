@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Flask, current_app, request
+from flask import Blueprint, Flask, request
 from flask.views import MethodView
 
+from .context import get_app
 from .errors import MisuseError
 from .parts import KEY, Parts, current_parts
 
@@ -46,7 +47,7 @@ def passes_unguarded(parts: Parts) -> bool:
     place = (rule.endpoint, request.method)
     passes = parts.exemptions.get(place)
     if passes is None:
-        app = current_app._get_current_object()  # type: ignore[attr-defined]
+        app = get_app()
         passes = is_static(app, rule.endpoint) or is_exempt(app, *place)
         parts.exemptions[place] = passes
     return passes

@@ -35,8 +35,8 @@ from jwt_authz import (
     current_identity,
     requires,
 )
-from jwt_authz.jwt_extended import SLOTS
 from jwt_authz.parts import KEY
+from jwt_authz.request_slots import SLOTS
 from jwt_authz.tokens import Verifier
 from tests import hostile
 from tests.edge import (
@@ -578,7 +578,7 @@ def test_the_test_of_inner_requests_would_notice_slots_that_are_not_given_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The negative control: with the way back taken out, the outer view reads bob's claims."""
-    monkeypatch.setattr(authentication, "_give_back", lambda app, **keywords: None)
+    monkeypatch.setattr("jwt_authz.request_slots._give_back", lambda app, **keywords: None)
     app = guarded_app()
     app.add_url_rule("/who", "who", requires()(who))
     bob = token_for(app, "bob")

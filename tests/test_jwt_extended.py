@@ -37,6 +37,7 @@ from jwt_authz import (
     parts,
     requires,
 )
+from jwt_authz.request_slots import SLOTS
 from tests import hostile
 from tests.edge import (
     ALGORITHMS,
@@ -240,7 +241,7 @@ def test_the_slots_are_those_of_the_fje_that_is_installed() -> None:
     token = token_for(theirs)
     get(theirs.test_client(), "/", token)
     get(theirs.test_client(), "/")
-    assert slots == [set(jwt_extended.SLOTS)] * 2
+    assert slots == [set(SLOTS)] * 2
 
 
 def test_the_slots_are_filled_as_fje_fills_them() -> None:
@@ -250,7 +251,7 @@ def test_the_slots_are_filled_as_fje_fills_them() -> None:
     @app.after_request
     @theirs_app(theirs).after_request
     def keep(response: Any) -> Any:
-        kept.append({name: vars(g._get_current_object()).get(name) for name in jwt_extended.SLOTS})
+        kept.append({name: vars(g._get_current_object()).get(name) for name in SLOTS})
         return response
 
     token = token_for(app)

@@ -15,7 +15,7 @@ from werkzeug.exceptions import Forbidden
 from werkzeug.local import LocalProxy
 
 from ..audit import Audit
-from ..authentication import get_app
+from ..context import get_app
 from ..decision import Decision
 from ..errors import MisuseError
 from ..guards import Guard
