@@ -24,24 +24,30 @@ def seed(app: Flask, new_passwords: bool) -> None:
     Users of an earlier start keep theirs, unless `new_passwords` or `FLASK_DEMO_PASSWORD` is set.
     """
     engine: Engine = app.extensions["sessions"].kw["bind"]
+    try:
+        with engine.begin() as connection, Session(connection) as session:
+            connection.exec_driver_sql(LOCKS[engine.dialect.name])
+            fill(app, session, new_passwords)
+    finally:
+        engine.dispose()  # a server may fork its workers now, which must not share a connection
+
+
+def fill(app: Flask, session: Session, new_passwords: bool) -> None:
     chosen: str | None = app.config.get("DEMO_PASSWORD")
-    with engine.begin() as connection, Session(connection) as session:
-        connection.exec_driver_sql(LOCKS[engine.dialect.name])
-        Base.metadata.create_all(connection)
-        users = {user.username: user for user in session.scalars(select(User))}
-        app.extensions["demo_passwords"] = given = {
-            name: chosen or secrets.token_urlsafe(12)
-            for name in roles
-            if name not in users or chosen or new_passwords
-        }
-        for name, password in given.items():
-            user = users.get(name) or new_user(session, name)
-            user.password_hash = hashed(password)
-        session.flush()
-        if session.get(Article, 1) is None:
-            session.add(first_article(session))
-        session.flush()
-    engine.dispose()  # a server may fork its workers now, which must not share a connection
+    Base.metadata.create_all(session.connection())
+    users = {user.username: user for user in session.scalars(select(User))}
+    app.extensions["demo_passwords"] = given = {
+        name: chosen or secrets.token_urlsafe(12)
+        for name in roles
+        if name not in users or chosen or new_passwords
+    }
+    for name, password in given.items():
+        user = users.get(name) or new_user(session, name)
+        user.password_hash = hashed(password)
+    session.flush()
+    if session.get(Article, 1) is None:
+        session.add(first_article(session))
+    session.flush()
 
 
 def new_user(session: Session, name: str) -> User:
