@@ -9,11 +9,7 @@ from typing import Any
 from flask import Flask, current_app, has_app_context, has_request_context
 
 from .audit import Audit
-from .authentication import (
-    Authentication,
-    Authenticator,
-    IdentitySource,
-)
+from .authentication import Authenticator, IdentitySource
 from .context import get_request
 from .errors import KeyUnknown, MisuseError
 from .jwt_extended import EXTENSION, longest_token, manager_of, read_deciding
@@ -24,6 +20,7 @@ from .settings import Settings
 from .tokens import KeySet
 from .tokens.key_set import KeyFile
 from .trust import Trust
+from .verification import Authentication
 
 KEY = "jwt_authz.parts"
 CHECKS = "jwt_authz.checks"
@@ -110,7 +107,7 @@ class Parts:
         if (
             authenticator is None
             or authenticator.deciding != read_deciding(app.config)
-            or authenticator.keys is not keys
+            or authenticator.verification.keys is not keys
         ):
             authenticator = self._make_authenticator(app)
         manager = app.extensions.get(EXTENSION) or manager_of(app)
@@ -126,14 +123,14 @@ class Parts:
         """Whether the file of keys changed since: another process may have rotated just now."""
         if self._key_file is None:
             return False
-        return self._key_file.current(time(), look=True) is not authenticator.keys
+        return self._key_file.current(time(), look=True) is not authenticator.verification.keys
 
     def _make_authenticator(self, app: Flask) -> Authenticator:
         keys, revocations = self.keys, self.revocations
         with self._lock:
             made = self._authenticator
             deciding = read_deciding(app.config)
-            if made is None or made.deciding != deciding or made.keys is not keys:
+            if made is None or made.deciding != deciding or made.verification.keys is not keys:
                 made = Authenticator(
                     app,
                     self.settings,

@@ -34,6 +34,7 @@ from jwt_authz import (
     authentication,
     current_identity,
     requires,
+    verification,
 )
 from jwt_authz.parts import KEY
 from jwt_authz.request_slots import SLOTS
@@ -90,7 +91,7 @@ def verified(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def cache_of(app: Flask) -> Any:
-    return app.extensions[KEY]._authenticator.cache
+    return app.extensions[KEY]._authenticator.verification.cache
 
 
 def refusal(app: Flask, token: str | None, path: str = "/") -> str:
@@ -756,9 +757,7 @@ def test_a_hundred_thousand_answers_carry_each_their_own_subject() -> None:
 
 @pytest.mark.long
 def test_no_two_of_a_million_texts_share_a_place_in_the_cache() -> None:
-    digests = {
-        authentication._digest(f"{number:x}.{number * 7919:x}.sig") for number in range(10**6)
-    }
+    digests = {verification._digest(f"{number:x}.{number * 7919:x}.sig") for number in range(10**6)}
     assert len(digests) == 10**6
 
 
@@ -880,7 +879,7 @@ def test_the_test_of_two_applications_would_notice_a_cache_that_they_share(
     from jwt_authz.tokens.cache import VerifiedCache
 
     shared = VerifiedCache(2**20)
-    monkeypatch.setattr(authentication, "VerifiedCache", lambda limit: shared)
+    monkeypatch.setattr(verification, "VerifiedCache", lambda limit: shared)
     apps = two_applications()
     token = token_for(apps["one"], "one", "clerk")
     assert get(apps["one"].test_client(), "/", token).status_code == 200

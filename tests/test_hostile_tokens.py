@@ -22,7 +22,7 @@ from jwt import InvalidKeyError
 from jwt.algorithms import get_default_algorithms
 from werkzeug.test import TestResponse
 
-from jwt_authz import Authz, authentication, requires
+from jwt_authz import Authz, requires, verification
 from tests import hostile
 from tests.edge import (
     PROBLEM,
@@ -274,7 +274,7 @@ def test_the_test_above_would_notice_a_cache_that_knows_a_token_by_its_payload(
 ) -> None:
     """The negative control: with a digest of less than the whole token, a forgery passes."""
     monkeypatch.setattr(
-        authentication, "_digest", lambda text: hashlib.sha256(text.split(".")[1].encode()).digest()
+        verification, "_digest", lambda text: hashlib.sha256(text.split(".")[1].encode()).digest()
     )
     client, good = guarded("HS256").test_client(use_cookies=False), hostile.good_token("HS256")
     assert get(client, "/open-to-any", good).status_code == 200

@@ -252,5 +252,5 @@ def test_the_tests_would_notice_a_cached_token_that_is_not_asked_about(
     assert status(app, token) == 200
     revoke(app, subject="ada")
     assert status(app, token) == 401
-    monkeypatch.setattr("jwt_authz.authentication.Token.is_revoked", lambda self, view: False)
+    monkeypatch.setattr("jwt_authz.verification.Token.is_revoked", lambda self, view: False)
     assert status(app, token) == 200
