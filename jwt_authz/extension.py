@@ -13,16 +13,13 @@ from flask_jwt_extended import JWTManager
 from .accounts import Accounts
 from .authentication import IdentitySource
 from .checking import FirstRequest, find_misuse
-from .claims import Encoding, IdentityReader, Issuer, granted_claim, sizes_of, write_claims
+from .claims import IdentityReader, Issuer
 from .context import get_app
 from .errors import MisuseError
 from .guards import NO_GUARD, Guard, allowed, current_identity
 from .identity import Identity
-from .jwt_extended import (
-    EXTENSION,
-    check_subject,
-    own_claims,
-)
+from .issuing import claims_of, complete, issue
+from .jwt_extended import EXTENSION
 from .parts import KEY, Parts, current_parts
 from .permissions import Permission
 from .places import guards_of, passes_unguarded
@@ -30,7 +27,6 @@ from .refusals import Failing
 from .request_slots import make_slots_lazy
 from .roles import Roles
 from .tokens import KeySet
-from .tokens.issue import issue_token
 from .trust import Trust
 
 Loader = TypeVar("Loader", bound=Callable[..., Any])
@@ -156,9 +152,7 @@ class Authz:
         Without `permissions` they are those of the roles. Raises `MisuseError` for a role that
         the catalogue lacks.
         """
-        settings = current_parts().settings
-        names = settings.claim_names
-        return write_claims(settings.encoding, self.roles, roles, permissions, tenant, scope, names)
+        return claims_of(current_parts(), self.roles, roles, permissions, tenant, scope)
 
     def issue(
         self,
@@ -179,13 +173,10 @@ class Authz:
         `MisuseError` for a role that the catalogue lacks, and for a token that would be longer
         than `AUTHZ_MAX_TOKEN_BYTES`.
         """
-        settings = current_parts().settings
-        check_subject(subject)
         claims = self.claims(roles=roles, permissions=permissions, tenant=tenant, scope=scope)
-        claims.update(own_claims(settings))
         if issued_at is not None:
             claims["iat"] = issued_at
-        return issue_token(subject, claims, fresh, expires)
+        return issue(current_parts(), subject, claims, fresh, expires)
 
     def revoke(
         self,
@@ -238,29 +229,8 @@ class Authz:
     def complete(
         self, subject: Any, claims: dict[str, Any]
     ) -> tuple[dict[str, Any], Callable[[str], None]]:
-        """For the making of a token: what it lacks, and the check of its size.
-
-        That is the permissions of its roles and, where tokens can be revoked, an `iat` with its
-        fraction of a second, after all that was revoked of its subject.
-        """
-        settings, view = current_parts().settings, current_parts().revocations
-        names, limit = settings.claim_names, settings.max_token_bytes
-        more: dict[str, Any] = {}
-        roles = claims.get(names.roles)
-        lacks = names.permissions not in claims and self.roles is not None
-        if lacks and isinstance(roles, list | tuple):
-            more = granted_claim(settings.encoding, self.roles, map(str, roles), names)
-        if view is not None and "iat" not in claims:
-            named = roles if isinstance(roles, list | tuple) else ()
-            carried = self.roles.with_included(named) if self.roles is not None else named
-            tenant = claims.get(names.tenant)
-            more["iat"] = view.next_iat(subject, tenant=tenant, roles={*named, *carried})
-
-        def check_size(token: str) -> None:
-            if len(token) > limit:
-                raise MisuseError(_too_long(len(token), sizes_of(token, self.roles, names), limit))
-
-        return more, check_size
+        """For the making of a token: what it lacks, and the check of its size."""
+        return complete(current_parts(), self.roles, subject, claims)
 
 
 def _for_templates() -> dict[str, Any]:
@@ -280,14 +250,3 @@ def _deny_unguarded() -> Any:
 
 
 _no_guard = Guard((NO_GUARD,))
-
-
-def _too_long(length: int, sizes: Mapping[Encoding, int], limit: int) -> str:
-    said = f"the token has {length} bytes and AUTHZ_MAX_TOKEN_BYTES is {limit}: "
-    fitting = [
-        f"AUTHZ_ENCODING={encoding!r} would fit with {size} bytes"
-        for encoding, size in sizes.items()
-        if size <= limit
-    ]
-    advice = "give the subject fewer roles, or raise the limit and that of your server"
-    return said + (", ".join(fitting) or advice)

@@ -7,27 +7,25 @@ for it is answered `unsupported_grant_type`. Its answer has the members of RFC 6
 from __future__ import annotations
 
 import logging
-import re
 from typing import Any, NoReturn
 
 from flask import Blueprint, Response, current_app, jsonify, request
-from marshmallow import RAISE, Schema, ValidationError, fields, validate
+from marshmallow import RAISE, Schema, fields, validate
 
 from ..accounts import Accounts, User
-from ..errors import MisuseError, StoreUnavailable, TokenMalformed
+from ..errors import MisuseError, StoreUnavailable
 from ..extension import Authz
 from ..parts import current_parts
 from ..places import exempt
-from ..problem import TYPE_PREFIX, Problem, too_many_attempts, unavailable, wrong_credentials
+from ..problem import Problem, too_many_attempts, unavailable, wrong_credentials
 from ..refusals import AuthorizationUnavailable, NotIdentified, TooManyAttempts
-from ..tokens.jws import read_object
+from .bodies import JSON, Unfit, UnsupportedGrant, UnsupportedType, load, read_members
 from .login_gate import Attempt, add_check
 
 _log = logging.getLogger("jwt_authz")
 
-LONGEST_BODY = 16_384
 LONGEST_PASSWORD = 4_096
-"""The bytes of a log-in's body, and of its password, that are read at most."""
+"""The bytes of a password that are read at most."""
 
 
 class Credentials(Schema):
@@ -59,9 +57,10 @@ def log_in() -> Response:
     authz: Authz = current_app.extensions["jwt_authz"]
     if authz.accounts is None:
         raise MisuseError("the token endpoint asks accounts: write Authz(app, accounts=...)")
-    body = _body()
-    if isinstance(body, Response):
-        return body
+    try:
+        body = _credentials()
+    except Unfit as unfit:
+        return unfit.response
     attempt = Attempt(body["username"])
     if attempt.must_wait:
         return _refuse(too_many_attempts(), "log-in", attempt.wait)
@@ -124,51 +123,17 @@ def seconds_to_live() -> int:
     return int(getattr(lifetime, "total_seconds", lambda: lifetime)())
 
 
-def _body() -> dict[str, str] | Response:
-    """The credentials, or the answer to a body that holds none."""
-    if (request.content_length or 0) > LONGEST_BODY:
-        return _too_large()
-    text = request.stream.read(LONGEST_BODY + 1)  # also where no length was said
-    if len(text) > LONGEST_BODY:
-        return _too_large()
-    if request.mimetype == "application/x-www-form-urlencoded" and _GRANT_TYPE.search(text):
-        return _refused(400, "unsupported-grant-type", _NO_GRANT, "unsupported_grant_type")
-    if request.mimetype != "application/json":
-        return _refused(415, "unsupported-media-type", "Send JSON with username and password.")
-    try:
-        body = read_object(text)
-        if "grant_type" in body:
-            return _refused(400, "unsupported-grant-type", _NO_GRANT, "unsupported_grant_type")
-        credentials: dict[str, str] = Credentials().load(body)
-    except TokenMalformed:
-        return _refused(400, "invalid-request", "The body is not a JSON object.", "invalid_request")
-    except ValidationError as error:
-        names = ", ".join(sorted(_known(error)))
-        return _refused(400, "invalid-request", f"Not as expected: {names}.", "invalid_request")
+def _credentials() -> dict[str, str]:
+    """The credentials of the body; raises `Unfit` for a body that holds none."""
+    members = read_members(_WANTED)
+    if "grant_type" in members:
+        raise UnsupportedGrant("This is the application's own log-in, not an OAuth 2 grant.")
+    if request.mimetype != JSON:
+        raise UnsupportedType(_WANTED)
+    credentials: dict[str, str] = load(Credentials(), members)
     if len(credentials["password"].encode("utf-8", "replace")) > LONGEST_PASSWORD:
-        return _refused(400, "invalid-request", "The password is too long.", "invalid_request")
+        raise Unfit(400, "invalid-request", "The password is too long.", "invalid_request")
     return credentials
 
 
-_GRANT_TYPE = re.compile(rb"(^|&)grant_type=")
-_NO_GRANT = "This is the application's own log-in, not an OAuth 2 grant."
-
-
-def _known(error: ValidationError) -> set[str]:
-    """The names of the fields that are wrong; a name that the caller made up is not repeated."""
-    names = error.messages if isinstance(error.messages, dict) else {}
-    return {name if name in Credentials._declared_fields else "another member" for name in names}
-
-
-def _too_large() -> Response:
-    return _refused(413, "content-too-large", f"At most {LONGEST_BODY} bytes are read.")
-
-
-def _refused(status: int, name: str, detail: str, error: str | None = None) -> Response:
-    title = name.replace("-", " ").capitalize()
-    problem = Problem(f"{TYPE_PREFIX}{name}", title, status, detail, error=error)
-    response = jsonify(problem.as_dict())
-    response.status_code = status
-    response.mimetype = "application/problem+json"
-    response.headers["Cache-Control"] = "no-store"
-    return response
+_WANTED = "Send JSON with username and password."

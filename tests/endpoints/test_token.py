@@ -17,7 +17,8 @@ from werkzeug.test import TestResponse
 from jwt_authz import current_identity, guard, requires
 from jwt_authz.accounts import User
 from jwt_authz.endpoints import token_blueprint
-from jwt_authz.endpoints.token import LONGEST_BODY, LONGEST_PASSWORD
+from jwt_authz.endpoints.bodies import LONGEST_BODY
+from jwt_authz.endpoints.token import LONGEST_PASSWORD
 from jwt_authz.errors import StoreUnavailable
 from tests.edge import PROBLEM, TYPE, get, guarded_app
 
