@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 from flask import Flask, request, request_started
 from flask_jwt_extended import JWTManager
 
-from .accounts import Accounts
+from .accounts import Accounts, User
 from .authentication import IdentitySource
 from .checking import FirstRequest, find_misuse
 from .claims import IdentityReader, Issuer
@@ -20,11 +20,14 @@ from .guards import NO_GUARD, Guard, allowed, current_identity
 from .identity import Identity
 from .issuing import claims_of, complete, issue
 from .jwt_extended import EXTENSION
+from .logins import Logins, Tokens
 from .parts import KEY, Parts, current_parts
 from .permissions import Permission
 from .places import guards_of, passes_unguarded
 from .refusals import Failing
 from .request_slots import make_slots_lazy
+from .revocation import Family
+from .revoking import families_of, revoke
 from .roles import Roles
 from .tokens import KeySet
 from .trust import Trust
@@ -178,6 +181,31 @@ class Authz:
             claims["iat"] = issued_at
         return issue(current_parts(), subject, claims, fresh, expires)
 
+    def log_in(self, user: User, client: str | None = None) -> Tokens | None:
+        """Tokens for a user who has just logged in by a view of your own; None if they are gone.
+
+        The refresh token is there where `AUTHZ_STORE_URL` names a store; `client` is what the
+        user's list of log-ins calls this one. Raises `StoreUnavailable`.
+        """
+        parts = current_parts()
+        has_refresh = parts.revocations is not None
+        return Logins(parts, self.roles, self.accounts).start(
+            user, has_refresh=has_refresh, client=client
+        )
+
+    def refresh(self, refresh_token: str) -> Tokens:
+        """The tokens that follow a refresh token, which is then used up (RFC 9700 section 4.14.2).
+
+        The roles are those that the user has now. Raises an `InvalidToken`: for one that was used
+        before, `TokenReused`, and then all tokens of that log-in are ended. Raises
+        `StoreUnavailable` where the store does not answer: then it may be repeated.
+        """
+        return Logins(current_parts(), self.roles, self.accounts).refresh(refresh_token)
+
+    def families(self, subject: str) -> tuple[Family, ...]:
+        """The log-ins of a subject that can still be refreshed, the one used last first."""
+        return families_of(current_parts(), subject)
+
     def revoke(
         self,
         *,
@@ -185,29 +213,30 @@ class Authz:
         subject: str | None = None,
         role: str | None = None,
         tenant: str | None = None,
+        family: str | None = None,
         everything: bool = False,
         issuer: str | None = None,
+        keeps_families: bool = False,
     ) -> None:
         """End the tokens issued until now that carry the one thing given, in all processes.
 
-        `issuer` names the foreign issuer of a `jti` or a `subject`. Tokens issued from now on are
-        good: a log-in right after works. Raises `MisuseError` unless exactly one thing is given,
-        or where `AUTHZ_STORE_URL` names no store; `StoreUnavailable` where the store does not
-        take it, and then nothing is revoked.
+        Of a `subject`, a `tenant` or `everything` the refresh tokens end as well; of a subject
+        whose roles have changed they go on with `keeps_families`, and bring the new claims.
+        `family` is the id of one log-in. `issuer` names the foreign issuer of a `jti` or a
+        `subject`. Tokens issued from now on are good: a log-in right after works. Raises
+        `MisuseError` unless exactly one thing is given, or where `AUTHZ_STORE_URL` names no store;
+        `StoreUnavailable` where the store does not take it, and then it must be said again.
         """
-        view = current_parts().revocations
-        if view is None:
-            raise MisuseError(
-                "there is no store to keep revocations in: set AUTHZ_STORE_URL to redis://..., a "
-                "SQLAlchemy URL, or memory: for a single process"
-            )
-        view.revoke(
+        revoke(
+            current_parts(),
             jti=jti,
             subject=subject,
             role=role,
             tenant=tenant,
+            family=family,
             everything=everything,
             issuer=issuer,
+            keeps_families=keeps_families,
         )
 
     def check(self) -> list[str]:

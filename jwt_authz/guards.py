@@ -11,6 +11,7 @@ import functools
 import inspect
 import logging
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from flask import Blueprint, Flask, current_app, has_request_context, request
@@ -59,7 +60,7 @@ class Guard:
         throws: Any = None,
         hide: bool = False,
         optional: bool = False,
-        fresh: bool = False,
+        fresh: bool | timedelta = False,
     ) -> None:
         always = [part for part in requirements if not isinstance(part, Mapping)]
         mappings = [_methods(part) for part in requirements if isinstance(part, Mapping)]
@@ -72,11 +73,9 @@ class Guard:
         self.optional = optional
         self.fresh = fresh
         self.log_level = logging.WARNING  # of a refusal
-        self._asks_the_token = identity is NOT_GIVEN and not fresh
-        if fresh and identity is not NOT_GIVEN:
-            raise MisuseError(
-                "fresh=True looks at a token, and identity= stands in for it: use one"
-            )
+        self._asks_the_token = identity is NOT_GIVEN and fresh is False
+        if not self._asks_the_token:
+            _refuse_unfit_fresh(fresh, identity)
         is_proxy = isinstance(identity, LocalProxy)
         if not is_proxy and (inspect.isroutine(identity) or inspect.isclass(identity)):
             raise MisuseError(
@@ -226,7 +225,7 @@ class Guard:
         if found.error is not None:
             raise found.error
         if found.identity is not None:
-            found.check_fresh()
+            found.check_fresh(self.fresh if isinstance(self.fresh, timedelta) else None)
         return found.identity
 
     def __enter__(self) -> Any:
@@ -267,7 +266,7 @@ def requires(
     throws: Any = None,
     hide: bool = False,
     optional: bool = False,
-    fresh: bool = False,
+    fresh: bool | timedelta = False,
 ) -> Guard:
     """A guard: all `requirements` must be met, or the call is refused; a decorator, or `with`.
 
@@ -277,7 +276,8 @@ def requires(
     `identity` stands in for the caller. On a refusal `on_fail` (a response, or a callable of the
     view's arguments) or `throws` (an exception) is used; `hide` answers 404 in place of 403.
     `optional` lets a request without a token pass, with no identity; whoever brings one must meet
-    the requirements. `fresh` asks for a fresh token. Raises `MisuseError` for what cannot work.
+    the requirements. `fresh` asks for a fresh token (FJE's claim `fresh`) or, as a timedelta, for a
+    log-in that is at most so long ago (`auth_time`). Raises `MisuseError` for what cannot work.
     """
     return Guard(requirements, on, identity, on_fail, throws, hide, optional, fresh)
 
@@ -289,7 +289,7 @@ def authorize(
     on_fail: Any = None,
     throws: Any = None,
     hide: bool = False,
-    fresh: bool = False,
+    fresh: bool | timedelta = False,
 ) -> Any:
     """Insist that the caller meets the requirements for `on`; returns `on`, else the identity.
 
@@ -355,6 +355,19 @@ def _current_identity() -> Any:
 
 current_identity: Any = LocalProxy(_current_identity)
 """The caller's identity; falsy where there is none, also where their token is not good."""
+
+
+def _refuse_unfit_fresh(fresh: Any, identity: Any) -> None:
+    if not isinstance(fresh, bool) and not (isinstance(fresh, timedelta) and fresh > _NO_TIME):
+        raise MisuseError(
+            f"fresh= is True, or how long ago the log-in may be, not {fresh!r}: write "
+            "fresh=timedelta(minutes=5)"
+        )
+    if fresh is not False and identity is not NOT_GIVEN:
+        raise MisuseError("fresh= looks at a token, and identity= stands in for it: use one")
+
+
+_NO_TIME = timedelta()
 
 
 def _joined(requirements: list[Any]) -> Requirement:

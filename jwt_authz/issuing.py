@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
+from time import time
 from typing import Any
 
 from .claims import Encoding, granted_claim, sizes_of, write_claims
@@ -13,6 +14,7 @@ from .parts import Parts
 from .permissions import Permission
 from .roles import Roles
 from .tokens.issue import issue_token
+from .tokens.refresh import LOGGED_IN_AT
 
 
 def claims_of(
@@ -36,9 +38,15 @@ def issue(
     fresh: bool | timedelta,
     expires: timedelta | None,
 ) -> str:
-    """An encoded access token with these claims, of RFC 9068's shape; see `Authz.issue`."""
+    """An encoded access token with these claims, of RFC 9068's shape; see `Authz.issue`.
+
+    One that comes from a log-in says when that was, unless the claims say it.
+    """
     check_subject(subject)
-    return issue_token(subject, {**claims, **own_claims(parts.settings)}, fresh, expires)
+    more: dict[str, Any] = own_claims(parts.settings)
+    if fresh:
+        more[LOGGED_IN_AT] = int(time())
+    return issue_token(subject, {**more, **claims}, fresh, expires)
 
 
 def complete(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from time import time
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import Flask, current_app, has_app_context, has_request_context
+from flask_jwt_extended import JWTManager
 
 from .audit import Audit
 from .authentication import Authenticator, IdentitySource
-from .context import get_request
+from .context import get_app, get_request
 from .errors import KeyUnknown, MisuseError
 from .jwt_extended import EXTENSION, longest_token, manager_of, read_deciding
 from .refusals import Failing, Refusing
@@ -20,7 +22,9 @@ from .settings import Settings
 from .tokens import KeySet
 from .tokens.key_set import KeyFile
 from .trust import Trust
-from .verification import Authentication
+from .verification import Authentication, Verification
+
+Found = TypeVar("Found")
 
 KEY = "jwt_authz.parts"
 CHECKS = "jwt_authz.checks"
@@ -74,6 +78,16 @@ class Parts:
                     )
         return self._revocations
 
+    def needed_revocations(self) -> RevocationView:
+        """The same, for what cannot do without; raises `MisuseError` where there is no store."""
+        view = self.revocations
+        if view is None:
+            raise MisuseError(
+                "there is no store to keep revocations and refresh families in: set "
+                "AUTHZ_STORE_URL to redis://..., a SQLAlchemy URL, or memory: for a single process"
+            )
+        return view
+
     def take_identities_from(self, source: IdentitySource | None) -> None:
         """Use another identity loader from now on; what was kept of tokens is forgotten."""
         with self._lock:
@@ -118,6 +132,20 @@ class Parts:
             authenticator.forget(get_request())
             return self.authenticate(app)
         return found
+
+    def verified(self, read: Callable[[Verification, JWTManager], Found]) -> Found:
+        """What is read from a token that the request did not bring as its own.
+
+        The file of keys is looked at at once where no key has its `kid`. Raises what `read` does.
+        """
+        app = get_app()
+        authenticator = self._make_authenticator(app)
+        try:
+            return read(authenticator.verification, manager_of(app))
+        except KeyUnknown:
+            if not self._has_newer_keys(authenticator):
+                raise
+        return read(self._make_authenticator(app).verification, manager_of(app))
 
     def _has_newer_keys(self, authenticator: Authenticator) -> bool:
         """Whether the file of keys changed since: another process may have rotated just now."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from datetime import timedelta
 from hashlib import sha256
 from time import time
 from typing import Any
@@ -37,13 +38,27 @@ from .tokens import KeySet, Verified
 from .tokens.cache import Entry, VerifiedCache
 from .tokens.jws import LONGEST_TOKEN, Key, Signed
 from .tokens.keys import prepare_key
+from .tokens.refresh import FAMILY, LOGGED_IN_AT, RefreshClaims, RefreshVerifier, number_or_none
 from .trust import Trust, Trusted
+
+CLOCKS_DIFFER = 60.0
+"""Seconds that a log-in may lie ahead, by the clock of whoever issued the token."""
 
 
 class Token:
     """What is kept of a verified token: the identity made of it, its header, how to revoke it."""
 
-    __slots__ = ("header", "identity", "is_flat", "is_own", "issued_at", "jti", "roles")
+    __slots__ = (
+        "family",
+        "header",
+        "identity",
+        "is_flat",
+        "is_own",
+        "issued_at",
+        "jti",
+        "logged_in_at",
+        "roles",
+    )
 
     def __init__(self, identity: Identity, header: dict[str, Any], is_own: bool) -> None:
         self.identity = identity
@@ -51,6 +66,9 @@ class Token:
         self.is_own = is_own
         self.jti: str | None = identity.claims.get("jti")
         self.issued_at: float | None = identity.claims.get("iat")
+        family = identity.claims.get(FAMILY) if is_own else None
+        self.family: str | None = family if isinstance(family, str) else None
+        self.logged_in_at = number_or_none(identity.claims.get(LOGGED_IN_AT))
         catalogue, roles = identity.catalogue, identity.roles
         self.roles = roles if catalogue is None else roles | catalogue.with_included(roles)
         self.is_flat = not any(isinstance(value, dict | list) for value in header.values())
@@ -70,6 +88,8 @@ class Token:
             issuer=identity.issuer,
             tenant=identity.tenant,
             roles=self.roles,
+            family=self.family,
+            logged_in_at=self.logged_in_at,
             is_own=self.is_own,
         )
 
@@ -94,9 +114,19 @@ class Authentication:
         self.token = token
         self.error = error
 
-    def check_fresh(self) -> None:
-        """Raises `TokenNotFresh` unless the token's `fresh` is true or a time still ahead."""
-        fresh = self.token.identity.claims["fresh"] if self.token is not None else False
+    def check_fresh(self, longest: timedelta | None) -> None:
+        """Raises `TokenNotFresh` unless the log-in is at most so long ago by `auth_time`.
+
+        Without a time, unless the token's `fresh` is true or a time still ahead.
+        """
+        token = self.token
+        if longest is not None:
+            seconds = longest.total_seconds()
+            since = time() - token.logged_in_at if token and token.logged_in_at else math.inf
+            if not -CLOCKS_DIFFER <= since <= seconds:
+                raise TokenNotFresh(max_age=seconds)
+            return
+        fresh = token.identity.claims["fresh"] if token is not None else False
         if fresh is not True and not (type(fresh) in (int, float) and fresh >= time()):
             raise TokenNotFresh
 
@@ -120,6 +150,9 @@ class Verification:
         longest = max(LONGEST_TOKEN, settings.max_token_bytes)
         profile = own_claims(settings) if settings.token_profile is not None else None
         self._verifier = make_verifier(longest, keys, profile, needs_key=trust is None)
+        self._refresh_verifier = make_verifier(
+            longest, keys, own_claims(settings), needs_key=trust is None, kind=RefreshVerifier
+        )
         self.longest = self._verifier.longest
         self._read = IdentityReader(settings.encoding, catalogue, settings.claim_names).read
         self._algorithms = algorithms_for_loader()
@@ -145,6 +178,13 @@ class Verification:
         if self.revocations is not None and found.token.is_revoked(self.revocations):  # type: ignore[union-attr] # what is kept has a token
             return None
         return found
+
+    def refresh_claims(self, text: str, manager: JWTManager) -> RefreshClaims:
+        """What a refresh token of the application's own says, verified; raises `InvalidToken`."""
+        loader = key_loader(manager)
+        key = None if loader is None else self._loaded_key(text, loader)[1]
+        verified = self._refresh_verifier.verify(text, key)
+        return RefreshClaims.of(verified.payload, self._verifier.subject_claim)
 
     def _entry(self, text: str, manager: JWTManager) -> Entry:
         """The entry of a token, verified now unless it is known and its time is not over."""

@@ -8,6 +8,7 @@ RESERVED = frozenset(
     {
         *("iss", "sub", "aud", "exp", "nbf", "iat", "jti"),  # RFC 7519 section 4.1
         *("client_id", "cnf", "auth_time", "acr", "amr"),  # RFC 9068 section 2.2, RFC 7800
+        "sid",  # OpenID Connect's session, here the refresh family
         *("type", "fresh", "csrf"),  # Flask-JWT-Extended's own
     }
 )

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from flask import Response, jsonify, request
-from marshmallow import Schema, ValidationError
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
 from ..errors import TokenMalformed
 from ..problem import TYPE_PREFIX, Problem
@@ -59,6 +59,21 @@ def read_members(wanted: str) -> dict[str, Any]:
     if request.mimetype not in (JSON, FORM):
         raise UnsupportedType(wanted)
     return _form(text) if request.mimetype == FORM else _json(text)
+
+
+class TokenBody(Schema):
+    """A body with a `token` (RFC 7009 and RFC 7662, section 2.1); a hint at its kind is ignored."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    token = fields.String(required=True, validate=validate.Length(1))
+
+
+def read_token() -> str:
+    """The token of a body that is about one; raises `Unfit`."""
+    token: str = load(TokenBody(), read_members("Send JSON or a form with token."))["token"]
+    return token
 
 
 def load(schema: Schema, members: dict[str, Any]) -> dict[str, Any]:

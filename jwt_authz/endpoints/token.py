@@ -6,24 +6,17 @@ for it is answered `unsupported_grant_type`. Its answer has the members of RFC 6
 
 from __future__ import annotations
 
-import logging
-from typing import Any, NoReturn
-
-from flask import Blueprint, Response, current_app, jsonify, request
+from flask import Blueprint, Response, request
 from marshmallow import RAISE, Schema, fields, validate
 
-from ..accounts import Accounts, User
-from ..errors import MisuseError, StoreUnavailable
-from ..extension import Authz
 from ..parts import current_parts
 from ..places import exempt
-from ..problem import Problem, too_many_attempts, unavailable, wrong_credentials
-from ..refusals import AuthorizationUnavailable, NotIdentified, TooManyAttempts
+from ..problem import too_many_attempts, wrong_credentials
+from .answers import accounts_and_logins, add_check, answer, answering, has_refresh, refuse
 from .bodies import JSON, Unfit, UnsupportedGrant, UnsupportedType, load, read_members
-from .login_gate import Attempt, add_check
+from .login_gate import Attempt, check_login_rate
 
-_log = logging.getLogger("jwt_authz")
-
+LONGEST_CLIENT = 200
 LONGEST_PASSWORD = 4_096
 """The bytes of a password that are read at most."""
 
@@ -42,85 +35,40 @@ def token_blueprint(url: str = "/token") -> Blueprint:
     """A blueprint that answers a log-in at `url` with an access token of RFC 9068's shape.
 
     It asks the `accounts` of the application's Authz. JSON with `username` and `password` gives
-    `access_token`, `token_type` and `expires_in` (seconds); wrong ones a 401 with a challenge; a
-    store that does not answer a 503; too many wrong ones a 429. The answer is never stored by a
-    cache.
+    `access_token`, `token_type` and `expires_in` (seconds) and, where there is a
+    `refresh_blueprint`, `refresh_token`; wrong ones a 401 with a challenge; a store that does not
+    answer a 503; too many wrong ones a 429. The answer is never stored by a cache.
     """
     blueprint = Blueprint("jwt_authz_token", __name__)
-    blueprint.record(lambda state: add_check(state.app))
+    blueprint.record(lambda state: add_check(state.app, check_login_rate))
     blueprint.add_url_rule(url, "token", exempt(log_in), methods=["POST"])
     return blueprint
 
 
+@answering
 def log_in() -> Response:
-    """Answer a log-in with an access token."""
-    authz: Authz = current_app.extensions["jwt_authz"]
-    if authz.accounts is None:
-        raise MisuseError("the token endpoint asks accounts: write Authz(app, accounts=...)")
-    try:
-        body = _credentials()
-    except Unfit as unfit:
-        return unfit.response
+    """Answer a log-in with an access token, and a refresh token where it can be used."""
+    body = _credentials()
+    accounts, logins = accounts_and_logins()
     attempt = Attempt(body["username"])
     if attempt.must_wait:
-        return _refuse(too_many_attempts(), "log-in", attempt.wait)
-    try:
-        user = authz.accounts.authenticate(body["username"], body["password"])
-        token = _token_for(authz, authz.accounts, user) if user is not None else None
-    except StoreUnavailable as error:
-        return _refuse(unavailable(), f"log-in: {error}")
-    if token is not None:
+        refuse(too_many_attempts(), "log-in", attempt.wait)
+    view = current_parts().revocations
+    proved_at = None if view is None else view.now()
+    user, tokens = accounts.authenticate(body["username"], body["password"]), None
+    if user is not None:
+        with_refresh = has_refresh()
+        tokens = logins.start(user, has_refresh=with_refresh, proved_at=proved_at, client=_client())
+    if tokens is not None:
         attempt.succeeded()
-        return _answer(token)
+        return answer(tokens)
     attempt.failed()
-    problem = too_many_attempts() if attempt.wait else wrong_credentials()
-    return _refuse(problem, "log-in", attempt.wait)
+    refuse(too_many_attempts() if attempt.wait else wrong_credentials(), "log-in", attempt.wait)
 
 
-def _refuse(problem: Problem, note: str, wait: int = 0) -> NoReturn:
-    parts = current_parts()
-    parts.audit.refused(current_app, None, None, problem, note)
-    if problem.status == 429:
-        raise TooManyAttempts(problem, parts.settings.realm, wait)
-    refusal = NotIdentified if problem.status == 401 else AuthorizationUnavailable
-    raise refusal(problem, parts.settings.realm)
-
-
-def _token_for(authz: Authz, accounts: Accounts, user: User) -> str | None:
-    """A token for a user who has logged in; None where they are gone by now.
-
-    Its time is taken before the roles are read: of a change made in between, the revocation then
-    comes later than the token, and ends it.
-    """
-    issued_at, view = None, current_parts().revocations
-    if view is not None:
-        issued_at = view.next_iat(user.subject, tenant=user.tenant, roles=user.roles)
-        now = accounts.find(user.subject)
-        if now is None or now.disabled:
-            return None
-        user = now
-    roles = [name for name in user.roles if authz.roles is None or name in authz.roles]
-    if len(roles) < len(user.roles):
-        _log.warning("a user has a role that the catalogue lacks; it is left out of the token")
-    return authz.issue(
-        user.subject, roles=roles, tenant=user.tenant, fresh=True, issued_at=issued_at
-    )
-
-
-def _answer(token: str) -> Response:
-    response = jsonify(
-        access_token=token,
-        token_type="Bearer",  # noqa: S106 the kind of token, no password
-        expires_in=seconds_to_live(),
-    )
-    response.headers["Cache-Control"] = "no-store"  # RFC 6749 section 5.1
-    return response
-
-
-def seconds_to_live() -> int:
-    """How many seconds an access token lives that is issued now."""
-    lifetime: Any = current_app.config["JWT_ACCESS_TOKEN_EXPIRES"]
-    return int(getattr(lifetime, "total_seconds", lambda: lifetime)())
+def _client() -> str | None:
+    """What the user's list of log-ins calls this one: the program that it came from."""
+    return request.user_agent.string[:LONGEST_CLIENT] or None
 
 
 def _credentials() -> dict[str, str]:
