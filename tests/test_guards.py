@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
+import time
 from collections.abc import Callable
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -1225,6 +1227,36 @@ def test_a_hidden_resource_is_answered_as_one_that_is_missing_whatever_the_loade
     assert (hidden.status_code, hidden.data) == (missing.status_code, missing.data)
     assert hidden.status_code == 404
     assert dict(hidden.headers) == dict(missing.headers)
+
+
+@pytest.mark.parametrize("fresh", [None, 0, 300, 5.0, "5 minutes", timedelta(), -timedelta(1)])
+def test_a_freshness_that_is_neither_true_nor_a_time_is_told(fresh: Any) -> None:
+    with pytest.raises(MisuseError, match=r"timedelta\(minutes=5\)"):
+        requires(fresh=fresh)
+
+
+@pytest.mark.parametrize(
+    ("auth_time", "status"),
+    [
+        (-299, 200),
+        (-301, 401),
+        (30, 200),  # clocks differ
+        (90, 401),
+        (..., 401),
+        (None, 401),
+        ("now", 401),
+        (True, 401),
+        ([], 401),
+    ],
+)
+def test_a_recent_log_in_is_told_by_auth_time(auth_time: Any, status: int) -> None:
+    app = guarded_app()
+    app.add_url_rule("/", "view", requires(fresh=timedelta(minutes=5))(lambda: "in"))
+    if isinstance(auth_time, int) and not isinstance(auth_time, bool):
+        auth_time += int(time.time())
+    claims = {} if auth_time is ... else {"auth_time": auth_time}
+    token = token_for(app, claims=claims)
+    assert get(app.test_client(), "/", token).status_code == status
 
 
 def test_freshness_of_an_identity_that_is_given_is_told_as_a_misuse() -> None:

@@ -321,3 +321,27 @@ def test_the_view_answers_as_the_rules_read(
 
     expected = any(concerns(one) and ends(one) for one in statements)
     assert view.is_revoked(**{**token, "issued_at": issued_at}, is_own=is_own) == expected
+
+
+def test_a_revoked_family_ends_its_own_access_tokens_alone(view: RevocationView) -> None:
+    token = {"jti": "a", "subject": "ann", "issued_at": view.next_iat("ann")}
+    view.revoke(family="mine")
+    assert view.knows_family("mine")
+    assert not view.knows_family("yours")
+    assert view.is_revoked(**token, family="mine")
+    assert not view.is_revoked(**token, family="yours")
+    assert not view.is_revoked(**token)
+
+
+@pytest.mark.parametrize("named", [{"tenant": "acme"}, {"everything": True}])
+def test_a_familys_later_token_is_dead_where_its_log_in_was_before(
+    view: RevocationView, named: dict[str, Any]
+) -> None:
+    began = view.next_iat("ann")
+    view.revoke(**named)
+    later = {"jti": "a", "subject": "ann", "issued_at": view.next_iat("ann"), "tenant": "acme"}
+    assert view.is_revoked(**later, family="mine", logged_in_at=began)
+    again = view.next_iat("ann", tenant="acme")
+    assert not view.is_revoked(**{**later, "issued_at": again}, family="mine", logged_in_at=again)
+    # Of a token that is of no family its own time counts alone.
+    assert not view.is_revoked(**{**later, "issued_at": again}, logged_in_at=began)
