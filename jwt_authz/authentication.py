@@ -162,6 +162,7 @@ class Authenticator:
         self,
         app: Flask,
         settings: Settings,
+        reader: IdentityReader,
         catalogue: Roles | None,
         source: IdentitySource | None,
         keys: KeySet | None,
@@ -177,7 +178,7 @@ class Authenticator:
         longest = max(LONGEST_TOKEN, settings.max_token_bytes)
         profile = own_claims(settings) if settings.token_profile is not None else None
         self._verifier = make_verifier(longest, keys, profile, needs_key=trust is None)
-        self._read = IdentityReader(settings.encoding, catalogue, settings.claim_names).read
+        self._read = reader.read
         self._algorithms = algorithms_for_loader()
         self._longest = self._verifier.longest
         self._locations = other_locations()

@@ -286,6 +286,22 @@ def test_a_role_that_the_catalogue_lacks_is_logged_once(log: pytest.LogCaptureFi
     assert "stranger" not in told[0]
 
 
+def test_what_is_told_once_is_told_once_whatever_reads_the_token(
+    log: pytest.LogCaptureFixture,
+) -> None:
+    app = audited_app()
+    client = app.test_client()
+    authz: Authz = app.extensions["jwt_authz"]
+    assert get(client, "/any", hostile.token(claims_of(roles=["stranger"]))).status_code == 200
+    app.config["JWT_DECODE_LEEWAY"] = 1  # from now on others verify
+    assert get(client, "/any", hostile.token(claims_of(roles=["another"]))).status_code == 200
+    authz.identity_loader(lambda subject, claims: authz.read_identity(subject, claims))
+    for number in range(3):
+        token = hostile.token(claims_of(roles=[f"stranger-{number}"]))
+        assert get(client, "/any", token).status_code == 200
+    assert len([r for r in records(log) if "catalogue lacks" in r.getMessage()]) == 1
+
+
 # --- what must never be in it --------------------------------------------------------------------
 
 SECRET_CLAIM = "s3cret-value-of-a-claim"
