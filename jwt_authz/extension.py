@@ -13,7 +13,7 @@ from flask_jwt_extended import JWTManager
 from .accounts import Accounts
 from .authentication import IdentitySource
 from .checking import FirstRequest, find_misuse
-from .claims import Encoding, Issuer, granted_claim, sizes_of, write_claims
+from .claims import Encoding, Issuer, granted_claims, sizes_of, write_claims
 from .context import get_app
 from .errors import MisuseError
 from .guards import NO_GUARD, Guard, allowed, current_identity
@@ -238,8 +238,9 @@ class Authz:
     ) -> tuple[dict[str, Any], Callable[[str], None]]:
         """For the making of a token: what it lacks, and the check of its size.
 
-        That is the permissions of its roles and, where tokens can be revoked, an `iat` with its
-        fraction of a second, after all that was revoked of its subject.
+        That is the permissions of its roles, with the catalogue's version, and, where tokens can
+        be revoked, an `iat` with its fraction of a second, after all that was revoked of its
+        subject.
         """
         settings, view = current_parts().settings, current_parts().revocations
         names, limit = settings.claim_names, settings.max_token_bytes
@@ -247,7 +248,7 @@ class Authz:
         roles = claims.get(names.roles)
         lacks = names.permissions not in claims and self.roles is not None
         if lacks and isinstance(roles, list | tuple):
-            more = granted_claim(settings.encoding, self.roles, map(str, roles), names)
+            more = granted_claims(settings.encoding, self.roles, map(str, roles), names)
         if view is not None and "iat" not in claims:
             named = roles if isinstance(roles, list | tuple) else ()
             carried = self.roles.with_included(named) if self.roles is not None else named
