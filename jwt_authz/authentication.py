@@ -21,6 +21,7 @@ from flask import (
 from flask_jwt_extended import JWTManager
 from werkzeug.local import LocalProxy
 
+from .claims import IdentityReader
 from .errors import InvalidToken, MisuseError, SubjectUnknown
 from .jwt_extended import ask_callbacks, has_callbacks, read_deciding
 from .locations import (
@@ -73,6 +74,7 @@ class Authenticator:
         self,
         app: Flask,
         settings: Settings,
+        reader: IdentityReader,
         catalogue: Roles | None,
         source: IdentitySource | None,
         keys: KeySet | None,
@@ -80,7 +82,7 @@ class Authenticator:
         revocations: RevocationView | None = None,
     ) -> None:
         self.deciding = _copied(read_deciding(app.config))
-        self.verification = Verification(settings, catalogue, keys, trust, revocations)
+        self.verification = Verification(settings, reader, catalogue, keys, trust, revocations)
         self._source = source
         self._longest = self.verification.longest
         self._locations = other_locations()

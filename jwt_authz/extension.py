@@ -13,7 +13,7 @@ from flask_jwt_extended import JWTManager
 from .accounts import Accounts, User
 from .authentication import IdentitySource
 from .checking import FirstRequest, find_misuse
-from .claims import IdentityReader, Issuer
+from .claims import Issuer
 from .context import get_app
 from .errors import MisuseError
 from .guards import NO_GUARD, Guard, allowed, current_identity
@@ -128,9 +128,7 @@ class Authz:
         trusted = parts.trust.find(claims.get("iss")) if parts.trust is not None else None
         if trusted is not None:
             return trusted.issuer.read(subject, claims, parts.catalogue)
-        settings = parts.settings
-        reader = IdentityReader(settings.encoding, parts.catalogue, settings.claim_names)
-        return reader.read(subject, claims)
+        return parts.reader.read(subject, claims)
 
     @property
     def counts(self) -> dict[str, int]:

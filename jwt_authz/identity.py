@@ -117,7 +117,8 @@ class Identity:
     `tenant` a string or None; `roles` and `scopes` any iterables of strings; `permissions` a
     `PermissionSet` or an iterable of `resource:action`, by default those that the catalogue gives
     the roles; `level` a number, by default the highest level of the roles; `claims` the token's
-    whole payload; `catalogue` the application's `Roles`, which tells what roles include.
+    whole payload; `catalogue` the application's `Roles`, which tells what roles include;
+    `is_outdated` whether the token was made with another catalogue than today's.
     Raises `MisuseError` for a subject that is no string.
     """
 
@@ -130,6 +131,7 @@ class Identity:
     level: int
     claims: Claims = field(repr=False, hash=False)
     catalogue: Roles | None = field(repr=False, compare=False)
+    is_outdated: bool = field(repr=False, compare=False)
 
     def __init__(
         self,
@@ -142,6 +144,8 @@ class Identity:
         level: int | None = None,
         claims: Claims | Mapping[str, Any] = _NO_CLAIMS,
         catalogue: Roles | None = None,
+        *,
+        is_outdated: bool = False,
     ) -> None:
         if not isinstance(subject, str) or not subject:
             raise MisuseError("a subject is a string that is not empty: write Identity(str(id))")
@@ -161,6 +165,7 @@ class Identity:
         _set(self, "level", level)
         _set(self, "claims", claims if isinstance(claims, Claims) else Claims(claims))
         _set(self, "catalogue", catalogue)
+        _set(self, "is_outdated", is_outdated)
 
     def has_role(self, name: str) -> bool:
         """Whether the identity has the role, itself or through one that includes it."""

@@ -7,7 +7,7 @@ from datetime import timedelta
 from time import time
 from typing import Any
 
-from .claims import Encoding, granted_claim, sizes_of, write_claims
+from .claims import Encoding, granted_claims, sizes_of, write_claims
 from .errors import MisuseError
 from .jwt_extended import check_subject, own_claims
 from .parts import Parts
@@ -54,8 +54,8 @@ def complete(
 ) -> tuple[dict[str, Any], Callable[[str], None]]:
     """For the making of a token: what it lacks, and the check of its size.
 
-    That is the permissions of its roles and, where tokens can be revoked, an `iat` with its
-    fraction of a second, after all that was revoked of its subject.
+    That is the permissions of its roles, with the catalogue's version, and, where tokens can be
+    revoked, an `iat` with its fraction of a second, after all that was revoked of its subject.
     """
     settings, view = parts.settings, parts.revocations
     names, limit = settings.claim_names, settings.max_token_bytes
@@ -63,7 +63,7 @@ def complete(
     roles = claims.get(names.roles)
     lacks = names.permissions not in claims and catalogue is not None
     if lacks and isinstance(roles, list | tuple):
-        more = granted_claim(settings.encoding, catalogue, map(str, roles), names)
+        more = granted_claims(settings.encoding, catalogue, map(str, roles), names)
     if view is not None and "iat" not in claims:
         named = roles if isinstance(roles, list | tuple) else ()
         carried = catalogue.with_included(named) if catalogue is not None else named

@@ -12,6 +12,7 @@ from flask_jwt_extended import JWTManager
 
 from .audit import Audit
 from .authentication import Authenticator, IdentitySource
+from .claims import IdentityReader
 from .context import get_app, get_request
 from .errors import KeyUnknown, MisuseError
 from .jwt_extended import EXTENSION, longest_token, manager_of, read_deciding
@@ -45,6 +46,7 @@ class Parts:
         self._abort = abort
         self._settings: Settings | None = None
         self._refusing: Refusing | None = None
+        self._reader: IdentityReader | None = None
         self._authenticator: Authenticator | None = None
         self._key_file: KeyFile | None = None
         self.trust: Trust | None = None
@@ -64,6 +66,14 @@ class Parts:
         if self._refusing is None:
             self._refusing = Refusing(self._failing, self._abort, self.settings.realm)
         return self._refusing
+
+    @property
+    def reader(self) -> IdentityReader:
+        """What reads the application's own tokens: one, so that a thing told once is told once."""
+        if self._reader is None:
+            settings = self.settings
+            self._reader = IdentityReader(settings.encoding, self.catalogue, settings.claim_names)
+        return self._reader
 
     @property
     def revocations(self) -> RevocationView | None:
@@ -98,7 +108,7 @@ class Parts:
         with self._lock:
             self.trust, self._authenticator = trust, None
             if trust is not None and self.catalogue is not None:
-                self.catalogue = self.catalogue.open_ended()
+                self.catalogue, self._reader = self.catalogue.open_ended(), None
 
     @property
     def keys(self) -> KeySet | None:
@@ -162,6 +172,7 @@ class Parts:
                 made = Authenticator(
                     app,
                     self.settings,
+                    self.reader,
                     self.catalogue,
                     self._source,
                     keys,

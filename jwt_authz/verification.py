@@ -137,6 +137,7 @@ class Verification:
     def __init__(
         self,
         settings: Settings,
+        reader: IdentityReader,
         catalogue: Roles | None,
         keys: KeySet | None,
         trust: Trust | None,
@@ -154,7 +155,7 @@ class Verification:
             longest, keys, own_claims(settings), needs_key=trust is None, kind=RefreshVerifier
         )
         self.longest = self._verifier.longest
-        self._read = IdentityReader(settings.encoding, catalogue, settings.claim_names).read
+        self._read = reader.read
         self._algorithms = algorithms_for_loader()
 
     def verified(self, text: str, manager: JWTManager) -> Authentication:

@@ -67,7 +67,7 @@ STRICTER = {
     "nesting": "Lists and objects stand in each other at most 32 deep.",
     "repeated member": "A repeated member has two meanings for two readers.",
     "roles types": "`roles` and `permissions` are lists of strings (or `permissions` is compact), "
-    "`scope` and `tenant` strings.",
+    "`scope`, `tenant` and `catalogue` strings.",
     "strict JSON": "Header and payload are JSON objects in UTF-8 (RFC 8259): no byte order mark, "
     "no NaN, no infinities, no lone surrogates.",
     "subject": "The subject is a string that is not empty.",
@@ -664,12 +664,14 @@ _RIGHT = {
     "permissions": _LIST,
     "scope": _STRING,
     "tenant": _STRING,
+    "catalogue": _STRING,
 }
 _RULE_OF = {
     "roles": "roles types",
     "permissions": "roles types",
     "scope": "roles types",
     "tenant": "roles types",
+    "catalogue": "roles types",
     "aud": "audience types",
     **dict.fromkeys(("iss", "client_id", "csrf", "fresh", "nbf", "iat"), "claim types"),
 }

@@ -303,6 +303,7 @@ def test_the_claims_for_a_token_of_the_applications_own() -> None:
     assert claims == {
         "roles": ["viewer"],
         "permissions": ["article:read"],
+        "catalogue": catalogue().fingerprint,
         "tenant": "t",
         "scope": "b a",
     }

@@ -444,7 +444,7 @@ def test_deep_nesting_is_401_also_where_python_would_read_it(
 NOT_QUITE_NAMES = (
     *("Roles", "ROLES", "role", "roles ", " roles", "roles\0", "ｒｏｌｅｓ", "rоles"),
     *("Permissions", "PERMISSIONS", "permission", "permissions ", "ｐermissions", "perms"),
-    *("authorities", "groups", "Scope", "scp", "is_admin", "admin", "level", "catalogue"),
+    *("authorities", "groups", "Scope", "scp", "is_admin", "admin", "level", "Catalogue"),
 )
 
 
@@ -468,7 +468,12 @@ def test_taking_a_claim_away_never_makes_a_decision_more_generous() -> None:
         app.add_url_rule(f"/{permission}", permission, requires(permission)(lambda: "done"))
     client = app.test_client(use_cookies=False)
     full = claims_of(
-        iss=hostile.ISSUER, aud=hostile.AUDIENCE, scope="read", tenant="t", client_id="c"
+        iss=hostile.ISSUER,
+        aud=hostile.AUDIENCE,
+        scope="read",
+        tenant="t",
+        client_id="c",
+        catalogue=catalogue().fingerprint,
     )
     paths = ["/open-to-any", *(f"/article:{action}" for action in ("read", "edit", "delete"))]
 

@@ -850,6 +850,18 @@ def test_an_identity_loader_gets_the_issuers_own_reading_and_not_the_tokens_role
     assert own.json == {"may_write": True}
 
 
+@pytest.mark.parametrize("catalogue", ["spring", 7, ["spring"]], ids=repr)
+def test_a_foreign_token_is_of_no_catalogue_whatever_it_says(catalogue: Any) -> None:
+    app = app_trusting(one(permissions=["orders:read"]))
+    payload = payload_of(permissions=["orders:read"])
+    plainly, found = (
+        get(app, signed(claims)).json for claims in (payload, {**payload, "catalogue": catalogue})
+    )
+    assert plainly is not None and found is not None
+    assert found.pop("jwt") == {**plainly.pop("jwt"), "catalogue": catalogue}
+    assert found == plainly
+
+
 def test_jwt_required_alone_knows_own_tokens_alone() -> None:
     app = app_trusting(one())
     app.add_url_rule("/fje", view_func=jwt_required()(lambda: "yes"), endpoint="fje")
