@@ -14,7 +14,7 @@ from flask.cli import AppGroup, ScriptInfo
 
 from .checking import bare
 from .context import get_app
-from .errors import MisuseError
+from .errors import MisuseError, StoreUnavailable
 from .extension import Authz
 from .matrix import read_matrix
 from .parts import current_parts
@@ -26,10 +26,12 @@ authz = AppGroup("authz", help="Look after who may do what.")
 @authz.command("init")
 def init() -> None:
     """Prepare a new store of revocations: its tables, and the mark that it has lost nothing."""
-    view = current_parts().revocations
-    if view is None:
-        raise click.ClickException("there is no store to prepare: set AUTHZ_STORE_URL")
-    view.store.prepare()
+    current_parts()  # no Authz: say so
+    extension: Authz = current_app.extensions["jwt_authz"]
+    try:
+        extension.prepare_store()
+    except (MisuseError, StoreUnavailable) as error:
+        raise click.ClickException(str(error)) from None
     click.echo("the store of revocations is prepared")
 
 

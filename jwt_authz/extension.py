@@ -15,7 +15,7 @@ from .authentication import IdentitySource
 from .checking import FirstRequest, find_misuse
 from .claims import Issuer
 from .context import get_app
-from .errors import MisuseError
+from .errors import MisuseError, StoreUnavailable
 from .guards import NO_GUARD, Guard, allowed, current_identity
 from .identity import Identity
 from .issuing import claims_of, complete, issue
@@ -24,7 +24,8 @@ from .logins import Logins, Tokens
 from .parts import KEY, Parts, current_parts
 from .permissions import Permission
 from .places import guards_of, passes_unguarded
-from .refusals import Failing
+from .problem import unavailable
+from .refusals import AuthorizationUnavailable, Failing
 from .request_slots import make_slots_lazy
 from .revocation import Family
 from .revoking import families_of, revoke
@@ -94,6 +95,8 @@ class Authz:
         app.extensions[KEY] = parts
         make_slots_lazy(app)
         app.context_processor(_for_templates)
+        handlers = app.error_handler_spec[None][None]
+        handlers.setdefault(StoreUnavailable, _answer_unavailable)
         request_started.connect(FirstRequest(), app, weak=False)
         if self._default == "deny":
             app.before_request(_deny_unguarded)
@@ -237,6 +240,14 @@ class Authz:
             keeps_families=keeps_families,
         )
 
+    def prepare_store(self) -> None:
+        """Say that the store of `AUTHZ_STORE_URL` is new: make its tables, and its mark.
+
+        Once for a new store; later it changes nothing, unless the store has lost its contents, and
+        then says that this does not matter. Raises `StoreUnavailable`.
+        """
+        current_parts().needed_revocations().store.prepare()
+
     def check(self) -> list[str]:
         """Look for misuse in the current application: raises `MisuseError` with all that is wrong.
 
@@ -263,6 +274,14 @@ class Authz:
 def _for_templates() -> dict[str, Any]:
     """What every template may ask: `{% if allowed("article:edit", on=article) %}`."""
     return {"allowed": allowed, "current_identity": current_identity}
+
+
+def _answer_unavailable(error: StoreUnavailable) -> Any:
+    """A store that does not answer, wherever in a request: 503."""
+    app, parts, problem = get_app(), current_parts(), unavailable()
+    parts.audit.refused(app, None, None, problem, str(error))
+    refusal = AuthorizationUnavailable(problem, parts.settings.realm)
+    return app.handle_http_exception(refusal)
 
 
 def _deny_unguarded() -> Any:

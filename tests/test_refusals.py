@@ -34,6 +34,7 @@ from jwt_authz import (
     requires,
 )
 from jwt_authz.errors import StoreUnavailable
+from jwt_authz.places import exempt
 from jwt_authz.refusals import AuthorizationUnavailable
 from tests import hostile
 from tests.edge import PROBLEM, TYPE, bearer, claims_of, get, guarded_app, token_for
@@ -477,3 +478,32 @@ def test_each_condition_of_a_token_has_a_name_and_a_sentence_of_its_own() -> Non
     for condition in conditions:
         assert re.fullmatch(r"[a-z]+(-[a-z]+)+", condition.name)
         assert condition.sentence.endswith(".")
+
+
+def test_a_store_that_does_not_answer_in_a_view_is_a_503_as_in_a_guard(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = guarded_app()
+
+    @app.get("/revokes")
+    @requires()
+    def revokes() -> str:
+        raise StoreUnavailable("the store is down")
+
+    answer = get(app.test_client(), "/revokes", token_for(app))
+    assert (answer.status_code, answer.mimetype) == (503, PROBLEM)
+    assert answer.headers["Retry-After"] == "5"
+    assert answer.json["instance"] in caplog.text
+    assert "the store is down" not in answer.text
+
+
+def test_an_applications_own_handler_for_503_or_for_the_store_wins() -> None:
+    for kind in (503, StoreUnavailable):
+        app = guarded_app()
+        app.register_error_handler(kind, lambda error: ("ours", 599))
+        app.add_url_rule("/", "view", exempt(_raises_unavailable))
+        assert app.test_client().get("/").text == "ours"
+
+
+def _raises_unavailable() -> str:
+    raise StoreUnavailable("the store is down")

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
-from typing import NoReturn, ParamSpec
+from typing import NoReturn
 
 from flask import Response, current_app, jsonify
 from flask.sansio.app import App
 
 from ..accounts import Accounts
-from ..errors import MisuseError, StoreUnavailable
+from ..errors import MisuseError
 from ..extension import Authz
 from ..logins import Logins, Tokens
 from ..parts import CHECKS, current_parts
-from ..problem import Problem, unavailable
-from ..refusals import AuthorizationUnavailable, NotIdentified, TooManyAttempts
-from .bodies import Unfit
-
-Given = ParamSpec("Given")
+from ..problem import Problem
+from ..refusals import NotIdentified, TooManyAttempts
 
 REFRESH = "jwt_authz.refresh"
 """Under this name `app.extensions` says that there is an endpoint for refresh tokens."""
@@ -51,29 +47,13 @@ def answer(tokens: Tokens) -> Response:
     return response
 
 
-def answering(view: Callable[Given, Response]) -> Callable[Given, Response]:
-    """The view, in which an unfit body is answered, and a store that does not answer is a 503."""
-
-    @functools.wraps(view)
-    def answered(*arguments: Given.args, **keywords: Given.kwargs) -> Response:
-        try:
-            return view(*arguments, **keywords)
-        except Unfit as unfit:
-            return unfit.response
-        except StoreUnavailable as error:
-            refuse(unavailable(), f"{view.__name__}: {error}")
-
-    return answered
-
-
 def refuse(problem: Problem, note: str, wait: int = 0) -> NoReturn:
     """Raise the refusal of a problem, and tell the audit; `wait` is seconds for a 429."""
     parts = current_parts()
     parts.audit.refused(current_app, None, None, problem, note)
     if problem.status == 429:
         raise TooManyAttempts(problem, parts.settings.realm, wait)
-    refusal = NotIdentified if problem.status == 401 else AuthorizationUnavailable
-    raise refusal(problem, parts.settings.realm)
+    raise NotIdentified(problem, parts.settings.realm)
 
 
 def add_check(app: App, check: Callable[[], list[str]]) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import parse_qsl
 
-from flask import Response, jsonify, request
+from flask import jsonify, request
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
+from werkzeug.exceptions import HTTPException
 
 from ..errors import TokenMalformed
 from ..problem import TYPE_PREFIX, Problem
@@ -19,17 +20,17 @@ JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 
 
-class Unfit(Exception):
-    """The body is not as expected: `response` is the answer, a problem."""
+class Unfit(HTTPException):
+    """The body is not as expected: it answers for itself, with a problem."""
 
     def __init__(self, status: int, name: str, detail: str, error: str | None = None) -> None:
-        super().__init__(detail)
         title = name.replace("-", " ").capitalize()
         problem = Problem(f"{TYPE_PREFIX}{name}", title, status, detail, error=error)
-        self.response: Response = jsonify(problem.as_dict())
-        self.response.status_code = status
-        self.response.mimetype = "application/problem+json"
-        self.response.headers["Cache-Control"] = "no-store"
+        response = jsonify(problem.as_dict())
+        response.status_code = status
+        response.mimetype = "application/problem+json"
+        response.headers["Cache-Control"] = "no-store"
+        super().__init__(detail, response)
 
 
 class UnsupportedType(Unfit):

@@ -10,10 +10,8 @@ from ..errors import MisuseError
 from ..parts import current_parts
 from ..revocation import Family
 from ..revoking import end_family, families_of, revoke
-from .answers import answering
 
 
-@answering
 def show_families() -> Response:
     """List the log-ins that can still be refreshed, the one used last first; times in seconds."""
     subject, issuer, current = _caller()
@@ -23,7 +21,6 @@ def show_families() -> Response:
     return response
 
 
-@answering
 def end_families() -> Response:
     """Log the caller out everywhere: all their families and tokens end, this request's, too."""
     subject, issuer, _ = _caller()
@@ -31,7 +28,6 @@ def end_families() -> Response:
     return Response(status=204)
 
 
-@answering
 def end_one_family(family: str) -> Response:
     """End one of the caller's log-ins; 404 for one that is not theirs, or not living."""
     subject, issuer, _ = _caller()

@@ -12,7 +12,6 @@ from ..guards import requires
 from ..jwt_extended import ask_callbacks, has_callbacks
 from ..parts import Parts, current_parts
 from ..verification import Authentication, Token
-from .answers import answering
 from .bodies import read_token
 
 _TOLD = ("iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "scope", "auth_time")
@@ -35,7 +34,6 @@ def introspection_blueprint(*requirements: Any, url: str = "/token/introspect") 
     return blueprint
 
 
-@answering
 def introspect() -> Response:
     """Tell whether a token is good, and what it says."""
     token = _good(current_parts(), read_token())

@@ -13,7 +13,7 @@ from ..logins import NEVER_ENDS
 from ..parts import current_parts
 from ..places import exempt
 from ..problem import refresh_refused
-from .answers import REFRESH, accounts_and_logins, add_check, answer, answering, refuse
+from .answers import REFRESH, accounts_and_logins, add_check, answer, refuse
 from .bodies import Unfit, UnsupportedGrant, load, read_members
 from .families import end_families, end_one_family, show_families
 from .revoke import revoke_token
@@ -61,7 +61,6 @@ def check_refresh() -> list[str]:
     return []
 
 
-@answering
 def refresh() -> Response:
     """Answer a refresh token with the tokens that follow it (RFC 6749 section 6)."""
     body = load(RefreshBody(), read_members("Send JSON or a form with refresh_token."))

@@ -8,11 +8,9 @@ from ..errors import InvalidToken
 from ..jwt_extended import leeway
 from ..parts import Parts, current_parts
 from ..revoking import end_family
-from .answers import answering
 from .bodies import Unfit, read_token
 
 
-@answering
 def revoke_token() -> Response:
     """End a token: 200 when it is of no use any more, 503 when that cannot be said.
 

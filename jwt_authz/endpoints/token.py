@@ -12,7 +12,7 @@ from marshmallow import RAISE, Schema, fields, validate
 from ..parts import current_parts
 from ..places import exempt
 from ..problem import too_many_attempts, wrong_credentials
-from .answers import accounts_and_logins, add_check, answer, answering, has_refresh, refuse
+from .answers import accounts_and_logins, add_check, answer, has_refresh, refuse
 from .bodies import JSON, Unfit, UnsupportedGrant, UnsupportedType, load, read_members
 from .login_gate import Attempt, check_login_rate
 
@@ -45,7 +45,6 @@ def token_blueprint(url: str = "/token") -> Blueprint:
     return blueprint
 
 
-@answering
 def log_in() -> Response:
     """Answer a log-in with an access token, and a refresh token where it can be used."""
     body = _credentials()
