@@ -103,6 +103,7 @@ def test_an_authz_may_be_given_an_application_later() -> None:
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_an_issued_token_has_the_shape_of_rfc_9068_and_is_accepted(algorithm: str) -> None:
+    """SECURITY 2.12."""
     app = guarded_app(algorithm)
     app.add_url_rule("/", "view", requires("article:edit")(lambda: "in"))
     with app.app_context():
@@ -165,6 +166,7 @@ def test_an_issued_token_may_be_fresh_and_have_a_time_of_its_own() -> None:
 
 
 def test_no_two_issued_tokens_have_one_id() -> None:
+    """SECURITY 2.38."""
     app = guarded_app()
     with app.app_context():
         ids = {decoded(authz_of(app).issue("a"))[1]["jti"] for _ in range(200)}
@@ -173,6 +175,7 @@ def test_no_two_issued_tokens_have_one_id() -> None:
 
 
 def test_permissions_of_ones_own_take_the_place_of_the_roles() -> None:
+    """SECURITY 2.25."""
     app = guarded_app()
     with app.app_context():
         token = authz_of(app).issue(

@@ -181,6 +181,7 @@ def test_the_other_verbs_mean_the_same(asked: str, client: FlaskClient, tokens: 
 def test_a_role_does_not_make_up_for_a_scope_that_the_client_was_not_granted(
     client: FlaskClient,
 ) -> None:
+    """SECURITY 2.45."""
     app = client.application
     view = requires(has_role("admin"), has_scope("write"))(lambda: "in")
     app.add_url_rule("/", "view", view)
@@ -291,6 +292,7 @@ def test_a_guard_on_one_method_holds_for_that_method_alone(
 
 
 def test_a_subclass_is_guarded_by_what_it_inherits(client: FlaskClient, tokens: Tokens) -> None:
+    """SECURITY 1.30."""
     add_class(client.application, Inherited, "/inherited")
     add_class(client.application, Overridden, "/overridden")
     assert statuses(client, "/inherited", tokens, "PUT") == VIEWERS
@@ -453,6 +455,7 @@ def test_a_mapping_that_cannot_work_is_told_at_once(mapping: Any, message: str) 
 def test_on_loads_the_resource_from_the_views_arguments(
     client: FlaskClient, tokens: Tokens
 ) -> None:
+    """SECURITY 2.28."""
     guarded = requires(author | has_role("admin"), on=load)
     client.application.add_url_rule("/<int:id>", "view", guarded(lambda id: f"{id}"))
     assert statuses(client, "/1", tokens) == [200, 403, 403, 200, 401, 401]
@@ -766,6 +769,8 @@ def test_what_a_refusal_calls_may_be_async(client: FlaskClient, tokens: Tokens) 
 def test_a_partial_and_a_callable_object_are_views_like_any(
     client: FlaskClient, tokens: Tokens
 ) -> None:
+    """SECURITY 1.30."""
+
     class Called:
         def __call__(self) -> str:
             return "in"
@@ -1090,6 +1095,7 @@ def test_a_decision_is_an_answer_too(client: FlaskClient, tokens: Tokens) -> Non
 def test_a_store_that_does_not_answer_is_503_for_every_verb(
     turned: bool, client: FlaskClient, tokens: Tokens
 ) -> None:
+    """SECURITY 1.28."""
     app = client.application
     broken = Fails(StoreUnavailable("the database is at 10.0.0.1"))
     asked = ~broken if turned else broken

@@ -142,6 +142,7 @@ def revoked(app: Flask) -> str:
 def test_each_refusal_has_its_status_its_problem_and_its_challenge(
     refusal: str, client: FlaskClient
 ) -> None:
+    """SECURITY 2.16."""
     path, make, status, name, expected = TABLE[refusal]
     token = make(client.application)
     response = get(client, path, token)
@@ -263,6 +264,7 @@ def test_tree_tells_what_was_asked_and_what_came_of_each_part() -> None:
 
 @pytest.mark.parametrize("disclose", ["none", "sentence", "tree"])
 def test_an_error_inside_a_requirement_is_never_told_to_the_client(disclose: str) -> None:
+    """SECURITY 2.49."""
     body, _ = refused(disclose, "/fails")
     text = json.dumps(body)
     for secret in ("ZeroDivision", "division", "line", "test_refusals", "lambda identity"):
@@ -435,6 +437,7 @@ def test_a_hidden_refusal_is_not_told_to_the_abort_function() -> None:
 
 
 def test_every_guarded_answer_says_that_it_depends_on_the_caller() -> None:
+    """SECURITY 1.38."""
     app = refusing_app()
     app.add_url_rule("/asks", "asks", lambda: str(authorize("article:read")))
     app.add_url_rule("/crash", "crash", requires()(lambda: 1 / 0))

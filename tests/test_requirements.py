@@ -435,6 +435,8 @@ def test_a_decision_for_an_answer_counts_as_it_is(verdict: Any, error: str) -> N
     ids=lambda error: type(error).__name__,
 )
 def test_an_exception_refuses_and_its_text_is_told_to_nobody(error: Exception) -> None:
+    """SECURITY 1.28, 2.49."""
+
     def raises(identity: Identity) -> bool:
         try:
             raise LookupError(SECRET)

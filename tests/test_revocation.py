@@ -138,6 +138,7 @@ def test_a_plain_token_of_fjes_own_making_is_stamped_alike(app: Flask) -> None:
 def test_each_kind_of_revocation_ends_those_tokens_and_no_others(
     app: Flask, what: dict[str, Any], left: list[int]
 ) -> None:
+    """SECURITY 1.41, 2.33."""
     tokens = [
         token_of(app),
         token_of(app, "bob", "clerk"),
@@ -182,6 +183,7 @@ def test_another_process_heeds_a_revocation_within_its_interval(shared_store: st
 
 
 def test_a_view_that_is_too_old_is_503_on_guarded_views_alone(shared_store: str) -> None:
+    """SECURITY 2.50."""
     app = make(shared_store, AUTHZ_REVOCATION_MAX_AGE=1)
     with app.app_context():
         app.extensions[KEY].revocations.store.prepare()
@@ -202,6 +204,7 @@ def test_a_view_that_is_too_old_is_503_on_guarded_views_alone(shared_store: str)
 
 
 def test_a_store_that_was_never_there_is_503_and_no_log_in() -> None:
+    """SECURITY 1.27."""
     app = make("redis://127.0.0.1:1/0")
     answer = app.test_client().post("/token", json={"username": "ada", "password": PASSWORD})
     assert answer.status_code == 503

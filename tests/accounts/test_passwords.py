@@ -32,6 +32,7 @@ def hashed() -> str:
 
 
 def test_a_hash_is_argon2id_with_the_low_memory_profile_of_rfc_9106(hashed: str) -> None:
+    """SECURITY 2.47."""
     assert hashed.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
     assert extract_parameters(hashed) == RFC_9106_LOW_MEMORY
 
@@ -65,6 +66,7 @@ def test_the_dummy_hash_costs_what_a_real_one_costs(hashed: str) -> None:
 )
 @pytest.mark.usefixtures("cheap_argon2")
 def test_every_character_of_a_password_counts(password: str) -> None:
+    """SECURITY 2.40."""
     hashed = hash_password(password)
 
     assert verify_password(hashed, password)
@@ -84,6 +86,7 @@ def test_every_character_of_a_password_counts(password: str) -> None:
 )
 @pytest.mark.usefixtures("cheap_argon2")
 def test_two_passwords_that_look_alike_are_told_apart(one: str, other: str) -> None:
+    """SECURITY 1.22, 2.40."""
     assert not verify_password(hash_password(one), other)
     assert not verify_password(hash_password(other), one)
 
@@ -101,6 +104,7 @@ def test_two_passwords_that_look_alike_are_told_apart(one: str, other: str) -> N
 def test_a_password_that_cannot_be_kept_is_a_misuse_that_does_not_quote_it(
     password: str, advice: str
 ) -> None:
+    """SECURITY 2.40."""
     with pytest.raises(MisuseError, match=advice) as refused:
         hash_password(password)
 
@@ -119,6 +123,7 @@ def test_a_password_that_cannot_be_kept_is_a_misuse_that_does_not_quote_it(
 def test_a_password_that_nobody_can_have_is_refused_without_hashing(
     password: str, hashed: str, verified: list[str | bytes]
 ) -> None:
+    """SECURITY 1.34, F12."""
     assert verify_password(hashed, password) is False
     assert verify_password(None, password) is False
     assert verified == []
@@ -139,6 +144,7 @@ def test_a_password_that_nobody_can_have_is_refused_without_hashing(
 def test_without_a_readable_hash_the_work_is_that_of_a_real_one(
     unreadable: str | None, verified: list[str | bytes]
 ) -> None:
+    """SECURITY 1.32, 1.33."""
     assert verify_password(unreadable, PASSWORD) is False
     assert verified[-1] == passwords._DUMMY
 

@@ -82,6 +82,7 @@ def test_a_subject_may_be_given(accounts: Store) -> None:
 def test_every_failed_log_in_is_answered_alike_and_verifies_once(
     accounts: Store, verified: list[str | bytes], who: str
 ) -> None:
+    """SECURITY 1.32, 1.33, 2.43."""
     accounts.add("ann", PASSWORD)
     accounts.add("passwordless")
     accounts.disable(accounts.add("disabled", PASSWORD).subject)
@@ -123,6 +124,7 @@ def test_an_impossible_password_is_answered_alike_for_known_and_unknown(
 def test_a_hostile_name_is_an_unknown_user(
     accounts: Store, verified: list[str | bytes], username: str
 ) -> None:
+    """SECURITY 1.22."""
     accounts.add("ann", PASSWORD)
 
     assert accounts.authenticate(username, PASSWORD) is None
@@ -142,6 +144,7 @@ def test_a_hostile_subject_is_nobodys(accounts: Store, subject: str) -> None:
 
 
 def test_a_disabled_user_is_found_and_cannot_log_in(accounts: Store) -> None:
+    """SECURITY 1.32, 2.36."""
     subject = accounts.add("ann", PASSWORD, roles=["editor"]).subject
 
     disabled = accounts.disable(subject)
@@ -171,6 +174,7 @@ def test_the_roles_of_one_user_are_not_those_of_another(accounts: Store) -> None
 
 
 def test_a_user_removed_and_created_again_is_another_subject(accounts: Store) -> None:
+    """SECURITY 2.36."""
     first = accounts.add("ann", PASSWORD, roles=["admin"])
     accounts.remove(first.subject)
     assert accounts.find(first.subject) is None

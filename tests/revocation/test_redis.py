@@ -117,6 +117,7 @@ def each_call(store: RedisStore) -> list[Callable[[], object]]:
 def test_a_revoked_id_takes_at_most_100_bytes(
     private_redis: PrivateRedis, private: RedisStore, make: Callable[[], str]
 ) -> None:
+    """SECURITY F10."""
     count, until = 20_000, time.time() + 4_500
     private.add([Statement("jti", "x", None, 1.0, until)] * 500)  # after which buffers are there
     with private_redis.client() as client:
@@ -280,6 +281,7 @@ class Liar:
     ],
 )
 def test_any_other_answer_than_the_scripts_own_is_an_unavailable_store(answer: str) -> None:
+    """SECURITY 1.27."""
     liar = Liar(answer)
     store = RedisStore.from_url(liar.url)
     for call in each_call(store):
@@ -307,6 +309,7 @@ def test_a_server_that_takes_no_writes_is_an_unavailable_store_and_its_log_is_re
 def test_a_full_server_is_an_unavailable_store_and_its_log_is_read(
     private_redis: PrivateRedis, private: RedisStore, view: RevocationView
 ) -> None:
+    """SECURITY 1.27, F4."""
     with private_redis.client() as client:
         client.config_set("maxmemory", "1")
         for call in (
@@ -326,6 +329,7 @@ def test_a_full_server_is_an_unavailable_store_and_its_log_is_read(
 def test_with_redis_killed_what_was_known_serves_until_the_bound_and_then_503(
     private_redis: PrivateRedis, view: RevocationView
 ) -> None:
+    """SECURITY 2.50, F2."""
     private_redis.kill()
     answers = ask_for(view, 2 * BOUND)
 
@@ -379,6 +383,7 @@ def test_a_redis_that_is_20_ms_late_does(
     proxy: Callable[[str], Proxy],
     view_of: Callable[..., RevocationView],
 ) -> None:
+    """SECURITY F3."""
     between = proxy(private_redis.url)
     store = hurried(between.url)
     view = view_of(store, max_age=BOUND, interval=0.1)
@@ -398,6 +403,7 @@ def test_a_redis_that_is_2_s_late_is_as_good_as_gone(
     proxy: Callable[[str], Proxy],
     view_of: Callable[..., RevocationView],
 ) -> None:
+    """SECURITY F3."""
     between = proxy(private_redis.url)
     store = hurried(between.url)
     view = view_of(store, max_age=BOUND, interval=0.1)
@@ -414,6 +420,7 @@ def test_a_redis_that_is_2_s_late_is_as_good_as_gone(
 def test_with_redis_stopped_few_calls_wait_and_the_others_fail_at_once(
     private_redis: PrivateRedis, private: RedisStore
 ) -> None:
+    """SECURITY F3."""
     private.families("ann")
     private_redis.stop()
     began = time.monotonic()
@@ -486,6 +493,7 @@ def test_a_redis_that_comes_back_empty_is_written_back_without_a_restart(
 def test_a_flushed_redis_is_written_back_and_nothing_revoked_is_let_in(
     private_redis: PrivateRedis, view: RevocationView
 ) -> None:
+    """SECURITY F4."""
     answers = []
     with private_redis.client() as client:
         for _ in range(3):
@@ -502,6 +510,7 @@ def test_a_redis_started_from_an_old_dump_is_brought_up_to_date(
     view: RevocationView,
     view_of: Callable[..., RevocationView],
 ) -> None:
+    """SECURITY 1.24, F4."""
     begun = private.start("ann", lifetime=100, idle=100)
     dump = private_redis.dump()
     view.revoke(subject="bob")
@@ -526,6 +535,7 @@ def test_a_redis_started_from_an_old_dump_is_brought_up_to_date(
 def test_a_redis_that_lost_everything_with_all_processes_lets_nobody_in_from_before(
     private_redis: PrivateRedis, view: RevocationView, view_of: Callable[..., RevocationView]
 ) -> None:
+    """SECURITY F4."""
     issued = view.next_iat("cid")
     view.stop()
     private_redis.kill()
