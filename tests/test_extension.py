@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -172,6 +174,40 @@ def test_no_two_issued_tokens_have_one_id() -> None:
         ids = {decoded(authz_of(app).issue("a"))[1]["jti"] for _ in range(200)}
     assert len(ids) == 200
     assert min(map(len, ids)) >= 22  # 128 bits in base64
+
+
+FORKS = """
+import os, random
+from jwt_authz import Authz
+from flask_jwt_extended import decode_token
+from tests.edge import guarded_app
+
+random.seed(1)
+app = guarded_app(JWT_DECODE_AUDIENCE="edge")
+children = []
+while len(children) < 3:
+    children.append(os.fork())
+    if not children[-1]:
+        break
+with app.app_context():
+    for _ in range(500):
+        token = app.extensions["jwt_authz"].issue("a")
+        os.write(1, (decode_token(token)["jti"] + "\\n").encode())
+if all(children):
+    for child in children:
+        os.waitpid(child, 0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_processes_that_were_forked_from_one_give_no_id_twice() -> None:
+    """SECURITY 2.38, F14: as a server does that loads the application before it forks."""
+    root = Path(__file__).resolve().parents[1]
+    run = subprocess.run(
+        [sys.executable, "-c", FORKS], cwd=root, capture_output=True, text=True, check=True
+    )
+    ids = run.stdout.split()
+    assert len(ids) == len(set(ids)) == 4 * 500
 
 
 def test_permissions_of_ones_own_take_the_place_of_the_roles() -> None:

@@ -1236,3 +1236,96 @@ def test_a_hidden_resource_is_answered_as_one_that_is_missing_whatever_the_loade
 def test_freshness_of_an_identity_that_is_given_is_told_as_a_misuse() -> None:
     with pytest.raises(MisuseError, match="fresh=True looks at a token"):
         requires(identity=Identity("ada"), fresh=True)
+
+
+# --- what has to come out anew each time ---------------------------------------------------------
+
+
+def test_a_decision_follows_each_of_its_inputs_on_the_next_request(client: FlaskClient) -> None:
+    """SECURITY 1.21: the same view asked again, with one thing changed at a time."""
+    app, owner = client.application, {"name": "alice"}
+
+    @requirement("owns it, and asks from the office")
+    def owns(identity: Identity, thing: str) -> bool:
+        return thing == f"{identity.subject}|a" and request.headers.get("X-Office") == "yes"
+
+    named = requires("article:read", owns, on=lambda name: f"{owner['name']}|{name}")
+    app.add_url_rule("/things/<name>", "thing", named(lambda name: "in"))
+
+    def asked(name: str = "a", office: str = "yes", subject: str = "alice", *roles: str) -> int:
+        token = token_for(app, subject, *(roles or ("viewer",)))
+        return get(client, f"/things/{name}", token, headers={"X-Office": office}).status_code
+
+    for _ in ("cold", "warm"):
+        assert asked() == 200
+        assert asked(name="b") == 403
+        assert asked(office="no") == 403
+        assert asked(subject="alic") == 403
+        assert asked(subject="alice|a") == 403
+        assert asked("a", "yes", "alice", "nobody") == 403
+        owner["name"] = "bob"
+        assert asked() == 403
+        owner["name"] = "alice"
+    assert asked() == 200
+
+
+# --- tenants, clients, and how somebody logged in ------------------------------------------------
+
+
+def test_a_token_of_one_tenant_is_no_good_for_anothers_things(client: FlaskClient) -> None:
+    """SECURITY 1.41, 2.33: every tenant's token at every tenant's route, of one role name."""
+    app = client.application
+
+    @requirement("belongs to this tenant")
+    def belongs(identity: Identity, tenant: str) -> bool:
+        return identity.tenant == tenant
+
+    guarded = requires("article:read", belongs, on=lambda tenant: tenant)
+    app.add_url_rule("/<tenant>/articles", "articles", guarded(lambda tenant: tenant))
+    tenants = ("north", "north2", "North", "south")
+    tokens = {t: token_for(app, "alice", "viewer", claims={"tenant": t}) for t in tenants}
+    tokens["of none"] = token_for(app, "alice", "viewer")
+    for _ in ("cold", "warm"):
+        for mine, token in tokens.items():
+            for theirs in tenants:
+                status = get(client, f"/{theirs}/articles", token).status_code
+                assert status == (200 if mine == theirs else 403), (mine, theirs)
+
+
+def test_a_token_has_its_subjects_rights_and_none_of_its_clients(client: FlaskClient) -> None:
+    """SECURITY 2.32: the client is the subject where it asks for itself, and is no user then."""
+    app = client.application
+    app.add_url_rule("/edit", "edit", requires("article:edit")(lambda: current_identity.subject))
+    by_admins_client = token_for(app, "bob", "viewer", claims={"client_id": "admin"})
+    for_itself = token_for(app, "admin", claims={"client_id": "admin", "scope": "article:edit"})
+    for token in (by_admins_client, for_itself):
+        assert get(client, "/edit", token).status_code == 403
+    by_any_client = token_for(app, "eve", "editor", claims={"client_id": "bob"})
+    assert get(client, "/edit", by_any_client).text == "eve"
+
+
+def test_a_guard_may_ask_how_and_when_somebody_logged_in(client: FlaskClient) -> None:
+    """SECURITY 2.44: a token that does not say it counts as the weakest, also under `~`."""
+    app = client.application
+
+    @requirement("logged in by two factors, and lately")
+    def recently(identity: Identity) -> bool:
+        return "mfa" in identity.claims["amr"] and identity.claims["auth_time"] > 1_000
+
+    app.add_url_rule("/acr", "acr", requires(has_claim("acr", "gold"))(lambda: "in"))
+    app.add_url_rule("/not", "not", requires(~has_claim("acr", "bronze"))(lambda: "in"))
+    app.add_url_rule("/lately", "lately", requires(recently)(lambda: "in"))
+    app.add_url_rule("/long-ago", "long_ago", requires(~recently)(lambda: "in"))
+    told: dict[str, Any] = {"acr": "gold", "amr": ["pwd", "mfa"], "auth_time": 2_000}
+
+    def opened(claims: dict[str, Any]) -> list[str]:
+        token = token_for(app, "alice", claims=claims)
+        paths = ("/acr", "/not", "/lately", "/long-ago")
+        return [path for path in paths if get(client, path, token).status_code == 200]
+
+    assert opened(told) == ["/acr", "/not", "/lately"]
+    assert opened({}) == []
+    assert opened({**told, "acr": "bronze", "amr": ["pwd"]}) == ["/long-ago"]
+    assert opened({**told, "acr": "Gold"}) == ["/not", "/lately"]
+    assert opened({**told, "amr": None}) == ["/acr", "/not"]
+    assert opened({**told, "auth_time": "2000"}) == ["/acr", "/not"]

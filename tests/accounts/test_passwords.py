@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import statistics
 import subprocess
 import sys
+import time
 import unicodedata
 
 import pytest
@@ -13,6 +15,7 @@ from argon2.exceptions import HashingError, VerificationError
 from argon2.profiles import RFC_9106_LOW_MEMORY
 
 from jwt_authz.accounts import passwords
+from jwt_authz.accounts.memory import MemoryAccounts
 from jwt_authz.accounts.passwords import (
     hash_password,
     needs_rehash,
@@ -232,3 +235,29 @@ def test_the_family_itself_needs_no_extra() -> None:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
     assert run.stdout == "ann\n", run.stderr
+
+
+@pytest.mark.long
+def test_log_ins_that_fail_take_equally_long_whoever_is_asked_for() -> None:
+    """100 rounds in turn, with what Argon2 costs in earnest; the medians are within 5 %.
+
+    Counted is the processor's time, which other work on the machine disturbs the least. Print
+    the medians with `pytest -m long -s`.
+
+    SECURITY 1.33, 2.43.
+    """
+    accounts = MemoryAccounts()
+    accounts.add("ann", PASSWORD)
+    accounts.add("passwordless")
+    accounts.disable(accounts.add("disabled", PASSWORD).subject)
+    took: dict[str, list[float]] = {
+        name: [] for name in ("ann", "passwordless", "disabled", "nobody")
+    }
+    for _ in range(100):
+        for name, times in took.items():
+            start = time.process_time()
+            assert accounts.authenticate(name, "another password") is None
+            times.append(time.process_time() - start)
+    medians = {name: statistics.median(times) for name, times in took.items()}
+    print(medians)
+    assert max(medians.values()) <= 1.05 * min(medians.values())

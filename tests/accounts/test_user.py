@@ -50,6 +50,15 @@ def test_every_store_is_an_accounts(accounts: Store) -> None:
     assert isinstance(accounts, Accounts)
 
 
+@pytest.mark.parametrize("name", ["admin", "root", "user", "test", "guest", ""])
+def test_a_new_store_knows_nobody(accounts: Store, name: str) -> None:
+    """SECURITY 2.42."""
+    for password in ("admin", "password", "changeme", "", name, PASSWORD):
+        assert accounts.authenticate(name, password) is None
+    for subject in (name, "1", "0"):
+        assert accounts.find(subject) is None
+
+
 def test_the_right_password_gives_the_user_with_their_roles(accounts: Store) -> None:
     added = accounts.add("ann", PASSWORD, roles=["editor", "author", "editor"], tenant="acme")
 
