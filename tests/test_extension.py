@@ -177,12 +177,10 @@ def test_no_two_issued_tokens_have_one_id() -> None:
 
 
 FORKS = """
-import os, random
-from jwt_authz import Authz
+import os
 from flask_jwt_extended import decode_token
 from tests.edge import guarded_app
 
-random.seed(1)
 app = guarded_app(JWT_DECODE_AUDIENCE="edge")
 children = []
 while len(children) < 3:

@@ -498,7 +498,7 @@ class SharedCache:
                 return answer
         answer = self.client.get(path, headers=headers)
         if "no-store" not in answer.headers.get("Cache-Control", ""):
-            named = {name: headers.get(name) for name in answer.headers.getlist("Vary")}
+            named = {name: headers.get(name) for name in answer.vary}
             self.kept.append((path, named, answer))
         return answer
 
