@@ -195,6 +195,7 @@ def test_no_refusal_takes_longer_than_the_bound(client_of: Clients) -> None:
 def test_the_time_for_a_header_grows_no_faster_than_the_header(
     header: Callable[[int], str], client_of: Clients
 ) -> None:
+    """SECURITY 1.9, F12."""
     client = client_of("HS256", "warm")
     short, long = (Sent(authorization=header(size)) for size in (512 * 1024, 1024 * 1024))
     assert seconds(long, client, "/open-to-any") < 3 * seconds(short, client, "/open-to-any")

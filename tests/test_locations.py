@@ -126,6 +126,7 @@ def test_what_is_wrong_with_a_token_is_told_as_for_the_header(
 
 @pytest.mark.parametrize("location", LOCATIONS)
 def test_each_hostile_token_is_401_in_every_location(location: str, quiet: None) -> None:
+    """SECURITY 1.17, 2.3."""
     app = located(location, JWT_COOKIE_CSRF_PROTECT=False)
     client = app.test_client(use_cookies=False)
     assert send(client, location, hostile.good_token("HS256")).status_code == 200

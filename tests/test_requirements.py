@@ -511,6 +511,7 @@ def test_what_ends_the_program_is_not_taken_for_a_refusal(error: type[BaseExcept
 
 
 def test_a_tree_too_deep_to_be_followed_is_refused_and_never_allowed() -> None:
+    """SECURITY F12."""
     asked: Requirement = requirement(always)
     for _ in range(20_000):
         asked = Not(asked)

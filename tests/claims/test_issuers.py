@@ -57,6 +57,16 @@ def test_equal_subjects_of_two_issuers_are_two_identities() -> None:
     assert one != other
 
 
+def test_an_e_mail_address_makes_nobody_anybody() -> None:
+    """SECURITY 1.40: an issuer may let its users say what they like there."""
+    email = {"email": "ada@example.org", "preferred_username": "ada", "upn": "ada@example.org"}
+    one = read(trusted(), payload_of(**email, sub="u1"))
+    other = read(trusted(), payload_of(**email, sub="u2"))
+    assert (one.subject, other.subject) == ("u1", "u2")
+    assert one != other
+    assert refused(trusted(), payload_of(**email, sub=...)) is ClaimMissing
+
+
 def test_the_subject_is_the_first_that_is_there() -> None:
     issuer = trusted(subject_at=("/oid", "/sub"))
     assert issuer.subject_of(payload_of(oid="o-1")) == "o-1"
@@ -64,6 +74,7 @@ def test_the_subject_is_the_first_that_is_there() -> None:
 
 
 def test_a_prefix_tells_an_issuers_subjects_from_all_others() -> None:
+    """SECURITY 1.40."""
     assert trusted(subject_prefix="example|").subject_of(payload_of()) == "example|ada"
 
 
