@@ -583,6 +583,7 @@ for _said, _bytes in _NO_OBJECT.items():
     _add(f"the payload is {_said}", lambda data=_bytes: token(data))
     _add(f"the header is {_said}", lambda data=_bytes: token(header=data))
 _add("the payload is an empty object", lambda: token({}))
+# SECURITY 2.6: what is no UTF-8, or more than it.
 _ENCODED: dict[str, Callable[[bytes], bytes]] = {
     "UTF-16": lambda data: data.decode().encode("utf-16"),
     "UTF-16 without a mark": lambda data: data.decode().encode("utf-16-le"),
@@ -825,7 +826,7 @@ _payload(
 _payload("exp has a Cyrillic letter", exp=..., **{"еxp": 4_000_000_000}, stricter="exp")
 _payload("exp has a blank behind", exp=..., **{"exp ": 4_000_000_000}, stricter="exp")
 
-# Duplicates.
+# SECURITY 2.51: members that are there twice.
 for _text in (
     '"sub":"admin"',
     '"exp":4000000000',
@@ -1089,7 +1090,8 @@ for _said, _form in _HEADERS.items():
     )
 
 
-# A token that came another way than the configured one, or a header that pretends.
+# SECURITY 2.15, 2.58: a token that came another way than the configured one, or a header that
+# pretends.
 def _elsewhere(name: str, options: Callable[[str], dict[str, Any]]) -> None:
     _add(name, lambda: Sent(options=options(token())))
 

@@ -402,6 +402,7 @@ def line_breaks(record: logging.LogRecord) -> list[str]:
 def test_a_run_of_the_hostile_table_leaves_no_token_and_no_line_break_in_any_log(
     log: pytest.LogCaptureFixture,
 ) -> None:
+    """SECURITY 2.48."""
     clients = {}
     for target, settings in hostile.TARGETS.items():
         app = Flask(target.replace(" ", "_"))
@@ -504,6 +505,7 @@ FORGED = "x\r\n2026-01-01 INFO allowed | GET admin\x0b\x85\u2028"
 def test_a_text_from_outside_forges_no_line_in_the_log(
     kind: Any, log: pytest.LogCaptureFixture
 ) -> None:
+    """SECURITY 2.48."""
     app = guarded_app()
     app.add_url_rule("/", "view", lambda: authorize(kind(FORGED)))
     response = get(app.test_client(), "/", token_for(app))

@@ -44,6 +44,7 @@ def test_check_exits_0_where_every_view_has_a_guard_or_is_exempt() -> None:
 
 @pytest.mark.parametrize("default", ["allow", "deny"])
 def test_check_exits_1_for_a_bare_view_whatever_the_default(default: str) -> None:
+    """SECURITY 2.56."""
     app = guarded_app(authz={"default": default})
     app.add_url_rule("/bare", "bare", lambda: "in", methods=["GET", "POST"])
     result = check(app)
@@ -56,6 +57,8 @@ def test_check_exits_1_for_a_bare_view_whatever_the_default(default: str) -> Non
 
 
 def test_check_finds_the_one_method_that_lacks_a_guard() -> None:
+    """SECURITY 1.30, 2.56."""
+
     class Half(MethodView):
         @requires()
         def get(self) -> str:

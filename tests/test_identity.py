@@ -233,6 +233,7 @@ def test_equal_identities_have_equal_hashes_and_are_one_key() -> None:
 
 
 def test_the_same_subject_of_another_issuer_is_somebody_else() -> None:
+    """SECURITY 1.40."""
     assert make(issuer="https://a.example") != make(issuer="https://b.example")
 
 

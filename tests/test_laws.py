@@ -93,6 +93,7 @@ def test_nobody_is_allowed_both_a_requirement_and_its_opposite() -> None:
 
 
 def test_one_more_permission_turns_no_allow_into_a_deny_where_nothing_is_negated() -> None:
+    """SECURITY 1.16."""
     gained = 0
     for seed in range(CASES):
         case = Dice(seed, clean=True, negated=False).case()
@@ -127,6 +128,7 @@ def test_one_more_role_turns_no_allow_into_a_deny_where_nothing_is_negated() -> 
 def test_a_token_that_lacks_a_claim_is_allowed_no_more_where_nothing_is_negated(
     encoding: Any,
 ) -> None:
+    """SECURITY 1.16."""
     lost = 0
     for seed in range(CASES):
         case = Dice(seed, clean=True, negated=False).case()

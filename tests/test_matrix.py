@@ -35,6 +35,7 @@ def asked(app: Flask) -> dict[str, str]:
 
 
 def test_the_matrix_tells_what_each_route_and_method_asks_for() -> None:
+    """SECURITY 2.26."""
     app = guarded_app()
     app.add_url_rule("/bare", "bare", view)
     app.add_url_rule("/any", "any", requires()(view))
@@ -134,6 +135,7 @@ class Plain(View):
 def test_an_inherited_or_overridden_method_without_a_guard_is_bare(
     view_class: type[View], expected: dict[str, bool]
 ) -> None:
+    """SECURITY 1.30."""
     app = guarded_app()
     app.add_url_rule("/", view_func=view_class.as_view("view"))
     app.add_url_rule("/again", view_func=view_class.as_view("again"))
@@ -197,7 +199,7 @@ def test_an_access_of_a_bare_view_asks_for_nothing() -> None:
 
 
 def test_the_matrix_of_an_application_is_what_its_roles_meet() -> None:
-    """Each route, each role: the answer is the one that the requirement gives."""
+    """Each route, each role: the answer is the one that the requirement gives. SECURITY 2.27."""
     app = guarded_app()
     names = ("viewer", "editor", "admin")
     for number, needed in enumerate(

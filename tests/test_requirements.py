@@ -435,6 +435,8 @@ def test_a_decision_for_an_answer_counts_as_it_is(verdict: Any, error: str) -> N
     ids=lambda error: type(error).__name__,
 )
 def test_an_exception_refuses_and_its_text_is_told_to_nobody(error: Exception) -> None:
+    """SECURITY 1.28, 2.49."""
+
     def raises(identity: Identity) -> bool:
         try:
             raise LookupError(SECRET)
@@ -509,6 +511,7 @@ def test_what_ends_the_program_is_not_taken_for_a_refusal(error: type[BaseExcept
 
 
 def test_a_tree_too_deep_to_be_followed_is_refused_and_never_allowed() -> None:
+    """SECURITY F12."""
     asked: Requirement = requirement(always)
     for _ in range(20_000):
         asked = Not(asked)

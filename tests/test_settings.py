@@ -15,6 +15,7 @@ from tests.edge import bare_app, claims_of, get, guarded_app, token_for
 
 
 def test_the_defaults_are_the_safe_ones() -> None:
+    """SECURITY 2.57."""
     settings = Settings.read({})
     assert settings == Settings()
     assert (settings.realm, settings.disclose, settings.encoding) == ("api", "sentence", "full")
@@ -207,12 +208,14 @@ def test_under_the_profile_a_token_of_a_sibling_that_shares_the_key_is_refused(c
 
 @pytest.mark.parametrize("dropped", REQUIRED)
 def test_under_the_profile_a_token_that_lacks_a_claim_is_refused(dropped: str) -> None:
+    """SECURITY 2.12."""
     token = hostile.token(rfc9068(**{dropped: ...}), hostile.header_of(typ="at+jwt"))
     assert get(profiled().test_client(), "/", token).status_code == 401
 
 
 @pytest.mark.parametrize("typ", ["JWT", ..., "jwt"])
 def test_under_the_profile_a_token_of_another_typ_is_refused(typ: Any) -> None:
+    """SECURITY 2.10."""
     app = profiled()
     token = hostile.token(rfc9068(), hostile.header_of(typ=typ))
     assert get(app.test_client(), "/", token).status_code == 401

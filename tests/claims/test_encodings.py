@@ -53,6 +53,7 @@ def test_the_encodings_give_one_and_the_same_identity_for_the_same_roles() -> No
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_what_is_written_has_the_names_and_the_json_types_of_rfc_9068(encoding: Any) -> None:
+    """SECURITY 2.13."""
     claims = write_claims(encoding, SHOP, {"manager", "auditor"}, tenant="t1", scope="b a")
     expected: dict[str, Any] = {"roles": ["auditor", "manager"], "tenant": "t1", "scope": "b a"}
     if encoding == "full":
@@ -465,6 +466,7 @@ def test_a_permission_in_a_token_that_is_none_grants_nothing() -> None:
     "name", ["Roles", "ROLES", "role", "roles ", " roles", "r\u043eles", "ro\u2113es"]
 )
 def test_only_the_exact_names_of_claims_count(name: str) -> None:
+    """SECURITY 1.14."""
     for encoding in ENCODINGS:
         identity = read({name: ["manager"], "Permissions": ["*:*"], "Scope": "all"}, encoding)
         assert identity.roles == frozenset()
@@ -527,6 +529,7 @@ def test_what_happens_to_the_payload_afterwards_does_not_reach_the_identity() ->
 
 
 def test_two_payloads_of_different_permissions_never_share_them() -> None:
+    """SECURITY 1.21."""
     reader = IdentityReader("full", SHOP)
     for _ in range(2):
         few = reader.read("u1", {"permissions": ["a:b"]})

@@ -43,6 +43,7 @@ CASES = [
 def test_each_role_is_answered_as_the_table_says(
     api: Any, who: str, method: str, rule: str, body: Any, author: str | None, status: int
 ) -> None:
+    """SECURITY 2.27, 2.28."""
     path = rule if author is None else rule.replace("<int:id>", str(api.write(author)))
     answer = api.ask(who, method, path, **({} if body is None else {"json": body}))
     assert answer.status_code == status
@@ -71,6 +72,7 @@ def test_options_is_answered_to_everybody_with_the_methods_of_the_route(api: Any
 
 
 def test_the_table_holds_every_route_of_the_example(api: Any) -> None:
+    """SECURITY 2.26, 2.56."""
     routes = {
         (method, rule.rule)
         for rule in api.app.url_map.iter_rules()

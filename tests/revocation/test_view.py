@@ -66,6 +66,7 @@ def test_a_revocation_ends_the_tokens_that_it_concerns_and_no_others(
     concerned: dict[str, Any],
     not_concerned: dict[str, Any],
 ) -> None:
+    """SECURITY 2.35."""
     view.revoke(**given_)
 
     assert is_dead(view, **concerned)
@@ -148,6 +149,7 @@ def test_a_token_that_does_not_say_when_it_was_issued_is_dead(
 
 
 def test_a_log_in_right_after_a_revocation_works_each_time(view: RevocationView) -> None:
+    """SECURITY F8."""
     for _ in range(100):
         before = view.next_iat("ann")
         view.revoke(subject="ann")
@@ -206,6 +208,7 @@ def test_a_revocation_is_not_said_before_a_log_in_that_any_process_served(
 def test_what_was_revoked_stays_revoked_when_clocks_step(
     view: RevocationView, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """SECURITY F13."""
     issued = view.next_iat("ann")
     view.revoke(subject="ann")
     view.revoke(jti="x", expires_at=issued + LONGEST)
