@@ -17,9 +17,14 @@ from .context import get_app
 from .errors import MisuseError
 from .extension import Authz
 from .parts import current_parts
+from .reports import commands as reports
 from .tokens import KeySet
 
 authz = AppGroup("authz", help="Look after who may do what.")
+
+
+for _report in (reports.routes, reports.matrix, reports.who, reports.can):
+    authz.add_command(_report)
 
 
 @authz.command("init")
