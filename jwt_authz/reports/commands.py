@@ -46,7 +46,7 @@ class _Failed(click.ClickException):
 def _command(name: str, *forms: str) -> Callable[[Callable[..., None]], click.Command]:
     """A command of the current application, whose misuse is a message, with a flag for each form.
 
-    The form that was chosen is the first argument, `text` where none was.
+    The form that was chosen is its argument `form`, None where a text is wanted.
     """
 
     def decorate(function: Callable[..., None]) -> click.Command:

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from ..errors import MisuseError
 from .access import AccessMatrix
@@ -38,6 +39,8 @@ def matrix_at(revision: str, target: str | None) -> AccessMatrix:
     commit = _commit(revision)
     prefix = _git("rev-parse", "--show-prefix")
     with _worktree(commit) as tree:
+        if not (tree / prefix).is_dir():
+            raise MisuseError(f"{revision} has no folder {prefix}: run this where the app lies")
         written = tree.parent / "matrix.json"
         asked = {
             "library": str(_LIBRARY),
@@ -47,22 +50,24 @@ def matrix_at(revision: str, target: str | None) -> AccessMatrix:
             "tree": str(tree),
             "written": str(written),
         }
-        folder = tree / prefix
-        if not folder.is_dir():
-            raise MisuseError(f"{revision} has no folder {prefix}: run this where the app lies")
-        done = subprocess.run(  # noqa: S603 this Python, and no text of others in the command
-            [sys.executable, "-P", "-c", _CHILD, json.dumps(asked)],
-            cwd=folder,
-            env=_environment(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0 or not written.exists():
-            said = done.stderr.strip().rpartition("\n")[2] or f"it ended with {done.returncode}"
+        said = _run_child(asked, tree / prefix)
+        if not written.exists():
             raise MisuseError(f"the application at {revision} cannot be loaded: {said}")
-        return access_from_json(written.read_text(), f"what {revision} gave")
+        return access_from_json(written.read_bytes(), f"what {revision} gave")
+
+
+def _run_child(asked: dict[str, Any], folder: Path) -> str:
+    """Load the application in a process of its own; returns the last that it said of an error."""
+    done = subprocess.run(  # noqa: S603 this Python, and no text of others in the command
+        [sys.executable, "-P", "-c", _CHILD, json.dumps(asked)],
+        cwd=folder,
+        env=_environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    return done.stderr.strip().rpartition("\n")[2] or f"it ended with {done.returncode}"
 
 
 def _commit(revision: str) -> str:
