@@ -35,8 +35,8 @@ def matrix_at(revision: str, target: str | None) -> AccessMatrix:
     ignored files, say), but for the environment. Raises `MisuseError` where there is no such
     revision, or its application cannot be loaded or lies partly outside of it.
     """
-    top = Path(_git("rev-parse", "--show-toplevel"))
     commit = _commit(revision)
+    top = Path(_git("rev-parse", "--show-toplevel"))
     prefix = _git("rev-parse", "--show-prefix")
     with _worktree(commit) as tree:
         if not (tree / prefix).is_dir():
@@ -73,8 +73,10 @@ def _run_child(asked: dict[str, Any], folder: Path) -> str:
 def _commit(revision: str) -> str:
     try:
         return _git("rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
-    except MisuseError:
-        raise MisuseError(f"there is no file {revision}, and no revision of that name") from None
+    except MisuseError as error:
+        raise MisuseError(
+            f"there is no file {revision}, and no revision of that name: {error}"
+        ) from None
 
 
 @contextmanager
@@ -99,7 +101,7 @@ def _git(*arguments: str) -> str:
     )
     if done.returncode != 0:
         said = done.stderr.strip().rpartition("\n")[2]
-        raise MisuseError(f"git does not do it: {said}")
+        raise MisuseError(f"git says {said}")
     return done.stdout.removesuffix("\n")
 
 
