@@ -69,7 +69,7 @@ class Authz:
             )
         self.roles = roles
         self.accounts = accounts
-        self._default = default
+        self.default = default
         self._failing = Failing(on_fail, throws)
         self._abort = abort
         self._source: IdentitySource | None = None
@@ -98,7 +98,7 @@ class Authz:
         handlers = app.error_handler_spec[None][None]
         handlers.setdefault(StoreUnavailable, _answer_unavailable)
         request_started.connect(FirstRequest(), app, weak=False)
-        if self._default == "deny":
+        if self.default == "deny":
             app.before_request(_deny_unguarded)
 
     def identity_loader(self, loader: Loader) -> Loader:
@@ -261,7 +261,7 @@ class Authz:
 
     def findings(self) -> tuple[list[str], list[str]]:
         """What `check` finds in the current application: the errors, and the warnings."""
-        denies = self._default == "deny"
+        denies = self.default == "deny"
         return find_misuse(current_parts(), self.roles, self._source, denies_unguarded=denies)
 
     def complete(

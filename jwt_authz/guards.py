@@ -21,15 +21,16 @@ from werkzeug.local import LocalProxy
 
 from .authentication import resolved
 from .context import get_app, get_request
-from .decision import YES
+from .decision import NO, YES, Verdict
 from .errors import InvalidToken, MisuseError, StoreUnavailable
+from .identity import Identity
 from .overrides import InUse, applied
 from .parts import KEY, Parts, current_parts, require_request
 from .places import GUARDS, WRAPPED, mark, passes_unguarded
 from .predicates import NO_RESOURCE
 from .problem import Problem, not_allowed, token_invalid, token_missing, unavailable
 from .refusals import Failing, raise_response
-from .requirements import And, FunctionRequirement, Requirement, as_requirement
+from .requirements import And, Requirement, as_requirement
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -418,7 +419,26 @@ def _without_self(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     return arguments[1:] if arguments and isinstance(arguments[0], FlaskView) else arguments
 
 
-NO_ENTRY = FunctionRequirement(lambda identity: False, "may use this method")
-NO_ENTRY.name = "no_entry_for_this_method"
-NO_GUARD = FunctionRequirement(lambda identity: False, "may call a view that has no guard")
-NO_GUARD.name = "no_guard"
+class _Never(Requirement):
+    """Met by nobody: what stands where a requirement is missing."""
+
+    def __init__(self, name: str, sentence: str) -> None:
+        self.name = name
+        self._sentence = sentence
+
+    def fulfill(self, identity: Any) -> bool:
+        return False
+
+    @property
+    def sentence(self) -> str:
+        return self._sentence
+
+    def analyse(self, identity: Identity) -> Verdict:
+        return NO
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+NO_ENTRY = _Never("no_entry_for_this_method", "may use this method")
+NO_GUARD = _Never("no_guard", "may call a view that has no guard")

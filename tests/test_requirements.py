@@ -220,6 +220,9 @@ def test_sentences_are_made_of_the_parts_sentences() -> None:
     assert (buyer | ~has_role("a")).sentence == (
         "is the buyer of this order or is not one who has the role a"
     )
+    assert (~(buyer | has_role("a")) & has_role("b")).sentence == (
+        "is not one who (is the buyer of this order or has the role a) and has the role b"
+    )
     assert requirement(always).sentence == "meets always"
     assert Weekday("monday").sentence == "meets Weekday(day='monday')"
 
