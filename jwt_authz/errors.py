@@ -167,8 +167,24 @@ class TokenNotFresh(InvalidToken):
         self.max_age = max_age
 
 
-class TokenReused(InvalidToken):
-    """A refresh token was used again that had been rotated: somebody has a copy of it."""
+class RefreshRefused(InvalidToken):
+    """A refresh token is not good, or its log-in is over; `detail` says why, to the log alone."""
+
+    name = "refresh-refused"
+    sentence = "The refresh token is not good, or not any more: log in anew."
+    code = "invalid_grant"  # RFC 6749 section 5.2
+
+
+class TokenReused(RefreshRefused):
+    """A refresh token was used again that had been rotated: somebody has a copy of it.
+
+    `subject` is whose it was, and `family` the id of the log-in, which has been ended.
+    """
 
     name = "token-reused"
-    sentence = "The refresh token was used before."
+    sentence = "The refresh token was used before, and so its log-in is ended: log in anew."
+
+    def __init__(self, subject: str, family: str) -> None:
+        super().__init__()
+        self.subject = subject
+        self.family = family

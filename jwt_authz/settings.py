@@ -98,7 +98,8 @@ class Settings:
         None,
         lambda value: value is None or _text(value),
         "memory:, redis://... or a SQLAlchemy URL",
-        "The store of revocations; without one, tokens end when they expire and not before.",
+        "The store of revocations and refresh families; without one, tokens end when they expire "
+        "and not before. A new one is prepared by `flask authz init`.",
     )
     revocation_max_age: float = _setting(
         5.0,

@@ -115,9 +115,9 @@ class Authentication:
         self.error = error
 
     def check_fresh(self, longest: timedelta | None) -> None:
-        """Raises `TokenNotFresh` unless the log-in is at most so long ago by `auth_time`.
+        """Raises `TokenNotFresh` unless the log-in is at most `longest` ago, by `auth_time`.
 
-        Without a time, unless the token's `fresh` is true or a time still ahead.
+        Without `longest` the token's `fresh` must be true, or a time not yet past.
         """
         token = self.token
         if longest is not None:

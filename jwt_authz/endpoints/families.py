@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from flask import Response, jsonify
-from werkzeug.exceptions import NotFound
+from flask import Response
 
 from ..context import get_app
 from ..errors import MisuseError
 from ..parts import current_parts
-from ..revocation import Family
+from ..revocation import Family, Target
 from ..revoking import end_family, families_of, revoke
+from .answers import ProblemAnswer, unstored
 
 
 def show_families() -> Response:
     """List the log-ins that can still be refreshed, the one used last first; times in seconds."""
     subject, issuer, current = _caller()
     found = families_of(current_parts(), subject, issuer)
-    response = jsonify(families=[_shown(family, current) for family in found])
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return unstored({"families": [_shown(family, current) for family in found]})
 
 
 def end_families() -> Response:
     """Log the caller out everywhere: all their families and tokens end, this request's, too."""
     subject, issuer, _ = _caller()
-    revoke(current_parts(), subject=subject, issuer=issuer)
+    revoke(current_parts(), Target("subject", subject, issuer))
     return Response(status=204)
 
 
@@ -32,7 +30,7 @@ def end_one_family(family: str) -> Response:
     """End one of the caller's log-ins; 404 for one that is not theirs, or not living."""
     subject, issuer, _ = _caller()
     if not end_family(current_parts(), family, subject, issuer):
-        raise NotFound
+        raise ProblemAnswer(404, "log-in-unknown", "There is no such log-in of yours.")
     return Response(status=204)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response
 from flask_jwt_extended import JWTManager
 
 from ..errors import InvalidToken, MisuseError
@@ -12,6 +12,7 @@ from ..guards import requires
 from ..jwt_extended import ask_callbacks, has_callbacks
 from ..parts import Parts, current_parts
 from ..verification import Authentication, Token
+from .answers import unstored
 from .bodies import read_token
 
 _TOLD = ("iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "scope", "auth_time")
@@ -37,9 +38,7 @@ def introspection_blueprint(*requirements: Any, url: str = "/token/introspect") 
 def introspect() -> Response:
     """Tell whether a token is good, and what it says."""
     token = _good(current_parts(), read_token())
-    response = jsonify({"active": False} if token is None else _told(token))
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return unstored({"active": False} if token is None else _told(token))
 
 
 def _good(parts: Parts, text: str) -> Token | None:

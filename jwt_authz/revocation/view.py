@@ -17,7 +17,7 @@ from .keeper import Keeper
 from .known import Known
 from .log import MICROSECONDS, Log, MarkMissing
 from .memory import MemoryStore
-from .statements import SLACK, Statement, target
+from .statements import SLACK, Statement, Target, target
 from .stores import Store
 
 _Result = TypeVar("_Result")
@@ -103,6 +103,14 @@ class RevocationView:
         # Said so that an `iat` that is no number (NaN) is not good either.
         return not (issued_at > newest if is_own else issued_at >= math.floor(newest) + 1)
 
+    def is_login_revoked(self, *, jti: str, began: float, tenant: str | None) -> bool:
+        """Whether a refresh token is revoked by its id, or its log-in by tenant or everything.
+
+        `began` is when the log-in was. Revocations of its subject are not looked at: what they
+        mean for a refresh family the family itself says.
+        """
+        return self.is_revoked(jti=jti, subject=None, issued_at=began, tenant=tenant)
+
     def knows_family(self, family: str) -> bool:
         """Whether it is known here that the access tokens of this family are revoked."""
         return self._known.has_family(family)
@@ -158,9 +166,14 @@ class RevocationView:
         return iat
 
     def now(self) -> float:
-        """The store's clock as far as it is known here, and rather too early than too late."""
+        """The store's clock as far as it is known here, and rather too early than too late.
+
+        Raises StoreUnavailable where the store was never asked.
+        """
         if self._keeper is None:
             return cast(MemoryStore, self.store).now()
+        if not self._keeper.is_loaded:
+            self._keeper.load()
         return self._keeper.clock.earliest()
 
     # What ends tokens
@@ -194,9 +207,12 @@ class RevocationView:
             everything=everything,
             issuer=issuer,
         )
-        if self._keeper is not None and not self._keeper.is_loaded:
-            self._keeper.load()
-        until = self.now() + self._longest if expires_at is None else expires_at
+        return self.write(what, expires_at)
+
+    def write(self, what: Target, expires_at: float | None = None) -> Statement:
+        """Revoke what is named: see `revoke`."""
+        now = self.now()
+        until = now + self._longest if expires_at is None else expires_at
         entry = self._mended(lambda: self.store.revoke(what, until + SLACK, self._latest_iat))
         self._known.add(entry.statement)
         if self._keeper is not None:
