@@ -162,8 +162,8 @@ class TokenNotFresh(InvalidToken):
     sentence = "A fresh log-in is required."
     code = "insufficient_user_authentication"
 
-    def __init__(self, max_age: float | None = None) -> None:
-        super().__init__()
+    def __init__(self, detail: str = "", *, max_age: float | None = None) -> None:
+        super().__init__(detail)
         self.max_age = max_age
 
 
@@ -178,13 +178,14 @@ class RefreshRefused(InvalidToken):
 class TokenReused(RefreshRefused):
     """A refresh token was used again that had been rotated: somebody has a copy of it.
 
-    `subject` is whose it was, and `family` the id of the log-in, which has been ended.
+    `subject` is whose it was, and `family` the id of the log-in, which has been ended; "" where
+    that is not known.
     """
 
     name = "token-reused"
     sentence = "The refresh token was used before, and so its log-in is ended: log in anew."
 
-    def __init__(self, subject: str, family: str) -> None:
-        super().__init__()
+    def __init__(self, detail: str = "", *, subject: str = "", family: str = "") -> None:
+        super().__init__(detail)
         self.subject = subject
         self.family = family

@@ -303,7 +303,8 @@ def _answer_unavailable(error: StoreUnavailable) -> Any:
 
 def _answer_invalid(error: InvalidToken) -> Any:
     """A token that a view was given, and that is not good: 401."""
-    whose = Identity(error.subject) if isinstance(error, TokenReused) else None
+    subject = error.subject if isinstance(error, TokenReused) else ""
+    whose = Identity(subject) if subject else None
     return _refused(NotIdentified, token_invalid(error), whose, error.detail)
 
 

@@ -183,7 +183,7 @@ class Logins:
         if outcome in ("reused", "ended"):  # also where the process died that saw it reused
             end_access_tokens(self._parts, claims.family)
         if outcome == "reused":
-            raise TokenReused(claims.subject, claims.family)
+            raise TokenReused(subject=claims.subject, family=claims.family)
         raise RefreshRefused(f"its log-in is {outcome}")
 
     def _access_token(

@@ -47,6 +47,8 @@ UNFIT: dict[str, tuple[Any, ...]] = {
     "keys_file": ("", 1, ["keys.json"]),
     "store_url": ("", 1, ["memory:"]),
     "revocation_max_age": (0, 0.5, "5", None, True),
+    "refresh_grace": (-1, "10", None, True),
+    "refresh_idle": (0, -1, "1", None, True),
     "roles_claim": ("", 1, None, "sub", ["roles"]),
     "permissions_claim": ("", 1, None, "exp", ["entitlements"]),
     "login_rate": ("10", "ten per minute", "0 per minute", "-1/minute", "10 per", None, 10, True),
