@@ -66,6 +66,13 @@ class IdentitySource:
             )
         self.load = loader
 
+    def identify(self, token: Token) -> Authentication:
+        """Who a token names, by a loader that takes one; raises `SubjectUnknown` for nobody."""
+        identity = _loaded(self.load(token.identity.subject, token.identity.claims.copy()))
+        if identity is None:
+            raise SubjectUnknown("the identity loader returned nobody")
+        return Authentication(identity, token)
+
 
 class Authenticator:
     """Finds out who sends requests to one application, with its settings as they were."""
@@ -144,12 +151,7 @@ class Authenticator:
         header, payload = token.copy_header(), claims.copy()
         user = ask_callbacks(manager, header, payload) if has_callbacks(manager) else None
         fill_slots(request, header, payload, user, location)
-        if self._source is None:
-            return found
-        identity = _loaded(self._source.load(token.identity.subject, claims.copy()))
-        if identity is None:
-            raise SubjectUnknown("the identity loader returned nobody")
-        return Authentication(identity, token)
+        return found if self._source is None else self._source.identify(token)
 
     def _text(self, request: Request) -> tuple[str | None, str | None]:
         """The token's text and its location, as the application's settings look for it."""

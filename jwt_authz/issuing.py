@@ -8,6 +8,7 @@ from time import time
 from typing import Any
 
 from .claims import Encoding, granted_claims, sizes_of, write_claims
+from .claims.names import CATALOGUE
 from .errors import MisuseError
 from .jwt_extended import check_subject, own_claims
 from .parts import Parts
@@ -71,6 +72,8 @@ def complete(
     lacks = names.permissions not in claims and catalogue is not None
     if lacks and isinstance(roles, list | tuple):
         more = granted_claims(settings.encoding, catalogue, map(str, roles), names)
+    if _are_its_own(parts, claims):
+        more[CATALOGUE] = ""  # so that no other catalogue changes them
     if view is not None and "iat" not in claims:
         named = roles if isinstance(roles, list | tuple) else ()
         carried = catalogue.with_included(named) if catalogue is not None else named
@@ -82,6 +85,16 @@ def complete(
             raise MisuseError(_too_long(len(token), sizes_of(token, catalogue, names), limit))
 
     return more, check_size
+
+
+def _are_its_own(parts: Parts, claims: dict[str, Any]) -> bool:
+    """Whether the permissions are others than the roles have, in claims that say they are those."""
+    names, catalogue = parts.settings.claim_names, parts.catalogue
+    held, roles = claims.get(names.permissions), claims.get(names.roles)
+    if catalogue is None or held is None or claims.get(CATALOGUE) != catalogue.fingerprint:
+        return False
+    granted = catalogue.permissions_of(map(str, roles)) if isinstance(roles, list | tuple) else ()
+    return bool(held != sorted(granted))
 
 
 def _too_long(length: int, sizes: Mapping[Encoding, int], limit: int) -> str:

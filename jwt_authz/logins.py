@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from .accounts import Accounts, User
 from .errors import InvalidToken, MisuseError, RefreshRefused, StoreUnavailable, TokenReused
 from .issuing import claims_of, issue
-from .jwt_extended import access_lifetime, own_claims, refresh_lifetime
+from .jwt_extended import Subject, access_lifetime, own_claims, refresh_lifetime
 from .parts import Parts
 from .revocation import Outcome, Rotation, is_id
 from .revoking import end_access_tokens, end_family
@@ -64,7 +64,7 @@ class Logins:
     def now(self) -> float:
         """The time that a log-in begins at: the store's clock, in seconds since the epoch."""
         view = self._parts.revocations
-        return time() if view is None else view.now()
+        return time() if view is None else view.after_all()
 
     def start(
         self,
@@ -86,7 +86,7 @@ class Logins:
             return None
         started = self._start_family(found, client) if has_refresh else None
         if since is not None:
-            self._refuse_ended_since(found.subject, since, started)
+            self._refuse_ended_since(found, since, started)
         claims = None if started is None else _claims_of(started, found.subject, issued_at)
         token = self._access_token(found, issued_at, claims, is_fresh=True)
         return self._tokens(token, claims, started)
@@ -104,16 +104,22 @@ class Logins:
         if user is None:
             end_family(parts, claims.family)
             raise RefreshRefused("its subject is gone or disabled")
-        if parts.needed_revocations().is_login_revoked(
-            jti=claims.jti, began=claims.logged_in_at, tenant=user.tenant
-        ):
-            end_family(parts, claims.family)
-            raise RefreshRefused("it has been revoked")
+        self._refuse_ended(claims, user.tenant)
         token = self._access_token(user, issued_at, claims)
         rotation = self._rotate(claims)  # the last thing that can fail
         if rotation.jti is None:
             self._refuse(rotation.outcome, claims)
+        if rotation.family is not None and rotation.family.tenant != user.tenant:
+            self._refuse_ended(claims, rotation.family.tenant)
         return self._tokens(token, replace(claims, jti=rotation.jti), rotation)
+
+    def _refuse_ended(self, claims: RefreshClaims, tenant: str | None) -> None:
+        """Raises `RefreshRefused` for a token that is revoked, or whose log-in is over."""
+        view = self._parts.needed_revocations()
+        is_over = view.is_login_over(claims.subject, claims.logged_in_at, tenant=tenant)
+        if is_over or view.knows_id(claims.jti):
+            end_family(self._parts, claims.family)
+            raise RefreshRefused("it has been revoked")
 
     def _read(self, text: str) -> RefreshClaims:
         """What a refresh token says, verified."""
@@ -138,7 +144,10 @@ class Logins:
         user, issued_at = self.accounts.find(subject), None
         view = self._parts.revocations
         if view is not None and user is not None:
-            issued_at = view.next_iat(subject, tenant=user.tenant, roles=user.roles)
+            catalogue, roles = self._parts.catalogue, set(user.roles)
+            if catalogue is not None:
+                roles |= catalogue.with_included(roles)
+            issued_at = view.next_iat(subject, tenant=user.tenant, roles=roles)
             user = self.accounts.find(subject)
         return issued_at, None if user is None or user.disabled else user
 
@@ -156,13 +165,13 @@ class Logins:
             )
         )
 
-    def _refuse_ended_since(self, subject: str, since: float, started: Rotation | None) -> None:
-        """Raises `StoreUnavailable` where the subject's tokens were revoked: a password changed."""
+    def _refuse_ended_since(self, user: User, since: float, started: Rotation | None) -> None:
+        """Raises `StoreUnavailable` where the user's tokens were revoked: a password changed."""
         view = self._parts.revocations
         if view is None:
             return
         view.refresh()
-        newest = view.newest(subject)
+        newest = view.newest(user.subject, tenant=user.tenant)
         if newest is not None and newest > since:
             if started is not None and started.family is not None:
                 end_family(self._parts, started.family.id)
@@ -202,7 +211,7 @@ class Logins:
             claims["iat"] = issued_at
         if family is not None:
             claims.update(family.shared)
-        return issue(self._parts, user.subject, claims, fresh=is_fresh)
+        return issue(self._parts, Subject(user.subject), claims, fresh=is_fresh)
 
     def _tokens(
         self, access: str, claims: RefreshClaims | None, rotation: Rotation | None
@@ -210,7 +219,7 @@ class Logins:
         refresh = None
         if claims is not None and rotation is not None and rotation.family is not None:
             family, own = rotation.family, own_claims(self._parts.settings)
-            refresh = claims.encode(own, family.used_at, family.expires_at)
+            refresh = claims.encode(Subject(claims.subject), own, family.used_at, family.expires_at)
         return Tokens(access, refresh, int(access_lifetime()))
 
 

@@ -5,48 +5,44 @@ from __future__ import annotations
 from .errors import MisuseError
 from .jwt_extended import access_lifetime, leeway
 from .parts import Parts
-from .revocation import Family, RevocationView, Target
+from .revocation import Family, Target
 
 
 def revoke(parts: Parts, what: Target, *, keeps_families: bool = False) -> None:
-    """End the tokens issued until now that carry the thing named: see `Authz.revoke`."""
-    if keeps_families and what.kind != "subject":
-        raise MisuseError("keeps_families stands beside subject=, for one whose roles have changed")
-    view = parts.needed_revocations()
-    if what.kind == "family":
-        view.ask_families(lambda families: families.end(str(what.value)))
-        # Access tokens alone carry it; what becomes of refresh tokens the family itself says.
-        view.write(what, view.now() + access_lifetime() + leeway())
-    elif what.kind == "subject" and not keeps_families:
-        _end_families(view, what)
-        view.write(what)
-        _end_families(view, what)  # of a log-in that looked for the revocation too early
-    else:
-        view.write(what)
+    """End the tokens issued until now that carry the thing named: see `Authz.revoke`.
 
-
-def _end_families(view: RevocationView, whose: Target) -> None:
-    view.ask_families(lambda families: families.end_all(str(whose.value), whose.issuer))
-
-
-def end_family(
-    parts: Parts, family: str, subject: str | None = None, issuer: str | None = None
-) -> bool:
-    """End a family and the access tokens that came with it; whether it was living.
-
-    With a subject, only if it is that subject's. Raises `StoreUnavailable`.
+    The statement comes first and is what counts; that families are ended besides makes room.
     """
     view = parts.needed_revocations()
-    was_living = view.ask_families(lambda families: families.end(family, subject, issuer))
-    if was_living or subject is None:
-        end_access_tokens(parts, family)
-    return was_living
+    if keeps_families:
+        if what.kind != "subject":
+            raise MisuseError(
+                "keeps_families stands beside subject=, for one whose roles have changed"
+            )
+        view.write(what._replace(kind="claims"))
+    elif what.kind == "family":
+        end_family(parts, str(what.value))
+    else:
+        view.write(what)
+        if what.kind == "subject":
+            view.ask_families(lambda families: families.end_all(str(what.value), what.issuer))
+
+
+def end_family(parts: Parts, family: str) -> None:
+    """End a family and the access tokens that came with it; raises `StoreUnavailable`.
+
+    In this order, so that it can be repeated where it fails in the middle.
+    """
+    end_access_tokens(parts, family)
+    parts.needed_revocations().ask_families(lambda families: families.end(family))
 
 
 def end_access_tokens(parts: Parts, family: str) -> None:
     """End the access tokens of a family that is ended already, unless it has been done."""
-    if not parts.needed_revocations().knows_family(family):
-        revoke(parts, Target("family", family))
+    view = parts.needed_revocations()
+    if not view.knows_family(family):
+        # Access tokens alone carry it; what becomes of refresh tokens the family itself says.
+        view.write(Target("family", family), view.now() + access_lifetime() + leeway())
 
 
 def families_of(parts: Parts, subject: str, issuer: str | None = None) -> tuple[Family, ...]:
@@ -58,10 +54,8 @@ def families_of(parts: Parts, subject: str, issuer: str | None = None) -> tuple[
         raise MisuseError(f"a subject is a text, not {type(subject).__name__}: write user.subject")
     view = parts.needed_revocations()
     found = view.ask_families(lambda families: families.families(subject, issuer))
-    return tuple(one for one in found if not _is_over(view, one))
-
-
-def _is_over(view: RevocationView, family: Family) -> bool:
-    """Whether it lies before a revocation of its tenant, or of everything."""
-    newest = view.newest(None, issuer=family.issuer, tenant=family.tenant)
-    return newest is not None and family.created_at <= newest
+    return tuple(
+        family
+        for family in found
+        if not view.is_login_over(subject, family.created_at, tenant=family.tenant, issuer=issuer)
+    )

@@ -26,6 +26,7 @@ def _setting(default: Any, valid: Callable[[Any], bool], wanted: str, meaning: s
     return field(default=default, metadata=metadata)
 
 
+_LONGEST = 100 * 365 * 86_400
 _A_CLAIM = "a name that no other claim has"
 _RATE = re.compile(r"([1-9]\d{0,5}) ?(?:per|/) ?([1-9]\d{0,4})? ?(second|minute|hour|day)s?")
 _SECONDS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
@@ -109,7 +110,7 @@ class Settings:
     )
     refresh_grace: float = _setting(
         10.0,
-        lambda value: type(value) in (int, float) and value >= 0,
+        lambda value: type(value) in (int, float) and 0 <= value <= _LONGEST,
         "seconds",
         "How long a refresh token that was just used is answered once more, with the same "
         "successor, for a client whose answer was lost; past it, using it again ends its family. "
@@ -117,7 +118,7 @@ class Settings:
     )
     refresh_idle: float = _setting(
         14 * 86_400.0,
-        lambda value: type(value) in (int, float) and value >= 1,
+        lambda value: type(value) in (int, float) and 1 <= value <= _LONGEST,
         "seconds, at least 1",
         "How long a refresh token may stay unused; JWT_REFRESH_TOKEN_EXPIRES is the end for good.",
     )

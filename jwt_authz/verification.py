@@ -30,7 +30,13 @@ from .errors import (
     TokenRevoked,
 )
 from .identity import Identity
-from .jwt_extended import algorithms_for_loader, key_loader, make_verifier, own_claims
+from .jwt_extended import (
+    algorithms_for_loader,
+    is_blocklisted,
+    key_loader,
+    make_verifier,
+    own_claims,
+)
 from .revocation import RevocationView
 from .roles import Roles
 from .settings import Settings
@@ -185,6 +191,8 @@ class Verification:
         loader = key_loader(manager)
         key = None if loader is None else self._loaded_key(text, loader)[1]
         verified = self._refresh_verifier.verify(text, key)
+        if is_blocklisted(manager, verified.header, verified.payload):
+            raise TokenRevoked
         return RefreshClaims.of(verified.payload, self._verifier.subject_claim)
 
     def _entry(self, text: str, manager: JWTManager) -> Entry:

@@ -41,7 +41,8 @@ def read_members(wanted: str) -> dict[str, Any]:
     """
     if (request.content_length or 0) > LONGEST_BODY:
         raise _too_large()
-    text = request.stream.read(LONGEST_BODY + 1)  # also where no length was said
+    # Also where no length was said; and what was read before is kept by the request.
+    text = request.stream.read(LONGEST_BODY + 1) or request.get_data()
     if len(text) > LONGEST_BODY:
         raise _too_large()
     if request.mimetype not in (JSON, FORM):

@@ -6,6 +6,7 @@ from flask import Response
 
 from ..context import get_app
 from ..errors import MisuseError
+from ..jwt_extended import own_claims
 from ..parts import current_parts
 from ..revocation import Family, Target
 from ..revoking import end_family, families_of, revoke
@@ -29,19 +30,24 @@ def end_families() -> Response:
 def end_one_family(family: str) -> Response:
     """End one of the caller's log-ins; 404 for one that is not theirs, or not living."""
     subject, issuer, _ = _caller()
-    if not end_family(current_parts(), family, subject, issuer):
+    parts = current_parts()
+    if all(one.id != family for one in families_of(parts, subject, issuer)):
         raise ProblemAnswer(404, "log-in-unknown", "There is no such log-in of yours.")
+    end_family(parts, family)
     return Response(status=204)
 
 
 def _caller() -> tuple[str, str | None, str | None]:
     """The caller's subject, their issuer (None for this application), and their token's family."""
-    found = current_parts().authenticate(get_app())
+    parts = current_parts()
+    found = parts.authenticate(get_app())
     if found.token is None:
         subject = getattr(found.identity, "subject", None)
         if not isinstance(subject, str):
             raise MisuseError("whose log-ins? the identity loader gives no Identity")
-        return subject, None, None
+        issuer = getattr(found.identity, "issuer", None)
+        own = own_claims(parts.settings)["iss"]
+        return subject, None if issuer == own else issuer, None
     identity = found.token.identity
     return identity.subject, None if found.token.is_own else identity.issuer, found.token.family
 

@@ -42,7 +42,7 @@ def _end_access_token(parts: Parts, text: str) -> None:
         return
     if token is None or not token.is_own:
         return
-    if token.jti is None:
+    if not token.jti:
         detail = "The token has no jti, by which it could be revoked alone."
         raise ProblemAnswer(400, "unsupported-token-type", detail, "unsupported_token_type")
     expires_at = token.identity.claims["exp"] + leeway()

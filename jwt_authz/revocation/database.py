@@ -118,9 +118,7 @@ def engine_of(url: str) -> Engine:
     except ArgumentError:
         pass
     except ModuleNotFoundError as error:
-        advice = (
-            f"the driver that AUTHZ_STORE_URL names is missing: install the package of {error.name}"
-        )
+        advice = f"the driver that AUTHZ_STORE_URL names is missing: install what has {error.name}"
     raise MisuseError(advice)
 
 

@@ -82,8 +82,8 @@ class RevocationView:
         after the second of the revocation, and so is one without. Of a claim that is left out (a
         refresh token's subject, say) revocations are not looked at. A token of a family, which may
         have been issued by a process that did not know yet, is also dead where its log-in
-        (`logged_in_at`) is not after a revocation of its tenant or of everything. Raises
-        StoreUnavailable where the revocations were never loaded; how old they are is
+        (`logged_in_at`) is not after a revocation of its subject, its tenant or of everything.
+        Raises StoreUnavailable where the revocations were never loaded; how old they are is
         `check_age`'s to say.
         """
         keeper = self._keeper
@@ -98,18 +98,24 @@ class RevocationView:
         if issued_at is None:
             return True
         began = None if family is None else logged_in_at
-        if began is not None and not began > self._known.newest(None, signer, tenant, ()):
+        if began is not None and not began > self._known.newest_of_logins(subject, signer, tenant):
             return True
         # Said so that an `iat` that is no number (NaN) is not good either.
         return not (issued_at > newest if is_own else issued_at >= math.floor(newest) + 1)
 
-    def is_login_revoked(self, *, jti: str, began: float, tenant: str | None) -> bool:
-        """Whether a refresh token is revoked by its id, or its log-in by tenant or everything.
+    def is_login_over(
+        self, subject: str, began: float, *, tenant: str | None, issuer: str | None = None
+    ) -> bool:
+        """Whether a log-in that began at that time was ended: by subject, tenant or everything.
 
-        `began` is when the log-in was. Revocations of its subject are not looked at: what they
-        mean for a refresh family the family itself says.
+        Raises StoreUnavailable where the revocations were never loaded.
         """
-        return self.is_revoked(jti=jti, subject=None, issued_at=began, tenant=tenant)
+        self.now()  # which loads them
+        return not began > self._known.newest_of_logins(subject, issuer, tenant)
+
+    def knows_id(self, jti: str) -> bool:
+        """Whether it is known here that this one token of the application's own is revoked."""
+        return self._known.has_id(jti, None)
 
     def knows_family(self, family: str) -> bool:
         """Whether it is known here that the access tokens of this family are revoked."""
@@ -175,6 +181,10 @@ class RevocationView:
         if not self._keeper.is_loaded:
             self._keeper.load()
         return self._keeper.clock.earliest()
+
+    def after_all(self) -> float:
+        """The store's time, or when the last revocation known here was said, if that is later."""
+        return max(self.now(), self._known.said_last)
 
     # What ends tokens
 

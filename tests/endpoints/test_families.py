@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from jwt_authz import Identity
 from jwt_authz.errors import StoreUnavailable
 from jwt_authz.revocation import MemoryStore
 from tests import foreign
@@ -117,7 +118,7 @@ def test_a_foreign_subject_of_the_same_name_sees_and_ends_nothing(start: Start) 
     [
         ("GET", "/token/families", "families"),
         ("DELETE", "/token/families", "end_all"),
-        ("DELETE", "/token/families/AAAAAAAAAAAAAAAAAAAAAA", "end"),
+        ("DELETE", "/token/families/AAAAAAAAAAAAAAAAAAAAAA", "families"),
     ],
 )
 def test_a_store_that_fails_is_a_503_and_without_a_token_it_is_a_401(
@@ -133,3 +134,35 @@ def test_a_store_that_fails_is_a_503_and_without_a_token_it_is_a_401(
     monkeypatch.setattr(MemoryStore, name, fail)
     answer = ask(app, token, path, method)
     assert (answer.status_code, "Retry-After" in answer.headers) == (503, True)
+
+
+@pytest.mark.parametrize("name", ["end", "revoke"])
+def test_ending_a_log_in_can_be_repeated_where_the_store_fails_in_the_middle(
+    start: Start, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    app = start()
+    lost, here = log_in(app), log_in(app)
+    url = f"/token/families/{payload(lost['access_token'])['sid']}"
+
+    def fail(*arguments: Any, **keywords: Any) -> Any:
+        raise StoreUnavailable("no answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryStore, name, fail)
+        assert ask(app, here["access_token"], url, "DELETE").status_code == 503
+    assert ask(app, here["access_token"], url, "DELETE").status_code == 204
+    assert status(app, lost["access_token"]) == 401
+    assert refresh(app, lost["refresh_token"]).status_code == 401
+
+
+def test_a_session_of_another_issuers_subject_sees_and_ends_nothing(start: Start) -> None:
+    """SECURITY 1.40."""
+    app = start()
+    pair = log_in(app)
+    who = Identity("ada", issuer="https://idp.example")
+    authz_of(app).identity_loader(lambda: who)
+    assert app.test_client().get("/token/families").json == {"families": []}
+    family = payload(pair["access_token"])["sid"]
+    assert app.test_client().delete(f"/token/families/{family}").status_code == 404
+    who = Identity("ada", issuer=app.name)
+    assert len(app.test_client().get("/token/families").json["families"]) == 1

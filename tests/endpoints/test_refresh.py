@@ -9,13 +9,14 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
-from flask import Flask
+from flask import Flask, request
 from flask_jwt_extended import create_refresh_token, jwt_required
 
 from jwt_authz import Authz, MisuseError, exempt, requires
@@ -24,8 +25,10 @@ from jwt_authz.accounts.memory import MemoryAccounts
 from jwt_authz.audit import decided
 from jwt_authz.endpoints import refresh_blueprint, token_blueprint
 from jwt_authz.errors import StoreUnavailable
+from jwt_authz.logins import Logins
 from jwt_authz.parts import KEY
-from jwt_authz.revocation import MemoryStore, RevocationView
+from jwt_authz.revocation import MemoryStore, RevocationView, memory, sql_families
+from jwt_authz.revocation import redis as redis_store
 from jwt_authz.tokens import KeySet
 from tests.edge import turn_clock
 
@@ -357,6 +360,64 @@ def test_another_process_that_does_not_know_yet_makes_no_token_that_lives_on(
     assert refresh(there, after["refresh_token"]).status_code == 401
 
 
+def test_a_log_in_that_was_under_way_while_everything_of_its_user_was_ended_cannot_be_refreshed(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole revocation falls between the look at the user and the start of the family."""
+    start_family = Logins._start_family
+
+    def revoked_before(self: Logins, user: User, client: str | None) -> Any:
+        authz_of(app).revoke(subject="ada")
+        return start_family(self, user, client)
+
+    with app.app_context():
+        user = accounts_of(app).find("ada")
+        with monkeypatch.context() as patch:
+            patch.setattr(Logins, "_start_family", revoked_before)
+            tokens = authz_of(app).log_in(user)
+    assert status(app, tokens.access_token) == 401
+    assert refresh(app, tokens.refresh_token).status_code == 401
+
+
+def test_a_user_who_moved_is_still_of_the_tenant_that_they_logged_in_for(start: Start) -> None:
+    app = start()
+    pair = log_in(app)
+    kept = accounts_of(app)._kept["ada"]
+    accounts_of(app)._kept["ada"] = kept._replace(user=replace(kept.user, tenant="south"))
+    with app.app_context():
+        authz_of(app).revoke(tenant="north")
+    assert refresh(app, pair["refresh_token"]).status_code == 401
+
+
+def test_a_log_in_right_after_a_revocation_works_where_the_stores_clock_was_set_back(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SECURITY F13."""
+    app = start(JWT_DECODE_LEEWAY=60)
+    for named in ({"subject": "ada"}, {"role": "clerk"}, {"tenant": "north"}, {"everything": True}):
+        at(app, monkeypatch, 0)
+        with app.app_context():
+            authz_of(app).revoke(**named)
+        at(app, monkeypatch, -30)
+        pair = log_in(app)
+        assert status(app, pair["access_token"]) == 200, named
+        assert status(app, refreshed(app, pair["refresh_token"])["access_token"]) == 200, named
+
+
+def test_a_subject_has_so_many_log_ins_and_no_more(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SECURITY 2.53: whoever logs in again and again makes nobody wait, and can be revoked."""
+    for module in (redis_store, memory, sql_families):
+        monkeypatch.setattr(module, "MOST_FAMILIES", 3)
+    pairs = [log_in(app) for _ in range(5)]
+    with app.app_context():
+        assert len(authz_of(app).families("ada")) == 3
+    codes = [refresh(app, pair["refresh_token"]).status_code for pair in pairs]
+    assert codes == [401, 401, 200, 200, 200]
+    assert refresh(app, log_in(app, "bob")["refresh_token"]).status_code == 200
+
+
 # --- the end of a log-in -------------------------------------------------------------------------
 
 
@@ -422,7 +483,7 @@ def _raising(error: Exception) -> Callable[..., Any]:
         (MemoryStore, "rotate"),
         (MemoryAccounts, "find"),
         (RevocationView, "check_age"),
-        (RevocationView, "is_revoked"),
+        (RevocationView, "is_login_over"),
         (RevocationView, "next_iat"),
     ],
 )
@@ -494,6 +555,7 @@ def test_each_kind_of_token_is_good_at_its_own_endpoint_alone(start: Start) -> N
         {"auth_time": ...},
         {"auth_time": True},
         {"auth_time": "1"},
+        {"auth_time": 10**400},
         {"cnf": {"jkt": "key"}},
     ],
     ids=str,
@@ -602,6 +664,53 @@ def test_an_applications_own_key_loaders_are_asked_for_refresh_tokens(start: Sta
     token = log_in(app)["refresh_token"]
     jwt.decode(token, secret, ["HS256"], audience=app.name)
     assert refresh(app, token).status_code == 200
+
+
+def test_a_user_identity_loader_makes_no_other_subject_of_who_logs_in(start: Start) -> None:
+    app = start()
+    manager = app.extensions["flask-jwt-extended"]
+    manager.user_identity_loader(lambda user: f"user:{user.id}")
+    pair = log_in(app)
+    again = refreshed(app, refreshed(app, pair["refresh_token"])["refresh_token"])
+    for token in (*pair.values(), *again.values()):
+        if isinstance(token, str) and token.count(".") == 2:
+            assert payload(token)["sub"] == "ada"
+    assert ask(app, again["access_token"], "/token/families", "DELETE").status_code == 204
+    assert refresh(app, again["refresh_token"]).status_code == 401
+
+
+def test_flask_jwt_extendeds_own_refresh_views_take_no_token_of_a_family(start: Start) -> None:
+    """An old view beside the new endpoint would take used ones, and ended ones."""
+    app = start()
+    app.add_url_rule("/old", "old", exempt(jwt_required(refresh=True)(lambda: "in")))
+    with app.app_context():
+        plain = create_refresh_token("ada")
+    assert ask(app, plain, "/old").text == "in"
+    assert status(app, log_in(app)["refresh_token"], "/old") == 422
+
+
+def test_the_applications_blocklist_is_asked(start: Start) -> None:
+    app = start()
+    token = log_in(app)["refresh_token"]
+    blocked = payload(token)["jti"]
+    manager = app.extensions["flask-jwt-extended"]
+    manager.token_in_blocklist_loader(lambda header, claims: claims["jti"] == blocked)
+    assert refresh(app, token).status_code == 401
+
+
+def test_a_body_that_was_read_before_is_read_all_the_same(start: Start) -> None:
+    app = start()
+    app.before_request(lambda: request.get_data() and None)
+    assert refresh(app, log_in(app)["refresh_token"]).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["sid", "auth_time", "jti"])
+def test_a_subject_cannot_stand_in_a_claim_that_means_something_else(
+    start: Start, name: str
+) -> None:
+    app = start(JWT_IDENTITY_CLAIM=name)
+    with app.app_context(), pytest.raises(MisuseError, match="JWT_IDENTITY_CLAIM"):
+        authz_of(app).check()
 
 
 # --- logs, checks --------------------------------------------------------------------------------
