@@ -142,13 +142,15 @@ def revocable(setup: Setup) -> Flask:
     """Guarded, with a store in a database, where something of each kind is revoked of others."""
     folder = tempfile.mkdtemp(prefix="jwt_authz-benchmark-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    others: dict[str, tuple[str, ...]] = {f"another's {number}": () for number in range(10)}
+    setup = Setup(setup.settings, {**setup.roles, **others})
     app = guarded(setup, AUTHZ_STORE_URL=f"sqlite:///{folder}/store.db")
     authz: Authz = app.extensions["jwt_authz"]
     with app.app_context():
         authz.prepare_store()
         for kind in ("jti", "subject", "role", "tenant", "family"):
-            for number in range(10):
-                authz.revoke(**{kind: f"another's {number}"})
+            for other in others:
+                authz.revoke(**{kind: other})
     return app
 
 

@@ -151,10 +151,10 @@ def test_reading_takes_time_in_proportion_to_the_catalogue() -> None:
         roles = catalogue(size)
         claim = pack(roles, roles.permissions, of_roles=True)
         best = float("inf")
-        for _ in range(7):
-            start = time.perf_counter()
+        for _ in range(21):
+            start = time.process_time()  # what other processes take is not counted
             assert len(unpacked(claim, roles)) == size
-            best = min(best, time.perf_counter() - start)
+            best = min(best, time.process_time() - start)
         return best
 
     assert seconds(40_000) < 8 * seconds(10_000)
