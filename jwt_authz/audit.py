@@ -16,7 +16,8 @@ from typing import Any
 from blinker import Namespace
 from flask import Flask, has_request_context, request
 
-from .decision import Decision
+from .decision import Decision, printable
+from .explanation import with_claims
 from .overrides import InUse
 from .problem import Problem
 
@@ -63,7 +64,8 @@ class Audit:
         used_override = decision is not None and decision.used_override
         level = logging.WARNING if used_override else _DEBUG
         if _log.isEnabledFor(level):
-            _log.log(level, "%s", _text("allowed", decision), extra=_extra("allowed", None))
+            told = None if decision is None else with_claims(decision, identity)
+            _log.log(level, "%s", _text("allowed", told), extra=_extra("allowed", None))
 
     def refused(
         self,
@@ -98,8 +100,7 @@ def _send(
 def _text(outcome: str, decision: Decision | None, *more: str) -> str:
     tree = "; ".join(decision.lines()) if decision is not None else ""
     text = " | ".join(part for part in (outcome, _place(), *more, tree) if part)
-    # A requirement may carry a text from outside: no record is ever more than its one line.
-    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
+    return printable(text)
 
 
 def _place() -> str:

@@ -22,6 +22,7 @@ from .authentication import resolved
 from .context import get_app, get_request
 from .decision import YES
 from .errors import InvalidToken, MisuseError, StoreUnavailable
+from .explanation import with_claims
 from .overrides import InUse, applied
 from .parts import KEY, Parts, current_parts, require_request
 from .places import GUARDS, WRAPPED, mark, passes_unguarded
@@ -205,6 +206,7 @@ class Guard:
                 if decision.verdict is YES and not decision.error:
                     parts.audit.allowed(app, identity, decision)
                     return None, identity
+                decision = with_claims(decision, identity)
                 problem = not_allowed(decision, parts.settings.disclose)
             elif not self.optional:
                 problem = token_missing()

@@ -105,8 +105,21 @@ def share(text: str) -> str:
     return _shared.setdefault(text, text)
 
 
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Which claims of a token an identity was read from: names, or JSON Pointers (RFC 6901).
+
+    A level comes of the roles. Empty for an identity that no token was read for.
+    """
+
+    roles: tuple[str, ...] = ()
+    permissions: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ()
+
+
 _NONE = PermissionSet()
 _NO_CLAIMS = Claims()
+_NO_SOURCES = Sources()
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -117,7 +130,8 @@ class Identity:
     `tenant` a string or None; `roles` and `scopes` any iterables of strings; `permissions` a
     `PermissionSet` or an iterable of `resource:action`, by default those that the catalogue gives
     the roles; `level` a number, by default the highest level of the roles; `claims` the token's
-    whole payload; `catalogue` the application's `Roles`, which tells what roles include.
+    whole payload; `catalogue` the application's `Roles`, which tells what roles include; `sources`
+    says which claims roles, permissions and scopes were read from.
     Raises `MisuseError` for a subject that is no string.
     """
 
@@ -130,6 +144,7 @@ class Identity:
     level: int
     claims: Claims = field(repr=False, hash=False)
     catalogue: Roles | None = field(repr=False, compare=False)
+    sources: Sources = field(repr=False, compare=False)
 
     def __init__(
         self,
@@ -142,6 +157,7 @@ class Identity:
         level: int | None = None,
         claims: Claims | Mapping[str, Any] = _NO_CLAIMS,
         catalogue: Roles | None = None,
+        sources: Sources = _NO_SOURCES,
     ) -> None:
         if not isinstance(subject, str) or not subject:
             raise MisuseError("a subject is a string that is not empty: write Identity(str(id))")
@@ -161,6 +177,7 @@ class Identity:
         _set(self, "level", level)
         _set(self, "claims", claims if isinstance(claims, Claims) else Claims(claims))
         _set(self, "catalogue", catalogue)
+        _set(self, "sources", sources)
 
     def has_role(self, name: str) -> bool:
         """Whether the identity has the role, itself or through one that includes it."""

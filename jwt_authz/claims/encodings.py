@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 from ..errors import ClaimInvalid, MisuseError
-from ..identity import Claims, Identity, share
+from ..identity import Claims, Identity, Sources, share
 from ..permissions import Permission, PermissionSet
 from ..roles import Roles
 from .compact import Packed, pack
@@ -121,6 +121,9 @@ class IdentityReader:
         self._names = names
         self._permissions: Callable[[Mapping[str, Any]], PermissionSet]
         self._permissions = self._granted if encoding == "roles" else self._claimed
+        roles, scopes = (names.roles,), (names.scope,)
+        self._from_roles = Sources(roles, roles, scopes)
+        self._from_claims = Sources(roles, (names.permissions,), scopes)
         # Tokens of equal permissions share one set, which goes when the last of them goes.
         self._sets: weakref.WeakValueDictionary[frozenset[str], PermissionSet]
         self._sets = weakref.WeakValueDictionary()
@@ -147,7 +150,20 @@ class IdentityReader:
             else _NO_SCOPES,
             claims=Claims(payload),
             catalogue=self._catalogue,
+            sources=self._sources(payload),
         )
+
+    def _sources(self, payload: Mapping[str, Any]) -> Sources:
+        """Which claims a payload is read from: permissions may come of the roles alone."""
+        claim = payload.get(self._names.permissions)
+        if self._permissions == self._granted or (isinstance(claim, str) and self._is_old(claim)):
+            return self._from_roles
+        return self._from_claims
+
+    def _is_old(self, packed: str) -> bool:
+        """Whether these positions are of another catalogue, so that the roles count."""
+        today = self._catalogue.fingerprint if self._catalogue is not None else None
+        return Packed.read(packed).fingerprint != today
 
     def _shared_roles(self, names: Iterable[str]) -> frozenset[str]:
         """One set for all tokens of equal roles, as long as there are not too many of them."""
