@@ -27,10 +27,12 @@ _OUTCOMES = {
     429: "not identified",
     503: "unavailable",
 }
+UNENFORCED = "would have been refused"
 
 decided = Namespace().signal("jwt-authz-decided")
-"""Sent with the application and `outcome` (`allowed`, `refused`, `not identified`, `unavailable`),
-`identity`, `decision` and `problem`, each of these three None where there is none."""
+"""Sent with the application and `outcome` (`allowed`, `refused`, `not identified`, `unavailable`,
+`would have been refused`), `identity`, `decision` and `problem`, each of these three None where
+there is none."""
 
 _log = logging.getLogger("jwt_authz")
 _DEBUG = logging.DEBUG
@@ -42,7 +44,7 @@ class Audit:
 
     def __init__(self) -> None:
         self._allowed = 0
-        self._refused = dict.fromkeys(_OUTCOMES.values(), 0)
+        self._refused = dict.fromkeys((*_OUTCOMES.values(), UNENFORCED), 0)
         self._lock = threading.Lock()
 
     @property
@@ -75,13 +77,15 @@ class Audit:
         problem: Problem,
         note: str,
         level: int = logging.WARNING,
+        enforced: bool = True,
     ) -> None:
         """Count a refusal, tell the signal's receivers, and log it with its reasons.
 
         `note` says what was wrong with the token, or which store did not answer. `level` is
-        DEBUG where a no is an answer and refuses nobody, as in `allowed`.
+        DEBUG where a no is an answer and refuses nobody, as in `allowed`. One that is not
+        `enforced` lets the call through.
         """
-        outcome = _OUTCOMES[problem.status]
+        outcome = _OUTCOMES[problem.status] if enforced else UNENFORCED
         with self._lock:
             self._refused[outcome] += 1
         if decided.receivers:

@@ -33,6 +33,7 @@ from .requirements import And, FunctionRequirement, Requirement, as_requirement
 
 View = TypeVar("View", bound=Callable[..., Any])
 
+_PASSED = "_jwt_authz_passed_unenforced"
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
 
 
@@ -61,6 +62,7 @@ class Guard:
         hide: bool = False,
         optional: bool = False,
         fresh: bool = False,
+        enforce: bool = True,
     ) -> None:
         always = [part for part in requirements if not isinstance(part, Mapping)]
         mappings = [_methods(part) for part in requirements if isinstance(part, Mapping)]
@@ -72,8 +74,11 @@ class Guard:
         self.hide = hide
         self.optional = optional
         self.fresh = fresh
-        self.log_level = logging.WARNING  # of a refusal
+        self.enforce = enforce
+        self.is_question = False  # of `allowed`: a no is an answer there, and refuses nobody
         self._asks_the_token = identity is NOT_GIVEN and not fresh
+        if not isinstance(enforce, bool):
+            raise MisuseError(f"enforce is True or False, not {enforce!r}")
         if fresh and identity is not NOT_GIVEN:
             raise MisuseError(
                 "fresh=True looks at a token, and identity= stands in for it: use one"
@@ -177,8 +182,14 @@ class Guard:
     def _refuse(
         self, parts: Parts, problem: Problem, arguments: tuple[Any, ...], keywords: dict[str, Any]
     ) -> Any:
+        if not self.is_enforced(parts):
+            return _let_pass(problem)
         arguments = _without_self(arguments)
         return parts.refusing.refuse(problem, self.failing, self.hide, arguments, keywords)
+
+    def is_enforced(self, parts: Parts) -> bool:
+        """Whether a no refuses; where it does not, the call is logged and goes through."""
+        return self.is_question or (self.enforce and parts.settings.enforce)
 
     def _ask(
         self, parts: Parts, app: Flask, requirement: Requirement, load: Callable[[], Any] | None
@@ -217,7 +228,9 @@ class Guard:
         if problem is None:
             parts.audit.allowed(app, None, None)
         else:
-            parts.audit.refused(app, identity, decision, problem, note, self.log_level)
+            level = logging.DEBUG if self.is_question else logging.WARNING
+            enforced = self.is_enforced(parts)
+            parts.audit.refused(app, identity, decision, problem, note, level, enforced)
         return problem, identity
 
     def _caller(self, parts: Parts, app: Flask) -> Any:
@@ -233,6 +246,11 @@ class Guard:
 
     def __enter__(self) -> Any:
         """Ask here and now; gives `on`, or the identity; raises the refusal."""
+        if not self.enforce:
+            raise MisuseError(
+                "enforce=False belongs on a view, blueprint or application, where flask authz "
+                "check sees it: take it out of with requires(...)"
+            )
         return self.insist(current_parts())
 
     def __exit__(self, *exception: object) -> None:
@@ -241,8 +259,10 @@ class Guard:
     def insist(self, parts: Parts) -> Any:
         """What `authorize` and `with` share: the resource or the identity, or a refusal raised."""
         problem, identity = self.ask(parts)
-        if problem is not None:
+        if problem is not None and self.is_enforced(parts):
             raise_response(parts.refusing.refuse(problem, self.failing, self.hide))
+        if problem is not None:
+            _let_pass(problem)
         return identity if self.on is NO_RESOURCE else self.on
 
     def ask(self, parts: Parts) -> tuple[Problem | None, Any]:
@@ -270,6 +290,7 @@ def requires(
     hide: bool = False,
     optional: bool = False,
     fresh: bool = False,
+    enforce: bool = True,
 ) -> Guard:
     """A guard: all `requirements` must be met, or the call is refused; a decorator, or `with`.
 
@@ -279,9 +300,11 @@ def requires(
     `identity` stands in for the caller. On a refusal `on_fail` (a response, or a callable of the
     view's arguments) or `throws` (an exception) is used; `hide` answers 404 in place of 403.
     `optional` lets a request without a token pass, with no identity; whoever brings one must meet
-    the requirements. `fresh` asks for a fresh token. Raises `MisuseError` for what cannot work.
+    the requirements. `fresh` asks for a fresh token. Without `enforce` nobody is refused: who would
+    have been is logged and counted, and the call goes on; in a decorator alone. Raises
+    `MisuseError` for what cannot work.
     """
-    return Guard(requirements, on, identity, on_fail, throws, hide, optional, fresh)
+    return Guard(requirements, on, identity, on_fail, throws, hide, optional, fresh, enforce)
 
 
 def authorize(
@@ -311,7 +334,7 @@ def allowed(*requirements: Any, on: Any = NO_RESOURCE, identity: Any = NOT_GIVEN
     """
     _refuse_mappings("allowed", requirements)
     guard = Guard(requirements, on, identity)
-    guard.log_level = logging.DEBUG  # a no is an answer, and refuses nobody
+    guard.is_question = True
     parts = current_parts()
     problem, _ = guard.ask(parts)
     if problem is not None and problem.status == 503:
@@ -320,19 +343,23 @@ def allowed(*requirements: Any, on: Any = NO_RESOURCE, identity: Any = NOT_GIVEN
 
 
 def guard(
-    target: Flask | Blueprint, *requirements: Any, on_fail: Any = None, throws: Any = None
+    target: Flask | Blueprint,
+    *requirements: Any,
+    on_fail: Any = None,
+    throws: Any = None,
+    enforce: bool = True,
 ) -> None:
     """Guard every view of a blueprint (nested ones included) or application, but for exempt ones.
 
-    Routing errors, the `OPTIONS` that Flask answers itself and static files pass. Raises
-    `MisuseError` for a blueprint that is already registered.
+    Routing errors, the `OPTIONS` that Flask answers itself and static files pass. `enforce` is
+    that of `requires`. Raises `MisuseError` for a blueprint that is already registered.
     """
     if not isinstance(target, Flask | Blueprint):
         raise MisuseError(
             f"guard takes a blueprint or an application, not {type(target).__name__}: "
             "write guard(blueprint, ...), or requires(...) for a view"
         )
-    made = Guard(requirements, on_fail=on_fail, throws=throws)
+    made = Guard(requirements, on_fail=on_fail, throws=throws, enforce=enforce)
     made.refuse_without_resource()
 
     def ask_before_request() -> Any:
@@ -352,11 +379,26 @@ def guard(
 def _current_identity() -> Any:
     if not has_request_context():
         return None
-    return current_parts().authenticate(get_app()).identity
+    try:
+        return current_parts().authenticate(get_app()).identity
+    except StoreUnavailable:
+        if _PASSED in get_request().__dict__:
+            return None
+        raise
 
 
 current_identity: Any = LocalProxy(_current_identity)
 """The caller's identity; falsy where there is none, also where their token is not good."""
+
+
+def _let_pass(problem: Problem) -> None:
+    """Let a call go on that would have been refused.
+
+    Where a store did not answer, `current_identity` is to be falsy and not a 500: a guard that
+    is enforced would have kept the call from the view.
+    """
+    if problem.status == 503 and has_request_context():
+        get_request().__dict__[_PASSED] = True
 
 
 def _joined(requirements: list[Any]) -> Requirement:
