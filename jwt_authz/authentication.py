@@ -197,11 +197,38 @@ class Authenticator:
         after_this_request(self._add_vary)
         found = self._hit(request, manager)
         if found is None:
-            try:
-                found = self._find(request, manager)
-            except InvalidToken as error:
-                found = Authentication(error=error)
-                fill_slots(request, {}, {}, {"loaded_user": None}, None)
+            return self._keep(request, lambda: self._find(request, manager))
+        request.__dict__[_KEPT] = (self, found)
+        return found
+
+    def take(self, request: Request, manager: JWTManager, text: str) -> None:
+        """Take a request for one that brought this token, wherever tokens are looked for.
+
+        Raises `MisuseError` where no token is looked at, and `StoreUnavailable`.
+        """
+        if self._source is not None and not self._source.takes_token:
+            raise MisuseError(
+                "the identity loader takes the identity from elsewhere, and no token is looked at"
+            )
+        self._keep(request, lambda: self._found(request, manager, text, "headers"))
+
+    def suppose(self, request: Request, identity: Identity) -> None:
+        """Take a request for one of a good token of which this identity was made.
+
+        Nothing is verified, and FJE's callbacks are not asked; the identity loader is.
+        """
+        found = Authentication(identity, Token(identity, {}, is_own=True))
+        fill_slots(request, {}, identity.claims.copy(), {"loaded_user": None}, "headers")
+        asks_loader = self._source is not None and self._source.takes_token
+        self._keep(request, lambda: self._loaded_by_source(found) if asks_loader else found)
+
+    def _keep(self, request: Request, find: Callable[[], Authentication]) -> Authentication:
+        """Keep what is found out about a request, be it that its token is not good."""
+        try:
+            found = find()
+        except InvalidToken as error:
+            found = Authentication(error=error)
+            fill_slots(request, {}, {}, {"loaded_user": None}, None)
         request.__dict__[_KEPT] = (self, found)
         return found
 
@@ -238,6 +265,11 @@ class Authenticator:
         if text is None:
             fill_slots(request, {}, {}, {"loaded_user": None}, None)
             return Authentication()
+        return self._found(request, manager, text, location)
+
+    def _found(
+        self, request: Request, manager: JWTManager, text: str, location: str | None
+    ) -> Authentication:
         found: Authentication = self._verified(text, manager).value
         token: Token = found.token  # type: ignore[assignment] # what is kept has a token
         if self._revocations is not None and token.is_revoked(self._revocations):
@@ -246,9 +278,13 @@ class Authenticator:
         header, payload = token.copy_header(), claims.copy()
         user = ask_callbacks(manager, header, payload) if has_callbacks(manager) else None
         fill_slots(request, header, payload, user, location)
-        if self._source is None:
-            return found
-        identity = _loaded(self._source.load(token.identity.subject, claims.copy()))
+        return found if self._source is None else self._loaded_by_source(found)
+
+    def _loaded_by_source(self, found: Authentication) -> Authentication:
+        """The identity that the application's loader makes of a good token."""
+        token: Token = found.token  # type: ignore[assignment] # what is kept has a token
+        load: Callable[..., Any] = self._source.load  # type: ignore[union-attr]
+        identity = _loaded(load(token.identity.subject, token.identity.claims.copy()))
         if identity is None:
             raise SubjectUnknown("the identity loader returned nobody")
         return Authentication(identity, token)

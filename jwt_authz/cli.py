@@ -13,6 +13,7 @@ from flask import current_app
 from flask.cli import AppGroup, ScriptInfo
 
 from .checking import bare
+from .cli_explain import explain
 from .context import get_app
 from .errors import MisuseError
 from .extension import Authz
@@ -21,6 +22,7 @@ from .parts import current_parts
 from .tokens import KeySet
 
 authz = AppGroup("authz", help="Look after who may do what.")
+authz.add_command(explain)
 
 
 @authz.command("init")

@@ -89,8 +89,11 @@ class Decision:
         for part in self.parts:
             yield from part.lines(depth + 1)
 
-    def as_dict(self) -> dict[str, Any]:
-        """The tree of reasons as JSON values, for a problem's body: no error text in it."""
+    def as_dict(self, tell_errors: bool = False) -> dict[str, Any]:
+        """The tree of reasons as JSON values, with the text of an error only where that is asked.
+
+        A problem's body has none.
+        """
         tree: dict[str, Any] = {"requirement": repr(self.requirement), "verdict": self._word}
         if self.overridden:
             tree["overridden"] = True
@@ -98,8 +101,10 @@ class Decision:
             tree["claims"] = list(self.claims)
         if not self.asked:
             tree["asked"] = False
+        if self.error and not self.parts and tell_errors:
+            tree["error"] = printable(self.error)
         if self.parts:
-            tree["parts"] = [part.as_dict() for part in self.parts]
+            tree["parts"] = [part.as_dict(tell_errors) for part in self.parts]
         return tree
 
     @property

@@ -15,17 +15,16 @@ from .authentication import IdentitySource
 from .checking import FirstRequest, find_misuse
 from .claims import Encoding, IdentityReader, Issuer, granted_claim, sizes_of, write_claims
 from .context import get_app
+from .decision import Decision
 from .errors import MisuseError
-from .guards import NO_GUARD, Guard, allowed, current_identity
+from .explaining import UNGUARDED, explain
+from .guards import NOT_GIVEN, allowed, current_identity
 from .identity import Identity
-from .jwt_extended import (
-    EXTENSION,
-    check_subject,
-    own_claims,
-)
+from .jwt_extended import EXTENSION, check_subject, own_claims
 from .parts import KEY, Parts, current_parts
 from .permissions import Permission
 from .places import guards_of, passes_unguarded
+from .predicates import NO_RESOURCE
 from .refusals import Failing
 from .request_slots import make_slots_lazy
 from .roles import Roles
@@ -69,7 +68,7 @@ class Authz:
             )
         self.roles = roles
         self.accounts = accounts
-        self._default = default
+        self.denies_unguarded = default == "deny"
         self._failing = Failing(on_fail, throws)
         self._abort = abort
         self._source: IdentitySource | None = None
@@ -96,7 +95,7 @@ class Authz:
         make_slots_lazy(app)
         app.context_processor(_for_templates)
         request_started.connect(FirstRequest(), app, weak=False)
-        if self._default == "deny":
+        if self.denies_unguarded:
             app.before_request(_deny_unguarded)
 
     def identity_loader(self, loader: Loader) -> Loader:
@@ -132,6 +131,16 @@ class Authz:
         settings = parts.settings
         reader = IdentityReader(settings.encoding, parts.catalogue, settings.claim_names)
         return reader.read(subject, claims)
+
+    def explain(
+        self, *requirements: Any, on: Any = NO_RESOURCE, identity: Any = NOT_GIVEN
+    ) -> Decision:
+        """Why the caller meets the requirements for `on`, or does not: a `Decision` of all parts.
+
+        It tells of parts that a request would not come to, too, and which claims each looks at;
+        its verdict is that of `allowed`. Nobody is refused, and nothing is counted or logged.
+        """
+        return explain(requirements, on, identity)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -232,8 +241,8 @@ class Authz:
 
     def findings(self) -> tuple[list[str], list[str]]:
         """What `check` finds in the current application: the errors, and the warnings."""
-        denies = self._default == "deny"
-        return find_misuse(current_parts(), self.roles, self._source, denies_unguarded=denies)
+        parts, denies = current_parts(), self.denies_unguarded
+        return find_misuse(parts, self.roles, self._source, denies_unguarded=denies)
 
     def complete(
         self, subject: Any, claims: dict[str, Any]
@@ -276,10 +285,7 @@ def _deny_unguarded() -> Any:
     app = get_app()
     if request.endpoint is not None and guards_of(app, request.endpoint, request.method):
         return None
-    return _no_guard.refused((), request.view_args or {})
-
-
-_no_guard = Guard((NO_GUARD,))
+    return UNGUARDED.refused((), request.view_args or {})
 
 
 def _too_long(length: int, sizes: Mapping[Encoding, int], limit: int) -> str:

@@ -207,7 +207,7 @@ class Guard:
                     raise found.error
                 identity = found.identity
             else:
-                identity = self._caller(parts, app)
+                identity = self.caller(parts, app)
             if identity is not None:
                 overridden: Any = ()
                 if InUse.anything:
@@ -233,14 +233,14 @@ class Guard:
             parts.audit.refused(app, identity, decision, problem, note, level, enforced)
         return problem, identity
 
-    def _caller(self, parts: Parts, app: Flask) -> Any:
-        """The identity given, or that of a fresh token; raises an `InvalidToken`."""
+    def caller(self, parts: Parts, app: Flask) -> Any:
+        """The identity given, or the token's, fresh if it must be; raises an `InvalidToken`."""
         if self.identity is not NOT_GIVEN:
             return resolved(self.identity)
         found = parts.authenticate(app)
         if found.error is not None:
             raise found.error
-        if found.identity is not None:
+        if self.fresh and found.identity is not None:
             found.check_fresh()
         return found.identity
 
@@ -321,7 +321,7 @@ def authorize(
     Raises what a guard would have answered: `NotIdentified`, `NotAllowed`, a 404 with `hide`,
     `AuthorizationUnavailable`, or what `on_fail`, `throws` and the abort function make of it.
     """
-    _refuse_mappings("authorize", requirements)
+    refuse_mappings("authorize", requirements)
     guard = Guard(requirements, on, identity, on_fail, throws, hide, fresh=fresh)
     return guard.insist(current_parts())
 
@@ -332,7 +332,7 @@ def allowed(*requirements: Any, on: Any = NO_RESOURCE, identity: Any = NOT_GIVEN
     Raises `MisuseError` without an Authz or, lacking `identity`, outside a request; and
     `AuthorizationUnavailable` where it cannot be known: `if not allowed(...)` must not open.
     """
-    _refuse_mappings("allowed", requirements)
+    refuse_mappings("allowed", requirements)
     guard = Guard(requirements, on, identity)
     guard.is_question = True
     parts = current_parts()
@@ -423,7 +423,7 @@ def _by_method(always: list[Any], mappings: list[dict[str, Requirement]]) -> dic
     }
 
 
-def _refuse_mappings(verb: str, requirements: tuple[Any, ...]) -> None:
+def refuse_mappings(verb: str, requirements: tuple[Any, ...]) -> None:
     if any(isinstance(part, Mapping) for part in requirements):
         raise MisuseError(f"a mapping of HTTP methods belongs into requires({{...}}), not {verb}")
 

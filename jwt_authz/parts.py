@@ -112,7 +112,7 @@ class Parts:
             or authenticator.deciding != read_deciding(app.config)
             or authenticator.keys is not keys
         ):
-            authenticator = self._make_authenticator(app)
+            authenticator = self.current_authenticator(app)
         manager = app.extensions.get(EXTENSION) or manager_of(app)
         found = authenticator.authenticate(get_request(), manager)
         if found.error is None:
@@ -128,7 +128,8 @@ class Parts:
             return False
         return self._key_file.current(time(), look=True) is not authenticator.keys
 
-    def _make_authenticator(self, app: Flask) -> Authenticator:
+    def current_authenticator(self, app: Flask) -> Authenticator:
+        """The authenticator for the settings and keys of now, made anew where they changed."""
         keys, revocations = self.keys, self.revocations
         with self._lock:
             made = self._authenticator
