@@ -45,6 +45,7 @@ class Parts:
         self._settings: Settings | None = None
         self._refusing: Refusing | None = None
         self._authenticator: Authenticator | None = None
+        self._counts_before = (0, 0)  # of caches that are gone
         self._key_file: KeyFile | None = None
         self.trust: Trust | None = None
         self._revocations: RevocationView | None = None
@@ -80,12 +81,14 @@ class Parts:
     def take_identities_from(self, source: IdentitySource | None) -> None:
         """Use another identity loader from now on; what was kept of tokens is forgotten."""
         with self._lock:
-            self._source, self._authenticator = source, None
+            self._source = source
+            self._drop_authenticator()
 
     def trust_in(self, trust: Trust | None) -> None:
         """Accept the tokens of these issuers from now on; what was kept of tokens is forgotten."""
         with self._lock:
-            self.trust, self._authenticator = trust, None
+            self.trust = trust
+            self._drop_authenticator()
             if trust is not None and self.catalogue is not None:
                 self.catalogue = self.catalogue.open_ended()
 
@@ -144,8 +147,28 @@ class Parts:
                     self.trust,
                     revocations,
                 )
+                self._drop_authenticator()
                 self._authenticator = made
         return made
+
+    def _drop_authenticator(self) -> None:
+        if self._authenticator is not None:
+            hits, misses = self._authenticator.cache.counts
+            self._counts_before = self._counts_before[0] + hits, self._counts_before[1] + misses
+        self._authenticator = None
+
+    @property
+    def cache_counts(self) -> tuple[int, int]:
+        """How often a token was found verified already, and how often one had to be verified."""
+        with self._lock:
+            made, before = self._authenticator, self._counts_before
+            hits, misses = (0, 0) if made is None else made.cache.counts
+            return before[0] + hits, before[1] + misses
+
+    @property
+    def revocation_age(self) -> float | None:
+        """How old what is known of revocations is, in seconds; None as long as nobody asked."""
+        return None if self._revocations is None else self._revocations.age()
 
 
 def current_parts() -> Parts:

@@ -14,6 +14,7 @@ from flask import Blueprint, Response, current_app, jsonify, request
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
 from ..accounts import Accounts, User
+from ..context import get_app
 from ..errors import MisuseError, StoreUnavailable, TokenMalformed
 from ..extension import Authz
 from ..parts import current_parts
@@ -80,7 +81,7 @@ def log_in() -> Response:
 
 def _refuse(problem: Problem, note: str, wait: int = 0) -> NoReturn:
     parts = current_parts()
-    parts.audit.refused(current_app, None, None, problem, note)
+    parts.audit.refused(get_app(), None, None, problem, note)
     if problem.status == 429:
         raise TooManyAttempts(problem, parts.settings.realm, wait)
     refusal = NotIdentified if problem.status == 401 else AuthorizationUnavailable
