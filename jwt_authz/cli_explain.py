@@ -20,19 +20,24 @@ from .jwt_extended import manager_of, own_claims
 from .parts import current_parts
 
 _LONGEST_FILE = 65_536
-_MADE_UP = ("roles", "permissions", "scopes", "claims", "tenant", "subject")
 
 
 @click.command("explain")
 @click.argument("call", nargs=-1, metavar="[METHOD PATH]")
 @click.option("--needs", multiple=True, metavar="PERMISSION", help="In place of a call.")
 @click.option("--token-file", metavar="FILE", help="Where a token stands; - is standard input.")
-@click.option("--role", "roles", multiple=True, metavar="NAME", help="Of somebody made up.")
-@click.option("--permission", "permissions", multiple=True, metavar="RESOURCE:ACTION")
-@click.option("--scope", "scopes", multiple=True, metavar="NAME")
-@click.option("--claim", "claims", multiple=True, metavar="NAME=JSON")
-@click.option("--tenant", metavar="NAME")
-@click.option("--subject", metavar="NAME")
+@click.option("--role", "roles", multiple=True, metavar="NAME", help="Made up: a role.")
+@click.option(
+    "--permission",
+    "permissions",
+    multiple=True,
+    metavar="RESOURCE:ACTION",
+    help="Made up: a permission, in place of those of the roles.",
+)
+@click.option("--scope", "scopes", multiple=True, metavar="NAME", help="Made up: a scope.")
+@click.option("--claim", "claims", multiple=True, metavar="NAME=JSON", help="Made up: a claim.")
+@click.option("--tenant", metavar="NAME", help="Made up: the tenant.")
+@click.option("--subject", metavar="NAME", help="Made up: the subject.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @with_appcontext
 def explain(

@@ -24,6 +24,7 @@ from jwt_authz import (
 )
 from jwt_authz.audit import decided
 from jwt_authz.cli import authz
+from jwt_authz.compat import flask_allows
 from jwt_authz.errors import StoreUnavailable
 from jwt_authz.parts import KEY
 from tests.edge import TYPE, get, guarded_app, token_for
@@ -237,6 +238,15 @@ def test_what_is_not_enforced_by_the_setting_cannot_be_by_a_guard() -> None:
     app = guarded_app(AUTHZ_ENFORCE=False)
     app.add_url_rule("/", "view", requires("article:edit", enforce=True)(lambda: who()))
     assert app.test_client().get("/").status_code == 200
+
+
+def test_what_the_old_names_guard_is_refused_whatever_the_setting() -> None:
+    app = guarded_app(AUTHZ_ENFORCE=False)
+    flask_allows.Allows(app, identity_loader=lambda: "ada")
+    old = flask_allows.requires(lambda user: False)
+    app.add_url_rule("/", "view", old(lambda: "in"))
+    assert app.test_client().get("/").status_code == 403
+    assert counts(app) == {"refused": 1}
 
 
 def test_both_default_to_enforce() -> None:
