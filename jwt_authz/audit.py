@@ -3,8 +3,9 @@
 What was allowed is logged at the level DEBUG, and at WARNING where an override stood in.
 
 Neither the record nor the counter ever holds a token, a claim's value or a line break from
-outside; what is logged of a call is the endpoint and the method, which the application chose.
-Who was refused stands in the signal, for receivers that may know.
+outside; what is logged of a call is the endpoint and the method, which the application chose, and
+that the token is of another catalogue. Who was refused stands in the signal, for receivers that
+may know.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from flask import Flask, has_request_context, request
 
 from .decision import Decision, printable
 from .explanation import with_claims
+from .identity import Identity
 from .overrides import InUse
 from .problem import Problem
 
@@ -67,7 +69,8 @@ class Audit:
         level = logging.WARNING if used_override else _DEBUG
         if _log.isEnabledFor(level):
             told = None if decision is None else with_claims(decision, identity)
-            _log.log(level, "%s", _text("allowed", told), extra=_extra("allowed", None))
+            text = _text("allowed", identity, told)
+            _log.log(level, "%s", text, extra=_extra("allowed", identity, None))
 
     def refused(
         self,
@@ -91,8 +94,8 @@ class Audit:
         if decided.receivers:
             _send(app, outcome, identity, decision, problem)
         if _log.isEnabledFor(level):
-            text = _text(outcome, decision, problem.type, problem.instance, note)
-            _log.log(level, "%s", text, extra=_extra(outcome, problem))
+            text = _text(outcome, identity, decision, problem.type, problem.instance, note)
+            _log.log(level, "%s", text, extra=_extra(outcome, identity, problem))
 
 
 def _send(
@@ -101,10 +104,14 @@ def _send(
     decided.send(app, outcome=outcome, identity=identity, decision=decision, problem=problem)
 
 
-def _text(outcome: str, decision: Decision | None, *more: str) -> str:
+def _text(outcome: str, identity: Any, decision: Decision | None, *more: str) -> str:
     tree = "; ".join(decision.lines()) if decision is not None else ""
-    text = " | ".join(part for part in (outcome, _place(), *more, tree) if part)
-    return printable(text)
+    used = "used after change" if _is_outdated(identity) else ""
+    return printable(" | ".join(part for part in (outcome, _place(), used, *more, tree) if part))
+
+
+def _is_outdated(identity: Any) -> bool:
+    return isinstance(identity, Identity) and identity.is_outdated
 
 
 def _place() -> str:
@@ -114,9 +121,10 @@ def _place() -> str:
     return f"{method} {request.endpoint or 'no endpoint'}"
 
 
-def _extra(outcome: str, problem: Problem | None) -> dict[str, Any]:
+def _extra(outcome: str, identity: Any, problem: Problem | None) -> dict[str, Any]:
     return {
         "authz_outcome": outcome,
         "authz_problem": problem.type if problem is not None else None,
         "authz_instance": problem.instance if problem is not None else None,
+        "authz_used_after_change": _is_outdated(identity),
     }

@@ -21,6 +21,7 @@ from .parts import CHECKS, Parts, current_parts
 from .places import is_static
 from .requirements import has_permission
 from .roles import Roles
+from .unasked import unasked
 
 _log = logging.getLogger("jwt_authz")
 
@@ -60,6 +61,30 @@ def find_misuse(
         except MisuseError as error:
             errors.append(str(error))
     return errors, warnings
+
+
+def find_unsaid(app: Flask, roles: Roles | None) -> tuple[list[str], list[str]]:
+    """What `flask authz check` tells beside misuse: errors, and warnings, each a sentence.
+
+    The errors are views of which nothing was said and parts of classes that lose a guard; the
+    warnings permissions that the catalogue grants and nothing asks for.
+    """
+    accesses = list(read_matrix(app))
+    lost = (_left_out(one, *one.left_out) for one in accesses if one.left_out is not None)
+    errors = [*lost, *(bare(access) for access in accesses if access.is_bare)]
+    warnings = [
+        f"nothing asks for {permission!r}, which a role grants: guard a view by it, or take it out"
+        for permission in (unasked(accesses, roles) if roles is not None else ())
+    ]
+    return errors, warnings
+
+
+def _left_out(access: Access, part: str, parent: str) -> str:
+    return (
+        f"{access.method} {access.rule} ({access.endpoint}) lost a guard: {part} overrides "
+        f"{parent} without one, so write @requires(...) for {part}, or @exempt if everybody may "
+        "call it"
+    )
 
 
 class FirstRequest:

@@ -12,26 +12,29 @@ import click
 from flask import current_app
 from flask.cli import AppGroup, ScriptInfo
 
-from .checking import bare
+from .checking import find_unsaid
 from .cli_explain import explain
 from .context import get_app
-from .errors import MisuseError
+from .errors import MisuseError, StoreUnavailable
 from .extension import Authz
-from .matrix import read_matrix
 from .parts import current_parts
+from .reports import commands as reports
 from .tokens import KeySet
 
 authz = AppGroup("authz", help="Look after who may do what.")
-authz.add_command(explain)
+for _command in (reports.routes, reports.matrix, reports.who, reports.can, explain):
+    authz.add_command(_command)
 
 
 @authz.command("init")
 def init() -> None:
     """Prepare a new store of revocations: its tables, and the mark that it has lost nothing."""
-    view = current_parts().revocations
-    if view is None:
-        raise click.ClickException("there is no store to prepare: set AUTHZ_STORE_URL")
-    view.store.prepare()
+    current_parts()  # no Authz: say so
+    extension: Authz = current_app.extensions["jwt_authz"]
+    try:
+        extension.prepare_store()
+    except (MisuseError, StoreUnavailable) as error:
+        raise click.ClickException(str(error)) from None
     click.echo("the store of revocations is prepared")
 
 
@@ -40,10 +43,10 @@ def check() -> None:
     """Exit 1 for misuse and for views of which nothing was said; say what to write."""
     current_parts()  # no Authz: say so
     extension: Authz = current_app.extensions["jwt_authz"]
-    app = get_app()
     errors, warnings = extension.findings()
-    errors += [bare(access) for access in read_matrix(app) if access.is_bare]
-    for text in warnings:
+    unsaid, unasked = find_unsaid(get_app(), extension.roles)
+    errors += unsaid
+    for text in [*warnings, *unasked]:
         click.echo(f"warning: {text}")
     for text in dict.fromkeys(errors):
         click.echo(f"error: {text}", err=True)

@@ -76,7 +76,7 @@ def explain(
 
 def _print_call(as_json: bool) -> bool:
     extension: Authz = current_app.extensions["jwt_authz"]
-    found = explain_call(get_app(), extension.denies_unguarded)
+    found = explain_call(get_app(), denies_unguarded=extension.default == "deny")
     click.echo(json.dumps(found.as_dict(), indent=2) if as_json else "\n".join(found.lines()))
     return bool(found)
 

@@ -153,8 +153,22 @@ class CsrfInvalid(InvalidToken):
 
 
 class TokenNotFresh(InvalidToken):
-    """The token is good but its log-in is too long ago (RFC 9470 section 3)."""
+    """The token is good but its log-in is too long ago (RFC 9470 section 3).
+
+    `max_age` is how many seconds ago it may be, None where the token has to say so itself.
+    """
 
     name = "token-not-fresh"
     sentence = "A fresh log-in is required."
     code = "insufficient_user_authentication"
+
+    def __init__(self, max_age: float | None = None) -> None:
+        super().__init__()
+        self.max_age = max_age
+
+
+class TokenReused(InvalidToken):
+    """A refresh token was used again that had been rotated: somebody has a copy of it."""
+
+    name = "token-reused"
+    sentence = "The refresh token was used before."

@@ -134,7 +134,7 @@ def explain(requirements: tuple[Any, ...], on: Any, identity: Any) -> Decision:
     return Decision(NO, guard.requirement, error=answer.note)
 
 
-def explain_call(app: Flask, denies_unguarded: bool) -> CallExplanation:
+def explain_call(app: Flask, *, denies_unguarded: bool) -> CallExplanation:
     """What becomes of the current request, which the application is not handling.
 
     Raises what routing raises (404, 405), and `MisuseError` for guards of another making.

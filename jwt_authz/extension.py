@@ -10,26 +10,30 @@ from typing import Any, Literal, TypeVar
 from flask import Flask, request, request_started
 from flask_jwt_extended import JWTManager
 
-from .accounts import Accounts
+from .accounts import Accounts, User
 from .authentication import IdentitySource
 from .checking import FirstRequest, find_misuse
-from .claims import Encoding, IdentityReader, Issuer, granted_claim, sizes_of, write_claims
+from .claims import Issuer
 from .context import get_app
 from .decision import Decision
-from .errors import MisuseError
+from .errors import MisuseError, StoreUnavailable
 from .explaining import UNGUARDED, explain
 from .guards import NOT_GIVEN, allowed, current_identity
 from .identity import Identity
-from .jwt_extended import EXTENSION, check_subject, own_claims
+from .issuing import claims_of, complete, issue
+from .jwt_extended import EXTENSION
+from .logins import Logins, Tokens
 from .parts import KEY, Parts, current_parts
 from .permissions import Permission
 from .places import guards_of, passes_unguarded
 from .predicates import NO_RESOURCE
-from .refusals import Failing
+from .problem import unavailable
+from .refusals import AuthorizationUnavailable, Failing
 from .request_slots import make_slots_lazy
+from .revocation import Family
+from .revoking import families_of, revoke
 from .roles import Roles
 from .tokens import KeySet
-from .tokens.issue import issue_token
 from .trust import Trust
 
 Loader = TypeVar("Loader", bound=Callable[..., Any])
@@ -68,7 +72,7 @@ class Authz:
             )
         self.roles = roles
         self.accounts = accounts
-        self.denies_unguarded = default == "deny"
+        self.default = default
         self._failing = Failing(on_fail, throws)
         self._abort = abort
         self._source: IdentitySource | None = None
@@ -94,8 +98,10 @@ class Authz:
         app.extensions[KEY] = parts
         make_slots_lazy(app)
         app.context_processor(_for_templates)
+        handlers = app.error_handler_spec[None][None]
+        handlers.setdefault(StoreUnavailable, _answer_unavailable)
         request_started.connect(FirstRequest(), app, weak=False)
-        if self.denies_unguarded:
+        if self.default == "deny":
             app.before_request(_deny_unguarded)
 
     def identity_loader(self, loader: Loader) -> Loader:
@@ -128,9 +134,7 @@ class Authz:
         trusted = parts.trust.find(claims.get("iss")) if parts.trust is not None else None
         if trusted is not None:
             return trusted.issuer.read(subject, claims, parts.catalogue)
-        settings = parts.settings
-        reader = IdentityReader(settings.encoding, parts.catalogue, settings.claim_names)
-        return reader.read(subject, claims)
+        return parts.reader.read(subject, claims)
 
     def explain(
         self, *requirements: Any, on: Any = NO_RESOURCE, identity: Any = NOT_GIVEN
@@ -165,9 +169,7 @@ class Authz:
         Without `permissions` they are those of the roles. Raises `MisuseError` for a role that
         the catalogue lacks.
         """
-        settings = current_parts().settings
-        names = settings.claim_names
-        return write_claims(settings.encoding, self.roles, roles, permissions, tenant, scope, names)
+        return claims_of(current_parts(), self.roles, roles, permissions, tenant, scope)
 
     def issue(
         self,
@@ -188,13 +190,35 @@ class Authz:
         `MisuseError` for a role that the catalogue lacks, and for a token that would be longer
         than `AUTHZ_MAX_TOKEN_BYTES`.
         """
-        settings = current_parts().settings
-        check_subject(subject)
         claims = self.claims(roles=roles, permissions=permissions, tenant=tenant, scope=scope)
-        claims.update(own_claims(settings))
         if issued_at is not None:
             claims["iat"] = issued_at
-        return issue_token(subject, claims, fresh, expires)
+        return issue(current_parts(), subject, claims, fresh, expires)
+
+    def log_in(self, user: User, client: str | None = None) -> Tokens | None:
+        """Tokens for a user who has just logged in by a view of your own; None if they are gone.
+
+        The refresh token is there where `AUTHZ_STORE_URL` names a store; `client` is what the
+        user's list of log-ins calls this one. Raises `StoreUnavailable`.
+        """
+        parts = current_parts()
+        has_refresh = parts.revocations is not None
+        return Logins(parts, self.roles, self.accounts).start(
+            user, has_refresh=has_refresh, client=client
+        )
+
+    def refresh(self, refresh_token: str) -> Tokens:
+        """The tokens that follow a refresh token, which is then used up (RFC 9700 section 4.14.2).
+
+        The roles are those that the user has now. Raises an `InvalidToken`: for one that was used
+        before, `TokenReused`, and then all tokens of that log-in are ended. Raises
+        `StoreUnavailable` where the store does not answer: then it may be repeated.
+        """
+        return Logins(current_parts(), self.roles, self.accounts).refresh(refresh_token)
+
+    def families(self, subject: str) -> tuple[Family, ...]:
+        """The log-ins of a subject that can still be refreshed, the one used last first."""
+        return families_of(current_parts(), subject)
 
     def revoke(
         self,
@@ -203,30 +227,39 @@ class Authz:
         subject: str | None = None,
         role: str | None = None,
         tenant: str | None = None,
+        family: str | None = None,
         everything: bool = False,
         issuer: str | None = None,
+        keeps_families: bool = False,
     ) -> None:
         """End the tokens issued until now that carry the one thing given, in all processes.
 
-        `issuer` names the foreign issuer of a `jti` or a `subject`. Tokens issued from now on are
-        good: a log-in right after works. Raises `MisuseError` unless exactly one thing is given,
-        or where `AUTHZ_STORE_URL` names no store; `StoreUnavailable` where the store does not
-        take it, and then nothing is revoked.
+        Of a `subject`, a `tenant` or `everything` the refresh tokens end as well; of a subject
+        whose roles have changed they go on with `keeps_families`, and bring the new claims.
+        `family` is the id of one log-in. `issuer` names the foreign issuer of a `jti` or a
+        `subject`. Tokens issued from now on are good: a log-in right after works. Raises
+        `MisuseError` unless exactly one thing is given, or where `AUTHZ_STORE_URL` names no store;
+        `StoreUnavailable` where the store does not take it, and then it must be said again.
         """
-        view = current_parts().revocations
-        if view is None:
-            raise MisuseError(
-                "there is no store to keep revocations in: set AUTHZ_STORE_URL to redis://..., a "
-                "SQLAlchemy URL, or memory: for a single process"
-            )
-        view.revoke(
+        revoke(
+            current_parts(),
             jti=jti,
             subject=subject,
             role=role,
             tenant=tenant,
+            family=family,
             everything=everything,
             issuer=issuer,
+            keeps_families=keeps_families,
         )
+
+    def prepare_store(self) -> None:
+        """Say that the store of `AUTHZ_STORE_URL` is new: make its tables, and its mark.
+
+        Once for a new store; later it changes nothing, unless the store has lost its contents, and
+        then says that this does not matter. Raises `StoreUnavailable`.
+        """
+        current_parts().needed_revocations().store.prepare()
 
     def check(self) -> list[str]:
         """Look for misuse in the current application: raises `MisuseError` with all that is wrong.
@@ -241,40 +274,27 @@ class Authz:
 
     def findings(self) -> tuple[list[str], list[str]]:
         """What `check` finds in the current application: the errors, and the warnings."""
-        parts, denies = current_parts(), self.denies_unguarded
-        return find_misuse(parts, self.roles, self._source, denies_unguarded=denies)
+        denies = self.default == "deny"
+        return find_misuse(current_parts(), self.roles, self._source, denies_unguarded=denies)
 
     def complete(
         self, subject: Any, claims: dict[str, Any]
     ) -> tuple[dict[str, Any], Callable[[str], None]]:
-        """For the making of a token: what it lacks, and the check of its size.
-
-        That is the permissions of its roles and, where tokens can be revoked, an `iat` with its
-        fraction of a second, after all that was revoked of its subject.
-        """
-        settings, view = current_parts().settings, current_parts().revocations
-        names, limit = settings.claim_names, settings.max_token_bytes
-        more: dict[str, Any] = {}
-        roles = claims.get(names.roles)
-        lacks = names.permissions not in claims and self.roles is not None
-        if lacks and isinstance(roles, list | tuple):
-            more = granted_claim(settings.encoding, self.roles, map(str, roles), names)
-        if view is not None and "iat" not in claims:
-            named = roles if isinstance(roles, list | tuple) else ()
-            carried = self.roles.with_included(named) if self.roles is not None else named
-            tenant = claims.get(names.tenant)
-            more["iat"] = view.next_iat(subject, tenant=tenant, roles={*named, *carried})
-
-        def check_size(token: str) -> None:
-            if len(token) > limit:
-                raise MisuseError(_too_long(len(token), sizes_of(token, self.roles, names), limit))
-
-        return more, check_size
+        """For the making of a token: what it lacks, and the check of its size."""
+        return complete(current_parts(), self.roles, subject, claims)
 
 
 def _for_templates() -> dict[str, Any]:
     """What every template may ask: `{% if allowed("article:edit", on=article) %}`."""
     return {"allowed": allowed, "current_identity": current_identity}
+
+
+def _answer_unavailable(error: StoreUnavailable) -> Any:
+    """A store that does not answer, wherever in a request: 503."""
+    app, parts, problem = get_app(), current_parts(), unavailable()
+    parts.audit.refused(app, None, None, problem, str(error))
+    refusal = AuthorizationUnavailable(problem, parts.settings.realm)
+    return app.handle_http_exception(refusal)
 
 
 def _deny_unguarded() -> Any:
@@ -286,14 +306,3 @@ def _deny_unguarded() -> Any:
     if request.endpoint is not None and guards_of(app, request.endpoint, request.method):
         return None
     return UNGUARDED.refused((), request.view_args or {})
-
-
-def _too_long(length: int, sizes: Mapping[Encoding, int], limit: int) -> str:
-    said = f"the token has {length} bytes and AUTHZ_MAX_TOKEN_BYTES is {limit}: "
-    fitting = [
-        f"AUTHZ_ENCODING={encoding!r} would fit with {size} bytes"
-        for encoding, size in sizes.items()
-        if size <= limit
-    ]
-    advice = "give the subject fewer roles, or raise the limit and that of your server"
-    return said + (", ".join(fitting) or advice)

@@ -11,6 +11,7 @@ import functools
 import inspect
 import logging
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from flask import Blueprint, Flask, current_app, has_request_context, request
@@ -20,16 +21,17 @@ from werkzeug.local import LocalProxy
 
 from .authentication import resolved
 from .context import get_app, get_request
-from .decision import YES
+from .decision import NO, YES, Verdict
 from .errors import InvalidToken, MisuseError, StoreUnavailable
 from .explanation import with_claims
+from .identity import Identity
 from .overrides import InUse, applied
 from .parts import KEY, Parts, current_parts, require_request
 from .places import GUARDS, WRAPPED, mark, passes_unguarded
 from .predicates import NO_RESOURCE
 from .problem import Problem, not_allowed, token_invalid, token_missing, unavailable
 from .refusals import Failing, raise_response
-from .requirements import And, FunctionRequirement, Requirement, as_requirement
+from .requirements import And, Requirement, as_requirement
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -61,7 +63,7 @@ class Guard:
         throws: Any = None,
         hide: bool = False,
         optional: bool = False,
-        fresh: bool = False,
+        fresh: bool | timedelta = False,
         enforce: bool = True,
     ) -> None:
         always = [part for part in requirements if not isinstance(part, Mapping)]
@@ -76,13 +78,11 @@ class Guard:
         self.fresh = fresh
         self.enforce = enforce
         self.is_question = False  # of `allowed`: a no is an answer there, and refuses nobody
-        self._asks_the_token = identity is NOT_GIVEN and not fresh
+        self._asks_the_token = identity is NOT_GIVEN and fresh is False
         if not isinstance(enforce, bool):
             raise MisuseError(f"enforce is True or False, not {enforce!r}")
-        if fresh and identity is not NOT_GIVEN:
-            raise MisuseError(
-                "fresh=True looks at a token, and identity= stands in for it: use one"
-            )
+        if not self._asks_the_token:
+            _refuse_unfit_fresh(fresh, identity)
         is_proxy = isinstance(identity, LocalProxy)
         if not is_proxy and (inspect.isroutine(identity) or inspect.isclass(identity)):
             raise MisuseError(
@@ -241,7 +241,7 @@ class Guard:
         if found.error is not None:
             raise found.error
         if self.fresh and found.identity is not None:
-            found.check_fresh()
+            found.check_fresh(self.fresh if isinstance(self.fresh, timedelta) else None)
         return found.identity
 
     def __enter__(self) -> Any:
@@ -289,7 +289,7 @@ def requires(
     throws: Any = None,
     hide: bool = False,
     optional: bool = False,
-    fresh: bool = False,
+    fresh: bool | timedelta = False,
     enforce: bool = True,
 ) -> Guard:
     """A guard: all `requirements` must be met, or the call is refused; a decorator, or `with`.
@@ -300,7 +300,8 @@ def requires(
     `identity` stands in for the caller. On a refusal `on_fail` (a response, or a callable of the
     view's arguments) or `throws` (an exception) is used; `hide` answers 404 in place of 403.
     `optional` lets a request without a token pass, with no identity; whoever brings one must meet
-    the requirements. `fresh` asks for a fresh token. Without `enforce` nobody is refused: who would
+    the requirements. `fresh` asks for a fresh token (FJE's claim `fresh`) or, as a timedelta, for a
+    log-in that is at most so long ago (`auth_time`). Without `enforce` nobody is refused: who would
     have been is logged and counted, and the call goes on; in a decorator alone. Raises
     `MisuseError` for what cannot work.
     """
@@ -314,7 +315,7 @@ def authorize(
     on_fail: Any = None,
     throws: Any = None,
     hide: bool = False,
-    fresh: bool = False,
+    fresh: bool | timedelta = False,
 ) -> Any:
     """Insist that the caller meets the requirements for `on`; returns `on`, else the identity.
 
@@ -394,11 +395,24 @@ current_identity: Any = LocalProxy(_current_identity)
 def _let_pass(problem: Problem) -> None:
     """Let a call go on that would have been refused.
 
-    Where a store did not answer, `current_identity` is to be falsy and not a 500: a guard that
+    Where a store did not answer, `current_identity` is to be falsy and not a 503: a guard that
     is enforced would have kept the call from the view.
     """
     if problem.status == 503 and has_request_context():
         get_request().__dict__[_PASSED] = True
+
+
+def _refuse_unfit_fresh(fresh: Any, identity: Any) -> None:
+    if not isinstance(fresh, bool) and not (isinstance(fresh, timedelta) and fresh > _NO_TIME):
+        raise MisuseError(
+            f"fresh= is True, or how long ago the log-in may be, not {fresh!r}: write "
+            "fresh=timedelta(minutes=5)"
+        )
+    if fresh is not False and identity is not NOT_GIVEN:
+        raise MisuseError("fresh= looks at a token, and identity= stands in for it: use one")
+
+
+_NO_TIME = timedelta()
 
 
 def _joined(requirements: list[Any]) -> Requirement:
@@ -449,7 +463,26 @@ def _without_self(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     return arguments[1:] if arguments and isinstance(arguments[0], FlaskView) else arguments
 
 
-NO_ENTRY = FunctionRequirement(lambda identity: False, "may use this method")
-NO_ENTRY.name = "no_entry_for_this_method"
-NO_GUARD = FunctionRequirement(lambda identity: False, "may call a view that has no guard")
-NO_GUARD.name = "no_guard"
+class _Never(Requirement):
+    """Met by nobody: what stands where a requirement is missing."""
+
+    def __init__(self, name: str, sentence: str) -> None:
+        self.name = name
+        self._sentence = sentence
+
+    def fulfill(self, identity: Any) -> bool:
+        return False
+
+    @property
+    def sentence(self) -> str:
+        return self._sentence
+
+    def analyse(self, identity: Identity) -> Verdict:
+        return NO
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+NO_ENTRY = _Never("no_entry_for_this_method", "may use this method")
+NO_GUARD = _Never("no_guard", "may call a view that has no guard")

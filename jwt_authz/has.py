@@ -32,7 +32,7 @@ class has_role(Has):
         return YES if identity.has_role(self.value) else NO
 
     def analyse(self, identity: Identity) -> Verdict:
-        return YES if identity.has_role(self.value) else NO
+        return self._verdict(identity)
 
     def _claims(self, sources: Sources) -> tuple[str, ...]:
         return sources.roles

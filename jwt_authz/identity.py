@@ -131,7 +131,8 @@ class Identity:
     `PermissionSet` or an iterable of `resource:action`, by default those that the catalogue gives
     the roles; `level` a number, by default the highest level of the roles; `claims` the token's
     whole payload; `catalogue` the application's `Roles`, which tells what roles include; `sources`
-    says which claims roles, permissions and scopes were read from.
+    says which claims roles, permissions and scopes were read from, and `is_outdated` whether the
+    token was made with another catalogue than today's.
     Raises `MisuseError` for a subject that is no string.
     """
 
@@ -145,6 +146,7 @@ class Identity:
     claims: Claims = field(repr=False, hash=False)
     catalogue: Roles | None = field(repr=False, compare=False)
     sources: Sources = field(repr=False, compare=False)
+    is_outdated: bool = field(repr=False, compare=False)
 
     def __init__(
         self,
@@ -157,7 +159,9 @@ class Identity:
         level: int | None = None,
         claims: Claims | Mapping[str, Any] = _NO_CLAIMS,
         catalogue: Roles | None = None,
+        *,
         sources: Sources = _NO_SOURCES,
+        is_outdated: bool = False,
     ) -> None:
         if not isinstance(subject, str) or not subject:
             raise MisuseError("a subject is a string that is not empty: write Identity(str(id))")
@@ -178,6 +182,7 @@ class Identity:
         _set(self, "claims", claims if isinstance(claims, Claims) else Claims(claims))
         _set(self, "catalogue", catalogue)
         _set(self, "sources", sources)
+        _set(self, "is_outdated", is_outdated)
 
     def has_role(self, name: str) -> bool:
         """Whether the identity has the role, itself or through one that includes it."""

@@ -69,24 +69,25 @@ def make_verifier(
     keys: KeySet | None,
     profile: dict[str, str] | None,
     needs_key: bool = True,
+    kind: type[Verifier] = Verifier,
 ) -> Verifier:
     """The verifier that the current application's `JWT_*` settings describe, with its key set.
 
     With a `profile`, all that RFC 9068 demands is; its `iss` and `aud`, which are those of the
     application's own tokens, are checked where the settings name none (section 4). Unless it
-    needs a key, it may have none, and then verifies no token.
+    needs a key, it may have none, and then verifies no token. `kind` is the class of verifier.
     """
-    audience, issuer, leeway = _fje.decode_audience, _fje.decode_issuer, _fje.leeway
+    audience, issuer = _fje.decode_audience, _fje.decode_issuer
     if profile is not None:
         audience = profile["aud"] if audience is None else audience
         issuer = profile["iss"] if issuer is None else issuer
-    return Verifier(
+    return kind(
         keys={} if keys is not None or not (needs_key or has_own_key()) else _own_keys(),
         by_kid=keys.verifying if keys is not None else {},
         subject_claim=_fje.identity_claim_key,
         issuer=issuer,
         audience=audience if audience is None or isinstance(audience, str) else tuple(audience),
-        leeway=leeway.total_seconds() if isinstance(leeway, timedelta) else leeway,
+        leeway=leeway(),
         longest=longest,
         needs_profile=profile is not None,
     )
@@ -269,8 +270,25 @@ def longest_token() -> float:
     """The seconds that the longest token lives from its issue, leeway included."""
     lives = (_fje.access_expires, _fje.refresh_expires)
     longest = max((one.total_seconds() for one in lives if one), default=_FOR_EVER)
-    leeway = _fje.leeway
-    return longest + (leeway.total_seconds() if isinstance(leeway, timedelta) else leeway)
+    return longest + leeway()
+
+
+def access_lifetime() -> float:
+    """The seconds that an access token lives which is issued now."""
+    lifetime = _fje.access_expires
+    return lifetime.total_seconds() if lifetime else _FOR_EVER
+
+
+def refresh_lifetime() -> float | None:
+    """The seconds from a log-in to the end of its refresh tokens, None where they never end."""
+    lifetime = _fje.refresh_expires
+    return lifetime.total_seconds() if lifetime else None
+
+
+def leeway() -> float:
+    """The seconds of tolerance for clocks."""
+    seconds = _fje.leeway
+    return seconds.total_seconds() if isinstance(seconds, timedelta) else seconds
 
 
 _FOR_EVER = 10 * 365 * 86_400.0  # for tokens that never expire, which `check` tells of

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from flask import Flask
 
 from .guards import Guard
-from .places import GUARDS, WRAPPED, guards_of, is_exempt, is_static
+from .places import GUARDS, WRAPPED, is_exempt, is_static, left_out_guard, placed_guards
 from .requirements import And, Requirement
 
 _ANSWERED_BY_FLASK = frozenset({"HEAD", "OPTIONS"})
@@ -17,12 +17,17 @@ _ANSWERED_BY_FLASK = frozenset({"HEAD", "OPTIONS"})
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What one endpoint and method of an application asks for."""
+    """What one endpoint and method of an application asks for.
+
+    `places` says of each of the `guards` where it stands: `application`, `blueprint shop`,
+    `view`, `class` or `method`.
+    """
 
     endpoint: str
     rule: str
     method: str
     guards: tuple[Guard, ...]
+    places: tuple[str, ...]
     exempt: bool
     view: Any
     has_head: bool
@@ -49,6 +54,11 @@ class Access:
         is_wrapped = bool(getattr(self.view, WRAPPED, False))
         return is_wrapped and not self.exempt and not getattr(self.view, GUARDS, ())
 
+    @property
+    def left_out(self) -> tuple[str, str] | None:
+        """The part of the view's class that lost a guard, and the parent's part that has it."""
+        return left_out_guard(self.view, self.method)
+
 
 def read_matrix(app: Flask) -> Iterator[Access]:
     """An `Access` for each endpoint, rule and method, but static files and automatic methods."""
@@ -58,21 +68,25 @@ def read_matrix(app: Flask) -> Iterator[Access]:
         view = app.view_functions.get(rule.endpoint)
         view_class = getattr(view, "view_class", None)
         for method in sorted(rule.methods or ()):
-            if method in _ANSWERED_BY_FLASK and not _has_own(view_class, rule, method):
+            placed = tuple(placed_guards(app, rule.endpoint, method))
+            guards = tuple(guard for _, guard in placed)
+            if method in _ANSWERED_BY_FLASK and not _has_own(view_class, rule, method, guards):
                 continue
             yield Access(
                 rule.endpoint,
                 rule.rule,
                 method,
-                tuple(guards_of(app, rule.endpoint, method)),
+                guards,
+                tuple(place for place, _ in placed),
                 is_exempt(app, rule.endpoint, method),
                 view,
                 hasattr(view_class, "head"),
             )
 
 
-def _has_own(view_class: type | None, rule: Any, method: str) -> bool:
-    """Whether a view answers HEAD or OPTIONS itself, and not Flask for it."""
+def _has_own(view_class: type | None, rule: Any, method: str, guards: Iterable[Guard]) -> bool:
+    """Whether a view answers HEAD or OPTIONS itself and not Flask for it, or asks more of HEAD."""
     if method == "OPTIONS":
         return not getattr(rule, "provide_automatic_options", False)
-    return "GET" not in rule.methods or hasattr(view_class, "head")
+    has_head = "GET" not in rule.methods or hasattr(view_class, "head")
+    return has_head or any("HEAD" in (guard.by_method or ()) for guard in guards)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from time import time
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import Flask, current_app, has_app_context, has_request_context
+from flask_jwt_extended import JWTManager
 
 from .audit import Audit
-from .authentication import (
-    Authentication,
-    Authenticator,
-    IdentitySource,
-)
-from .context import get_request
+from .authentication import Authenticator, IdentitySource
+from .claims import IdentityReader
+from .context import get_app, get_request
 from .errors import KeyUnknown, MisuseError
 from .jwt_extended import EXTENSION, longest_token, manager_of, read_deciding
 from .refusals import Failing, Refusing
@@ -24,6 +23,9 @@ from .settings import Settings
 from .tokens import KeySet
 from .tokens.key_set import KeyFile
 from .trust import Trust
+from .verification import Authentication, Verification
+
+Found = TypeVar("Found")
 
 KEY = "jwt_authz.parts"
 CHECKS = "jwt_authz.checks"
@@ -44,6 +46,7 @@ class Parts:
         self._abort = abort
         self._settings: Settings | None = None
         self._refusing: Refusing | None = None
+        self._reader: IdentityReader | None = None
         self._authenticator: Authenticator | None = None
         self._counts_before = (0, 0)  # of caches that are gone
         self._key_file: KeyFile | None = None
@@ -66,6 +69,14 @@ class Parts:
         return self._refusing
 
     @property
+    def reader(self) -> IdentityReader:
+        """What reads the application's own tokens: one, so that a thing told once is told once."""
+        if self._reader is None:
+            settings = self.settings
+            self._reader = IdentityReader(settings.encoding, self.catalogue, settings.claim_names)
+        return self._reader
+
+    @property
     def revocations(self) -> RevocationView | None:
         """This process's view of the revocations, None where `AUTHZ_STORE_URL` names no store."""
         if self._revocations is None and self.settings.store_url is not None:
@@ -77,6 +88,16 @@ class Parts:
                         max_age=self.settings.revocation_max_age,
                     )
         return self._revocations
+
+    def needed_revocations(self) -> RevocationView:
+        """The same, for what cannot do without; raises `MisuseError` where there is no store."""
+        view = self.revocations
+        if view is None:
+            raise MisuseError(
+                "there is no store to keep revocations and refresh families in: set "
+                "AUTHZ_STORE_URL to redis://..., a SQLAlchemy URL, or memory: for a single process"
+            )
+        return view
 
     def take_identities_from(self, source: IdentitySource | None) -> None:
         """Use another identity loader from now on; what was kept of tokens is forgotten."""
@@ -90,7 +111,7 @@ class Parts:
             self.trust = trust
             self._drop_authenticator()
             if trust is not None and self.catalogue is not None:
-                self.catalogue = self.catalogue.open_ended()
+                self.catalogue, self._reader = self.catalogue.open_ended(), None
 
     @property
     def keys(self) -> KeySet | None:
@@ -113,7 +134,7 @@ class Parts:
         if (
             authenticator is None
             or authenticator.deciding != read_deciding(app.config)
-            or authenticator.keys is not keys
+            or authenticator.verification.keys is not keys
         ):
             authenticator = self.current_authenticator(app)
         manager = app.extensions.get(EXTENSION) or manager_of(app)
@@ -125,11 +146,25 @@ class Parts:
             return self.authenticate(app)
         return found
 
+    def verified(self, read: Callable[[Verification, JWTManager], Found]) -> Found:
+        """What is read from a token that the request did not bring as its own.
+
+        The file of keys is looked at at once where no key has its `kid`. Raises what `read` does.
+        """
+        app = get_app()
+        authenticator = self.current_authenticator(app)
+        try:
+            return read(authenticator.verification, manager_of(app))
+        except KeyUnknown:
+            if not self._has_newer_keys(authenticator):
+                raise
+        return read(self.current_authenticator(app).verification, manager_of(app))
+
     def _has_newer_keys(self, authenticator: Authenticator) -> bool:
         """Whether the file of keys changed since: another process may have rotated just now."""
         if self._key_file is None:
             return False
-        return self._key_file.current(time(), look=True) is not authenticator.keys
+        return self._key_file.current(time(), look=True) is not authenticator.verification.keys
 
     def current_authenticator(self, app: Flask) -> Authenticator:
         """The authenticator for the settings and keys of now, made anew where they changed."""
@@ -137,10 +172,11 @@ class Parts:
         with self._lock:
             made = self._authenticator
             deciding = read_deciding(app.config)
-            if made is None or made.deciding != deciding or made.keys is not keys:
+            if made is None or made.deciding != deciding or made.verification.keys is not keys:
                 made = Authenticator(
                     app,
                     self.settings,
+                    self.reader,
                     self.catalogue,
                     self._source,
                     keys,
@@ -153,7 +189,7 @@ class Parts:
 
     def _drop_authenticator(self) -> None:
         if self._authenticator is not None:
-            hits, misses = self._authenticator.cache.counts
+            hits, misses = self._authenticator.verification.cache.counts
             self._counts_before = self._counts_before[0] + hits, self._counts_before[1] + misses
         self._authenticator = None
 
@@ -162,7 +198,7 @@ class Parts:
         """How often a token was found verified already, and how often one had to be verified."""
         with self._lock:
             made, before = self._authenticator, self._counts_before
-            hits, misses = (0, 0) if made is None else made.cache.counts
+            hits, misses = (0, 0) if made is None else made.verification.cache.counts
             return before[0] + hits, before[1] + misses
 
     @property

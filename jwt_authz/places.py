@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from flask import Blueprint, Flask, request
@@ -79,15 +80,60 @@ def is_exempt(app: Flask, endpoint: str, method: str) -> bool:
 
 def guards_of(app: Flask, endpoint: str, method: str) -> list[Any]:
     """The guards that a call of this endpoint and method meets, in the order in which it does."""
+    return [guard for _, guard in placed_guards(app, endpoint, method)]
+
+
+def placed_guards(app: Flask, endpoint: str, method: str) -> Iterator[tuple[str, Any]]:
+    """Those guards, and where each stands: `application`, `blueprint ...`, `view`, `class`,
+    `method`."""
     view = app.view_functions.get(endpoint)
-    before: list[Any] = []
     if not is_exempt(app, endpoint, method):
         for name in (None, *_blueprint_names(endpoint)):
             for function in app.before_request_funcs.get(name, ()):
-                before += getattr(function, GUARDS, ())
+                for guard in getattr(function, GUARDS, ()):
+                    yield "application" if name is None else f"blueprint {name}", guard
     view_class = getattr(view, "view_class", None)
-    handlers = (view, getattr(view_class, "dispatch_request", None), method_of(view_class, method))
-    return [*before, *(guard for handler in handlers for guard in getattr(handler, GUARDS, ()))]
+    handlers = {
+        "view" if view_class is None else "class": (
+            view,
+            getattr(view_class, "dispatch_request", None),
+        ),
+        "method": (method_of(view_class, method),),
+    }
+    for place, functions in handlers.items():
+        for function in functions:
+            for guard in getattr(function, GUARDS, ()):
+                yield place, guard
+
+
+def left_out_guard(view: Any, method: str) -> tuple[str, str] | None:
+    """What of a view's class overrides a guarded part of a parent without a guard, and that part.
+
+    As `("Child.get", "Parent.get")`; None where nothing is lost, or something was said instead.
+    """
+    view_class = getattr(view, "view_class", None)
+    if view_class is None or EXEMPT in vars(view_class):
+        return None
+    handler = method_of(view_class, method)
+    names = ["dispatch_request"]
+    if handler is not None:
+        names.append("get" if handler is getattr(view_class, "get", None) else method.lower())
+    if not any(getattr(function, GUARDS, ()) for function in (view, handler)):
+        names.append("decorators")
+    for name in names:
+        of, *parents = (kind for kind in view_class.__mro__ if name in vars(kind))
+        if not (_is_guarded(vars(of)[name]) or getattr(handler, EXEMPT, False)):
+            for parent in parents:
+                if _is_guarded(vars(parent)[name]):
+                    return f"{of.__name__}.{name}", f"{parent.__name__}.{name}"
+    return None
+
+
+def _is_guarded(part: Any) -> bool:
+    """Whether a guard stands on a function, or in a list of decorators."""
+    if isinstance(part, list | tuple):
+        return any(getattr(getattr(d, "__self__", d), "is_guard", False) for d in part)
+    return bool(getattr(part, GUARDS, ()))
 
 
 def method_of(view_class: type | None, method: str) -> Any:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .decision import Decision
-from .errors import InvalidToken, MisuseError
+from .errors import InvalidToken, MisuseError, TokenNotFresh
 from .has import has_scope
 from .requirements import Not
 
@@ -23,7 +23,8 @@ class Problem:
 
     `type` is a stable URI, `status` 401, 403, 429 or 503, `instance` a random reference that the
     log repeats, `error` the code of RFC 6750 section 3.1 (None where no token came), `scope` what
-    the challenge names, `required` the tree of reasons where it may be told.
+    the challenge names, `required` the tree of reasons where it may be told, `max_age` the seconds
+    that a log-in may lie back where another one is asked for (RFC 9470 section 3).
     """
 
     type: str
@@ -34,6 +35,7 @@ class Problem:
     error: str | None = None
     scope: str | None = None
     required: dict[str, Any] | None = None
+    max_age: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON body (RFC 9457 section 3.1): `error` and `required` only where they are set."""
@@ -59,6 +61,8 @@ class Problem:
             parts += [f'error="{self.error}"', f'error_description="{_described(self.detail)}"']
         if self.scope is not None:
             parts.append(f'scope="{self.scope}"')
+        if self.max_age is not None:
+            parts.append(f'max_age="{self.max_age:.0f}"')
         return f"Bearer {', '.join(parts)}"
 
 
@@ -75,7 +79,20 @@ def token_missing() -> Problem:
 def token_invalid(error: InvalidToken) -> Problem:
     """The 401 for a token that is not good."""
     title = "Log in anew" if error.code != "invalid_token" else "Access token not accepted"
-    return Problem(f"{TYPE_PREFIX}{error.name}", title, 401, error.sentence, error=error.code)
+    max_age = error.max_age if isinstance(error, TokenNotFresh) else None
+    kind = f"{TYPE_PREFIX}{error.name}"
+    return Problem(kind, title, 401, error.sentence, error=error.code, max_age=max_age)
+
+
+def refresh_refused() -> Problem:
+    """The 401 for a refresh token, whatever is wrong with it (`invalid_grant`, RFC 6749 5.2)."""
+    return Problem(
+        f"{TYPE_PREFIX}refresh-refused",
+        "Log in anew",
+        401,
+        "The refresh token is not good, or not any more: log in anew.",
+        error="invalid_grant",
+    )
 
 
 def wrong_credentials() -> Problem:

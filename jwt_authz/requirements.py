@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, overload
 
 from .decision import DEPENDS, NO, YES, Decision, Verdict
@@ -94,7 +94,9 @@ class Requirement:
     def analyse(self, identity: Identity) -> Verdict:
         """What the decision will be for an identity known by its roles only, without a call.
 
-        `YES` or `NO` where roles, permissions and level settle it, else `DEPENDS`.
+        `YES` or `NO` where roles, permissions and level settle it, else `DEPENDS`. Raises
+        `MisuseError` where a role, permission or level is asked for that the catalogue lacks:
+        that refuses everybody, also under `~`.
         """
         return DEPENDS
 
@@ -256,8 +258,7 @@ class And(Requirement):
         return Decision(verdict, self, tuple(decided))
 
     def analyse(self, identity: Identity) -> Verdict:
-        verdicts = {part.analyse(identity) for part in self.requirements}
-        return NO if NO in verdicts else DEPENDS if DEPENDS in verdicts else YES
+        return _analysed(self.requirements, identity, deciding=NO)
 
     def __repr__(self) -> str:
         return " & ".join(map(_bracketed, self.requirements)) or "any identity"
@@ -293,8 +294,7 @@ class Or(Requirement):
         return Decision(verdict, self, tuple(decided))
 
     def analyse(self, identity: Identity) -> Verdict:
-        verdicts = {part.analyse(identity) for part in self.requirements}
-        return YES if YES in verdicts else DEPENDS if DEPENDS in verdicts else NO
+        return _analysed(self.requirements, identity, deciding=YES)
 
     def __repr__(self) -> str:
         return " | ".join(map(_bracketed, self.requirements))
@@ -312,7 +312,9 @@ class Not(Requirement):
 
     @property
     def sentence(self) -> str:
-        return f"is not one who {self.requirement.sentence}"
+        part = self.requirement
+        joined = isinstance(part, And | Or) and len(part.parts) > 1
+        return f"is not one who {f'({part.sentence})' if joined else part.sentence}"
 
     def _judge(self, identity: Any, on: Any, overridden: Collection[Requirement]) -> Decision:
         decision = self.requirement.evaluate(identity, on, overridden)
@@ -411,13 +413,13 @@ class has_permission(Has):
                 f"no role grants {self.value!r}: add it to a Role(...), or mend the spelling"
             )
         self._known_to = catalogue
-        return self.analyse(identity)
+        return YES if identity.permissions.covers(self.permission.covered_by) else NO
 
     def _claims(self, sources: Sources) -> tuple[str, ...]:
         return sources.permissions
 
     def analyse(self, identity: Identity) -> Verdict:
-        return YES if identity.permissions.covers(self.permission.covered_by) else NO
+        return self._verdict(identity)
 
 
 def as_requirement(value: object) -> Requirement:
@@ -454,6 +456,23 @@ def _flat(kind: type[And] | type[Or], values: tuple[object, ...]) -> tuple[Requi
         part = as_requirement(value)
         flat.extend(part.parts if type(part) is kind else (part,))
     return tuple(flat)
+
+
+def _analysed(parts: Iterable[Requirement], identity: Identity, deciding: Verdict) -> Verdict:
+    """What And and Or share: the verdict of parts that are looked at from left to right."""
+    verdict = _FLIPPED[deciding]
+    for part in parts:
+        try:
+            found = part.analyse(identity)
+        except MisuseError:
+            if verdict is DEPENDS:  # a part before it may decide, and then it is never reached
+                return DEPENDS
+            raise
+        if found is deciding:
+            return deciding
+        if found is DEPENDS:
+            verdict = DEPENDS
+    return verdict
 
 
 def _bracketed(part: Requirement) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -213,6 +214,14 @@ class Roles(Mapping[str, Role]):
                     raise MisuseError(f"roles include each other: {' > '.join(cycle)}")
                 elif included not in done:
                     path[included] = iter(self[included].includes)
+
+
+def is_fingerprint(text: str) -> bool:
+    """Whether a text has the form of `Roles.fingerprint`."""
+    return _FINGERPRINT.fullmatch(text) is not None
+
+
+_FINGERPRINT = re.compile(r"[A-Za-z0-9_-]{16}")
 
 
 def _remember(memo: dict[frozenset[str], _Value], key: frozenset[str], value: _Value) -> _Value:

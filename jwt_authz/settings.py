@@ -113,6 +113,20 @@ class Settings:
         "seconds, at least 1",
         "How old a process's knowledge of revocations may be; past it guarded views answer 503.",
     )
+    refresh_grace: float = _setting(
+        10.0,
+        lambda value: type(value) in (int, float) and value >= 0,
+        "seconds",
+        "How long a refresh token that was just used is answered once more, with the same "
+        "successor, for a client whose answer was lost; past it, using it again ends its family. "
+        "0 for never.",
+    )
+    refresh_idle: float = _setting(
+        14 * 86_400.0,
+        lambda value: type(value) in (int, float) and value >= 1,
+        "seconds, at least 1",
+        "How long a refresh token may stay unused; JWT_REFRESH_TOKEN_EXPIRES is the end for good.",
+    )
     login_rate: str = _setting(
         "10 per minute",
         lambda value: isinstance(value, str) and (not value or rate_of(value) is not None),

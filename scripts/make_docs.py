@@ -1,4 +1,4 @@
-"""Write what the documentation takes from the code: reference, settings and the list of files.
+"""Write what the documentation takes from the code: reference, settings, files, tests by number.
 
     python scripts/make_docs.py            # writes them
     python scripts/make_docs.py --check    # exits 1 and shows the difference where they are stale
@@ -14,13 +14,14 @@ import functools
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from jwt_authz.settings import settings_table  # noqa: E402
+from scripts import withstood  # noqa: E402
 
 LIBRARY = ROOT / "jwt_authz"
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -192,12 +193,22 @@ def between(text: str, name: str, made: str) -> str:
     return marks.sub(lambda found: f"{found[1]}{made}\n{found[2]}", text)
 
 
+# The parts of pages that are made, each between its two marks.
+PARTS: dict[str, tuple[str, Callable[[], str]]] = {
+    "settings": ("settings", settings),
+    "files": ("architecture", files),
+    "failures": ("reliability", functools.partial(withstood.table, "1")),
+    "requirements": ("reliability", functools.partial(withstood.table, "2")),
+    "faults": ("reliability", functools.partial(withstood.table, "F")),
+}
+
+
 def main(arguments: list[str]) -> int:
     docs = ROOT / "docs"
     made = {docs / "reference.md": reference()}
-    for page, name, table in (("settings", "settings", settings), ("architecture", "files", files)):
+    for name, (page, part) in PARTS.items():
         path = docs / f"{page}.md"
-        made[path] = between(path.read_text(), name, table())
+        made[path] = between(made.get(path) or path.read_text(), name, part())
     stale = False
     for path, text in made.items():
         before = path.read_text() if path.exists() else ""

@@ -67,7 +67,7 @@ STRICTER = {
     "nesting": "Lists and objects stand in each other at most 32 deep.",
     "repeated member": "A repeated member has two meanings for two readers.",
     "roles types": "`roles` and `permissions` are lists of strings (or `permissions` is compact), "
-    "`scope` and `tenant` strings.",
+    "`scope`, `tenant` and `catalogue` strings.",
     "strict JSON": "Header and payload are JSON objects in UTF-8 (RFC 8259): no byte order mark, "
     "no NaN, no infinities, no lone surrogates.",
     "subject": "The subject is a string that is not empty.",
@@ -583,6 +583,7 @@ for _said, _bytes in _NO_OBJECT.items():
     _add(f"the payload is {_said}", lambda data=_bytes: token(data))
     _add(f"the header is {_said}", lambda data=_bytes: token(header=data))
 _add("the payload is an empty object", lambda: token({}))
+# SECURITY 2.6: what is no UTF-8, or more than it.
 _ENCODED: dict[str, Callable[[bytes], bytes]] = {
     "UTF-16": lambda data: data.decode().encode("utf-16"),
     "UTF-16 without a mark": lambda data: data.decode().encode("utf-16-le"),
@@ -664,12 +665,14 @@ _RIGHT = {
     "permissions": _LIST,
     "scope": _STRING,
     "tenant": _STRING,
+    "catalogue": _STRING,
 }
 _RULE_OF = {
     "roles": "roles types",
     "permissions": "roles types",
     "scope": "roles types",
     "tenant": "roles types",
+    "catalogue": "roles types",
     "aud": "audience types",
     **dict.fromkeys(("iss", "client_id", "csrf", "fresh", "nbf", "iat"), "claim types"),
 }
@@ -823,7 +826,7 @@ _payload(
 _payload("exp has a Cyrillic letter", exp=..., **{"еxp": 4_000_000_000}, stricter="exp")
 _payload("exp has a blank behind", exp=..., **{"exp ": 4_000_000_000}, stricter="exp")
 
-# Duplicates.
+# SECURITY 2.51: members that are there twice.
 for _text in (
     '"sub":"admin"',
     '"exp":4000000000',
@@ -1087,7 +1090,8 @@ for _said, _form in _HEADERS.items():
     )
 
 
-# A token that came another way than the configured one, or a header that pretends.
+# SECURITY 2.15, 2.58: a token that came another way than the configured one, or a header that
+# pretends.
 def _elsewhere(name: str, options: Callable[[str], dict[str, Any]]) -> None:
     _add(name, lambda: Sent(options=options(token())))
 

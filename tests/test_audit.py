@@ -287,6 +287,99 @@ def test_a_role_that_the_catalogue_lacks_is_logged_once(log: pytest.LogCaptureFi
     assert "stranger" not in told[0]
 
 
+def test_what_is_told_once_is_told_once_whatever_reads_the_token(
+    log: pytest.LogCaptureFixture,
+) -> None:
+    app = audited_app()
+    client = app.test_client()
+    authz: Authz = app.extensions["jwt_authz"]
+    assert get(client, "/any", hostile.token(claims_of(roles=["stranger"]))).status_code == 200
+    app.config["JWT_DECODE_LEEWAY"] = 1  # from now on others verify
+    assert get(client, "/any", hostile.token(claims_of(roles=["another"]))).status_code == 200
+    authz.identity_loader(lambda subject, claims: authz.read_identity(subject, claims))
+    for number in range(3):
+        token = hostile.token(claims_of(roles=[f"stranger-{number}"]))
+        assert get(client, "/any", token).status_code == 200
+    assert len([r for r in records(log) if "catalogue lacks" in r.getMessage()]) == 1
+
+
+# --- tokens of another catalogue -----------------------------------------------------------------
+
+SAID = "used after change"
+
+
+def outdated(**changes: Any) -> str:
+    return hostile.token(claims_of(catalogue="s3cret-version-1", **changes))
+
+
+def decisions(log: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    """The records of decisions, taken out of the log."""
+    found = [record for record in records(log) if record.name == "jwt_authz"]
+    log.clear()
+    return found
+
+
+@pytest.mark.parametrize("path", ["/any", "/edit", "/asks", "/insists", "/hidden", "/own"])
+def test_each_decision_about_a_token_of_another_catalogue_is_marked(
+    path: str, log: pytest.LogCaptureFixture
+) -> None:
+    client = audited_app().test_client()
+    for roles in (["viewer"], ["editor"]):
+        get(client, path, outdated(roles=roles))
+        (record,) = decisions(log)
+        assert f" | {SAID} | " in record.getMessage()
+        assert vars(record)["authz_used_after_change"] is True
+        assert "s3cret" not in str(vars(record))
+
+
+def test_a_decision_about_any_other_caller_is_not_marked(log: pytest.LogCaptureFixture) -> None:
+    app = audited_app()
+    client = app.test_client()
+    current = hostile.token(claims_of(catalogue=catalogue().fingerprint))
+    own = hostile.token(claims_of())
+    for token in (current, own, None, "x.y.z", hostile.token(claims_of(catalogue=1))):
+        for path in ("/any", "/edit"):
+            get(client, path, token)
+            (record,) = decisions(log)
+            assert SAID not in record.getMessage()
+            assert vars(record)["authz_used_after_change"] is False
+
+
+def test_an_unavailable_answer_is_marked_too(log: pytest.LogCaptureFixture) -> None:
+    assert get(audited_app().test_client(), "/stored", outdated()).status_code == 503
+    (record,) = decisions(log)
+    assert record.getMessage().startswith(f"unavailable | GET stored | {SAID} | ")
+
+
+def test_a_callers_object_that_is_no_identity_is_not_asked_how_old_it_is(
+    log: pytest.LogCaptureFixture,
+) -> None:
+    app = audited_app()
+
+    class Odd:
+        @property
+        def is_outdated(self) -> bool:
+            raise ZeroDivisionError
+
+    app.extensions["jwt_authz"].identity_loader(Odd)
+    assert get(app.test_client(), "/any").status_code == 200
+    (record,) = decisions(log)
+    assert vars(record)["authz_used_after_change"] is False
+
+
+def test_the_first_token_of_another_catalogue_is_told_once_a_process(
+    log: pytest.LogCaptureFixture,
+) -> None:
+    app = audited_app()
+    client = app.test_client()
+    for number in range(3):
+        get(client, "/any", outdated(sub=f"user-{number}"))
+        app.config["JWT_DECODE_LEEWAY"] = number + 1  # from now on others verify
+    told = [record for record in records(log) if "another catalogue" in record.getMessage()]
+    assert [record.levelno for record in told] == [logging.INFO]
+    assert "s3cret" not in str(vars(told[0]))
+
+
 # --- what must never be in it --------------------------------------------------------------------
 
 SECRET_CLAIM = "s3cret-value-of-a-claim"
@@ -310,6 +403,7 @@ def line_breaks(record: logging.LogRecord) -> list[str]:
 def test_a_run_of_the_hostile_table_leaves_no_token_and_no_line_break_in_any_log(
     log: pytest.LogCaptureFixture,
 ) -> None:
+    """SECURITY 2.48."""
     clients = {}
     for target, settings in hostile.TARGETS.items():
         app = Flask(target.replace(" ", "_"))
@@ -412,6 +506,7 @@ FORGED = "x\r\n2026-01-01 INFO allowed | GET admin\x0b\x85\u2028"
 def test_a_text_from_outside_forges_no_line_in_the_log(
     kind: Any, log: pytest.LogCaptureFixture
 ) -> None:
+    """SECURITY 2.48."""
     app = guarded_app()
     app.add_url_rule("/", "view", lambda: authorize(kind(FORGED)))
     response = get(app.test_client(), "/", token_for(app))

@@ -34,6 +34,7 @@ from jwt_authz import (
     authentication,
     current_identity,
     requires,
+    verification,
 )
 from jwt_authz.parts import KEY
 from jwt_authz.request_slots import SLOTS
@@ -90,7 +91,7 @@ def verified(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def cache_of(app: Flask) -> Any:
-    return app.extensions[KEY]._authenticator.cache
+    return app.extensions[KEY]._authenticator.verification.cache
 
 
 def refusal(app: Flask, token: str | None, path: str = "/") -> str:
@@ -292,6 +293,7 @@ def test_a_known_token_is_known_however_its_header_is_spelled(
 
 
 def test_one_token_on_two_routes_meets_the_needs_of_each_in_both_orders(app: Flask) -> None:
+    """SECURITY 1.18."""
     app.add_url_rule("/read", "read", requires("article:read")(lambda: "read"))
     app.add_url_rule("/edit", "edit", requires("article:edit")(lambda: "edited"))
     client = app.test_client()
@@ -342,6 +344,7 @@ def _g() -> Any:
 def test_a_cached_token_dies_when_its_time_is_over(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """SECURITY F13."""
     token = hostile.token(claims_of(exp=int(time.time()) + 1_000))
     client = app.test_client()
     assert [get(client, "/", token).status_code for _ in range(3)] == [200] * 3
@@ -368,6 +371,7 @@ def test_the_clock_test_would_notice_a_cache_that_never_looks_at_the_time(
 def test_a_cached_token_is_refused_when_the_clock_steps_back_before_its_start(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """SECURITY F13."""
     token = hostile.token()
     assert get(app.test_client(), "/", token).status_code == 200
     turn_clock(monkeypatch, -3_600)
@@ -380,7 +384,7 @@ def test_a_cached_token_is_refused_when_the_clock_steps_back_before_its_start(
 def test_exp_nbf_and_leeway_count_to_the_second(
     cached: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The token's own times are whole seconds; the clock is set around them."""
+    """The token's own times are whole seconds; the clock is set around them. SECURITY 2.14."""
     app = guarded_app(JWT_DECODE_LEEWAY=10)
     app.add_url_rule("/", "view", requires()(lambda: "in"))
     real = time.time
@@ -690,6 +694,7 @@ def mistakes_of(client: Any, subject: str, token: str, editor: bool) -> list[Any
 
 @pytest.mark.parametrize("cache_bytes", [24 * 2**20, 40_000, 0], ids=["cache", "small", "none"])
 def test_sixteen_threads_see_each_their_own_identity(cache_bytes: int) -> None:
+    """SECURITY 2.52, F14."""
     app = bleeding_app(AUTHZ_CACHE_BYTES=cache_bytes)
     known = callers(app, 40)
     start = threading.Barrier(16)
@@ -738,6 +743,7 @@ def test_the_thread_test_would_notice_an_identity_kept_in_one_place_for_all(
 
 @pytest.mark.long
 def test_a_hundred_thousand_answers_carry_each_their_own_subject() -> None:
+    """SECURITY F14."""
     app = bleeding_app()
     known = list(callers(app, 500).items())
 
@@ -756,9 +762,8 @@ def test_a_hundred_thousand_answers_carry_each_their_own_subject() -> None:
 
 @pytest.mark.long
 def test_no_two_of_a_million_texts_share_a_place_in_the_cache() -> None:
-    digests = {
-        authentication._digest(f"{number:x}.{number * 7919:x}.sig") for number in range(10**6)
-    }
+    """SECURITY 1.20."""
+    digests = {verification._digest(f"{number:x}.{number * 7919:x}.sig") for number in range(10**6)}
     assert len(digests) == 10**6
 
 
@@ -786,6 +791,7 @@ sys.exit(bool(wrong))
 
 
 def test_two_hundred_greenlets_see_each_their_own_identity() -> None:
+    """SECURITY 2.52, F14."""
     pytest.importorskip("gevent")
     done = subprocess.run(
         [sys.executable, "-c", GREENLETS], capture_output=True, text=True, timeout=100, check=False
@@ -795,7 +801,10 @@ def test_two_hundred_greenlets_see_each_their_own_identity() -> None:
 
 
 def test_two_hundred_tasks_see_each_their_own_identity() -> None:
-    """Async views of one event loop, called as an ASGI server would: a task a request."""
+    """Async views of one event loop, called as an ASGI server would: a task a request.
+
+    SECURITY 2.52, F14.
+    """
     app = guarded_app()
     known = callers(app, 200)
 
@@ -849,6 +858,7 @@ def test_two_applications_share_neither_keys_nor_catalogue_nor_cache() -> None:
 
 
 def test_two_applications_with_one_key_and_two_issuers_share_no_token() -> None:
+    """SECURITY 1.19."""
     apps = two_applications()
     for app in apps.values():
         app.config["JWT_SECRET_KEY"] = OTHER_SECRET
@@ -860,6 +870,7 @@ def test_two_applications_with_one_key_and_two_issuers_share_no_token() -> None:
 
 
 def test_one_authz_for_two_applications_keeps_their_tokens_apart() -> None:
+    """SECURITY 1.19."""
     authz = Authz(roles=catalogue())
     apps = {}
     for name, secret in (("one", OTHER_SECRET), ("two", OTHER_SECRET[::-1])):
@@ -880,7 +891,7 @@ def test_the_test_of_two_applications_would_notice_a_cache_that_they_share(
     from jwt_authz.tokens.cache import VerifiedCache
 
     shared = VerifiedCache(2**20)
-    monkeypatch.setattr(authentication, "VerifiedCache", lambda limit: shared)
+    monkeypatch.setattr(verification, "VerifiedCache", lambda limit: shared)
     apps = two_applications()
     token = token_for(apps["one"], "one", "clerk")
     assert get(apps["one"].test_client(), "/", token).status_code == 200
@@ -903,6 +914,7 @@ def test_a_request_to_one_application_inside_a_view_of_another_leaves_both_alone
 
 
 def test_concurrent_first_calls_of_two_applications_give_each_its_own_verdict() -> None:
+    """SECURITY 1.19, 2.52."""
     for _ in range(5):
         apps = two_applications()
         tokens = {name: token_for(app, name, "clerk") for name, app in apps.items()}
@@ -990,6 +1002,7 @@ ERRORS = [
 def test_whatever_a_callback_raises_the_view_does_not_run(
     where: str, error: Exception, warm: bool
 ) -> None:
+    """SECURITY 1.28, 2.49."""
     app = guarded_app()
     app.logger.disabled = True
     ran: list[str] = []
@@ -1035,6 +1048,7 @@ def test_whatever_a_callback_raises_the_view_does_not_run(
 def test_a_crash_inside_the_verifier_is_no_pass(
     app: Flask, monkeypatch: pytest.MonkeyPatch, attribute: str
 ) -> None:
+    """SECURITY 1.28, 2.49."""
     app.logger.disabled = True
     monkeypatch.setattr(Verifier, attribute, _raising(Fault()))
     assert get(app.test_client(), "/", token_for(app)).status_code == 500
@@ -1044,6 +1058,7 @@ def test_a_crash_inside_the_verifier_is_no_pass(
 def test_a_crash_inside_the_cache_is_no_pass(
     app: Flask, monkeypatch: pytest.MonkeyPatch, attribute: str
 ) -> None:
+    """SECURITY 1.28, 2.49."""
     from jwt_authz.tokens.cache import VerifiedCache
 
     app.logger.disabled = True
@@ -1139,7 +1154,10 @@ def test_a_coroutine_or_a_function_as_an_identity_lets_nobody_in() -> None:
 
 
 def test_a_verdict_of_another_application_is_not_believed() -> None:
-    """Asked within the first's request, in the second's context: keys of its own, and answers."""
+    """Asked within the first's request, in the second's context: keys of its own, and answers.
+
+    SECURITY 1.19.
+    """
     one, other = guarded_app(), guarded_app(JWT_SECRET_KEY="o" * 64)
 
     @one.before_request

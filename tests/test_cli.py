@@ -17,7 +17,18 @@ from click.testing import Result
 from flask import Flask
 from flask.views import MethodView
 
-from jwt_authz import Authz, MisuseError, exempt, has_role, requires
+from jwt_authz import (
+    Authz,
+    MisuseError,
+    Role,
+    Roles,
+    allowed,
+    exempt,
+    guard,
+    has_permission,
+    has_role,
+    requires,
+)
 from jwt_authz.cli import authz
 from jwt_authz.tokens import KeySet
 from tests.edge import bare_app, get, guarded_app, token_for
@@ -34,7 +45,7 @@ def lines(text: str) -> list[str]:
 
 
 def test_check_exits_0_where_every_view_has_a_guard_or_is_exempt() -> None:
-    app = guarded_app()
+    app = guarded_app(authz={"roles": Roles(Role("editor", "article:edit"))})
     app.add_url_rule("/", "view", requires("article:edit")(lambda: "in"))
     app.add_url_rule("/open", "open", exempt(lambda: "in"))
     result = check(app)
@@ -44,6 +55,7 @@ def test_check_exits_0_where_every_view_has_a_guard_or_is_exempt() -> None:
 
 @pytest.mark.parametrize("default", ["allow", "deny"])
 def test_check_exits_1_for_a_bare_view_whatever_the_default(default: str) -> None:
+    """SECURITY 2.56."""
     app = guarded_app(authz={"default": default})
     app.add_url_rule("/bare", "bare", lambda: "in", methods=["GET", "POST"])
     result = check(app)
@@ -56,6 +68,8 @@ def test_check_exits_1_for_a_bare_view_whatever_the_default(default: str) -> Non
 
 
 def test_check_finds_the_one_method_that_lacks_a_guard() -> None:
+    """SECURITY 1.30, 2.56."""
+
     class Half(MethodView):
         @requires()
         def get(self) -> str:
@@ -105,6 +119,59 @@ def test_check_tells_warnings_and_exits_0() -> None:
     result = check(app)
     assert result.exit_code == 0
     assert lines(result.stdout)[0].startswith("warning: PUT / (view) is always refused")
+
+
+class Guarded(MethodView):
+    @requires("article:edit")
+    def get(self) -> str:
+        return "in"
+
+    @requires("article:delete")
+    def delete(self) -> str:
+        return "in"
+
+
+class Lost(Guarded):
+    def delete(self) -> str:
+        return "in, and nobody asked"
+
+
+def test_check_exits_1_for_a_method_that_escapes_the_guard_of_its_parent() -> None:
+    app = guarded_app()
+    guard(app, "article:read")
+    app.add_url_rule("/", view_func=Lost.as_view("view"))
+    result = check(app)
+    assert result.exit_code == 1
+    assert lines(result.stderr) == [
+        "error: DELETE / (view) lost a guard: Lost.delete overrides Guarded.delete without one, "
+        "so write @requires(...) for Lost.delete, or @exempt if everybody may call it"
+    ]
+
+
+def test_check_warns_of_a_permission_that_neither_a_guard_nor_a_view_asks_for() -> None:
+    roles = Roles(
+        Role("clerk", "order:read", "order:list", "order:close", "order:print", "stock:*"),
+        Role("lead", "report:read", "report:*", "*:print"),
+    )
+    app = guarded_app(authz={"roles": roles})
+    app.add_url_rule("/", "guarded", requires(~has_role("lead") | "order:read")(lambda: "in"))
+    app.add_url_rule("/any", "any", requires("stock:count")(_asks_inside))
+    result = check(app)
+    assert result.exit_code == 0
+    told = [line for line in lines(result.stdout) if line.startswith("warning: nothing asks for")]
+    assert told == [
+        f"warning: nothing asks for {permission!r}, which a role grants: guard a view by it, or "
+        "take it out"
+        for permission in ("*:print", "order:print", "report:*", "report:read")
+    ]
+
+
+may_close = has_permission("order:close") & has_role("clerk")
+
+
+def _asks_inside() -> str:
+    allowed(may_close)
+    return ",".join(name for name in ("a", "b") if allowed("order:list", on=name))
 
 
 def test_check_says_so_where_the_application_has_no_authz() -> None:

@@ -268,7 +268,7 @@ def app_with_everything(tmp_path: Path, **options: Any) -> Flask:
 
 def explained(app: Flask, method: str, path: str, token: str | None) -> CallExplanation:
     with as_caller(app, token, path, method):
-        return explain_call(app, authz_of(app).denies_unguarded)
+        return explain_call(app, denies_unguarded=authz_of(app).default == "deny")
 
 
 CALLS = [
@@ -431,7 +431,7 @@ def test_a_token_can_be_taken_wherever_the_application_looks_for_tokens() -> Non
         with app.test_request_context("/"):
             parts = app.extensions[KEY]
             parts.current_authenticator(app).take(real_request(), manager_of(app), token)
-            assert explain_call(app, False).status == status
+            assert explain_call(app, denies_unguarded=False).status == status
 
 
 def test_a_token_that_is_not_good_is_taken_as_such_and_callbacks_are_asked() -> None:
@@ -449,7 +449,7 @@ def test_a_token_that_is_not_good_is_taken_as_such_and_callbacks_are_asked() -> 
             app.extensions[KEY].current_authenticator(app).take(
                 real_request(), manager_of(app), token
             )
-            (answer,) = explain_call(app, False).answers
+            (answer,) = explain_call(app, denies_unguarded=False).answers
             assert (answer.status, answer.problem) == (401, problem)
 
 
@@ -463,7 +463,7 @@ def test_where_no_token_is_looked_at_none_can_be_taken_but_an_identity_can_be_su
             authenticator.take(real_request(), manager_of(app), "x.y.z")
         sources = Sources(roles=("roles",))
         authenticator.suppose(real_request(), Identity("x", roles=["admin"], sources=sources))
-        assert explain_call(current_app, False)  # type: ignore[arg-type]
+        assert explain_call(current_app, denies_unguarded=False)  # type: ignore[arg-type]
 
 
 def test_an_identity_loader_is_asked_about_somebody_supposed() -> None:
@@ -479,4 +479,4 @@ def test_an_identity_loader_is_asked_about_somebody_supposed() -> None:
             app.extensions[KEY].current_authenticator(app).suppose(
                 real_request(), Identity(subject)
             )
-            assert explain_call(app, False).status == status
+            assert explain_call(app, denies_unguarded=False).status == status

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -103,6 +105,7 @@ def test_an_authz_may_be_given_an_application_later() -> None:
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_an_issued_token_has_the_shape_of_rfc_9068_and_is_accepted(algorithm: str) -> None:
+    """SECURITY 2.12."""
     app = guarded_app(algorithm)
     app.add_url_rule("/", "view", requires("article:edit")(lambda: "in"))
     with app.app_context():
@@ -165,6 +168,7 @@ def test_an_issued_token_may_be_fresh_and_have_a_time_of_its_own() -> None:
 
 
 def test_no_two_issued_tokens_have_one_id() -> None:
+    """SECURITY 2.38."""
     app = guarded_app()
     with app.app_context():
         ids = {decoded(authz_of(app).issue("a"))[1]["jti"] for _ in range(200)}
@@ -172,7 +176,40 @@ def test_no_two_issued_tokens_have_one_id() -> None:
     assert min(map(len, ids)) >= 22  # 128 bits in base64
 
 
+FORKS = """
+import os
+from flask_jwt_extended import decode_token
+from tests.edge import guarded_app
+
+app = guarded_app(JWT_DECODE_AUDIENCE="edge")
+children = []
+while len(children) < 3:
+    children.append(os.fork())
+    if not children[-1]:
+        break
+with app.app_context():
+    for _ in range(500):
+        token = app.extensions["jwt_authz"].issue("a")
+        os.write(1, (decode_token(token)["jti"] + "\\n").encode())
+if all(children):
+    for child in children:
+        os.waitpid(child, 0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_processes_that_were_forked_from_one_give_no_id_twice() -> None:
+    """SECURITY 2.38, F14: as a server does that loads the application before it forks."""
+    root = Path(__file__).resolve().parents[1]
+    run = subprocess.run(
+        [sys.executable, "-c", FORKS], cwd=root, capture_output=True, text=True, check=True
+    )
+    ids = run.stdout.split()
+    assert len(ids) == len(set(ids)) == 4 * 500
+
+
 def test_permissions_of_ones_own_take_the_place_of_the_roles() -> None:
+    """SECURITY 2.25."""
     app = guarded_app()
     with app.app_context():
         token = authz_of(app).issue(
@@ -303,6 +340,7 @@ def test_the_claims_for_a_token_of_the_applications_own() -> None:
     assert claims == {
         "roles": ["viewer"],
         "permissions": ["article:read"],
+        "catalogue": catalogue().fingerprint,
         "tenant": "t",
         "scope": "b a",
     }

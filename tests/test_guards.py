@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
+import time
 from collections.abc import Callable
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -181,6 +183,7 @@ def test_the_other_verbs_mean_the_same(asked: str, client: FlaskClient, tokens: 
 def test_a_role_does_not_make_up_for_a_scope_that_the_client_was_not_granted(
     client: FlaskClient,
 ) -> None:
+    """SECURITY 2.45."""
     app = client.application
     view = requires(has_role("admin"), has_scope("write"))(lambda: "in")
     app.add_url_rule("/", "view", view)
@@ -291,6 +294,7 @@ def test_a_guard_on_one_method_holds_for_that_method_alone(
 
 
 def test_a_subclass_is_guarded_by_what_it_inherits(client: FlaskClient, tokens: Tokens) -> None:
+    """SECURITY 1.30."""
     add_class(client.application, Inherited, "/inherited")
     add_class(client.application, Overridden, "/overridden")
     assert statuses(client, "/inherited", tokens, "PUT") == VIEWERS
@@ -453,6 +457,7 @@ def test_a_mapping_that_cannot_work_is_told_at_once(mapping: Any, message: str) 
 def test_on_loads_the_resource_from_the_views_arguments(
     client: FlaskClient, tokens: Tokens
 ) -> None:
+    """SECURITY 2.28."""
     guarded = requires(author | has_role("admin"), on=load)
     client.application.add_url_rule("/<int:id>", "view", guarded(lambda id: f"{id}"))
     assert statuses(client, "/1", tokens) == [200, 403, 403, 200, 401, 401]
@@ -766,6 +771,8 @@ def test_what_a_refusal_calls_may_be_async(client: FlaskClient, tokens: Tokens) 
 def test_a_partial_and_a_callable_object_are_views_like_any(
     client: FlaskClient, tokens: Tokens
 ) -> None:
+    """SECURITY 1.30."""
+
     class Called:
         def __call__(self) -> str:
             return "in"
@@ -1090,6 +1097,7 @@ def test_a_decision_is_an_answer_too(client: FlaskClient, tokens: Tokens) -> Non
 def test_a_store_that_does_not_answer_is_503_for_every_verb(
     turned: bool, client: FlaskClient, tokens: Tokens
 ) -> None:
+    """SECURITY 1.28."""
     app = client.application
     broken = Fails(StoreUnavailable("the database is at 10.0.0.1"))
     asked = ~broken if turned else broken
@@ -1227,6 +1235,129 @@ def test_a_hidden_resource_is_answered_as_one_that_is_missing_whatever_the_loade
     assert dict(hidden.headers) == dict(missing.headers)
 
 
+@pytest.mark.parametrize("fresh", [None, 0, 300, 5.0, "5 minutes", timedelta(), -timedelta(1)])
+def test_a_freshness_that_is_neither_true_nor_a_time_is_told(fresh: Any) -> None:
+    with pytest.raises(MisuseError, match=r"timedelta\(minutes=5\)"):
+        requires(fresh=fresh)
+
+
+@pytest.mark.parametrize(
+    ("auth_time", "status"),
+    [
+        (-299, 200),
+        (-301, 401),
+        (30, 200),  # clocks differ
+        (90, 401),
+        (..., 401),
+        (None, 401),
+        ("now", 401),
+        (True, 401),
+        ([], 401),
+    ],
+)
+def test_a_recent_log_in_is_told_by_auth_time(auth_time: Any, status: int) -> None:
+    app = guarded_app()
+    app.add_url_rule("/", "view", requires(fresh=timedelta(minutes=5))(lambda: "in"))
+    if isinstance(auth_time, int) and not isinstance(auth_time, bool):
+        auth_time += int(time.time())
+    claims = {} if auth_time is ... else {"auth_time": auth_time}
+    token = token_for(app, claims=claims)
+    assert get(app.test_client(), "/", token).status_code == status
+
+
 def test_freshness_of_an_identity_that_is_given_is_told_as_a_misuse() -> None:
-    with pytest.raises(MisuseError, match="fresh=True looks at a token"):
+    with pytest.raises(MisuseError, match="fresh= looks at a token"):
         requires(identity=Identity("ada"), fresh=True)
+
+
+# --- what has to come out anew each time ---------------------------------------------------------
+
+
+def test_a_decision_follows_each_of_its_inputs_on_the_next_request(client: FlaskClient) -> None:
+    """SECURITY 1.21: the same view asked again, with one thing changed at a time."""
+    app, owner = client.application, {"name": "alice"}
+
+    @requirement("owns it, and asks from the office")
+    def owns(identity: Identity, thing: str) -> bool:
+        return thing == f"{identity.subject}|a" and request.headers.get("X-Office") == "yes"
+
+    named = requires("article:read", owns, on=lambda name: f"{owner['name']}|{name}")
+    app.add_url_rule("/things/<name>", "thing", named(lambda name: "in"))
+
+    def asked(name: str = "a", office: str = "yes", subject: str = "alice", *roles: str) -> int:
+        token = token_for(app, subject, *(roles or ("viewer",)))
+        return get(client, f"/things/{name}", token, headers={"X-Office": office}).status_code
+
+    for _ in ("cold", "warm"):
+        assert asked() == 200
+        assert asked(name="b") == 403
+        assert asked(office="no") == 403
+        assert asked(subject="alic") == 403
+        assert asked(subject="alice|a") == 403
+        assert asked("a", "yes", "alice", "nobody") == 403
+        owner["name"] = "bob"
+        assert asked() == 403
+        owner["name"] = "alice"
+    assert asked() == 200
+
+
+# --- tenants, clients, and how somebody logged in ------------------------------------------------
+
+
+def test_a_token_of_one_tenant_is_no_good_for_anothers_things(client: FlaskClient) -> None:
+    """SECURITY 1.41, 2.33: every tenant's token at every tenant's route, of one role name."""
+    app = client.application
+
+    @requirement("belongs to this tenant")
+    def belongs(identity: Identity, tenant: str) -> bool:
+        return identity.tenant == tenant
+
+    guarded = requires("article:read", belongs, on=lambda tenant: tenant)
+    app.add_url_rule("/<tenant>/articles", "articles", guarded(lambda tenant: tenant))
+    tenants = ("north", "north2", "North", "south")
+    tokens = {t: token_for(app, "alice", "viewer", claims={"tenant": t}) for t in tenants}
+    tokens["of none"] = token_for(app, "alice", "viewer")
+    for _ in ("cold", "warm"):
+        for mine, token in tokens.items():
+            for theirs in tenants:
+                status = get(client, f"/{theirs}/articles", token).status_code
+                assert status == (200 if mine == theirs else 403), (mine, theirs)
+
+
+def test_a_token_has_its_subjects_rights_and_none_of_its_clients(client: FlaskClient) -> None:
+    """SECURITY 2.32: the client is the subject where it asks for itself, and is no user then."""
+    app = client.application
+    app.add_url_rule("/edit", "edit", requires("article:edit")(lambda: current_identity.subject))
+    by_admins_client = token_for(app, "bob", "viewer", claims={"client_id": "admin"})
+    for_itself = token_for(app, "admin", claims={"client_id": "admin", "scope": "article:edit"})
+    for token in (by_admins_client, for_itself):
+        assert get(client, "/edit", token).status_code == 403
+    by_any_client = token_for(app, "eve", "editor", claims={"client_id": "bob"})
+    assert get(client, "/edit", by_any_client).text == "eve"
+
+
+def test_a_guard_may_ask_how_and_when_somebody_logged_in(client: FlaskClient) -> None:
+    """SECURITY 2.44: a token that does not say it counts as the weakest, also under `~`."""
+    app = client.application
+
+    @requirement("logged in by two factors, and lately")
+    def recently(identity: Identity) -> bool:
+        return "mfa" in identity.claims["amr"] and identity.claims["auth_time"] > 1_000
+
+    app.add_url_rule("/acr", "acr", requires(has_claim("acr", "gold"))(lambda: "in"))
+    app.add_url_rule("/not", "not", requires(~has_claim("acr", "bronze"))(lambda: "in"))
+    app.add_url_rule("/lately", "lately", requires(recently)(lambda: "in"))
+    app.add_url_rule("/long-ago", "long_ago", requires(~recently)(lambda: "in"))
+    told: dict[str, Any] = {"acr": "gold", "amr": ["pwd", "mfa"], "auth_time": 2_000}
+
+    def opened(claims: dict[str, Any]) -> list[str]:
+        token = token_for(app, "alice", claims=claims)
+        paths = ("/acr", "/not", "/lately", "/long-ago")
+        return [path for path in paths if get(client, path, token).status_code == 200]
+
+    assert opened(told) == ["/acr", "/not", "/lately"]
+    assert opened({}) == []
+    assert opened({**told, "acr": "bronze", "amr": ["pwd"]}) == ["/long-ago"]
+    assert opened({**told, "acr": "Gold"}) == ["/not", "/lately"]
+    assert opened({**told, "amr": None}) == ["/acr", "/not"]
+    assert opened({**told, "auth_time": "2000"}) == ["/acr", "/not"]

@@ -22,7 +22,7 @@ from jwt import InvalidKeyError
 from jwt.algorithms import get_default_algorithms
 from werkzeug.test import TestResponse
 
-from jwt_authz import Authz, authentication, requires
+from jwt_authz import Authz, requires, verification
 from tests import hostile
 from tests.edge import (
     PROBLEM,
@@ -105,6 +105,7 @@ def verdict(response: TestResponse) -> tuple[int, str | None]:
 def test_a_hostile_request_is_answered_401_whatever_is_cached(
     attempt: Attempt, client_of: Clients
 ) -> None:
+    """SECURITY 1.18."""
     sent = attempt.build()
     verdicts = set()
     for state in STATES:
@@ -167,6 +168,7 @@ def seconds(sent: Sent, client: FlaskClient, path: str, times: int = 9) -> float
 
 
 def test_no_refusal_takes_longer_than_the_bound(client_of: Clients) -> None:
+    """SECURITY 1.9, 2.53, F12."""
     slow = {}
     for attempt in ATTEMPTS:
         sent, client = attempt.build(), client_of(attempt.target, "warm")
@@ -193,6 +195,7 @@ def test_no_refusal_takes_longer_than_the_bound(client_of: Clients) -> None:
 def test_the_time_for_a_header_grows_no_faster_than_the_header(
     header: Callable[[int], str], client_of: Clients
 ) -> None:
+    """SECURITY 1.9, F12."""
     client = client_of("HS256", "warm")
     short, long = (Sent(authorization=header(size)) for size in (512 * 1024, 1024 * 1024))
     assert seconds(long, client, "/open-to-any") < 3 * seconds(short, client, "/open-to-any")
@@ -259,6 +262,7 @@ def test_fje_alone_answers_422_and_500_to_some_so_the_table_would_notice(
 
 @pytest.mark.parametrize("target", ["HS256", "RS256", "ES256", "EdDSA"])
 def test_a_token_with_any_one_letter_changed_is_refused(target: str, client_of: Clients) -> None:
+    """SECURITY 2.3."""
     client, good = client_of(target, "warm"), hostile.good_token(target)
     assert get(client, "/open-to-any", good).status_code == 200
     for place, letter in enumerate(good):
@@ -272,9 +276,12 @@ def test_a_token_with_any_one_letter_changed_is_refused(target: str, client_of: 
 def test_the_test_above_would_notice_a_cache_that_knows_a_token_by_its_payload(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The negative control: with a digest of less than the whole token, a forgery passes."""
+    """The negative control: with a digest of less than the whole token, a forgery passes.
+
+    SECURITY 1.20.
+    """
     monkeypatch.setattr(
-        authentication, "_digest", lambda text: hashlib.sha256(text.split(".")[1].encode()).digest()
+        verification, "_digest", lambda text: hashlib.sha256(text.split(".")[1].encode()).digest()
     )
     client, good = guarded("HS256").test_client(use_cookies=False), hostile.good_token("HS256")
     assert get(client, "/open-to-any", good).status_code == 200
@@ -333,6 +340,7 @@ def without_key(answer: object) -> Flask:
 
 @pytest.mark.parametrize("key", [None, "", b"", KeyError, LookupError, "no key", []], ids=repr)
 def test_without_a_key_no_token_is_good_and_no_url_is_fetched(key: object) -> None:
+    """SECURITY 1.4."""
     client = without_key(key).test_client(use_cookies=False)
     with listener() as (url, came):
         for which in hostile.KEY_HEADERS:
@@ -344,6 +352,7 @@ def test_without_a_key_no_token_is_good_and_no_url_is_fetched(key: object) -> No
 
 @pytest.mark.parametrize("which", hostile.KEY_HEADERS)
 def test_a_url_in_a_header_is_not_fetched(which: str, client_of: Clients) -> None:
+    """SECURITY 1.4, 2.9."""
     with listener() as (url, came):
         for target in ("HS256", "RS256"):
             response = get(
@@ -382,6 +391,7 @@ def test_a_key_loader_that_answers_a_public_key_makes_no_hmac_secret_of_it(algor
 
 
 def test_an_asymmetric_key_object_never_reaches_an_hmac() -> None:
+    """SECURITY 1.2."""
     app = guarded("RS256")
     app.config["JWT_DECODE_ALGORITHMS"] = ["RS256", "HS256"]
     key = private_key("RS256").public_key()
@@ -393,6 +403,7 @@ def test_an_asymmetric_key_object_never_reaches_an_hmac() -> None:
 
 
 def test_of_algorithm_and_key_only_the_diagonal_passes() -> None:
+    """SECURITY 1.6, 2.1."""
     algorithms = ("HS256", "RS256", "PS256", "ES256", "EdDSA")
     for configured in algorithms:
         app = Flask("diagonal")
@@ -444,13 +455,14 @@ def test_deep_nesting_is_401_also_where_python_would_read_it(
 NOT_QUITE_NAMES = (
     *("Roles", "ROLES", "role", "roles ", " roles", "roles\0", "ｒｏｌｅｓ", "rоles"),
     *("Permissions", "PERMISSIONS", "permission", "permissions ", "ｐermissions", "perms"),
-    *("authorities", "groups", "Scope", "scp", "is_admin", "admin", "level", "catalogue"),
+    *("authorities", "groups", "Scope", "scp", "is_admin", "admin", "level", "Catalogue"),
 )
 
 
 @pytest.mark.parametrize("name", NOT_QUITE_NAMES, ids=ascii)
 @pytest.mark.parametrize("beside", [True, False], ids=["beside", "alone"])
 def test_a_claim_whose_name_is_not_exactly_ours_grants_nothing(name: str, beside: bool) -> None:
+    """SECURITY 1.14."""
     app = guarded("HS256")
     app.add_url_rule("/delete", "delete", requires("article:delete")(lambda: "deleted"))
     values = ["admin", "article:delete", "*:*"]
@@ -463,12 +475,18 @@ def test_a_claim_whose_name_is_not_exactly_ours_grants_nothing(name: str, beside
 
 
 def test_taking_a_claim_away_never_makes_a_decision_more_generous() -> None:
+    """SECURITY 1.16."""
     app = guarded("bound")
     for permission in ("article:read", "article:edit", "article:delete"):
         app.add_url_rule(f"/{permission}", permission, requires(permission)(lambda: "done"))
     client = app.test_client(use_cookies=False)
     full = claims_of(
-        iss=hostile.ISSUER, aud=hostile.AUDIENCE, scope="read", tenant="t", client_id="c"
+        iss=hostile.ISSUER,
+        aud=hostile.AUDIENCE,
+        scope="read",
+        tenant="t",
+        client_id="c",
+        catalogue=catalogue().fingerprint,
     )
     paths = ["/open-to-any", *(f"/article:{action}" for action in ("read", "edit", "delete"))]
 

@@ -233,7 +233,18 @@ def test_equal_identities_have_equal_hashes_and_are_one_key() -> None:
 
 
 def test_the_same_subject_of_another_issuer_is_somebody_else() -> None:
+    """SECURITY 1.40."""
     assert make(issuer="https://a.example") != make(issuer="https://b.example")
+
+
+def test_the_same_caller_with_a_token_from_before_a_change_is_the_same_caller() -> None:
+    before, after = make(is_outdated=True), make()
+    assert (before.is_outdated, after.is_outdated) == (True, False)
+    assert before == after
+    assert hash(before) == hash(after)
+    assert repr(before) == repr(after)
+    with pytest.raises(TypeError):
+        Identity("u1", None, None, (), (), (), 0, {}, None, True)  # type: ignore[misc]
 
 
 # Copied
@@ -245,9 +256,12 @@ def test_the_same_subject_of_another_issuer_is_somebody_else() -> None:
     ids=["copy", "deepcopy", "pickle", "replace"],
 )
 def test_a_copy_is_equal_and_as_frozen(clone: Any) -> None:
-    identity = make(roles=["clerk"], permissions=["a:b"], level=2, claims={"x": [1]})
+    identity = make(
+        roles=["clerk"], permissions=["a:b"], level=2, claims={"x": [1]}, is_outdated=True
+    )
     other = clone(identity)
     assert other == identity
+    assert other.is_outdated
     assert other.claims["x"] == [1]
     assert other.has_permission("a:b")
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -6,9 +6,19 @@ from typing import Any
 
 import pytest
 
-from jwt_authz import Decision, Identity, Requirement, Roles, has_claim, has_role
+from jwt_authz import (
+    Decision,
+    Identity,
+    MisuseError,
+    Requirement,
+    Roles,
+    has_claim,
+    has_level,
+    has_permission,
+    has_role,
+)
 from jwt_authz.claims import IdentityReader
-from jwt_authz.decision import DEPENDS
+from jwt_authz.decision import DEPENDS, NO, YES
 from jwt_authz.predicates import NO_RESOURCE
 from jwt_authz.requirements import And, Or
 from tests.cases import (
@@ -93,6 +103,7 @@ def test_nobody_is_allowed_both_a_requirement_and_its_opposite() -> None:
 
 
 def test_one_more_permission_turns_no_allow_into_a_deny_where_nothing_is_negated() -> None:
+    """SECURITY 1.16."""
     gained = 0
     for seed in range(CASES):
         case = Dice(seed, clean=True, negated=False).case()
@@ -127,6 +138,7 @@ def test_one_more_role_turns_no_allow_into_a_deny_where_nothing_is_negated() -> 
 def test_a_token_that_lacks_a_claim_is_allowed_no_more_where_nothing_is_negated(
     encoding: Any,
 ) -> None:
+    """SECURITY 1.16."""
     lost = 0
     for seed in range(CASES):
         case = Dice(seed, clean=True, negated=False).case()
@@ -161,6 +173,25 @@ def test_no_number_of_negations_turns_an_error_into_an_allow() -> None:
             assert not asked(negated | b), a
             assert not asked(negated & b), a
     assert errors >= 50
+
+
+def test_what_the_analysis_refuses_or_cannot_tell_for_an_unknown_name_is_never_allowed() -> None:
+    refused = unknown = 0
+    for seed in range(CASES):
+        case = Dice(seed).case()
+        caller = library_identity(case.catalogue, replace(case.person, permissions=None))
+        requirement = library_requirement(case.tree)
+        known = Identity("anybody", roles=caller.roles, catalogue=caller.catalogue)
+        try:
+            verdict = requirement.analyse(known)
+        except MisuseError:
+            unknown += 1
+            verdict = NO
+        if verdict is NO:
+            refused += 1
+            assert not Asked(case, caller)(requirement), case
+    assert unknown >= 50
+    assert refused >= 200
 
 
 @pytest.mark.parametrize("answer", WRONG_ANSWERS, ids=repr)
@@ -209,3 +240,15 @@ def test_what_is_not_known_matters_only_where_nothing_else_decides() -> None:
     assert (~(wanted & no)).evaluate(identity)
     assert not (wanted & yes).evaluate(identity)
     assert not (~(wanted | no)).evaluate(identity)
+
+
+@pytest.mark.parametrize("unknown", [has_role("ghost"), has_permission("no:one"), has_level("x")])
+def test_the_analysis_finds_an_unknown_name_where_the_decision_would_meet_it(unknown: Any) -> None:
+    identity, opaque = Identity("somebody", catalogue=Roles()), predicate(True)
+    for stands in (unknown, *negations(unknown), unknown | opaque, ~(unknown & opaque)):
+        with pytest.raises(MisuseError):
+            stands.analyse(identity)
+    assert (has_level(0) | unknown).analyse(identity) is YES
+    assert (has_level(1) & unknown).analyse(identity) is NO
+    assert (~(opaque & unknown)).analyse(identity) is DEPENDS
+    assert (opaque | unknown).analyse(identity) is DEPENDS

@@ -84,6 +84,7 @@ def test_a_token_in_a_configured_location_is_accepted_cold_and_warm(location: st
 @pytest.mark.parametrize("configured", ("headers", *LOCATIONS))
 @pytest.mark.parametrize("used", ("headers", *LOCATIONS))
 def test_a_token_elsewhere_than_configured_is_no_token(configured: str, used: str) -> None:
+    """SECURITY 2.15."""
     app = located(configured, JWT_COOKIE_CSRF_PROTECT=False)
     response = send(app.test_client(use_cookies=False), used, token_for(app))
     if configured == used:
@@ -125,6 +126,7 @@ def test_what_is_wrong_with_a_token_is_told_as_for_the_header(
 
 @pytest.mark.parametrize("location", LOCATIONS)
 def test_each_hostile_token_is_401_in_every_location(location: str, quiet: None) -> None:
+    """SECURITY 1.17, 2.3."""
     app = located(location, JWT_COOKIE_CSRF_PROTECT=False)
     client = app.test_client(use_cookies=False)
     assert send(client, location, hostile.good_token("HS256")).status_code == 200
@@ -407,6 +409,7 @@ def test_a_changed_location_counts_at_once() -> None:
 def test_a_guarded_answer_says_that_it_depends_on_where_the_token_stands(
     config: dict[str, Any], expected: set[str]
 ) -> None:
+    """SECURITY 1.38."""
     app = guarded_app(**config)
     app.add_url_rule("/", "view", requires()(lambda: "in"))
     client, token = app.test_client(use_cookies=False), token_for(app)

@@ -35,6 +35,7 @@ def asked(app: Flask) -> dict[str, str]:
 
 
 def test_the_matrix_tells_what_each_route_and_method_asks_for() -> None:
+    """SECURITY 2.26."""
     app = guarded_app()
     app.add_url_rule("/bare", "bare", view)
     app.add_url_rule("/any", "any", requires()(view))
@@ -134,12 +135,110 @@ class Plain(View):
 def test_an_inherited_or_overridden_method_without_a_guard_is_bare(
     view_class: type[View], expected: dict[str, bool]
 ) -> None:
+    """SECURITY 1.30."""
     app = guarded_app()
     app.add_url_rule("/", view_func=view_class.as_view("view"))
     app.add_url_rule("/again", view_func=view_class.as_view("again"))
     for rule in ("/", "/again"):
         found = {a.method: a.is_bare for a in read_matrix(app) if a.rule == rule}
         assert found == expected
+
+
+class Bare(Whole):
+    decorators = []  # noqa: RUF012
+
+
+class More(Whole):
+    decorators = [*Whole.decorators, requires("article:read")]  # noqa: RUF012
+
+
+class Own(Bare):
+    @requires("article:read")
+    def get(self) -> str:
+        return "in"
+
+    @exempt
+    def head(self) -> str:
+        return "in"
+
+
+@exempt
+class Open(Bare):
+    pass
+
+
+class Dispatched(View):
+    @requires("article:read")
+    def dispatch_request(self) -> str:
+        return "in"
+
+
+class Redispatched(Dispatched):
+    def dispatch_request(self) -> str:
+        return "in"
+
+
+@pytest.mark.parametrize(
+    ("view_class", "expected"),
+    [
+        (Half, {}),
+        (Parent, {}),
+        (Whole, {}),
+        (Mixed, {}),
+        (More, {}),
+        (Open, {}),
+        (Overridden, {"GET": ("Overridden.get", "Half.get")}),
+        (Bare, dict.fromkeys(("GET", "HEAD", "OPTIONS"), ("Bare.decorators", "Whole.decorators"))),
+        (Own, {"OPTIONS": ("Bare.decorators", "Whole.decorators")}),
+        (
+            Redispatched,
+            {"GET": ("Redispatched.dispatch_request", "Dispatched.dispatch_request")},
+        ),
+    ],
+)
+def test_a_part_that_overrides_a_guarded_one_and_says_nothing_is_found(
+    view_class: type[View], expected: dict[str, tuple[str, str]]
+) -> None:
+    app = guarded_app()
+    guard(app, "article:read")
+    app.add_url_rule("/", view_func=view_class.as_view("view"))
+    found = {access.method: access.left_out for access in read_matrix(app)}
+    assert {method: names for method, names in found.items() if names} == expected
+
+
+def test_a_class_whose_view_is_guarded_where_it_is_routed_lost_no_decorators() -> None:
+    app = guarded_app()
+    app.add_url_rule("/", view_func=requires("article:read")(Bare.as_view("view")))
+    assert all(access.left_out is None for access in read_matrix(app))
+
+
+def test_each_guard_is_told_with_the_place_where_it_stands() -> None:
+    app = guarded_app()
+    parent, child = Blueprint("parent", "parent"), Blueprint("child", "child")
+    guard(app, has_role("viewer"))
+    guard(parent, "article:read")
+    guard(child, "article:edit")
+    child.add_url_rule("/view", "view", requires("report:read")(view))
+    child.add_url_rule("/item", view_func=Half.as_view("item"))
+    child.add_url_rule("/whole", view_func=Whole.as_view("whole"))
+    parent.register_blueprint(child)
+    app.register_blueprint(parent)
+    around = ("application", "blueprint parent", "blueprint parent.child")
+    found = matrix(app)
+    assert found["GET /view"].places == (*around, "view")
+    assert found["GET /item"].places == (*around, "method")
+    assert found["POST /item"].places == around
+    assert found["GET /whole"].places == (*around, "class")
+
+
+def test_a_head_that_has_an_entry_of_its_own_stands_beside_its_get() -> None:
+    app = guarded_app()
+    mapped = requires({"GET": "article:read", "HEAD": "article:edit"})
+    app.add_url_rule("/", "view", mapped(view))
+    assert asked(app) == {
+        "GET /": "has_permission('article:read')",
+        "HEAD /": "has_permission('article:edit')",
+    }
 
 
 def test_what_the_matrix_calls_bare_is_what_is_served_without_a_token() -> None:
@@ -197,7 +296,7 @@ def test_an_access_of_a_bare_view_asks_for_nothing() -> None:
 
 
 def test_the_matrix_of_an_application_is_what_its_roles_meet() -> None:
-    """Each route, each role: the answer is the one that the requirement gives."""
+    """Each route, each role: the answer is the one that the requirement gives. SECURITY 2.27."""
     app = guarded_app()
     names = ("viewer", "editor", "admin")
     for number, needed in enumerate(

@@ -401,6 +401,8 @@ def push_and_raise(*arguments: Any) -> Any:
 def test_what_was_pushed_is_gone_when_a_function_beside_the_view_raises(
     app: Flask, register: str
 ) -> None:
+    """SECURITY 1.44."""
+
     def raise_at_first(*arguments: Any) -> Any:
         if request.path == "/raise":
             push_and_raise()
@@ -419,6 +421,7 @@ def test_what_was_pushed_is_gone_when_a_function_beside_the_view_raises(
 
 
 def test_what_was_pushed_is_gone_when_the_view_raises(app: Flask) -> None:
+    """SECURITY 1.44."""
     app.add_url_rule("/raise", view_func=push_and_raise)
     assert status(app, "/raise") == 500
     assert is_clean(app)

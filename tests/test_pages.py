@@ -105,6 +105,7 @@ def test_whatever_could_lead_to_another_host_is_no_path_of_ours(target: str) -> 
 def test_a_hostile_next_gives_the_default_from_the_query_and_from_a_form(
     browser: FlaskClient, target: str
 ) -> None:
+    """SECURITY 1.43."""
     for place in ("query_string", "data"):
         answer = browser.post("/log-in", **{place: {"next": target}})
         assert answer.text == "/home"
@@ -133,6 +134,7 @@ def test_of_two_nexts_the_one_that_was_looked_at_is_taken(browser: FlaskClient) 
 
 @given(st.text(st.sampled_from("/\\:.@%?# \t\n\x00e2fF\uff20\uff0f\u3002\u200b"), max_size=12))
 def test_what_is_taken_leads_to_this_host_whoever_reads_it(target: str) -> None:
+    """SECURITY 1.43."""
     if is_local_path(target):
         assert target.startswith("/") and target[1:2] not in ("/", "\\")
         assert target.isascii() and target.isprintable() and " " not in target

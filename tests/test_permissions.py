@@ -192,6 +192,8 @@ def test_misuse_is_an_error_of_the_library() -> None:
 
 
 def test_asking_costs_the_same_for_ten_and_for_a_hundred_thousand_permissions_held() -> None:
+    """SECURITY 2.53, F12."""
+
     def seconds(count: int) -> float:
         held = PermissionSet(f"thing{number}:read" for number in range(count))
         wanted = [Permission.parse(f"thing{number}:read") for number in range(count, count + 10)]

@@ -380,6 +380,7 @@ def test_exempt_on_what_holds_no_mark_says_to_use_the_name() -> None:
 
 
 def test_a_view_with_neither_guard_nor_exempt_is_refused_by_default(unchecked: None) -> None:
+    """SECURITY 2.27."""
     app = build(default="deny")
     app.add_url_rule("/bare", "bare", text_view(), methods=["GET", "POST"])
     app.add_url_rule("/known", "known", requires()(text_view()))
@@ -502,6 +503,7 @@ PATHS = (
 
 @pytest.mark.parametrize("path", PATHS)
 def test_no_spelling_of_a_path_gets_past_its_guard(path: str) -> None:
+    """SECURITY 1.29."""
     for merge in (True, False):
         client = zoo(merge).test_client()
         for method in ("GET", "HEAD", "POST", "OPTIONS"):
@@ -521,6 +523,7 @@ def test_the_test_of_spellings_would_notice_a_blueprint_without_its_guard() -> N
 
 @pytest.mark.parametrize("root", ["", "/", "/app", "/admin", "//", "/app/"])
 def test_a_mount_prefix_does_not_move_a_guard(root: str) -> None:
+    """SECURITY 1.29."""
     client = zoo().test_client()
     for path in ("/admin/users", "/loose", "/admin/"):
         environ = {"SCRIPT_NAME": root, "PATH_INFO": path}
@@ -534,6 +537,7 @@ def test_a_mount_prefix_does_not_move_a_guard(root: str) -> None:
     ["X-Original-URL", "X-Rewrite-URL", "X-Forwarded-Prefix", "X-Forwarded-Path", "X-Script-Name"],
 )
 def test_a_header_that_names_another_path_has_no_effect(header: str) -> None:
+    """SECURITY 1.29, 2.58."""
     client = zoo().test_client()
     for path in ("/admin/users", "/loose"):
         assert client.get(path, headers={header: "/"}).status_code == 401
@@ -541,6 +545,7 @@ def test_a_header_that_names_another_path_has_no_effect(header: str) -> None:
 
 
 def test_subdomains_and_hosts_are_guarded_by_endpoint() -> None:
+    """SECURITY 1.29."""
     app = Flask("hosts", subdomain_matching=True)
     app.config.update(bare_app().config, SERVER_NAME="example.org")
     Authz(app, roles=catalogue())
@@ -563,6 +568,7 @@ def test_subdomains_and_hosts_are_guarded_by_endpoint() -> None:
 
 
 def test_a_method_override_has_no_effect() -> None:
+    """SECURITY 1.29, 2.58."""
     app = build()
     guarded = requires({"GET": "article:read", "DELETE": "article:edit"})
     app.add_url_rule("/", "view", guarded(lambda: request.method), methods=["GET", "DELETE"])

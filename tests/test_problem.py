@@ -111,6 +111,7 @@ def test_each_problem_has_an_instance_of_its_own() -> None:
 
 
 def test_a_request_without_a_token_is_told_no_error_code() -> None:
+    """SECURITY 2.16."""
     problem = token_missing()
     assert problem.status == 401
     assert "error" not in problem.as_dict()
@@ -234,6 +235,7 @@ def test_no_claims_value_gets_into_a_problem(disclose: str) -> None:
 def test_the_challenge_names_the_scopes_that_were_asked_for_and_not_granted(
     asked: Requirement, scope: str | None
 ) -> None:
+    """SECURITY 2.16."""
     for disclose in ("sentence", "tree"):
         challenge = not_allowed(refused(asked), disclose).challenge("api")
         assert parameters(challenge).get("scope") == scope

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from flask import Blueprint, Flask, jsonify
+from flask import Blueprint, Flask, jsonify, request
 from flask.testing import FlaskClient
 from werkzeug.exceptions import (
     Forbidden,
@@ -25,7 +25,9 @@ from jwt_authz import (
     NotAllowed,
     NotIdentified,
     Problem,
+    allowed,
     authorize,
+    current_identity,
     guard,
     has_claim,
     has_role,
@@ -34,6 +36,7 @@ from jwt_authz import (
     requires,
 )
 from jwt_authz.errors import StoreUnavailable
+from jwt_authz.places import exempt
 from jwt_authz.refusals import AuthorizationUnavailable
 from tests import hostile
 from tests.edge import PROBLEM, TYPE, bearer, claims_of, get, guarded_app, token_for
@@ -142,6 +145,7 @@ def revoked(app: Flask) -> str:
 def test_each_refusal_has_its_status_its_problem_and_its_challenge(
     refusal: str, client: FlaskClient
 ) -> None:
+    """SECURITY 2.16."""
     path, make, status, name, expected = TABLE[refusal]
     token = make(client.application)
     response = get(client, path, token)
@@ -263,6 +267,7 @@ def test_tree_tells_what_was_asked_and_what_came_of_each_part() -> None:
 
 @pytest.mark.parametrize("disclose", ["none", "sentence", "tree"])
 def test_an_error_inside_a_requirement_is_never_told_to_the_client(disclose: str) -> None:
+    """SECURITY 2.49."""
     body, _ = refused(disclose, "/fails")
     text = json.dumps(body)
     for secret in ("ZeroDivision", "division", "line", "test_refusals", "lambda identity"):
@@ -435,6 +440,7 @@ def test_a_hidden_refusal_is_not_told_to_the_abort_function() -> None:
 
 
 def test_every_guarded_answer_says_that_it_depends_on_the_caller() -> None:
+    """SECURITY 1.38."""
     app = refusing_app()
     app.add_url_rule("/asks", "asks", lambda: str(authorize("article:read")))
     app.add_url_rule("/crash", "crash", requires()(lambda: 1 / 0))
@@ -477,3 +483,82 @@ def test_each_condition_of_a_token_has_a_name_and_a_sentence_of_its_own() -> Non
     for condition in conditions:
         assert re.fullmatch(r"[a-z]+(-[a-z]+)+", condition.name)
         assert condition.sentence.endswith(".")
+
+
+def test_a_store_that_does_not_answer_in_a_view_is_a_503_as_in_a_guard(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = guarded_app()
+
+    @app.get("/revokes")
+    @requires()
+    def revokes() -> str:
+        raise StoreUnavailable("the store is down")
+
+    answer = get(app.test_client(), "/revokes", token_for(app))
+    assert (answer.status_code, answer.mimetype) == (503, PROBLEM)
+    assert answer.headers["Retry-After"] == "5"
+    assert answer.json["instance"] in caplog.text
+    assert "the store is down" not in answer.text
+
+
+def test_an_applications_own_handler_for_503_or_for_the_store_wins() -> None:
+    for kind in (503, StoreUnavailable):
+        app = guarded_app()
+        app.register_error_handler(kind, lambda error: ("ours", 599))
+        app.add_url_rule("/", "view", exempt(_raises_unavailable))
+        assert app.test_client().get("/").text == "ours"
+
+
+def _raises_unavailable() -> str:
+    raise StoreUnavailable("the store is down")
+
+
+class SharedCache:
+    """A cache in front of an application, as RFC 9111 has it: by URL and what `Vary` names."""
+
+    def __init__(self, client: FlaskClient) -> None:
+        self.client = client
+        self.kept: list[tuple[str, dict[str, str | None], TestResponse]] = []
+
+    def get(self, path: str, token: str | None = None) -> TestResponse:
+        headers = bearer(token) if token else {}
+        for kept_path, named, answer in self.kept:
+            if kept_path == path and all(headers.get(n) == v for n, v in named.items()):
+                return answer
+        answer = self.client.get(path, headers=headers)
+        if "no-store" not in answer.headers.get("Cache-Control", ""):
+            named = {name: headers.get(name) for name in answer.vary}
+            self.kept.append((path, named, answer))
+        return answer
+
+
+def test_a_shared_cache_answers_nobody_with_what_is_anothers() -> None:
+    """SECURITY 1.38: whoever came first, with the bare view as the control that can fail."""
+    app = guarded_app()
+    app.add_url_rule("/me", "me", requires()(lambda: current_identity.subject))
+    app.add_url_rule("/asks", "asks", lambda: str(allowed("article:read")))
+    app.add_url_rule("/bare", "bare", lambda: request.headers.get("Authorization", "nobody"))
+    alice, bob = token_for(app, "alice", "viewer"), token_for(app, "bob")
+    for order in ((None, alice, bob), (bob, alice, None), (alice, bob, None)):
+        cache = SharedCache(app.test_client())
+        for token in order:
+            answer = cache.get("/me", token)
+            expected = {None: 401, alice: "alice", bob: "bob"}[token]
+            assert expected in (answer.status_code, answer.text)
+            assert cache.get("/asks", token).text == str(token == alice)
+        assert cache.get("/bare", order[1]).text == cache.get("/bare", order[2]).text
+
+
+def test_no_answer_invites_a_page_from_elsewhere_to_read_it() -> None:
+    """SECURITY 1.42, 2.57."""
+    app = refusing_app()
+    app.add_url_rule("/me", "me", requires()(lambda: current_identity.subject))
+    client, token = app.test_client(), token_for(app, "bob", "viewer")
+    headers = {"Origin": "https://evil.example", "Access-Control-Request-Method": "GET"}
+    for path in ("/me", "/any", "/edit"):
+        for method in ("GET", "OPTIONS"):
+            for sent in (headers, {**headers, **bearer(token)}):
+                answer = client.open(path, method=method, headers=sent)
+                named = {name.lower() for name, _ in answer.headers}
+                assert not {name for name in named if name.startswith("access-control-")}

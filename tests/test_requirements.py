@@ -220,6 +220,9 @@ def test_sentences_are_made_of_the_parts_sentences() -> None:
     assert (buyer | ~has_role("a")).sentence == (
         "is the buyer of this order or is not one who has the role a"
     )
+    assert (~(buyer | has_role("a")) & has_role("b")).sentence == (
+        "is not one who (is the buyer of this order or has the role a) and has the role b"
+    )
     assert requirement(always).sentence == "meets always"
     assert Weekday("monday").sentence == "meets Weekday(day='monday')"
 
@@ -435,6 +438,8 @@ def test_a_decision_for_an_answer_counts_as_it_is(verdict: Any, error: str) -> N
     ids=lambda error: type(error).__name__,
 )
 def test_an_exception_refuses_and_its_text_is_told_to_nobody(error: Exception) -> None:
+    """SECURITY 1.28, 2.49."""
+
     def raises(identity: Identity) -> bool:
         try:
             raise LookupError(SECRET)
@@ -509,6 +514,7 @@ def test_what_ends_the_program_is_not_taken_for_a_refusal(error: type[BaseExcept
 
 
 def test_a_tree_too_deep_to_be_followed_is_refused_and_never_allowed() -> None:
+    """SECURITY F12."""
     asked: Requirement = requirement(always)
     for _ in range(20_000):
         asked = Not(asked)

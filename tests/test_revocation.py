@@ -105,6 +105,35 @@ def test_a_revoked_subject_is_refused_at_once_and_lets_in_whoever_logs_in_again(
     assert status(app, answer.get_json()["access_token"]) == 200
 
 
+def test_who_is_disabled_or_removed_and_revoked_is_out_and_no_later_user_is_taken_for_them(
+    app: Flask,
+) -> None:
+    """SECURITY 2.36."""
+    accounts = authz_of(app).accounts
+    log_in = {"username": "eve", "password": PASSWORD}
+    client = app.test_client()
+
+    def logged_in() -> str | None:
+        return client.post("/token", json=log_in).get_json().get("access_token")
+
+    for end in (accounts.disable, accounts.remove):
+        subject = accounts.add("eve", PASSWORD, roles=["manager"]).subject
+        before = logged_in()
+        assert before is not None
+        assert status(app, before) == 200
+        end(subject)
+        revoke(app, subject=subject)
+        assert status(app, before) == 401
+        assert logged_in() is None
+        if accounts.find(subject) is not None:
+            accounts.remove(subject)
+        accounts.add("eve", PASSWORD, roles=["manager"])
+        after = logged_in()
+        assert after is not None
+        assert (status(app, before), status(app, after)) == (401, 200)
+        accounts.remove(accounts.authenticate("eve", PASSWORD).subject)
+
+
 def test_a_token_of_the_same_second_but_before_is_dead_and_a_log_in_right_after_works(
     app: Flask,
 ) -> None:
@@ -138,6 +167,7 @@ def test_a_plain_token_of_fjes_own_making_is_stamped_alike(app: Flask) -> None:
 def test_each_kind_of_revocation_ends_those_tokens_and_no_others(
     app: Flask, what: dict[str, Any], left: list[int]
 ) -> None:
+    """SECURITY 1.41, 2.33."""
     tokens = [
         token_of(app),
         token_of(app, "bob", "clerk"),
@@ -182,6 +212,7 @@ def test_another_process_heeds_a_revocation_within_its_interval(shared_store: st
 
 
 def test_a_view_that_is_too_old_is_503_on_guarded_views_alone(shared_store: str) -> None:
+    """SECURITY 2.50."""
     app = make(shared_store, AUTHZ_REVOCATION_MAX_AGE=1)
     with app.app_context():
         app.extensions[KEY].revocations.store.prepare()
@@ -202,6 +233,7 @@ def test_a_view_that_is_too_old_is_503_on_guarded_views_alone(shared_store: str)
 
 
 def test_a_store_that_was_never_there_is_503_and_no_log_in() -> None:
+    """SECURITY 1.27."""
     app = make("redis://127.0.0.1:1/0")
     answer = app.test_client().post("/token", json={"username": "ada", "password": PASSWORD})
     assert answer.status_code == 503
@@ -252,5 +284,5 @@ def test_the_tests_would_notice_a_cached_token_that_is_not_asked_about(
     assert status(app, token) == 200
     revoke(app, subject="ada")
     assert status(app, token) == 401
-    monkeypatch.setattr("jwt_authz.authentication.Token.is_revoked", lambda self, view: False)
+    monkeypatch.setattr("jwt_authz.verification.Token.is_revoked", lambda self, view: False)
     assert status(app, token) == 200

@@ -51,6 +51,7 @@ def test_a_name_that_the_catalogue_lacks_grants_nothing_and_is_left_out() -> Non
 
 
 def test_the_answer_for_one_set_of_roles_is_not_that_for_another() -> None:
+    """SECURITY 1.21."""
     for _ in range(2):  # first worked out, then remembered
         for names, held in (
             (["clerk"], {"orders:read"}),
@@ -133,6 +134,7 @@ def test_two_roles_of_one_name_are_refused() -> None:
 
 
 def test_a_chain_ten_thousand_deep_is_built_and_followed_to_its_end() -> None:
+    """SECURITY F12."""
     depth = 10_000
     chain = [Role("r0", "deep:read", level=3)]
     chain += [Role(f"r{n}", includes=f"r{n - 1}") for n in range(1, depth)]
@@ -147,6 +149,7 @@ def test_a_chain_ten_thousand_deep_is_built_and_followed_to_its_end() -> None:
 
 
 def test_a_cycle_ten_thousand_long_is_refused() -> None:
+    """SECURITY F12."""
     depth = 10_000
     with pytest.raises(MisuseError, match="include each other"):
         Roles(*(Role(f"r{n}", includes=f"r{(n + 1) % depth}") for n in range(depth)))
@@ -162,6 +165,7 @@ def diamonds(count: int) -> Roles:
 
 
 def test_two_to_the_thirtieth_paths_through_the_inclusions_cost_no_more_than_the_roles() -> None:
+    """SECURITY 2.53, F12."""
     started = time.thread_time()
     tracemalloc.start()
     roles = diamonds(30)

@@ -15,6 +15,7 @@ from tests.edge import bare_app, claims_of, get, guarded_app, token_for
 
 
 def test_the_defaults_are_the_safe_ones() -> None:
+    """SECURITY 2.57."""
     settings = Settings.read({})
     assert settings == Settings()
     assert (settings.realm, settings.disclose, settings.encoding) == ("api", "sentence", "full")
@@ -49,6 +50,8 @@ UNFIT: dict[str, tuple[Any, ...]] = {
     "revocation_max_age": (0, 0.5, "5", None, True),
     "roles_claim": ("", 1, None, "sub", ["roles"]),
     "permissions_claim": ("", 1, None, "exp", ["entitlements"]),
+    "refresh_grace": (-1, "10", None, True),
+    "refresh_idle": (0, 0.5, "1209600", None, True),
     "login_rate": ("10", "ten per minute", "0 per minute", "-1/minute", "10 per", None, 10, True),
     "login_rate_store": ("", "memory", "http://127.0.0.1", "postgresql://x", None, 1),
     "tenant_claim": ("", 1, None, "iss", "client_id"),
@@ -208,12 +211,14 @@ def test_under_the_profile_a_token_of_a_sibling_that_shares_the_key_is_refused(c
 
 @pytest.mark.parametrize("dropped", REQUIRED)
 def test_under_the_profile_a_token_that_lacks_a_claim_is_refused(dropped: str) -> None:
+    """SECURITY 2.12."""
     token = hostile.token(rfc9068(**{dropped: ...}), hostile.header_of(typ="at+jwt"))
     assert get(profiled().test_client(), "/", token).status_code == 401
 
 
 @pytest.mark.parametrize("typ", ["JWT", ..., "jwt"])
 def test_under_the_profile_a_token_of_another_typ_is_refused(typ: Any) -> None:
+    """SECURITY 2.10."""
     app = profiled()
     token = hostile.token(rfc9068(), hostile.header_of(typ=typ))
     assert get(app.test_client(), "/", token).status_code == 401

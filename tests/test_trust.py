@@ -137,6 +137,7 @@ def test_a_token_of_a_trusted_issuer_is_that_of_its_subject_with_the_roles_it_ma
 
 
 def test_own_tokens_and_those_of_two_issuers_are_told_apart_in_any_order() -> None:
+    """SECURITY 1.19, 1.40."""
     now = {
         name: signed(payload_of(name), which=which) for which, name in enumerate((ISSUER, OTHER))
     }
@@ -240,12 +241,14 @@ def test_callers_at_once_are_each_their_own_issuers() -> None:
 
 
 def test_the_key_of_one_issuer_does_not_sign_for_another() -> None:
+    """SECURITY 2.7."""
     app = app_trusting(one(), other())
     assert refusal(app, signed(payload_of(OTHER), which=0)) == "signature-invalid"
     assert refusal(app, signed(payload_of(ISSUER), which=1)) == "signature-invalid"
 
 
 def test_an_own_key_does_not_sign_for_a_trusted_issuer() -> None:
+    """SECURITY 2.7."""
     app = app_trusting(one())
     for options in ({}, {"headers": {"kid": "k1"}}):
         token = token_for(app, "ada", "manager", claims={"iss": ISSUER}, **_fje(options))
@@ -294,6 +297,7 @@ def test_an_iss_of_another_type_is_nobodys(issuer: Any) -> None:
 
 @pytest.mark.parametrize("name", ["jku", "x5u", "jwk", "x5c", "jwks_uri"])
 def test_a_key_that_the_header_brings_or_points_to_is_never_looked_at(name: str) -> None:
+    """SECURITY 1.4."""
     with listening() as (url, met), KeyServer() as server:
         value = {"jwk": jwk("k9", which=3), "x5c": ["MIID"]}.get(name, url)
         server.document = {"keys": []}
@@ -337,6 +341,7 @@ def test_only_the_algorithm_of_the_key_is_accepted() -> None:
 
 @pytest.mark.parametrize("algorithm", ["none", "None", "nOnE", "HS256"])
 def test_neither_none_nor_a_public_key_as_a_secret_is_accepted(algorithm: str) -> None:
+    """SECURITY 1.1, 1.3."""
     app = app_trusting(one())
     header = {"alg": algorithm, "typ": "JWT", "kid": "k1"}
     text = f"{encoded(header)}.{encoded(payload_of())}"
@@ -360,6 +365,7 @@ def test_neither_none_nor_a_public_key_as_a_secret_is_accepted(algorithm: str) -
     ],
 )
 def test_a_token_for_another_api_is_refused(audience: Any, problem: str) -> None:
+    """SECURITY 2.8."""
     assert refusal(app_trusting(one()), signed(payload_of(aud=audience))) == problem
 
 
@@ -442,6 +448,7 @@ def test_the_headers_typ_is_one_that_the_issuer_uses(
     [{"nonce": "n"}, {"at_hash": "h"}, {"typ": "Refresh"}, {"token_use": "id"}, {"cnf": {}}],
 )
 def test_id_and_refresh_tokens_are_no_access_tokens(marks: dict[str, Any]) -> None:
+    """SECURITY 2.10, 2.11."""
     assert refusal(app_trusting(one()), signed(payload_of(**marks))) == "kind-invalid"
 
 
@@ -460,6 +467,7 @@ UNSTRICT = [
 
 @pytest.mark.parametrize("payload", UNSTRICT, ids=lambda text: text[:40])
 def test_what_is_signed_and_no_strict_json_is_refused(payload: str) -> None:
+    """SECURITY 1.12."""
     token = signed_as_it_is(HEADER, payload) if payload else "e30..e30"
     assert refusal(app_trusting(one()), token) == "token-malformed"
 
@@ -473,6 +481,7 @@ def test_a_header_that_asks_for_more_is_refused(more: dict[str, Any]) -> None:
 @pytest.mark.parametrize("name", ["sub", "jti", "client_id"])
 @pytest.mark.parametrize("value", [None, 7, True, ["ada"], {"id": "ada"}])
 def test_a_registered_claim_of_another_type_is_refused(name: str, value: Any) -> None:
+    """SECURITY 1.11."""
     token = signed_as_it_is(HEADER, payload_of(**{name: value}))
     assert refusal(app_trusting(one()), token) == "claim-invalid"
 
@@ -495,6 +504,7 @@ def test_roles_of_another_client_are_not_ours() -> None:
 
 
 def test_a_tenant_is_taken_from_its_own_issuer_alone() -> None:
+    """SECURITY 1.41, 2.33."""
     issuer = entra_v2(["t-1", "t-2"], AUDIENCE, keys=[jwk()], algorithms="ES256")
     app = app_trusting(issuer, own_key=False)
 
@@ -515,6 +525,7 @@ def test_a_tenant_is_taken_from_its_own_issuer_alone() -> None:
 
 
 def test_a_key_of_one_tenant_does_not_sign_for_another() -> None:
+    """SECURITY 1.41, 2.33."""
     template = "https://login.microsoftonline.com/{tenantid}/v2.0"
     keys = [jwk("k1", issuer=template.replace("{tenantid}", "t-1"))]
     issuer = entra_v2(["t-1", "t-2"], AUDIENCE, keys=keys, algorithms="ES256")
@@ -848,6 +859,18 @@ def test_an_identity_loader_gets_the_issuers_own_reading_and_not_the_tokens_role
     assert get(app, signed(forged), "/orders").json == {"may_write": False}
     own = get(app, token_for(app, "ada", "manager"), "/orders")
     assert own.json == {"may_write": True}
+
+
+@pytest.mark.parametrize("catalogue", ["spring", 7, ["spring"]], ids=repr)
+def test_a_foreign_token_is_of_no_catalogue_whatever_it_says(catalogue: Any) -> None:
+    app = app_trusting(one(permissions=["orders:read"]))
+    payload = payload_of(permissions=["orders:read"])
+    plainly, found = (
+        get(app, signed(claims)).json for claims in (payload, {**payload, "catalogue": catalogue})
+    )
+    assert plainly is not None and found is not None
+    assert found.pop("jwt") == {**plainly.pop("jwt"), "catalogue": catalogue}
+    assert found == plainly
 
 
 def test_jwt_required_alone_knows_own_tokens_alone() -> None:

@@ -7,22 +7,29 @@
 Settings are the environment's `FLASK_*`, see `settings`. What is not set is made up at the start:
 the key that signs tokens, the database, the passwords. For several workers, and to keep tokens
 and articles over a restart, set the first two (for asymmetric keys `FLASK_JWT_PRIVATE_KEY` in
-place of the secret). Without them several workers answer 500, and the log says why.
+place of the secret). Without them several workers answer 500, and the log says why. Revocations
+and refresh tokens are kept in the database too, or in Redis:
 
     export FLASK_JWT_SECRET_KEY=... FLASK_DATABASE_URL=postgresql://...
+    export FLASK_AUTHZ_STORE_URL=redis://...
     gunicorn --workers 4 examples.api:app
 
-It needs the extras `accounts` and `sqlalchemy`, `crypto` for asymmetric keys, and a driver for
-PostgreSQL: `pip install 'jwt_authz[accounts,crypto,sqlalchemy]' 'psycopg[binary]'`.
+A store that is set beside a database of an earlier start is new to it: say so once, by
+`flask --app examples.api authz init`.
+
+It needs the extras `accounts` and `sqlalchemy`, `redis` for Redis, `crypto` for asymmetric keys,
+and a driver for PostgreSQL: `pip install 'jwt_authz[accounts,crypto,redis,sqlalchemy]'
+'psycopg[binary]'`.
 """
 
 from __future__ import annotations
 
 from flask import Flask
+from jwt.algorithms import requires_cryptography
 
 from jwt_authz import Authz
 from jwt_authz.accounts.sqlalchemy import SQLAlchemyAccounts
-from jwt_authz.endpoints import token_blueprint
+from jwt_authz.endpoints import key_set_blueprint, refresh_blueprint, token_blueprint
 
 from .admin import admin
 from .articles import articles
@@ -42,15 +49,16 @@ def create_app(new_passwords: bool = False) -> Flask:
     """
     app = Flask(__name__, static_folder=None)
     read_settings(app)
-    sessions = connect(app)
     authz = Authz(
         app,
         roles=roles,
-        accounts=SQLAlchemyAccounts(sessions, User),
+        accounts=SQLAlchemyAccounts(connect(app), User),
         default="deny",  # a view of which nothing was said is refused
     )
-    for page in (token_blueprint(), me, articles, reports, admin):
+    for page in (token_blueprint(), refresh_blueprint(), me, articles, reports, admin):
         app.register_blueprint(page)
+    if app.config["JWT_ALGORITHM"] in requires_cryptography:
+        app.register_blueprint(key_set_blueprint())
     answer_with_problems(app)
     with app.app_context():
         authz.check()

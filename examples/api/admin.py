@@ -1,14 +1,24 @@
-"""Admin: one guard for a whole blueprint, and so for each view that is added to it."""
+"""Admin: one guard for a whole blueprint, and so for each view that is added to it.
+
+What an admin changes is in force at once: tokens with the old roles are refused, and the next
+refresh brings the new ones.
+"""
 
 from __future__ import annotations
 
-from flask import Blueprint
+from flask import Blueprint, current_app
 from flask.typing import ResponseReturnValue
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 from sqlalchemy import select
+from werkzeug.exceptions import NotFound
 
-from jwt_authz import guard, has_role
+from jwt_authz import Authz, guard, has_role
 
-from .models import User, transaction
+from .bodies import read_body, read_json, storable
+from .models import Role, User, transaction
+from .roles import roles
+
+NAMES = fields.List(fields.String(validate=validate.OneOf(roles)), required=True)
 
 admin = Blueprint("admin", __name__, url_prefix="/admin")
 guard(admin, has_role("admin"))
@@ -19,6 +29,50 @@ def list_users() -> ResponseReturnValue:
     with transaction() as session:
         users = session.scalars(select(User).order_by(User.username))
         return {"users": [shown(user) for user in users]}
+
+
+@admin.put("/users/<username>/roles")
+def set_roles(username: str) -> ResponseReturnValue:
+    authz: Authz = current_app.extensions["jwt_authz"]
+    names = read_json(NAMES)
+    storable(username)
+    with transaction() as session:
+        user = session.scalars(select(User).where(User.username == username)).one_or_none()
+        if user is None:
+            raise NotFound("There is no user of this name.")
+        user.roles = list(session.scalars(select(Role).where(Role.name.in_(names))))
+        subject = user.subject
+    # Also where nothing changed: a call whose revocation failed can so be repeated.
+    authz.revoke(subject=subject, keeps_families=True)
+    return "", 204
+
+
+@admin.post("/revocations")
+def revoke() -> ResponseReturnValue:
+    authz: Authz = current_app.extensions["jwt_authz"]
+    authz.revoke(**read_body(Revocation()))
+    return "", 204
+
+
+def is_true(value: object) -> None:
+    """A validator for what is said by `true` alone."""
+    if value is not True:
+        raise ValidationError("Send true.")
+
+
+class Revocation(Schema):
+    """What to revoke: one of these."""
+
+    jti = fields.String(validate=[validate.Length(1, 255), storable])
+    subject = fields.String(validate=[validate.Length(1, 255), storable])
+    role = fields.String(validate=validate.OneOf(roles))
+    tenant = fields.String(validate=[validate.Length(1, 255), storable])
+    everything = fields.Raw(validate=is_true)
+
+    @validates_schema
+    def is_of_one_thing(self, body: dict[str, object], **keywords: object) -> None:
+        if len(body) != 1:
+            raise ValidationError("Send one of jti, subject, role, tenant and everything.")
 
 
 def shown(user: User) -> dict[str, object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 
 from flask import Flask, current_app
-from sqlalchemy import Identity, String, Text, create_engine, make_url
+from sqlalchemy import Identity, String, Text, create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
 from jwt_authz.accounts.sqlalchemy import RoleMixin, UserMixin
@@ -38,10 +38,7 @@ class Article(Base):
 
 def connect(app: Flask) -> sessionmaker[Session]:
     """The sessions of the application, on the database that its settings name."""
-    url = make_url(app.config["DATABASE_URL"])
-    if url.drivername in ("postgres", "postgresql"):
-        url = url.set(drivername="postgresql+psycopg")
-    sessions = sessionmaker(create_engine(url, pool_pre_ping=True))
+    sessions = sessionmaker(create_engine(app.config["DATABASE_URL"], pool_pre_ping=True))
     app.extensions["sessions"] = sessions
     return sessions
 

@@ -1,11 +1,14 @@
-"""Seed: the tables, a user for each role and the first article, wherever they are missing."""
+"""Seed: the tables, a user for each role and the first article, wherever they are missing.
+
+With a new database the store of revocations is new as well, and is told so.
+"""
 
 from __future__ import annotations
 
 import secrets
 
 from flask import Flask
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, inspect, select
 from sqlalchemy.orm import Session
 
 from jwt_authz import MisuseError
@@ -27,7 +30,10 @@ def seed(app: Flask, new_passwords: bool) -> None:
     try:
         with engine.begin() as connection, Session(connection) as session:
             connection.exec_driver_sql(LOCKS[engine.dialect.name])
+            is_new = not inspect(connection).has_table(User.__tablename__)
             fill(app, session, new_passwords)
+        if is_new:
+            app.extensions["jwt_authz"].prepare_store()
     finally:
         engine.dispose()  # a server may fork its workers now, which must not share a connection
 

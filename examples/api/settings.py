@@ -7,6 +7,7 @@
 | `FLASK_JWT_PRIVATE_KEY` | the PEM text of the key of RS*, PS*, ES* and EdDSA | a random one |
 | `FLASK_JWT_PUBLIC_KEY` | its public half | taken from it |
 | `FLASK_DATABASE_URL` | an SQLAlchemy URL | SQLite in a fresh folder, gone at the end |
+| `FLASK_AUTHZ_STORE_URL` | where revocations and refresh tokens are kept | in the database |
 | `FLASK_DEMO_PASSWORD` | the password of all three users, at least 8 characters | random ones |
 
 Every other setting of Flask, Flask-JWT-Extended (`FLASK_JWT_...`) and jwt_authz
@@ -40,6 +41,7 @@ TEXTS = (
     "AUTHZ_ISSUER",
     "AUTHZ_AUDIENCE",
     "AUTHZ_CLIENT_ID",
+    "AUTHZ_STORE_URL",
     "DATABASE_URL",
     "DEMO_PASSWORD",
 )
@@ -86,13 +88,22 @@ def complete_key(config: Config) -> list[str]:
 
 
 def complete_database(config: Config) -> list[str]:
-    """See to the database; returns the name of what was made up."""
-    if config.get("DATABASE_URL"):
-        return []
-    folder = tempfile.mkdtemp(prefix="jwt_authz-example-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    config["DATABASE_URL"] = f"sqlite:///{folder}/api.db"
-    return ["FLASK_DATABASE_URL"]
+    """See to the database, and to the store; returns the name of what was made up."""
+    made_up = []
+    if not config.get("DATABASE_URL"):
+        folder = tempfile.mkdtemp(prefix="jwt_authz-example-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        config["DATABASE_URL"] = f"sqlite:///{folder}/api.db"
+        made_up = ["FLASK_DATABASE_URL"]
+    config["DATABASE_URL"] = with_driver(config["DATABASE_URL"])
+    config["AUTHZ_STORE_URL"] = config.get("AUTHZ_STORE_URL") or config["DATABASE_URL"]
+    return made_up
+
+
+def with_driver(url: str) -> str:
+    """A database's URL, with the driver that the example uses for PostgreSQL."""
+    scheme, _, rest = url.partition("://")
+    return f"postgresql+psycopg://{rest}" if scheme in ("postgres", "postgresql") else url
 
 
 def refuse_several_workers(made_up: list[str]) -> None:

@@ -1,6 +1,6 @@
 """Claims: a mapping of claims to an Identity, and an Identity's roles to a mapping of claims."""
 
-from .encodings import ENCODINGS, Encoding, IdentityReader, granted_claim, write_claims
+from .encodings import ENCODINGS, Encoding, IdentityReader, granted_claims, write_claims
 from .issuers import Issuer
 from .pointers import members_of, pointer
 from .presets import (
@@ -26,7 +26,7 @@ __all__ = [
     "entra_v1",
     "entra_v2",
     "firebase",
-    "granted_claim",
+    "granted_claims",
     "keycloak",
     "members_of",
     "okta",

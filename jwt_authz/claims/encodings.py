@@ -1,24 +1,25 @@
 """Encodings: how roles and permissions stand in a token, written at issue and read at use.
 
-`full` writes roles and permissions, and the permissions held are those of the token alone.
-`compact` writes them as positions in the catalogue; they are worked out anew from the roles once
-the catalogue is another one. `roles` writes the roles only, and the permissions held are those
-that the catalogue gives them. What `full` and `compact` write is read with either.
+`full` writes roles and permissions, `compact` writes the permissions as positions in the
+catalogue. Both write the catalogue's fingerprint where the permissions are those of the roles;
+they are worked out anew from the roles once the catalogue is another one. `roles` writes the
+roles only, and the permissions held are those that the catalogue gives them. What `full` and
+`compact` write is read with either.
 """
 
 from __future__ import annotations
 
 import logging
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from ..errors import ClaimInvalid, MisuseError
 from ..identity import Claims, Identity, Sources, share
 from ..permissions import Permission, PermissionSet
-from ..roles import Roles
+from ..roles import Roles, is_fingerprint
 from .compact import Packed, pack
-from .names import ClaimNames
+from .names import CATALOGUE, ClaimNames
 from .schema import check_payload
 
 Encoding = Literal["full", "roles", "compact"]
@@ -54,7 +55,7 @@ def write_claims(
     _refuse_unknown(catalogue, listed)
     claims: dict[str, Any] = {names.roles: listed}
     if permissions is None:
-        claims |= granted_claim(encoding, catalogue, listed, names)
+        claims |= granted_claims(encoding, catalogue, listed, names)
     else:
         claims[names.permissions] = _own(encoding, catalogue, permissions)
     if tenant is not None:
@@ -64,16 +65,18 @@ def write_claims(
     return claims
 
 
-def granted_claim(
+def granted_claims(
     encoding: Encoding, catalogue: Roles | None, roles: Iterable[str], names: ClaimNames = _NAMES
 ) -> dict[str, Any]:
-    """The claim with the permissions that the catalogue gives the roles, if there is to be one."""
+    """The claims for the permissions that the catalogue gives the roles, and for its version."""
     if encoding == "roles" or (encoding == "compact" and catalogue is None):
         return {}
-    held = catalogue.permissions_of(roles) if catalogue is not None else _NONE
-    if encoding == "compact" and catalogue is not None:
+    if catalogue is None:
+        return {names.permissions: []}
+    held = catalogue.permissions_of(roles)
+    if encoding == "compact":
         return {names.permissions: pack(catalogue, frozenset(held), of_roles=True)}
-    return {names.permissions: sorted(held)}
+    return {names.permissions: sorted(held), CATALOGUE: catalogue.fingerprint}
 
 
 def _own(
@@ -119,8 +122,7 @@ class IdentityReader:
     ) -> None:
         self._catalogue = catalogue
         self._names = names
-        self._permissions: Callable[[Mapping[str, Any]], PermissionSet]
-        self._permissions = self._granted if encoding == "roles" else self._claimed
+        self._is_by_roles = encoding == "roles"
         roles, scopes = (names.roles,), (names.scope,)
         self._from_roles = Sources(roles, roles, scopes)
         self._from_claims = Sources(roles, (names.permissions,), scopes)
@@ -129,41 +131,46 @@ class IdentityReader:
         self._sets = weakref.WeakValueDictionary()
         self._roles: dict[frozenset[str], frozenset[str]] = {}
         self._unknown_was_told = False
+        self._outdated_was_told = False
 
     def read(self, subject: str, payload: Mapping[str, Any]) -> Identity:
         """The identity of a payload; raises `ClaimInvalid` for a claim of the wrong JSON type.
 
-        And for compact permissions that mean nothing in this catalogue.
+        And for compact permissions that mean nothing in this catalogue. Permissions that were
+        those of the roles in another catalogue are those of the roles in this one.
         """
         names = self._names
         check_payload(payload, names)
         roles = self._shared_roles(payload.get(names.roles, ()))
         self._tell_unknown(roles)
+        is_outdated = self._is_outdated(payload)
+        permissions = self._permissions(payload, is_outdated)
+        self._tell_outdated(is_outdated)
         return Identity(
             subject,
             issuer=payload.get("iss"),
             tenant=payload.get(names.tenant),
             roles=roles,
-            permissions=self._permissions(payload),
+            permissions=permissions,
             scopes=frozenset(filter(None, payload[names.scope].split(" ")))
             if names.scope in payload
             else _NO_SCOPES,
             claims=Claims(payload),
             catalogue=self._catalogue,
-            sources=self._sources(payload),
+            # Of an outdated token none but permissions that come from the roles are read.
+            sources=self._from_roles if self._is_by_roles or is_outdated else self._from_claims,
+            is_outdated=is_outdated,
         )
 
-    def _sources(self, payload: Mapping[str, Any]) -> Sources:
-        """Which claims a payload is read from: permissions may come of the roles alone."""
+    def _is_outdated(self, payload: Mapping[str, Any]) -> bool:
+        """Whether the token says that it was made with another catalogue than this one."""
+        if self._catalogue is None:
+            return False
         claim = payload.get(self._names.permissions)
-        if self._permissions == self._granted or (isinstance(claim, str) and self._is_old(claim)):
-            return self._from_roles
-        return self._from_claims
-
-    def _is_old(self, packed: str) -> bool:
-        """Whether these positions are of another catalogue, so that the roles count."""
-        today = self._catalogue.fingerprint if self._catalogue is not None else None
-        return Packed.read(packed).fingerprint != today
+        if isinstance(claim, str):
+            return Packed.read(claim).fingerprint != self._catalogue.fingerprint
+        made_with = payload.get(CATALOGUE, "")  # a text of another form is somebody's own claim
+        return is_fingerprint(made_with) and made_with != self._catalogue.fingerprint
 
     def _shared_roles(self, names: Iterable[str]) -> frozenset[str]:
         """One set for all tokens of equal roles, as long as there are not too many of them."""
@@ -172,19 +179,18 @@ class IdentityReader:
             self._roles.clear()
         return self._roles.setdefault(roles, roles)
 
-    def _claimed(self, payload: Mapping[str, Any]) -> PermissionSet:
-        claim = payload.get(self._names.permissions, ())
-        if isinstance(claim, str):
-            return self._unpacked(Packed.read(claim), payload)
-        return self._shared(frozenset(map(share, claim)))
-
-    def _unpacked(self, packed: Packed, payload: Mapping[str, Any]) -> PermissionSet:
-        catalogue = self._catalogue
-        if catalogue is not None and packed.fingerprint == catalogue.fingerprint:
-            return self._shared(frozenset(packed.permissions(catalogue)))
-        if catalogue is not None and packed.of_roles:
+    def _permissions(self, payload: Mapping[str, Any], is_outdated: bool) -> PermissionSet:
+        if self._is_by_roles:
             return self._granted(payload)
-        raise ClaimInvalid("its permissions are positions in another catalogue, not in today's")
+        claim = payload.get(self._names.permissions, ())
+        packed = Packed.read(claim) if isinstance(claim, str) else None
+        if is_outdated and (packed is None or packed.of_roles):
+            return self._granted(payload)
+        if packed is None:
+            return self._shared(frozenset(map(share, claim)))
+        if self._catalogue is None or is_outdated:
+            raise ClaimInvalid("its permissions are positions in another catalogue, not in today's")
+        return self._shared(frozenset(packed.permissions(self._catalogue)))
 
     def _shared(self, names: frozenset[str]) -> PermissionSet:
         """One set for all tokens of equal permissions."""
@@ -204,3 +210,11 @@ class IdentityReader:
         if not all(name in self._catalogue for name in roles):
             self._unknown_was_told = True
             _log.warning("a token carries a role that the catalogue lacks; it grants nothing")
+
+    def _tell_outdated(self, is_outdated: bool) -> None:
+        if is_outdated and not self._outdated_was_told:
+            self._outdated_was_told = True
+            _log.info(
+                "a token was made with another catalogue; its permissions are those that its "
+                "roles have now"
+            )

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+CATALOGUE = "catalogue"
+"""The claim with the `Roles.fingerprint` of the catalogue that a token's permissions come from."""
+
 RESERVED = frozenset(
     {
         *("iss", "sub", "aud", "exp", "nbf", "iat", "jti"),  # RFC 7519 section 4.1
         *("client_id", "cnf", "auth_time", "acr", "amr"),  # RFC 9068 section 2.2, RFC 7800
+        "sid",  # OpenID Connect's session, here the refresh family
         *("type", "fresh", "csrf"),  # Flask-JWT-Extended's own
+        CATALOGUE,
     }
 )
 """Names of claims that have a meaning already, and so can have no other."""

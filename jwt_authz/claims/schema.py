@@ -10,7 +10,7 @@ from marshmallow import INCLUDE, Schema, ValidationError, fields
 
 from ..errors import ClaimInvalid
 from .compact import has_compact_form
-from .names import ClaimNames
+from .names import CATALOGUE, ClaimNames
 
 _NAMES = ClaimNames()
 
@@ -47,7 +47,7 @@ class Text(fields.Field[str]):
 
 
 class PayloadSchema(Schema):
-    """The claims of an access token that authorization reads (RFC 9068 section 2.2.3).
+    """The claims of an access token that authorization reads (RFC 9068 section 2.2.3), and ours.
 
     Each may be missing; none may be null or have another type. Other claims pass as they are.
     """
@@ -59,6 +59,7 @@ class PayloadSchema(Schema):
     permissions = Permissions()
     scope = Text()
     tenant = Text()
+    catalogue = Text(data_key=CATALOGUE)
 
 
 @functools.lru_cache(maxsize=64)
@@ -79,7 +80,8 @@ def _is_plainly_good(payload: Mapping[str, Any], names: ClaimNames) -> bool:
         held = payload.get(name, [])
         if type(held) is not list or not all(type(one) is str for one in held):
             return False
-    return type(payload.get(names.scope, "")) is str and type(payload.get(names.tenant, "")) is str
+    texts = (names.scope, names.tenant, CATALOGUE)
+    return all(type(payload.get(name, "")) is str for name in texts)
 
 
 def check_payload(payload: Mapping[str, Any], names: ClaimNames = _NAMES) -> None:

@@ -11,7 +11,7 @@ from ..errors import ClaimInvalid
 from ..roles import Roles
 from .compact import Packed, pack
 from .encodings import Encoding
-from .names import ClaimNames
+from .names import CATALOGUE, ClaimNames
 
 
 def sizes_of(token: str, catalogue: Roles | None, names: ClaimNames) -> dict[Encoding, int]:
@@ -21,7 +21,8 @@ def sizes_of(token: str, catalogue: Roles | None, names: ClaimNames) -> dict[Enc
     """
     payload = token.split(".")[1]
     claims = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    rest = {name: value for name, value in claims.items() if name != names.permissions}
+    written = {names.permissions, CATALOGUE}
+    rest = {name: value for name, value in claims.items() if name not in written}
     around = len(token) - len(payload)
     return {
         encoding: around + _length({**rest, **claim})
@@ -32,27 +33,33 @@ def sizes_of(token: str, catalogue: Roles | None, names: ClaimNames) -> dict[Enc
 def _claims(
     claims: Mapping[str, Any], catalogue: Roles | None, names: ClaimNames
 ) -> Iterator[tuple[Encoding, dict[str, Any]]]:
-    """The claim for the permissions in each encoding that can carry them, shortest first."""
+    """The claims for the permissions in each encoding that can carry them, shortest first."""
     roles = claims.get(names.roles)
     named = map(str, roles if isinstance(roles, list) else ())
     granted = set(catalogue.permissions_of(named)) if catalogue is not None else set()
-    held = _held(claims.get(names.permissions), catalogue, granted)
+    held, of_roles = _held(claims, catalogue, granted, names)
     if held == granted:
         yield "roles", {}
     if catalogue is not None and held.issubset(catalogue.ordered_permissions):
         yield "compact", {names.permissions: pack(catalogue, held, held == granted)}
-    yield "full", {names.permissions: sorted(held)}
+    version = {CATALOGUE: catalogue.fingerprint} if catalogue is not None and of_roles else {}
+    yield "full", {names.permissions: sorted(held), **version}
 
 
-def _held(claim: Any, catalogue: Roles | None, granted: set[str]) -> set[str]:
+def _held(
+    claims: Mapping[str, Any], catalogue: Roles | None, granted: set[str], names: ClaimNames
+) -> tuple[set[str], bool]:
+    """The permissions, and whether they were worked out from the roles."""
+    claim = claims.get(names.permissions)
     if isinstance(claim, list):
-        return set(map(str, claim))
+        return set(map(str, claim)), CATALOGUE in claims
     if not isinstance(claim, str) or catalogue is None:
-        return granted
+        return granted, True
     try:
-        return set(Packed.read(claim).permissions(catalogue))
+        packed = Packed.read(claim)
+        return set(packed.permissions(catalogue)), packed.of_roles
     except ClaimInvalid:  # what an application wrote itself, and will be refused
-        return granted
+        return granted, True
 
 
 def _length(claims: Mapping[str, Any]) -> int:

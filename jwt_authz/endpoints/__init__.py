@@ -1,6 +1,13 @@
 """Endpoints: blueprints that an application registers for what every such API needs."""
 
+from .introspect import introspection_blueprint
 from .key_set import key_set_blueprint
+from .refresh import refresh_blueprint
 from .token import token_blueprint
 
-__all__ = ["key_set_blueprint", "token_blueprint"]
+__all__ = [
+    "introspection_blueprint",
+    "key_set_blueprint",
+    "refresh_blueprint",
+    "token_blueprint",
+]

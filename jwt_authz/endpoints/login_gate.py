@@ -10,10 +10,9 @@ import threading
 from typing import Any
 
 from flask import current_app, request
-from flask.sansio.app import App
 
 from ..errors import MisuseError
-from ..parts import CHECKS, current_parts
+from ..parts import current_parts
 from ..settings import rate_of, setting_name
 
 try:
@@ -84,13 +83,6 @@ def _refuse_what_was_set() -> None:
     for name in map(setting_name, ("login_rate", "login_rate_store")):
         if name in current_app.config:
             raise MisuseError(f"{name} is set, but {_MISSING}")
-
-
-def add_check(app: App) -> None:
-    """Have `Authz.check` look at the limit of an application that has the log-in."""
-    checks = app.extensions.setdefault(CHECKS, [])
-    if check_login_rate not in checks:
-        checks.append(check_login_rate)
 
 
 def check_login_rate() -> list[str]:

@@ -6,29 +6,19 @@ for it is answered `unsupported_grant_type`. Its answer has the members of RFC 6
 
 from __future__ import annotations
 
-import logging
-import re
-from typing import Any, NoReturn
+from flask import Blueprint, Response, request
+from marshmallow import RAISE, Schema, fields, validate
 
-from flask import Blueprint, Response, current_app, jsonify, request
-from marshmallow import RAISE, Schema, ValidationError, fields, validate
-
-from ..accounts import Accounts, User
-from ..context import get_app
-from ..errors import MisuseError, StoreUnavailable, TokenMalformed
-from ..extension import Authz
 from ..parts import current_parts
 from ..places import exempt
-from ..problem import TYPE_PREFIX, Problem, too_many_attempts, unavailable, wrong_credentials
-from ..refusals import AuthorizationUnavailable, NotIdentified, TooManyAttempts
-from ..tokens.jws import read_object
-from .login_gate import Attempt, add_check
+from ..problem import too_many_attempts, wrong_credentials
+from .answers import accounts_and_logins, add_check, answer, has_refresh, refuse
+from .bodies import JSON, Unfit, UnsupportedGrant, UnsupportedType, load, read_members
+from .login_gate import Attempt, check_login_rate
 
-_log = logging.getLogger("jwt_authz")
-
-LONGEST_BODY = 16_384
+LONGEST_CLIENT = 200
 LONGEST_PASSWORD = 4_096
-"""The bytes of a log-in's body, and of its password, that are read at most."""
+"""The bytes of a password that are read at most."""
 
 
 class Credentials(Schema):
@@ -45,131 +35,52 @@ def token_blueprint(url: str = "/token") -> Blueprint:
     """A blueprint that answers a log-in at `url` with an access token of RFC 9068's shape.
 
     It asks the `accounts` of the application's Authz. JSON with `username` and `password` gives
-    `access_token`, `token_type` and `expires_in` (seconds); wrong ones a 401 with a challenge; a
-    store that does not answer a 503; too many wrong ones a 429. The answer is never stored by a
-    cache.
+    `access_token`, `token_type` and `expires_in` (seconds) and, where there is a
+    `refresh_blueprint`, `refresh_token`; wrong ones a 401 with a challenge; a store that does not
+    answer a 503; too many wrong ones a 429. The answer is never stored by a cache.
     """
     blueprint = Blueprint("jwt_authz_token", __name__)
-    blueprint.record(lambda state: add_check(state.app))
+    blueprint.record(lambda state: add_check(state.app, check_login_rate))
     blueprint.add_url_rule(url, "token", exempt(log_in), methods=["POST"])
     return blueprint
 
 
 def log_in() -> Response:
-    """Answer a log-in with an access token."""
-    authz: Authz = current_app.extensions["jwt_authz"]
-    if authz.accounts is None:
-        raise MisuseError("the token endpoint asks accounts: write Authz(app, accounts=...)")
-    body = _body()
-    if isinstance(body, Response):
-        return body
+    """Answer a log-in with an access token, and a refresh token where it can be used."""
+    body = _credentials()
+    accounts, logins = accounts_and_logins()
     attempt = Attempt(body["username"])
     if attempt.must_wait:
-        return _refuse(too_many_attempts(), "log-in", attempt.wait)
-    try:
-        user = authz.accounts.authenticate(body["username"], body["password"])
-        token = _token_for(authz, authz.accounts, user) if user is not None else None
-    except StoreUnavailable as error:
-        return _refuse(unavailable(), f"log-in: {error}")
-    if token is not None:
+        refuse(too_many_attempts(), "log-in", attempt.wait)
+    view = current_parts().revocations
+    proved_at = None if view is None else view.now()
+    user, tokens = accounts.authenticate(body["username"], body["password"]), None
+    if user is not None:
+        with_refresh = has_refresh()
+        tokens = logins.start(user, has_refresh=with_refresh, proved_at=proved_at, client=_client())
+    if tokens is not None:
         attempt.succeeded()
-        return _answer(token)
+        return answer(tokens)
     attempt.failed()
-    problem = too_many_attempts() if attempt.wait else wrong_credentials()
-    return _refuse(problem, "log-in", attempt.wait)
+    refuse(too_many_attempts() if attempt.wait else wrong_credentials(), "log-in", attempt.wait)
 
 
-def _refuse(problem: Problem, note: str, wait: int = 0) -> NoReturn:
-    parts = current_parts()
-    parts.audit.refused(get_app(), None, None, problem, note)
-    if problem.status == 429:
-        raise TooManyAttempts(problem, parts.settings.realm, wait)
-    refusal = NotIdentified if problem.status == 401 else AuthorizationUnavailable
-    raise refusal(problem, parts.settings.realm)
+def _client() -> str | None:
+    """What the user's list of log-ins calls this one: the program that it came from."""
+    return request.user_agent.string[:LONGEST_CLIENT] or None
 
 
-def _token_for(authz: Authz, accounts: Accounts, user: User) -> str | None:
-    """A token for a user who has logged in; None where they are gone by now.
-
-    Its time is taken before the roles are read: of a change made in between, the revocation then
-    comes later than the token, and ends it.
-    """
-    issued_at, view = None, current_parts().revocations
-    if view is not None:
-        issued_at = view.next_iat(user.subject, tenant=user.tenant, roles=user.roles)
-        now = accounts.find(user.subject)
-        if now is None or now.disabled:
-            return None
-        user = now
-    roles = [name for name in user.roles if authz.roles is None or name in authz.roles]
-    if len(roles) < len(user.roles):
-        _log.warning("a user has a role that the catalogue lacks; it is left out of the token")
-    return authz.issue(
-        user.subject, roles=roles, tenant=user.tenant, fresh=True, issued_at=issued_at
-    )
-
-
-def _answer(token: str) -> Response:
-    response = jsonify(
-        access_token=token,
-        token_type="Bearer",  # noqa: S106 the kind of token, no password
-        expires_in=seconds_to_live(),
-    )
-    response.headers["Cache-Control"] = "no-store"  # RFC 6749 section 5.1
-    return response
-
-
-def seconds_to_live() -> int:
-    """How many seconds an access token lives that is issued now."""
-    lifetime: Any = current_app.config["JWT_ACCESS_TOKEN_EXPIRES"]
-    return int(getattr(lifetime, "total_seconds", lambda: lifetime)())
-
-
-def _body() -> dict[str, str] | Response:
-    """The credentials, or the answer to a body that holds none."""
-    if (request.content_length or 0) > LONGEST_BODY:
-        return _too_large()
-    text = request.stream.read(LONGEST_BODY + 1)  # also where no length was said
-    if len(text) > LONGEST_BODY:
-        return _too_large()
-    if request.mimetype == "application/x-www-form-urlencoded" and _GRANT_TYPE.search(text):
-        return _refused(400, "unsupported-grant-type", _NO_GRANT, "unsupported_grant_type")
-    if request.mimetype != "application/json":
-        return _refused(415, "unsupported-media-type", "Send JSON with username and password.")
-    try:
-        body = read_object(text)
-        if "grant_type" in body:
-            return _refused(400, "unsupported-grant-type", _NO_GRANT, "unsupported_grant_type")
-        credentials: dict[str, str] = Credentials().load(body)
-    except TokenMalformed:
-        return _refused(400, "invalid-request", "The body is not a JSON object.", "invalid_request")
-    except ValidationError as error:
-        names = ", ".join(sorted(_known(error)))
-        return _refused(400, "invalid-request", f"Not as expected: {names}.", "invalid_request")
+def _credentials() -> dict[str, str]:
+    """The credentials of the body; raises `Unfit` for a body that holds none."""
+    members = read_members(_WANTED)
+    if "grant_type" in members:
+        raise UnsupportedGrant("This is the application's own log-in, not an OAuth 2 grant.")
+    if request.mimetype != JSON:
+        raise UnsupportedType(_WANTED)
+    credentials: dict[str, str] = load(Credentials(), members)
     if len(credentials["password"].encode("utf-8", "replace")) > LONGEST_PASSWORD:
-        return _refused(400, "invalid-request", "The password is too long.", "invalid_request")
+        raise Unfit(400, "invalid-request", "The password is too long.", "invalid_request")
     return credentials
 
 
-_GRANT_TYPE = re.compile(rb"(^|&)grant_type=")
-_NO_GRANT = "This is the application's own log-in, not an OAuth 2 grant."
-
-
-def _known(error: ValidationError) -> set[str]:
-    """The names of the fields that are wrong; a name that the caller made up is not repeated."""
-    names = error.messages if isinstance(error.messages, dict) else {}
-    return {name if name in Credentials._declared_fields else "another member" for name in names}
-
-
-def _too_large() -> Response:
-    return _refused(413, "content-too-large", f"At most {LONGEST_BODY} bytes are read.")
-
-
-def _refused(status: int, name: str, detail: str, error: str | None = None) -> Response:
-    title = name.replace("-", " ").capitalize()
-    problem = Problem(f"{TYPE_PREFIX}{name}", title, status, detail, error=error)
-    response = jsonify(problem.as_dict())
-    response.status_code = status
-    response.mimetype = "application/problem+json"
-    response.headers["Cache-Control"] = "no-store"
-    return response
+_WANTED = "Send JSON with username and password."

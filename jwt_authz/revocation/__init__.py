@@ -1,8 +1,8 @@
 """Revocation: statements that tokens are no longer good, refresh families, and their stores."""
 
-from .families import Families, Family, Outcome, Rotation
+from .families import Families, Family, Outcome, Rotation, is_id
 from .memory import MemoryStore
-from .statements import Statement
+from .statements import Statement, target
 from .stores import Store, open_store
 from .view import RevocationView
 
@@ -15,5 +15,7 @@ __all__ = [
     "Rotation",
     "Statement",
     "Store",
+    "is_id",
     "open_store",
+    "target",
 ]

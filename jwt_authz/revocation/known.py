@@ -2,9 +2,9 @@
 
 How it works. Readers take no lock: each question is a few look-ups in dicts of which one writer
 at a time changes single entries, and nothing is ever taken out before its time. Of a subject,
-role or tenant only the newest revocation counts, so only that is kept. The ids of single tokens
-are the many; each costs its text and a place in one dict, and shares with all that are forgotten
-in the same minute the slot that says when.
+role, tenant or family only the newest revocation counts, so only that is kept. The ids of single
+tokens are the many; each costs its text and a place in one dict, and shares with all that are
+forgotten in the same minute the slot that says when.
 """
 
 from __future__ import annotations
@@ -33,24 +33,35 @@ class Known:
         self._subjects: dict[_Key, tuple[float, float]] = {}
         self._roles: dict[_Key, tuple[float, float]] = {}
         self._tenants: dict[_Key, tuple[float, float]] = {}
+        self._families: dict[_Key, tuple[float, float]] = {}
         self._everything: dict[_Key, tuple[float, float]] = {}
         self._newest_of = {
             "subject": self._subjects,
             "role": self._roles,
             "tenant": self._tenants,
+            "family": self._families,
             "everything": self._everything,
         }
 
     def __len__(self) -> int:
-        """How many tokens, subjects, roles and tenants are revoked, and everything as one."""
+        """How many tokens, subjects, roles, tenants, families are revoked; everything is one."""
         return len(self._ids) + sum(map(len, self._newest_of.values()))
 
     def has_id(self, jti: str, issuer: str | None) -> bool:
         """Whether this one token is revoked."""
         return (jti if issuer is None else (jti, issuer)) in self._ids
 
+    def has_family(self, family: str) -> bool:
+        """Whether there is a revocation of this family."""
+        return family in self._families
+
     def newest(
-        self, subject: str | None, issuer: str | None, tenant: str | None, roles: Iterable[str]
+        self,
+        subject: str | None,
+        issuer: str | None,
+        tenant: str | None,
+        roles: Iterable[str],
+        family: str | None = None,
     ) -> float:
         """When the newest revocation was said that concerns these; -inf where there is none."""
         newest = self._everything.get("", _NEVER)[0] if self._everything else -math.inf
@@ -59,6 +70,9 @@ class Known:
             newest = said if said > newest else newest
         if self._tenants and tenant is not None:
             said = self._tenants.get(tenant, _NEVER)[0]
+            newest = said if said > newest else newest
+        if self._families and family is not None:
+            said = self._families.get(family, _NEVER)[0]
             newest = said if said > newest else newest
         if self._roles:
             for role in roles:

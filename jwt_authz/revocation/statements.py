@@ -1,9 +1,10 @@
 """Statement: that tokens issued before a moment are no longer good; and its form in a store.
 
-A statement is of one token (`jti`), of a subject, of a role, of a tenant, or of everything. The
-issuer belongs to the first two: `jti` and `sub` are unique for one issuer (RFC 7519 sections
-4.1.2 and 4.1.7), so that two issuers' equal `sub` are two subjects. Roles and tenants are the
-application's own words, whoever signed the token that carries them.
+A statement is of one token (`jti`), of a subject, of a role, of a tenant, of a refresh family (the
+access tokens that came with its refresh tokens), or of everything. The issuer belongs to the first
+two: `jti` and `sub` are unique for one issuer (RFC 7519 sections 4.1.2 and 4.1.7), so that two
+issuers' equal `sub` are two subjects. Roles and tenants are the application's own words, whoever
+signed the token that carries them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 from ..errors import MisuseError, StoreUnavailable
 
 WITH_ISSUER = frozenset({"jti", "subject"})
-KINDS = WITH_ISSUER | {"role", "tenant", "everything"}
+KINDS = WITH_ISSUER | {"role", "tenant", "family", "everything"}
 
 SLACK = 3600.0
 """Seconds that a statement outlives its tokens: a clock that steps back finds it still there."""
@@ -36,9 +37,9 @@ EVERYTHING = Target("everything")
 class Statement:
     """Tokens that carry `value` and were not issued after `revoked_at` are no longer good.
 
-    `kind` is `jti`, `subject`, `role`, `tenant` or `everything`; `issuer` is None for this
-    application's own tokens. `revoked_at` and `forget_at` are seconds since the epoch with their
-    fraction; after `forget_at` no token is left that the statement could concern.
+    `kind` is `jti`, `subject`, `role`, `tenant`, `family` or `everything`; `issuer` is None for
+    this application's own tokens. `revoked_at` and `forget_at` are seconds since the epoch with
+    their fraction; after `forget_at` no token is left that the statement could concern.
     """
 
     kind: str
@@ -85,6 +86,7 @@ def target(
     subject: str | None = None,
     role: str | None = None,
     tenant: str | None = None,
+    family: str | None = None,
     everything: bool = False,
     issuer: str | None = None,
 ) -> Target:
@@ -92,13 +94,13 @@ def target(
 
     Raises MisuseError where none or several are given, or one that is no text.
     """
-    named = {"jti": jti, "subject": subject, "role": role, "tenant": tenant}
+    named = {"jti": jti, "subject": subject, "role": role, "tenant": tenant, "family": family}
     given: dict[str, str | None] = {k: v for k, v in named.items() if v is not None}
     if everything is not False:
         given["everything"] = None
     if len(given) != 1 or everything not in (True, False):
         raise MisuseError(
-            "a revocation is of one thing: write one of jti=, subject=, role=, tenant= or "
+            "a revocation is of one thing: write one of jti=, subject=, role=, tenant=, family= or "
             "everything=True"
         )
     ((kind, value),) = given.items()

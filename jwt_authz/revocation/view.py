@@ -8,16 +8,19 @@ becomes of it when the store forgets, `known.py` how it stands in memory.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import cast
+from collections.abc import Callable, Iterable
+from typing import TypeVar, cast
 
 from ..errors import MisuseError
+from .families import Families
 from .keeper import Keeper
 from .known import Known
-from .log import MICROSECONDS, Entry, Log, MarkMissing
+from .log import MICROSECONDS, Log, MarkMissing
 from .memory import MemoryStore
-from .statements import SLACK, Statement, Target, target
+from .statements import SLACK, Statement, target
 from .stores import Store
+
+_Result = TypeVar("_Result")
 
 
 class RevocationView:
@@ -68,6 +71,8 @@ class RevocationView:
         issuer: str | None = None,
         tenant: str | None = None,
         roles: Iterable[str] = (),
+        family: str | None = None,
+        logged_in_at: float | None = None,
         is_own: bool = True,
     ) -> bool:
         """Whether a token with these claims is no longer good, by what this process knows.
@@ -75,8 +80,11 @@ class RevocationView:
         An own token has an `iat` with its fraction, and is dead where that is not after the
         revocation. A foreign one's is taken for whole seconds: it is dead where its `iat` is not
         after the second of the revocation, and so is one without. Of a claim that is left out (a
-        refresh token's subject, say) revocations are not looked at. Raises StoreUnavailable where
-        the revocations were never loaded; how old they are is `check_age`'s to say.
+        refresh token's subject, say) revocations are not looked at. A token of a family, which may
+        have been issued by a process that did not know yet, is also dead where its log-in
+        (`logged_in_at`) is not after a revocation of its tenant or of everything. Raises
+        StoreUnavailable where the revocations were never loaded; how old they are is
+        `check_age`'s to say.
         """
         keeper = self._keeper
         if keeper is not None and not keeper.is_loaded:
@@ -84,13 +92,20 @@ class RevocationView:
         signer = None if is_own else issuer or ""
         if jti is not None and self._known.has_id(jti, signer):
             return True
-        newest = self._known.newest(subject, signer, tenant, roles)
+        newest = self._known.newest(subject, signer, tenant, roles, family)
         if newest == -math.inf:
             return False
         if issued_at is None:
             return True
+        began = None if family is None else logged_in_at
+        if began is not None and not began > self._known.newest(None, signer, tenant, ()):
+            return True
         # Said so that an `iat` that is no number (NaN) is not good either.
         return not (issued_at > newest if is_own else issued_at >= math.floor(newest) + 1)
+
+    def knows_family(self, family: str) -> bool:
+        """Whether it is known here that the access tokens of this family are revoked."""
+        return self._known.has_family(family)
 
     def check_age(self, max_age: float | None = None) -> None:
         """Raises StoreUnavailable where the view is older than `max_age`, or was never loaded."""
@@ -157,6 +172,7 @@ class RevocationView:
         subject: str | None = None,
         role: str | None = None,
         tenant: str | None = None,
+        family: str | None = None,
         everything: bool = False,
         issuer: str | None = None,
         expires_at: float | None = None,
@@ -174,13 +190,14 @@ class RevocationView:
             subject=subject,
             role=role,
             tenant=tenant,
+            family=family,
             everything=everything,
             issuer=issuer,
         )
         if self._keeper is not None and not self._keeper.is_loaded:
             self._keeper.load()
         until = self.now() + self._longest if expires_at is None else expires_at
-        entry = self._write(what, until + SLACK)
+        entry = self._mended(lambda: self.store.revoke(what, until + SLACK, self._latest_iat))
         self._known.add(entry.statement)
         if self._keeper is not None:
             self._keeper.wrote(entry)
@@ -197,6 +214,10 @@ class RevocationView:
         else:
             self._keeper.distrust()
 
+    def ask_families(self, work: Callable[[Families], _Result]) -> _Result:
+        """What the work gives, for the refresh families of the store; raises StoreUnavailable."""
+        return self._mended(lambda: work(self.store))
+
     # The thread that keeps it fresh
 
     def refresh(self) -> None:
@@ -209,9 +230,13 @@ class RevocationView:
         if self._keeper is not None:
             self._keeper.stop()
 
-    def _write(self, what: Target, forget_at: float) -> Entry:
+    def _mended(self, work: Callable[[], _Result]) -> _Result:
+        """What the work gives; a store that is found to have forgotten is mended, and asked again.
+
+        Raises StoreUnavailable.
+        """
         try:
-            return self.store.revoke(what, forget_at, self._latest_iat)
+            return work()
         except MarkMissing:
             self.refresh()  # which mends the store
-            return self.store.revoke(what, forget_at, self._latest_iat)
+            return work()

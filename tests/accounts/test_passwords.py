@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import statistics
 import subprocess
 import sys
+import time
 import unicodedata
 
 import pytest
@@ -13,6 +15,7 @@ from argon2.exceptions import HashingError, VerificationError
 from argon2.profiles import RFC_9106_LOW_MEMORY
 
 from jwt_authz.accounts import passwords
+from jwt_authz.accounts.memory import MemoryAccounts
 from jwt_authz.accounts.passwords import (
     hash_password,
     needs_rehash,
@@ -32,6 +35,7 @@ def hashed() -> str:
 
 
 def test_a_hash_is_argon2id_with_the_low_memory_profile_of_rfc_9106(hashed: str) -> None:
+    """SECURITY 2.47."""
     assert hashed.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
     assert extract_parameters(hashed) == RFC_9106_LOW_MEMORY
 
@@ -65,6 +69,7 @@ def test_the_dummy_hash_costs_what_a_real_one_costs(hashed: str) -> None:
 )
 @pytest.mark.usefixtures("cheap_argon2")
 def test_every_character_of_a_password_counts(password: str) -> None:
+    """SECURITY 2.40."""
     hashed = hash_password(password)
 
     assert verify_password(hashed, password)
@@ -84,6 +89,7 @@ def test_every_character_of_a_password_counts(password: str) -> None:
 )
 @pytest.mark.usefixtures("cheap_argon2")
 def test_two_passwords_that_look_alike_are_told_apart(one: str, other: str) -> None:
+    """SECURITY 1.22, 2.40."""
     assert not verify_password(hash_password(one), other)
     assert not verify_password(hash_password(other), one)
 
@@ -101,6 +107,7 @@ def test_two_passwords_that_look_alike_are_told_apart(one: str, other: str) -> N
 def test_a_password_that_cannot_be_kept_is_a_misuse_that_does_not_quote_it(
     password: str, advice: str
 ) -> None:
+    """SECURITY 2.40."""
     with pytest.raises(MisuseError, match=advice) as refused:
         hash_password(password)
 
@@ -119,6 +126,7 @@ def test_a_password_that_cannot_be_kept_is_a_misuse_that_does_not_quote_it(
 def test_a_password_that_nobody_can_have_is_refused_without_hashing(
     password: str, hashed: str, verified: list[str | bytes]
 ) -> None:
+    """SECURITY 1.34, F12."""
     assert verify_password(hashed, password) is False
     assert verify_password(None, password) is False
     assert verified == []
@@ -139,6 +147,7 @@ def test_a_password_that_nobody_can_have_is_refused_without_hashing(
 def test_without_a_readable_hash_the_work_is_that_of_a_real_one(
     unreadable: str | None, verified: list[str | bytes]
 ) -> None:
+    """SECURITY 1.32, 1.33."""
     assert verify_password(unreadable, PASSWORD) is False
     assert verified[-1] == passwords._DUMMY
 
@@ -226,3 +235,29 @@ def test_the_family_itself_needs_no_extra() -> None:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
     assert run.stdout == "ann\n", run.stderr
+
+
+@pytest.mark.long
+def test_log_ins_that_fail_take_equally_long_whoever_is_asked_for() -> None:
+    """100 rounds in turn, with what Argon2 costs in earnest; the medians are within 5 %.
+
+    Counted is the processor's time, which other work on the machine disturbs the least. Print
+    the medians with `pytest -m long -s`.
+
+    SECURITY 1.33, 2.43.
+    """
+    accounts = MemoryAccounts()
+    accounts.add("ann", PASSWORD)
+    accounts.add("passwordless")
+    accounts.disable(accounts.add("disabled", PASSWORD).subject)
+    took: dict[str, list[float]] = {
+        name: [] for name in ("ann", "passwordless", "disabled", "nobody")
+    }
+    for _ in range(100):
+        for name, times in took.items():
+            start = time.process_time()
+            assert accounts.authenticate(name, "another password") is None
+            times.append(time.process_time() - start)
+    medians = {name: statistics.median(times) for name, times in took.items()}
+    print(medians)
+    assert max(medians.values()) <= 1.05 * min(medians.values())

@@ -154,6 +154,7 @@ def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> Slots:
 )
 @pytest.mark.usefixtures("cheap_argon2")
 def test_whatever_runs_argon2_takes_a_place(one_at_a_time: Slots, work: Callable[..., Any]) -> None:
+    """SECURITY 2.53, F11."""
     hashed = hash_password("correct horse battery")
     with one_at_a_time, pytest.raises(StoreUnavailable, match="try again later"):
         work(hashed)

@@ -323,6 +323,7 @@ def test_finding_a_user_takes_two_queries_however_many_roles(
 def test_every_failed_log_in_sends_the_same_query(
     database: Database, statements: list[str], who: str
 ) -> None:
+    """SECURITY 1.33, 2.43."""
     accounts = database.accounts
     accounts.add("ann", PASSWORD)
     accounts.add("passwordless")
@@ -372,6 +373,7 @@ def store_hash(database: Database, password_hash: str) -> None:
 
 
 def test_an_outdated_hash_is_replaced_at_log_in(database: Database) -> None:
+    """SECURITY 2.47."""
     accounts = database.accounts
     accounts.add("ann", PASSWORD)
     store_hash(database, OLD.hash(PASSWORD))
@@ -426,6 +428,7 @@ def test_a_password_changed_during_a_log_in_is_not_overwritten(
 
 
 def test_a_taken_name_is_told_without_sql_and_rows(database: Database) -> None:
+    """SECURITY 1.35."""
     database.accounts.add("ann@example.com", PASSWORD)
 
     with pytest.raises(MisuseError, match="username is taken") as refused:
@@ -437,6 +440,7 @@ def test_a_taken_name_is_told_without_sql_and_rows(database: Database) -> None:
 def test_a_name_taken_between_the_look_and_the_insert_is_told_alike(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """SECURITY 1.35."""
     accounts = database.accounts
     look = accounts._refuse_taken
     looks = []

@@ -50,6 +50,15 @@ def test_every_store_is_an_accounts(accounts: Store) -> None:
     assert isinstance(accounts, Accounts)
 
 
+@pytest.mark.parametrize("name", ["admin", "root", "user", "test", "guest", ""])
+def test_a_new_store_knows_nobody(accounts: Store, name: str) -> None:
+    """SECURITY 2.42."""
+    for password in ("admin", "password", "changeme", "", name, PASSWORD):
+        assert accounts.authenticate(name, password) is None
+    for subject in (name, "1", "0"):
+        assert accounts.find(subject) is None
+
+
 def test_the_right_password_gives_the_user_with_their_roles(accounts: Store) -> None:
     added = accounts.add("ann", PASSWORD, roles=["editor", "author", "editor"], tenant="acme")
 
@@ -82,6 +91,7 @@ def test_a_subject_may_be_given(accounts: Store) -> None:
 def test_every_failed_log_in_is_answered_alike_and_verifies_once(
     accounts: Store, verified: list[str | bytes], who: str
 ) -> None:
+    """SECURITY 1.32, 1.33, 2.43."""
     accounts.add("ann", PASSWORD)
     accounts.add("passwordless")
     accounts.disable(accounts.add("disabled", PASSWORD).subject)
@@ -123,6 +133,7 @@ def test_an_impossible_password_is_answered_alike_for_known_and_unknown(
 def test_a_hostile_name_is_an_unknown_user(
     accounts: Store, verified: list[str | bytes], username: str
 ) -> None:
+    """SECURITY 1.22."""
     accounts.add("ann", PASSWORD)
 
     assert accounts.authenticate(username, PASSWORD) is None
@@ -142,6 +153,7 @@ def test_a_hostile_subject_is_nobodys(accounts: Store, subject: str) -> None:
 
 
 def test_a_disabled_user_is_found_and_cannot_log_in(accounts: Store) -> None:
+    """SECURITY 1.32, 2.36."""
     subject = accounts.add("ann", PASSWORD, roles=["editor"]).subject
 
     disabled = accounts.disable(subject)
@@ -171,6 +183,7 @@ def test_the_roles_of_one_user_are_not_those_of_another(accounts: Store) -> None
 
 
 def test_a_user_removed_and_created_again_is_another_subject(accounts: Store) -> None:
+    """SECURITY 2.36."""
     first = accounts.add("ann", PASSWORD, roles=["admin"])
     accounts.remove(first.subject)
     assert accounts.find(first.subject) is None

@@ -6,6 +6,9 @@ only, and Casbin's matching line stands in the middle of its policy. A contender
 not installed is left out, and the run says so.
 """
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -127,11 +130,25 @@ def casbin_with(lines: int) -> Callable[[Setup], Flask]:
     return build
 
 
-def guarded(setup: Setup) -> Flask:
+def guarded(setup: Setup, **settings: object) -> Flask:
     app = Flask(__name__)
-    app.config.update(setup.settings)
+    app.config.update(setup.settings, **settings)
     Authz(app, roles=Roles(*(Role(name, *held) for name, held in setup.roles.items())))
     app.get(RULE)(requires(NEEDED_PERMISSION)(article))
+    return app
+
+
+def revocable(setup: Setup) -> Flask:
+    """Guarded, with a store in a database, where something of each kind is revoked of others."""
+    folder = tempfile.mkdtemp(prefix="jwt_authz-benchmark-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    app = guarded(setup, AUTHZ_STORE_URL=f"sqlite:///{folder}/store.db")
+    authz: Authz = app.extensions["jwt_authz"]
+    with app.app_context():
+        authz.prepare_store()
+        for kind in ("jti", "subject", "role", "tenant", "family"):
+            for number in range(10):
+                authz.revoke(**{kind: f"another's {number}"})
     return app
 
 
@@ -164,6 +181,7 @@ CONTENDERS = (
         "Casbin (1,000 lines) over jwt_required", casbin_with(1000), needs="casbin", share=0.1
     ),
     Contender("jwt_authz, warm", guarded, verifications=0),
+    Contender("jwt_authz, warm, revocable", revocable, needs="sqlalchemy", verifications=0),
     Contender("jwt_authz, warm, allowed calls logged", guarded, verifications=0, logged=True),
     Contender("jwt_authz, cold", guarded, fresh=True),
 )

@@ -14,6 +14,7 @@ ROWS = (
     "jwt_required",
     "jwt_required, role by hand",
     "jwt_authz, warm",
+    "jwt_authz, warm, revocable",
     "jwt_authz, warm, allowed calls logged",
     "jwt_authz, cold",
 )

@@ -8,7 +8,7 @@ import pytest
 
 from jwt_authz import Identity, MisuseError, Permission, Role, Roles
 from jwt_authz.claims import ENCODINGS, IdentityReader, write_claims
-from jwt_authz.claims.names import ClaimNames
+from jwt_authz.claims.names import CATALOGUE, ClaimNames
 from jwt_authz.errors import ClaimInvalid
 from jwt_authz.identity import Claims, Sources
 from jwt_authz.permissions import PermissionSet
@@ -53,10 +53,12 @@ def test_the_encodings_give_one_and_the_same_identity_for_the_same_roles() -> No
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_what_is_written_has_the_names_and_the_json_types_of_rfc_9068(encoding: Any) -> None:
+    """SECURITY 2.13."""
     claims = write_claims(encoding, SHOP, {"manager", "auditor"}, tenant="t1", scope="b a")
     expected: dict[str, Any] = {"roles": ["auditor", "manager"], "tenant": "t1", "scope": "b a"}
     if encoding == "full":
         expected["permissions"] = ["books:read", "orders:*", "orders:read"]
+        expected["catalogue"] = SHOP.fingerprint
     if encoding == "compact":
         expected["permissions"] = f"r.{SHOP.fingerprint}.4A"
     assert claims == expected
@@ -65,14 +67,14 @@ def test_what_is_written_has_the_names_and_the_json_types_of_rfc_9068(encoding: 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_what_is_not_set_is_not_written(encoding: Any) -> None:
     claims = write_claims(encoding, SHOP)
-    assert set(claims) <= {"roles", "permissions"}
+    assert set(claims) <= {"roles", "permissions", "catalogue"}
     assert claims["roles"] == []
     assert len(read(claims, encoding).permissions) == 0
 
 
 def test_the_full_encoding_carries_permissions_of_a_tokens_own() -> None:
     claims = write_claims("full", SHOP, ["clerk"], ["b:c", Permission("a", "*"), "b:c"])
-    assert claims["permissions"] == ["a:*", "b:c"]
+    assert claims == {"roles": ["clerk"], "permissions": ["a:*", "b:c"]}
     identity = read(claims)
     assert identity.has_permission("a:anything")
     assert not identity.has_permission("orders:read")
@@ -130,7 +132,7 @@ def changed(dice: Dice, plain: Catalogue) -> Catalogue:
     return Catalogue(dict(dice.random.sample(list(later.items()), len(later))))
 
 
-def test_after_a_change_of_the_catalogue_compact_says_what_the_roles_say_now() -> None:
+def test_after_a_change_of_the_catalogue_every_encoding_says_what_the_roles_say_now() -> None:
     changes = 0
     for seed in range(1_000):
         dice = Dice(seed)
@@ -143,11 +145,133 @@ def test_after_a_change_of_the_catalogue_compact_says_what_the_roles_say_now() -
             claims = write_claims(encoding, before, names, tenant="t", scope="s")
             identity = IdentityReader(encoding, after).read("u1", claims)
             found[encoding] = replace(identity, claims=Claims())
-        assert found["compact"] == found["roles"], seed
-        assert set(found["compact"].permissions) == later.granted(names), seed
-        assert set(found["full"].permissions) == plain.granted(names), seed
-        changes += before.fingerprint != after.fingerprint
+        assert found["full"] == found["compact"] == found["roles"], seed
+        assert set(found["full"].permissions) == later.granted(names), seed
+        has_changed = before.fingerprint != after.fingerprint
+        told = {encoding: identity.is_outdated for encoding, identity in found.items()}
+        assert told == {"full": has_changed, "roles": False, "compact": has_changed}, seed
+        changes += has_changed
     assert changes >= 300
+
+
+def test_without_the_fingerprint_a_full_token_would_keep_what_its_roles_have_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The control of the test before: it would see permissions that are out of date."""
+    monkeypatch.setattr(Roles, "fingerprint", 16 * "x")
+    kept = 0
+    for seed in range(300):
+        dice = Dice(seed)
+        plain = dice.catalogue()
+        later = changed(dice, plain)
+        names = dice.some(plain.roles, 3)
+        claims = write_claims("full", library_roles(plain), names)
+        identity = read(claims, catalogue=library_roles(later))
+        kept += not set(identity.permissions) <= later.granted(names)
+    assert kept >= 30
+
+
+LATER = Roles(
+    Role("clerk", "orders:list", level=3),
+    Role("manager", "orders:*", includes="clerk"),
+    Role("auditor", "books:read"),
+)
+
+
+@pytest.mark.parametrize(
+    ("writes", "reads"),
+    # A token of the encoding roles has no permissions for a reader that looks for them.
+    [
+        (writes, reads)
+        for writes in ENCODINGS
+        for reads in ENCODINGS
+        if writes != "roles" or reads == "roles"
+    ],
+)
+def test_a_token_of_an_old_catalogue_has_the_permissions_and_the_level_of_today(
+    writes: Any, reads: Any
+) -> None:
+    identity = read(write_claims(writes, SHOP, ["clerk"]), reads, LATER)
+    assert set(identity.permissions) == {"orders:list"}
+    assert identity.level == 3
+    assert identity.is_outdated == (writes != "roles")
+    assert not read(write_claims(writes, SHOP, ["clerk"]), reads).is_outdated
+
+
+@pytest.mark.parametrize("own", [["vault:open"], ["orders:read"], []], ids=repr)
+def test_permissions_of_a_tokens_own_outlive_a_change_of_the_catalogue(own: list[str]) -> None:
+    claims = write_claims("full", SHOP, ["clerk"], own)
+    identity = read(claims, catalogue=LATER)
+    assert set(identity.permissions) == set(own)
+    assert not identity.is_outdated
+
+
+def test_a_role_that_is_gone_grants_nothing_to_a_token_that_has_it() -> None:
+    claims = write_claims("full", SHOP, ["clerk", "auditor"])
+    identity = read(claims, catalogue=Roles(LATER["auditor"]))
+    assert set(identity.permissions) == {"books:read"}
+    assert identity.roles == {"clerk", "auditor"}
+
+
+def test_a_change_of_levels_or_of_the_order_makes_no_token_out_of_date() -> None:
+    later = Roles(*(Role(r.name, *r.permissions, includes=r.includes) for r in SHOP.values()))
+    assert not read(write_claims("full", SHOP, ["manager"]), catalogue=later).is_outdated
+
+
+def test_without_a_catalogue_the_permissions_are_those_of_the_claim_alone() -> None:
+    claims = write_claims("full", SHOP, ["clerk"])
+    identity = read(claims, catalogue=None)
+    assert set(identity.permissions) == {"orders:read"}
+    assert not identity.is_outdated
+    assert "catalogue" not in write_claims("full", None, ["clerk"])
+
+
+@pytest.mark.parametrize("version", ["A" * 16, SHOP.fingerprint[::-1], "0123456789-_abcd"])
+def test_any_other_version_than_todays_is_another_catalogue(version: str) -> None:
+    claims = {**write_claims("full", SHOP, ["clerk"]), "permissions": ["*:*"]}
+    assert set(read(claims).permissions) == {"*:*"}
+    identity = read({**claims, "catalogue": version})
+    assert set(identity.permissions) == {"orders:read"}
+    assert identity.is_outdated
+
+
+@pytest.mark.parametrize("text", ["", "x", f"{SHOP.fingerprint} ", SHOP.fingerprint[:-1], "spring"])
+def test_a_text_that_is_no_version_is_somebodys_own_claim(text: str) -> None:
+    claims = {**write_claims("full", SHOP, ["clerk"]), "permissions": ["stock:read"]}
+    identity = read({**claims, "catalogue": text})
+    assert set(identity.permissions) == {"stock:read"}
+    assert not identity.is_outdated
+
+
+def test_compact_permissions_name_their_own_catalogue_whatever_stands_beside_them() -> None:
+    own = {**write_claims("compact", SHOP, ["manager"], ["books:read"]), "catalogue": "x" * 16}
+    assert set(read(own).permissions) == {"books:read"}
+    with pytest.raises(ClaimInvalid, match="positions in another catalogue"):
+        read(own, catalogue=LATER)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_the_permissions_of_a_token_out_of_date_must_have_their_json_type(encoding: Any) -> None:
+    for permissions in (None, "a:b", ["a:b", 1], {"a": "b"}):
+        with pytest.raises(ClaimInvalid, match="permissions"):
+            read({"roles": ["clerk"], "permissions": permissions, "catalogue": "x" * 16}, encoding)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_the_first_token_out_of_date_is_told_and_nothing_of_it(
+    encoding: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader = IdentityReader(encoding, SHOP)
+    with caplog.at_level(logging.DEBUG):
+        reader.read("u1", write_claims("full", SHOP, ["clerk"]))
+        assert caplog.records == []
+        for number in range(20):
+            reader.read(SECRET, {"roles": ["clerk"], "catalogue": f"{number:016}"})
+    (record,) = caplog.records
+    assert record.levelno == logging.INFO
+    assert record.name.startswith("jwt_authz")
+    assert "another catalogue" in record.getMessage()
+    assert SECRET not in str(vars(record))
 
 
 def granted_wrongly(seed: int) -> bool | None:
@@ -210,7 +334,7 @@ NAMES = ClaimNames("https://shop.example/roles", "entitlements", "context", "scp
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_claims_are_written_and_read_under_the_names_that_are_set(encoding: Any) -> None:
     claims = write_claims(encoding, SHOP, ["manager"], None, "t1", "a b", NAMES)
-    assert set(claims) <= {NAMES.roles, NAMES.permissions, NAMES.tenant, NAMES.scope}
+    assert set(claims) <= {NAMES.roles, NAMES.permissions, NAMES.tenant, NAMES.scope, CATALOGUE}
     assert set(read(claims, encoding).permissions) == set()
     identity = IdentityReader(encoding, SHOP, NAMES).read("u1", claims)
     plainly = read(write_claims(encoding, SHOP, ["manager"], None, "t1", "a b"), encoding)
@@ -230,12 +354,19 @@ def test_an_identity_names_the_claims_that_it_was_read_from(
     assert sources == Sources(("groups",), (permissions_from,), ("scp",))
 
 
-def test_permissions_of_an_older_catalogue_are_said_to_come_of_the_roles() -> None:
-    claims = write_claims("compact", SHOP, ["clerk"])
+@pytest.mark.parametrize("written", ["full", "compact"])
+def test_permissions_of_another_catalogue_are_said_to_come_of_the_roles(written: Any) -> None:
+    claims = write_claims(written, SHOP, ["clerk"])
     today = Roles(Role("clerk", "orders:read", "orders:create"))
     for encoding in ("full", "compact"):
         assert read(claims, encoding).sources.permissions == ("permissions",)
         assert read(claims, encoding, today).sources.permissions == ("roles",)
+
+
+def test_permissions_of_a_tokens_own_are_said_to_come_of_their_claim_after_a_change() -> None:
+    claims = write_claims("full", SHOP, ["clerk"], ["orders:create"])
+    today = Roles(Role("clerk", "orders:read", "orders:create"))
+    assert read(claims, "full", today).sources.permissions == ("permissions",)
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
@@ -362,6 +493,7 @@ def test_a_permission_in_a_token_that_is_none_grants_nothing() -> None:
     "name", ["Roles", "ROLES", "role", "roles ", " roles", "r\u043eles", "ro\u2113es"]
 )
 def test_only_the_exact_names_of_claims_count(name: str) -> None:
+    """SECURITY 1.14."""
     for encoding in ENCODINGS:
         identity = read({name: ["manager"], "Permissions": ["*:*"], "Scope": "all"}, encoding)
         assert identity.roles == frozenset()
@@ -399,6 +531,7 @@ def test_a_scope_is_parted_at_blanks_alone(scope: str, scopes: set[str]) -> None
         *(("permissions", value) for value in (None, "a:b", 1, False, {}, ["a:b", None])),
         *(("scope", value) for value in (None, 1, True, ["a"], {"a": 1})),
         *(("tenant", value) for value in (None, 1, True, ["t"], {"t": 1})),
+        *(("catalogue", value) for value in (None, 1, True, ["t"], {"t": 1})),
     ],
     ids=repr,
 )
@@ -423,6 +556,7 @@ def test_what_happens_to_the_payload_afterwards_does_not_reach_the_identity() ->
 
 
 def test_two_payloads_of_different_permissions_never_share_them() -> None:
+    """SECURITY 1.21."""
     reader = IdentityReader("full", SHOP)
     for _ in range(2):
         few = reader.read("u1", {"permissions": ["a:b"]})

@@ -51,10 +51,21 @@ def test_an_identity_has_the_subject_and_the_issuer_of_its_token() -> None:
 
 
 def test_equal_subjects_of_two_issuers_are_two_identities() -> None:
+    """SECURITY 1.40."""
     one = read(trusted(), payload_of())
     other = read(trusted(issuer="https://other.example"), payload_of("https://other.example"))
     assert one.subject == other.subject
     assert one != other
+
+
+def test_an_e_mail_address_makes_nobody_anybody() -> None:
+    """SECURITY 1.40: an issuer may let its users say what they like there."""
+    email = {"email": "ada@example.org", "preferred_username": "ada", "upn": "ada@example.org"}
+    one = read(trusted(), payload_of(**email, sub="u1"))
+    other = read(trusted(), payload_of(**email, sub="u2"))
+    assert (one.subject, other.subject) == ("u1", "u2")
+    assert one != other
+    assert refused(trusted(), payload_of(**email, sub=...)) is ClaimMissing
 
 
 def test_the_subject_is_the_first_that_is_there() -> None:
@@ -64,6 +75,7 @@ def test_the_subject_is_the_first_that_is_there() -> None:
 
 
 def test_a_prefix_tells_an_issuers_subjects_from_all_others() -> None:
+    """SECURITY 1.40."""
     assert trusted(subject_prefix="example|").subject_of(payload_of()) == "example|ada"
 
 
@@ -211,6 +223,7 @@ def test_tokens_of_equal_permissions_share_one_set() -> None:
 
 
 def test_as_many_roles_and_permissions_as_a_token_can_hold_are_read_in_time() -> None:
+    """SECURITY 2.53, F12."""
     issuer = trusted(roles=["clerk"], permissions=["orders:*"])
     many = payload_of(
         roles=[f"r{n}" for n in range(2_000)], permissions=[f"p{n}:read" for n in range(2_000)]
@@ -311,6 +324,7 @@ NEARLY = [
 
 @pytest.mark.parametrize("issuer", [*NEARLY, None, 7, True, [ISSUER], {"iss": ISSUER}, ...])
 def test_an_iss_that_is_not_the_issuers_to_the_letter_is_refused(issuer: Any) -> None:
+    """SECURITY 1.10."""
     payload = payload_of(iss=issuer)
     assert refused(trusted(), payload) is IssuerInvalid
 
@@ -322,6 +336,7 @@ def test_a_token_for_this_api_is_good_alone_or_among_others(audience: Any) -> No
 
 @pytest.mark.parametrize("audience", [..., "", [], [""]])
 def test_a_token_for_nobody_is_refused(audience: Any) -> None:
+    """SECURITY 1.13, 2.8."""
     assert refused(trusted(), payload_of(aud=audience)) is ClaimMissing
 
 
@@ -420,6 +435,7 @@ def test_names_of_claims_elsewhere_of_another_type_are_refused(names: Any) -> No
 
 
 def test_dropping_a_claim_never_makes_the_identity_more() -> None:
+    """SECURITY 1.16."""
     issuer = trusted(
         roles=["clerk"],
         permissions=["orders:refund"],

@@ -242,6 +242,7 @@ def test_entra_grants_a_user_the_app_roles_and_gives_the_tenant(
 
 
 def test_entra_grants_an_application_its_roles_unless_a_user_is_required() -> None:
+    """SECURITY 2.32."""
     identity = read(entra_2(), ENTRA_2_APP)
     assert identity.roles == {"manager"}
     assert identity.scopes == frozenset()
@@ -503,6 +504,7 @@ def test_supabase_users_who_signed_in_anonymously_are_nobody_unless_they_are_let
 
 
 def test_supabases_api_keys_are_no_tokens_of_users() -> None:
+    """SECURITY 2.11."""
     api_key = {**TIMES, "iss": "supabase", "ref": "abcd", "role": "service_role"}
     with pytest.raises(IssuerInvalid):
         base().read("anybody", api_key, CATALOGUE)
@@ -532,6 +534,7 @@ def generic(**more: Any) -> Issuer:
 
 
 def test_rfc_9068_names_roles_groups_and_entitlements() -> None:
+    """SECURITY 2.13."""
     identity = read(generic(groups={"eu": "manager"}, permissions=["orders:refund"]), GENERIC)
     assert identity.roles == {"clerk", "manager"}
     assert identity.has_permission("orders:refund")

@@ -10,7 +10,7 @@ from jwt_authz.errors import ClaimInvalid
 
 SECRET = "alice@example.org"
 LISTS = ("roles", "permissions")
-TEXTS = ("scope", "tenant")
+TEXTS = ("scope", "tenant", "catalogue")
 NO_LISTS = [None, True, False, 0, 1, 1.5, "admin", "", {}, {"admin": True}, [1], ["a", None]]
 NO_LISTS += [["a", ["b"]], [True], [{"a": 1}], [[]], [1.5]]
 NO_TEXTS = [None, True, False, 0, 1, 1.5, {}, {"a": 1}, [], ["a"], [["a"]]]
@@ -34,7 +34,7 @@ def test_a_text_is_a_string_and_nothing_else(name: str, value: Any) -> None:
     "payload",
     [
         {},
-        {"roles": [], "permissions": [], "scope": "", "tenant": ""},
+        {"roles": [], "permissions": [], "scope": "", "tenant": "", "catalogue": ""},
         {"roles": ["a", "a"], "permissions": ["a:b", "junk", ""], "scope": "a b", "tenant": "t"},
         {"roles": ["\u00e4", "a b", "\n"]},
     ],

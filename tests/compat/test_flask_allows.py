@@ -939,6 +939,8 @@ def test_the_contexts_begin_and_end_with_the_phases_of_a_request(
 def test_contexts_are_gone_after_an_error_at_any_point_of_a_request(
     app: Flask, extension: Allows, register: str
 ) -> None:
+    """SECURITY 1.44."""
+
     def push(*arguments: Any) -> Any:
         if request.path == "/raise":
             extension.overrides.push(Override(is_admin))

@@ -3,7 +3,8 @@
 A page's ```python blocks are run in order as one module. A block whose fence says `output` is
 what the block before it prints. A ```console block holds commands behind `$ ` and what they
 print; they meet the module as it stands there: its application answers at 127.0.0.1:5000, and
-its text lies beside them in a file of its name. A ```sh block is for the reader alone.
+its text lies beside them in a file of its name, as do the files that `flask ... > FILE` wrote
+before. A ```sh block is for the reader alone.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import contextlib
 import io
 import logging
 import re
+import shlex
 import subprocess
 import sys
 import threading
@@ -118,6 +120,12 @@ class Page:
         blocks = [b for b in self.blocks if b.language == "python" and b.is_run]
         return [b for b in blocks if end is None or b.line < end.line]
 
+    def python_and_files_until(self, end: Block) -> list[Block]:
+        """Those blocks, and between them the console blocks that write files."""
+        writing = [b for b in self.blocks if b.language == "console" and files_of(b)]
+        found = [*self.python_until(end), *(b for b in writing if b.line < end.line)]
+        return sorted(found, key=lambda block: block.line)
+
 
 @contextlib.contextmanager
 def module_of(page: Page) -> Iterator[types.ModuleType]:
@@ -178,6 +186,12 @@ def commands(block: Block) -> list[tuple[str, str]]:
     return found
 
 
+def files_of(block: Block) -> list[str]:
+    """The commands of a console block that write a file."""
+    lines = (command for command, _ in commands(block))
+    return [line for line in lines if line.startswith("flask ") and " > " in line]
+
+
 def assignments_before(page: Page, end: Block) -> str:
     """The commands before a console block that set a shell variable used in it."""
     earlier = (b for b in page.blocks if b.language == "console" and b.line < end.line)
@@ -190,7 +204,11 @@ def console(page: Page, block: Block, folder: Path) -> Iterator[tuple[str, str, 
     """Each command of a console block, what the page says it prints, and what it prints."""
     files: dict[str, str] = {}
     with module_of(page) as module:
-        for source in page.python_until(block):
+        for source in page.python_and_files_until(block):
+            if source.language == "console":
+                for command in files_of(source):
+                    _flask(command, module, folder)
+                continue
             name = source.words[0] if source.words else f"{page.module_name}.py"
             files[name] = files.get(name, "") + source.text
             run(page, source, module)
@@ -200,7 +218,7 @@ def console(page: Page, block: Block, folder: Path) -> Iterator[tuple[str, str, 
             variables = assignments_before(page, block).replace(_SERVED_AT, url)
             for command, shown in commands(block):
                 if command.startswith("flask "):
-                    printed, result = _flask(command, module)
+                    printed, result = _flask(command, module, folder)
                     variables += f"(exit {result})\n"
                 else:
                     text = variables + command.replace(_SERVED_AT, url)
@@ -210,14 +228,18 @@ def console(page: Page, block: Block, folder: Path) -> Iterator[tuple[str, str, 
                 yield command, shown, printed
 
 
-def _flask(command: str, module: types.ModuleType) -> tuple[str, int]:
-    """What a `flask --app module[:name] authz ...` prints, and its exit code."""
-    _, _, target, group, *arguments = command.split()
+def _flask(command: str, module: types.ModuleType, folder: Path) -> tuple[str, int]:
+    """What a `flask --app module[:name] authz ... [> FILE]` prints, and its exit code."""
+    asked, _, file = command.strip().partition(" > ")
+    _, _, target, group, *arguments = shlex.split(asked)
     assert group == "authz"
     app = getattr(module, target.partition(":")[2] or "app")
     script = ScriptInfo(create_app=lambda: app)
     result = CliRunner().invoke(authz_commands, arguments, obj=script)
-    return result.output, result.exit_code
+    if not file:
+        return result.output, result.exit_code
+    (folder / file).write_text(result.stdout)
+    return result.stderr, result.exit_code
 
 
 def _shell(text: str, folder: Path) -> str:

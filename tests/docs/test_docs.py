@@ -165,7 +165,7 @@ def problem_types() -> set[str]:
     for path in LIBRARY.rglob("*.py"):
         text = path.read_text()
         names.update(re.findall(r'\{TYPE_PREFIX\}([a-z-]+)"', text))
-        names.update(re.findall(r'_refused\(\s*\d+,\s*"([a-z-]+)"', text))
+        names.update(re.findall(r'\(\s*4\d\d,\s*"([a-z-]+)"', text))
     return names
 
 

@@ -89,6 +89,7 @@ def flood(monkeypatch: pytest.MonkeyPatch, slots: Any) -> tuple[StuckHasher, Cou
 def test_of_500_log_ins_one_is_hashed_two_wait_and_the_others_are_turned_away_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """SECURITY F11."""
     hasher, turned_away, took = flood(monkeypatch, Slots(1, 2))
     assert hasher.most_inside == 1
     assert turned_away == {503: 497}
@@ -195,6 +196,8 @@ def test_500_log_ins_at_once_leave_memory_and_guarded_requests_alone(
     """Five runs, each after one of 500 requests that need no hash: what the crowd itself costs.
 
     Print what was measured with `pytest -m long -s`.
+
+    SECURITY F11.
     """
     process, port = server
     crowds, runs = [], []

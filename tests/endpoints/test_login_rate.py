@@ -191,6 +191,7 @@ def test_without_an_address_the_account_alone_counts(users: Users) -> None:
 
 
 def test_the_owner_gets_in_from_elsewhere_while_somebody_guesses(users: Users, store: str) -> None:
+    """SECURITY 2.41."""
     app = login_app(users, store)
     statuses(app, 1_000, password="wrong", address=EVIL)
     assert log_in(app, PASSWORD, address=HOME).status_code == 200

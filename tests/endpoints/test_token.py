@@ -17,7 +17,8 @@ from werkzeug.test import TestResponse
 from jwt_authz import current_identity, guard, requires
 from jwt_authz.accounts import User
 from jwt_authz.endpoints import token_blueprint
-from jwt_authz.endpoints.token import LONGEST_BODY, LONGEST_PASSWORD
+from jwt_authz.endpoints.bodies import LONGEST_BODY
+from jwt_authz.endpoints.token import LONGEST_PASSWORD
 from jwt_authz.errors import StoreUnavailable
 from tests.edge import PROBLEM, TYPE, get, guarded_app
 
@@ -109,12 +110,14 @@ def test_the_token_has_the_shape_of_rfc_9068(app: Flask) -> None:
 
 
 def test_the_answer_is_never_stored(client: FlaskClient, users: Users) -> None:
+    """SECURITY 1.38, 2.17."""
     for response in (log_in(client), log_in(client, "alice", "wrong"), client.post("/token")):
         if response.status_code in (200, 400, 415):
             assert response.headers["Cache-Control"] == "no-store"
 
 
 def test_each_log_in_gives_another_token(client: FlaskClient) -> None:
+    """SECURITY 2.38."""
     assert len({log_in(client).get_json()["access_token"] for _ in range(10)}) == 10
 
 
@@ -157,6 +160,7 @@ def test_a_charset_beside_the_content_type_is_no_matter(client: FlaskClient) -> 
 def test_a_wrong_password_an_unknown_and_a_disabled_user_are_told_the_same(
     client: FlaskClient, users: Users
 ) -> None:
+    """SECURITY 1.33, 2.43."""
     answers = []
     for username, password in (("alice", "wrong"), ("nobody", PASSWORD), ("dave", PASSWORD)):
         response = log_in(client, username, password)
@@ -183,6 +187,7 @@ def test_a_refused_log_in_is_problem_json_and_the_applications_handler_wins(user
 def test_a_refused_log_in_is_logged_without_name_or_password(
     client: FlaskClient, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """SECURITY 2.48."""
     caplog.set_level(logging.DEBUG)
     response = log_in(client, "mallory-the-name", "mallory-the-password")
     assert response.status_code == 401
@@ -216,6 +221,7 @@ def test_a_store_that_does_not_answer_is_503(client: FlaskClient, users: Users) 
 def test_a_store_that_crashes_gives_no_token(
     error: type[Exception], client: FlaskClient, users: Users
 ) -> None:
+    """SECURITY 1.28."""
     client.application.logger.disabled = True
     users.fails = error("x")
     response = log_in(client)
@@ -245,6 +251,7 @@ def test_an_application_without_accounts_gives_no_token() -> None:
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "HEAD"])
 def test_only_a_post_logs_in(method: str, client: FlaskClient, users: Users) -> None:
+    """SECURITY 1.42."""
     query = {"username": "alice", "password": PASSWORD}
     response = client.open("/token", method=method, query_string=query, json=query)
     assert response.status_code == 405
@@ -300,6 +307,7 @@ def post(client: FlaskClient, body: Any) -> TestResponse:
 def test_a_body_that_holds_no_credentials_is_400_and_asks_nobody(
     body: str, client: FlaskClient, users: Users
 ) -> None:
+    """SECURITY 2.29, 2.51."""
     response = post(client, BAD_BODIES[body])
     assert response.status_code == 400
     assert response.mimetype == PROBLEM
@@ -320,6 +328,7 @@ def test_what_is_wrong_is_named_and_nothing_from_outside_is_repeated(client: Fla
 def test_a_body_too_large_is_413_before_it_is_read(
     size: int, told: bool, client: FlaskClient, users: Users
 ) -> None:
+    """SECURITY 1.34, 2.53, F12."""
     data = json.dumps({**GOOD, "password": "x" * size}).encode()
     options: dict[str, Any] = {"data": data}
     if not told:
@@ -336,6 +345,7 @@ def test_a_body_too_large_is_413_before_it_is_read(
 
 
 def test_a_password_is_cut_off_before_it_is_hashed(client: FlaskClient, users: Users) -> None:
+    """SECURITY 1.34, F12."""
     longest = "x" * LONGEST_PASSWORD
     assert log_in(client, "alice", longest).status_code == 401
     assert len(users.asked) == 1
@@ -367,7 +377,7 @@ def test_a_password_is_handed_over_as_it_was_sent(client: FlaskClient, users: Us
 def test_a_body_of_another_kind_is_415_so_that_no_foreign_page_can_log_in(
     content_type: str, client: FlaskClient, users: Users
 ) -> None:
-    """A page elsewhere may send these without asking; JSON it may not."""
+    """A page elsewhere may send these without asking; JSON it may not. SECURITY 1.42."""
     data = json.dumps(GOOD)
     response = client.post("/token", data=data, content_type=content_type)
     assert response.status_code == 415
@@ -377,6 +387,7 @@ def test_a_body_of_another_kind_is_415_so_that_no_foreign_page_can_log_in(
 
 @pytest.mark.parametrize("grant", ["password", "client_credentials", "refresh_token", ""])
 def test_a_grant_of_oauth_is_unsupported(grant: str, client: FlaskClient, users: Users) -> None:
+    """SECURITY 2.24."""
     form = client.post("/token", data={"grant_type": grant, **GOOD})
     as_json = post(client, {"grant_type": grant, **GOOD})
     for response in (form, as_json):

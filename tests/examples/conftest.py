@@ -23,6 +23,7 @@ from werkzeug.test import TestResponse
 
 from examples.api import create_app
 from jwt_authz.accounts import passwords
+from jwt_authz.parts import KEY
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "correct horse"
@@ -59,6 +60,13 @@ class Api:
         assert answer.status_code == 201, answer.text
         return int(answer.json["id"])
 
+    def close(self) -> None:
+        """Give back what the application opened."""
+        self.app.extensions["sessions"].kw["bind"].dispose()
+        view = self.app.extensions[KEY]._revocations
+        view.stop()
+        view.store.close()
+
 
 @contextlib.contextmanager
 def environment(**settings: str) -> Iterator[pytest.MonkeyPatch]:
@@ -84,21 +92,17 @@ def cheap_argon2() -> Iterator[None]:
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Api]]:
     """Starts the example in this process, with the settings given; without a URL on SQLite."""
-    apps = []
+    made: list[Api] = []
 
     def make(new_passwords: bool = False, **settings: str) -> Api:
         with environment(**{"DEMO_PASSWORD": PASSWORD, **settings}) as patch:
             patch.setattr(tempfile, "tempdir", str(tmp_path))
-            apps.append(create_app(new_passwords))
-        return Api(apps[-1])
+            made.append(Api(create_app(new_passwords)))
+        return made[-1]
 
     yield make
-    for app in apps:
-        dispose(app)
-
-
-def dispose(app: Flask) -> None:
-    app.extensions["sessions"].kw["bind"].dispose()
+    for api in made:
+        api.close()
 
 
 @pytest.fixture(scope="session")
@@ -138,8 +142,9 @@ def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         url = request.getfixturevalue("new_schema")()
     with environment(DATABASE_URL=url, DEMO_PASSWORD=PASSWORD):
         app = create_app()
-    yield Api(app)
-    dispose(app)
+    made = Api(app)
+    yield made
+    made.close()
 
 
 @dataclass

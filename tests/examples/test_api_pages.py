@@ -102,7 +102,7 @@ def test_the_users_are_listed_without_their_password_hashes(api: Any) -> None:
 def test_a_log_in_gives_a_token_that_no_cache_keeps(api: Any, who: str) -> None:
     answer = api.log_in(who)
     assert answer.status_code == 200
-    assert set(answer.json) == {"access_token", "token_type", "expires_in"}
+    assert set(answer.json) == {"access_token", "token_type", "expires_in", "refresh_token"}
     assert answer.json["token_type"] == "Bearer"
     assert answer.json["expires_in"] == 900
     assert answer.headers["Cache-Control"] == "no-store"

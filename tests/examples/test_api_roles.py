@@ -14,6 +14,11 @@ LOG_IN = {"username": "viewer", "password": "correct horse"}
 #                                                         nobody viewer editor admin
 TABLE: list[tuple[str, str, Any, str | None, int, int, int, int]] = [
     ("POST", "/token", LOG_IN, None, 200, 200, 200, 200),
+    ("POST", "/token/refresh", {"refresh_token": "none"}, None, 401, 401, 401, 401),
+    ("POST", "/token/revoke", {"token": "none"}, None, 200, 200, 200, 200),
+    ("GET", "/token/families", None, None, 401, 200, 200, 200),
+    ("DELETE", "/token/families", None, None, 401, 204, 204, 204),
+    ("DELETE", "/token/families/<family>", None, None, 401, 404, 404, 404),
     ("GET", "/me", None, None, 401, 200, 200, 200),
     ("GET", "/me/permissions", None, None, 401, 200, 200, 200),
     ("GET", "/articles", None, None, 401, 200, 200, 200),
@@ -24,6 +29,8 @@ TABLE: list[tuple[str, str, Any, str | None, int, int, int, int]] = [
     ("DELETE", "/articles/<int:id>", None, "editor", 401, 403, 403, 204),
     ("GET", "/reports", None, None, 401, 403, 200, 200),
     ("GET", "/admin/users", None, None, 401, 403, 403, 200),
+    ("PUT", "/admin/users/<username>/roles", ["viewer"], None, 401, 403, 403, 404),
+    ("POST", "/admin/revocations", {"jti": "none"}, None, 401, 403, 403, 204),
 ]
 CASES = [
     pytest.param(who, *row[:4], status, id=f"{who} {row[0]} {row[1]} {row[3] or ''}".rstrip())
@@ -36,9 +43,12 @@ CASES = [
 def test_each_role_is_answered_as_the_table_says(
     api: Any, who: str, method: str, rule: str, body: Any, author: str | None, status: int
 ) -> None:
+    """SECURITY 2.27, 2.28."""
     path = rule if author is None else rule.replace("<int:id>", str(api.write(author)))
     answer = api.ask(who, method, path, **({} if body is None else {"json": body}))
     assert answer.status_code == status
+    if (method, rule) == ("DELETE", "/token/families"):
+        api.tokens.pop(who, None)  # it is ended
     if status in (401, 403):
         assert answer.mimetype == "application/problem+json"
         assert answer.json["status"] == status
@@ -62,6 +72,7 @@ def test_options_is_answered_to_everybody_with_the_methods_of_the_route(api: Any
 
 
 def test_the_table_holds_every_route_of_the_example(api: Any) -> None:
+    """SECURITY 2.26, 2.56."""
     routes = {
         (method, rule.rule)
         for rule in api.app.url_map.iter_rules()

@@ -94,4 +94,4 @@ def test_starts_at_the_same_moment_make_each_user_and_article_once(
         first.tokens["admin"] = answer.json["access_token"]
         assert len(first.ask("admin", "GET", "/admin/users").json["users"]) == 3
         assert len(first.ask("admin", "GET", "/articles").json["articles"]) == 1
-        app.extensions["sessions"].kw["bind"].dispose()
+        first.close()

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -145,3 +146,36 @@ def test_flask_authz_check_finds_nothing_to_mend(run: Any) -> None:
     ended = run("flask", "--app", "examples.api", "authz", "check")
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.splitlines()[-1] == "every view has a guard, or is exempt"
+
+
+@pytest.mark.parametrize("store", ["redis", "the database"])
+def test_what_one_of_gunicorns_workers_revokes_all_of_them_refuse(
+    serve: Any, new_schema: Any, redis_url: str, store: str
+) -> None:
+    more = {"AUTHZ_STORE_URL": f"{redis_url.rpartition('/')[0]}/12"} if store == "redis" else {}
+    url = serve(
+        *GUNICORN,
+        "--workers=3",
+        until=LISTENING,
+        DATABASE_URL=new_schema(),
+        JWT_SECRET_KEY=SECRET,
+        DEMO_PASSWORD=PASSWORD,
+        **more,
+    ).url
+    admin = log_in(url, "admin", PASSWORD)
+    status, _, pair = ask(f"{url}/token", body={"username": "editor", "password": PASSWORD})
+    for _ in range(9):
+        assert ask(f"{url}/reports", pair["access_token"])[0] == 200
+    status, _, after = ask(f"{url}/token/refresh", body={"refresh_token": pair["refresh_token"]})
+    assert status == 200
+    revoked = urllib.request.Request(
+        f"{url}/admin/revocations",
+        b'{"role": "editor"}',
+        {"Authorization": f"Bearer {admin}", "Content-Type": "application/json"},
+    )
+    urllib.request.urlopen(revoked, timeout=20).close()
+    time.sleep(2)  # the workers look for themselves every half a second
+    for token in pair["access_token"], after["access_token"]:
+        assert {ask(f"{url}/reports", token)[0] for _ in range(9)} == {401}
+    status, _, again = ask(f"{url}/token/refresh", body={"refresh_token": after["refresh_token"]})
+    assert (status, ask(f"{url}/reports", again["access_token"])[0]) == (200, 200)

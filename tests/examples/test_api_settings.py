@@ -27,6 +27,7 @@ def test_each_algorithm_starts_without_a_key_and_signs_with_it(start: Any, algor
 
 @pytest.mark.parametrize("algorithm", ["HS256", "RS256", "ES256", "EdDSA"])
 def test_each_start_makes_another_key(start: Any, algorithm: str) -> None:
+    """SECURITY 1.36."""
     one, other = start(JWT_ALGORITHM=algorithm), start(JWT_ALGORITHM=algorithm)
     other.tokens["viewer"] = one.token("viewer")
     assert other.ask("viewer", "GET", "/me").status_code == 401
@@ -109,6 +110,7 @@ def test_an_empty_setting_is_none(start: Any) -> None:
 def test_a_setting_that_cannot_work_is_told_at_the_start(
     start: Any, settings: dict[str, str], told: str
 ) -> None:
+    """SECURITY 2.5."""
     with pytest.raises(MisuseError, match=told):
         start(**settings)
 

@@ -90,6 +90,7 @@ ROUTES = {
 def test_the_server_refuses_what_no_link_is_shown_for(
     visitor: Visitor, route: tuple[str, str], statuses: tuple[int, ...]
 ) -> None:
+    """SECURITY 2.30."""
     method, path = route
     for who, status in zip(LEVELS, statuses, strict=True):
         client = visitor(who)
@@ -138,6 +139,7 @@ def test_a_client_of_an_api_gets_a_problem(visitor: Visitor, who: str, status: i
 
 @pytest.mark.parametrize("evil", ["//evil.example", "https:evil.example", "/\\evil.example"])
 def test_a_log_in_sends_nobody_to_another_host(visitor: Visitor, evil: str) -> None:
+    """SECURITY 1.43."""
     client = visitor("nobody")
     assert evil not in client.get("/log-in", query_string={"next": evil}, headers=BROWSER).text
     assert log_in(client, "user", next=evil).location == "/"
@@ -177,6 +179,7 @@ def test_what_users_write_is_escaped(visitor: Visitor) -> None:
 
 
 def test_the_session_cookie_is_kept_from_scripts_and_other_sites(visitor: Visitor) -> None:
+    """SECURITY 2.57."""
     cookie = log_in(visitor("nobody"), "user").headers["Set-Cookie"]
     assert "HttpOnly" in cookie and "SameSite=Lax" in cookie
 

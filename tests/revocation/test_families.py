@@ -130,6 +130,7 @@ def test_a_repeat_does_not_move_the_end(store: Any, clock: Clock) -> None:
 def test_a_token_used_again_after_the_grace_ends_the_family_at_once(
     store: Any, clock: Clock, late: float
 ) -> None:
+    """SECURITY 2.21."""
     begun = start(store)
     second = then(store, begun)
     clock.step(late)
@@ -152,6 +153,7 @@ def test_without_a_grace_the_first_repeat_ends_the_family(store: Any) -> None:
 
 
 def test_an_older_token_ends_the_family_also_within_the_grace(store: Any) -> None:
+    """SECURITY 2.21."""
     begun = start(store)
     second = then(store, begun)
     third = then(store, second)
@@ -192,6 +194,7 @@ def test_a_token_of_one_family_is_no_token_of_another(store: Any) -> None:
 
 
 def test_a_family_not_used_until_its_idle_end_has_expired(store: Any, clock: Clock) -> None:
+    """SECURITY 2.23."""
     begun = start(store)
     clock.step(IDLE - 1)
     second = then(store, begun)
@@ -204,6 +207,7 @@ def test_a_family_not_used_until_its_idle_end_has_expired(store: Any, clock: Clo
 
 
 def test_a_family_in_use_ends_at_its_absolute_end(store: Any, clock: Clock) -> None:
+    """SECURITY 2.23."""
     begun = rotation = start(store)
     assert begun.family is not None
     while clock.now + DAY < begun.family.ends_at:
@@ -227,6 +231,7 @@ def test_an_ended_family_is_not_rotated_and_ends_once(store: Any) -> None:
 
 
 def test_a_family_is_ended_by_its_own_subject_alone(store: Any) -> None:
+    """SECURITY 2.39."""
     begun = start(store, issuer="https://idp")
     assert begun.family is not None
 
@@ -238,6 +243,7 @@ def test_a_family_is_ended_by_its_own_subject_alone(store: Any) -> None:
 
 
 def test_ending_all_families_of_a_subject_leaves_the_others(store: Any) -> None:
+    """SECURITY 2.35."""
     mine = [start(store) for _ in range(3)]
     others = [start(store, "bob"), start(store, issuer="https://idp"), start(store, "ann2")]
     assert mine[0].family is not None
@@ -252,6 +258,7 @@ def test_ending_all_families_of_a_subject_leaves_the_others(store: Any) -> None:
 def test_a_subjects_living_families_are_listed_the_last_used_first(
     store: Any, clock: Clock
 ) -> None:
+    """SECURITY 2.39."""
     first, second, third = (start(store, client=name) for name in ("a", "b", "c"))
     start(store, "bob")
     clock.step(5)
@@ -338,6 +345,7 @@ def test_what_a_family_is_about_is_read_as_it_was_written_or_not_at_all(stored: 
 
 
 def test_a_poisoned_family_is_refused(redis_place: Shared, postgres_place: Shared) -> None:
+    """SECURITY 1.39."""
     import redis
     import sqlalchemy
 

@@ -368,6 +368,7 @@ def test_an_old_copy_is_seen_by_the_newest_statement_that_is_still_of_use(
 def test_no_rotated_token_of_an_old_copy_is_good_again(
     two: list[RevocationView], prepared: Shared
 ) -> None:
+    """SECURITY 1.24, F4."""
     view = two[0]
     store = view.store
     first = store.start("ann", lifetime=1_000, idle=1_000)
@@ -439,6 +440,7 @@ def test_an_entry_that_cannot_be_read_is_no_pass(
     process: Callable[[], RevocationView],
     poison: str,
 ) -> None:
+    """SECURITY 1.39."""
     one, other = two
     position = one.store.revoke(("subject", "ann", None), time.time() + 60).position  # type: ignore[arg-type]
     good = poisoned(prepared, position, poison)

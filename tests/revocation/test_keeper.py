@@ -296,6 +296,7 @@ def test_the_age_is_the_longer_one_of_both_clocks(
 def test_a_process_whose_clock_is_wrong_issues_by_the_stores(
     view: RevocationView, other: RevocationView, monkeypatch: pytest.MonkeyPatch, off: float
 ) -> None:
+    """SECURITY F13."""
     view.refresh()
     for module in (clock_module, keeper_module):
         set_clocks(monkeypatch, module, wall=lambda: time.time() + off)
@@ -372,6 +373,7 @@ sys.exit(any(codes))
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 def test_forked_processes_follow_for_themselves(place: Shared) -> None:
+    """SECURITY F14."""
     ran = run(FORK, place.kind, place.url, place.prefix)
 
     assert ran.returncode == 0, ran.stderr

@@ -45,6 +45,7 @@ def test_an_id_is_revoked_for_its_own_issuer_alone() -> None:
 
 
 def test_two_issuers_subjects_of_one_name_are_two_subjects() -> None:
+    """SECURITY 1.40."""
     one = known(Statement("subject", "ann", "https://a", 5, UNTIL))
 
     assert one.newest("ann", "https://a", None, ()) == 5
@@ -170,6 +171,7 @@ def growth(count: int) -> tuple[int, int]:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_200_000_revoked_ids_take_at_most_40_mib() -> None:
+    """SECURITY F10."""
     now, most = growth(200_000)
     print(f"200,000 revoked ids: {now / 2**20:.0f} MiB, {most / 2**20:.0f} MiB at the most")
 
@@ -178,6 +180,7 @@ def test_200_000_revoked_ids_take_at_most_40_mib() -> None:
 
 @pytest.mark.long
 def test_1_000_000_revoked_ids_take_at_most_200_mib() -> None:
+    """SECURITY F10."""
     now, most = growth(1_000_000)
     print(f"1,000,000 revoked ids: {now / 2**20:.0f} MiB, {most / 2**20:.0f} MiB at the most")
 

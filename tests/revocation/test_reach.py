@@ -83,6 +83,7 @@ def told(what: str, seconds: list[float]) -> tuple[float, float, float]:
 def test_a_revocation_in_redis_reaches_another_process_within_moments(
     redis_place: Shared, pair: Callable[..., tuple[RevocationView, Worker]]
 ) -> None:
+    """SECURITY 2.31, F8."""
     p50, p99, worst = told("Redis", delays(*pair(redis_place), 50, pause=0.01))
 
     assert p50 <= 0.05
@@ -94,6 +95,7 @@ def test_a_revocation_in_redis_reaches_another_process_within_moments(
 def test_a_revocation_in_sql_reaches_another_process_within_an_interval(
     place: Shared, pair: Callable[..., tuple[RevocationView, Worker]]
 ) -> None:
+    """SECURITY 2.31, F8."""
     _, p99, worst = told(place.kind, delays(*pair(place), 4))
 
     assert p99 <= INTERVAL + 0.25
@@ -110,6 +112,7 @@ def cut_pubsub(server: PrivateRedis) -> None:
 def test_with_pubsub_forbidden_a_revocation_reaches_another_process_within_an_interval(
     private_redis: PrivateRedis, pair: Callable[..., tuple[RevocationView, Worker]]
 ) -> None:
+    """SECURITY 2.31, F8."""
     here, there = pair(Shared("redis", private_redis.url, "cut"))
     cut_pubsub(private_redis)
     _, p99, worst = told("Redis without pub/sub", delays(here, there, 4))
@@ -133,6 +136,7 @@ def test_with_each_subscription_closed_a_revocation_reaches_another_process_with
 def test_with_the_thread_killed_a_revocation_reaches_another_process_within_the_bound(
     redis_place: Shared, pair: Callable[..., tuple[RevocationView, Worker]]
 ) -> None:
+    """SECURITY 2.31, F8."""
     here, there = pair(redis_place)
     seconds = delays(here, there, 3, spoil=lambda: there("kill_thread"))
     _, _, worst = told("Redis, thread killed before each", seconds)
@@ -146,6 +150,7 @@ def test_with_the_thread_killed_a_revocation_reaches_another_process_within_the_
 def test_1000_revocations_of_each_kind_reach_another_process(
     place: Shared, pair: Callable[..., tuple[RevocationView, Worker]]
 ) -> None:
+    """SECURITY 2.31, F8."""
     kind = place.kind
     count = 1_000 * len(KINDS) if kind == "redis" else 200 * len(KINDS)
     pause = 0.01 if kind == "redis" else USUAL_INTERVAL

@@ -22,7 +22,7 @@ from jwt_authz.revocation import redis_server as server_module
 from jwt_authz.revocation.breaker import Breaker
 from jwt_authz.revocation.redis import RedisStore
 
-from .conftest import Shared, eventually
+from .conftest import Shared, eventually, slow_machine
 from .proxy import Proxy
 from .servers import PrivateRedis
 
@@ -115,18 +115,24 @@ def each_call(store: RedisStore) -> list[Callable[[], object]]:
 
 @pytest.mark.parametrize("make", [lambda: secrets.token_urlsafe(16), lambda: str(uuid.uuid4())])
 def test_a_revoked_id_takes_at_most_100_bytes(
-    private_redis: PrivateRedis, private: RedisStore, make: Callable[[], str]
+    private_redis: PrivateRedis, make: Callable[[], str]
 ) -> None:
-    count, until = 20_000, time.time() + 4_500
-    private.add([Statement("jti", "x", None, 1.0, until)] * 500)  # after which buffers are there
+    """SECURITY F10: the least of several rounds, since the server takes memory for other things."""
+    count, until = 10_000, time.time() + 4_500
+    store = RedisStore.from_url(slow_machine(private_redis.url))
+    store.prepare()
+    store.add([Statement("jti", "x", None, 1.0, until)] * 500)  # after which buffers are there
+    rounds = []
     with private_redis.client() as client:
-        before = client.info("memory")["used_memory"]
-        for _ in range(count // 500):
-            private.add([Statement("jti", make(), None, time.time(), until) for _ in range(500)])
-        each = (client.info("memory")["used_memory"] - before) / count
-    print(f"a revoked id of {len(make())} characters takes {each:.0f} bytes in Redis")
+        for _ in range(8):
+            before = client.info("memory")["used_memory"]
+            for _ in range(count // 500):
+                store.add([Statement("jti", make(), None, time.time(), until) for _ in range(500)])
+            rounds.append((client.info("memory")["used_memory"] - before) / count)
+    store.close()
+    print(f"a revoked id of {len(make())} characters takes {min(rounds):.0f} bytes in Redis")
 
-    assert each <= 100
+    assert 30 < min(rounds) <= 100
 
 
 def test_everything_that_is_kept_has_an_end(redis_place: Shared, store: RedisStore) -> None:
@@ -280,6 +286,7 @@ class Liar:
     ],
 )
 def test_any_other_answer_than_the_scripts_own_is_an_unavailable_store(answer: str) -> None:
+    """SECURITY 1.27."""
     liar = Liar(answer)
     store = RedisStore.from_url(liar.url)
     for call in each_call(store):
@@ -307,6 +314,7 @@ def test_a_server_that_takes_no_writes_is_an_unavailable_store_and_its_log_is_re
 def test_a_full_server_is_an_unavailable_store_and_its_log_is_read(
     private_redis: PrivateRedis, private: RedisStore, view: RevocationView
 ) -> None:
+    """SECURITY 1.27, F4."""
     with private_redis.client() as client:
         client.config_set("maxmemory", "1")
         for call in (
@@ -326,6 +334,7 @@ def test_a_full_server_is_an_unavailable_store_and_its_log_is_read(
 def test_with_redis_killed_what_was_known_serves_until_the_bound_and_then_503(
     private_redis: PrivateRedis, view: RevocationView
 ) -> None:
+    """SECURITY 2.50, F2."""
     private_redis.kill()
     answers = ask_for(view, 2 * BOUND)
 
@@ -379,6 +388,7 @@ def test_a_redis_that_is_20_ms_late_does(
     proxy: Callable[[str], Proxy],
     view_of: Callable[..., RevocationView],
 ) -> None:
+    """SECURITY F3."""
     between = proxy(private_redis.url)
     store = hurried(between.url)
     view = view_of(store, max_age=BOUND, interval=0.1)
@@ -398,6 +408,7 @@ def test_a_redis_that_is_2_s_late_is_as_good_as_gone(
     proxy: Callable[[str], Proxy],
     view_of: Callable[..., RevocationView],
 ) -> None:
+    """SECURITY F3."""
     between = proxy(private_redis.url)
     store = hurried(between.url)
     view = view_of(store, max_age=BOUND, interval=0.1)
@@ -414,6 +425,7 @@ def test_a_redis_that_is_2_s_late_is_as_good_as_gone(
 def test_with_redis_stopped_few_calls_wait_and_the_others_fail_at_once(
     private_redis: PrivateRedis, private: RedisStore
 ) -> None:
+    """SECURITY F3."""
     private.families("ann")
     private_redis.stop()
     began = time.monotonic()
@@ -486,6 +498,7 @@ def test_a_redis_that_comes_back_empty_is_written_back_without_a_restart(
 def test_a_flushed_redis_is_written_back_and_nothing_revoked_is_let_in(
     private_redis: PrivateRedis, view: RevocationView
 ) -> None:
+    """SECURITY F4."""
     answers = []
     with private_redis.client() as client:
         for _ in range(3):
@@ -502,6 +515,7 @@ def test_a_redis_started_from_an_old_dump_is_brought_up_to_date(
     view: RevocationView,
     view_of: Callable[..., RevocationView],
 ) -> None:
+    """SECURITY 1.24, F4."""
     begun = private.start("ann", lifetime=100, idle=100)
     dump = private_redis.dump()
     view.revoke(subject="bob")
@@ -526,6 +540,7 @@ def test_a_redis_started_from_an_old_dump_is_brought_up_to_date(
 def test_a_redis_that_lost_everything_with_all_processes_lets_nobody_in_from_before(
     private_redis: PrivateRedis, view: RevocationView, view_of: Callable[..., RevocationView]
 ) -> None:
+    """SECURITY F4."""
     issued = view.next_iat("cid")
     view.stop()
     private_redis.kill()

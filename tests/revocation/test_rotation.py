@@ -109,6 +109,7 @@ def threads() -> Iterator[Callable[[Any], Callable[[str, str, float], Answers]]]
 def test_of_64_callers_with_one_token_one_makes_the_successor(
     prepared: Shared, racers: list[Worker]
 ) -> None:
+    """SECURITY 1.23, 1.26, 2.52, F5."""
     rounds, seconds = race(prepared.open(), over(racers), ROUNDS)
     print(f"{prepared.kind}: {rounds} rounds of 64 callers over 2 processes, {seconds:.1f} s")
 
@@ -116,6 +117,7 @@ def test_of_64_callers_with_one_token_one_makes_the_successor(
 def test_of_64_threads_with_one_token_one_makes_the_successor(
     threads: Callable[[Any], Callable[[str, str, float], Answers]],
 ) -> None:
+    """SECURITY 1.23, 1.26, 2.52, F5."""
     store = MemoryStore()
     rounds, seconds = race(store, threads(store), ROUNDS)
     print(f"memory: {rounds} rounds of 64 threads, {seconds:.1f} s")
@@ -125,6 +127,7 @@ def test_of_64_threads_with_one_token_one_makes_the_successor(
 def test_of_64_callers_with_one_token_one_makes_the_successor_1000_times(
     prepared: Shared, racers: list[Worker]
 ) -> None:
+    """SECURITY F5."""
     rounds, seconds = race(prepared.open(), over(racers), 1_000)
     print(f"{prepared.kind}: {rounds} rounds of 64 callers over 2 processes, {seconds:.0f} s")
 
@@ -133,6 +136,7 @@ def test_of_64_callers_with_one_token_one_makes_the_successor_1000_times(
 def test_of_64_threads_with_one_token_one_makes_the_successor_1000_times(
     threads: Callable[[Any], Callable[[str, str, float], Answers]],
 ) -> None:
+    """SECURITY F5."""
     store = MemoryStore()
     rounds, seconds = race(store, threads(store), 1_000)
     print(f"memory: {rounds} rounds of 64 threads, {seconds:.0f} s")
@@ -211,6 +215,7 @@ def kill_in_the_middle(store: Any, nursery: Worker, runs: int, seed: int) -> dic
 def test_a_rotation_that_was_killed_leaves_one_living_successor(
     prepared: Shared, workers: Callable[..., Worker]
 ) -> None:
+    """SECURITY F6."""
     counted = kill_in_the_middle(prepared.open(), workers(prepared, forks=True), 15, seed=1)
     print(f"{prepared.kind}: killed 15 rotations: {counted}")
 
@@ -219,6 +224,7 @@ def test_a_rotation_that_was_killed_leaves_one_living_successor(
 def test_500_rotations_that_were_killed_leave_one_living_successor_each(
     prepared: Shared, workers: Callable[..., Worker]
 ) -> None:
+    """SECURITY F6."""
     counted = kill_in_the_middle(prepared.open(), workers(prepared, forks=True), 500, seed=2)
     print(f"{prepared.kind}: killed 500 rotations: {counted}")
     assert counted["rotated"] and counted["repeated"], "it was killed before and after"

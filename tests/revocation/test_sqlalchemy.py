@@ -263,6 +263,7 @@ class Serialization(Exception):
 
 @pytest.mark.parametrize("failures", [1, 3])
 def test_a_serialization_failure_is_tried_again(store: SQLAlchemyStore, failures: int) -> None:
+    """SECURITY F7."""
     family, jti = start(store)
     left = [failures]
 
@@ -279,6 +280,7 @@ def test_a_serialization_failure_is_tried_again(store: SQLAlchemyStore, failures
 def test_a_refresh_that_failed_has_counted_nothing_and_may_be_repeated(
     store: SQLAlchemyStore,
 ) -> None:
+    """SECURITY 1.25."""
     family, jti = start(store)
 
     def fail(_: Connection) -> None:
@@ -327,6 +329,7 @@ def test_it_does_not_matter_how_the_database_isolates_transactions(
 def test_with_postgres_out_of_reach_calls_fail_in_time_and_open_again_without_a_restart(
     between: Proxy, distant: SQLAlchemyStore, view: RevocationView
 ) -> None:
+    """SECURITY 2.50, F7."""
     between.refuse()
     told = ask_for(view, 2 * BOUND)
     for call in each_call(distant):
@@ -345,6 +348,7 @@ def test_with_postgres_out_of_reach_calls_fail_in_time_and_open_again_without_a_
 def test_with_postgres_silent_calls_fail_in_time_and_no_connection_is_leaked(
     between: Proxy, distant: SQLAlchemyStore, view: RevocationView
 ) -> None:
+    """SECURITY F7."""
     family, jti = start(distant)
     between.silence()
     told = ask_for(view, 2 * BOUND)
@@ -403,6 +407,7 @@ def test_connections_that_the_server_ends_are_replaced(
 def test_a_transaction_that_the_server_ends_has_counted_nothing(
     store: SQLAlchemyStore, engine: Engine
 ) -> None:
+    """SECURITY 1.25, F7."""
     family, jti = start(store)
 
     def end(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
@@ -419,6 +424,7 @@ def test_a_transaction_that_the_server_ends_has_counted_nothing(
 
 
 def test_an_exhausted_pool_is_an_unavailable_store(postgres_place: Shared) -> None:
+    """SECURITY F7."""
     engine = create_engine(postgres_place.url, pool_size=1, max_overflow=0, pool_timeout=0.05)
     store = SQLAlchemyStore(engine)
     with engine.connect():

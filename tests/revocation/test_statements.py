@@ -68,6 +68,7 @@ def changed(position: int, value: Any) -> list[Any]:
     ],
 )
 def test_what_cannot_be_read_is_not_known_and_says_nothing_of_itself(stored: str | bytes) -> None:
+    """SECURITY 1.39."""
     with pytest.raises(StoreUnavailable, match="cannot be read") as refused:
         Statement.from_json(stored)
 

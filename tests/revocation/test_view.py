@@ -66,6 +66,7 @@ def test_a_revocation_ends_the_tokens_that_it_concerns_and_no_others(
     concerned: dict[str, Any],
     not_concerned: dict[str, Any],
 ) -> None:
+    """SECURITY 2.35."""
     view.revoke(**given_)
 
     assert is_dead(view, **concerned)
@@ -148,6 +149,7 @@ def test_a_token_that_does_not_say_when_it_was_issued_is_dead(
 
 
 def test_a_log_in_right_after_a_revocation_works_each_time(view: RevocationView) -> None:
+    """SECURITY F8."""
     for _ in range(100):
         before = view.next_iat("ann")
         view.revoke(subject="ann")
@@ -206,6 +208,7 @@ def test_a_revocation_is_not_said_before_a_log_in_that_any_process_served(
 def test_what_was_revoked_stays_revoked_when_clocks_step(
     view: RevocationView, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """SECURITY F13."""
     issued = view.next_iat("ann")
     view.revoke(subject="ann")
     view.revoke(jti="x", expires_at=issued + LONGEST)
@@ -321,3 +324,27 @@ def test_the_view_answers_as_the_rules_read(
 
     expected = any(concerns(one) and ends(one) for one in statements)
     assert view.is_revoked(**{**token, "issued_at": issued_at}, is_own=is_own) == expected
+
+
+def test_a_revoked_family_ends_its_own_access_tokens_alone(view: RevocationView) -> None:
+    token = {"jti": "a", "subject": "ann", "issued_at": view.next_iat("ann")}
+    view.revoke(family="mine")
+    assert view.knows_family("mine")
+    assert not view.knows_family("yours")
+    assert view.is_revoked(**token, family="mine")
+    assert not view.is_revoked(**token, family="yours")
+    assert not view.is_revoked(**token)
+
+
+@pytest.mark.parametrize("named", [{"tenant": "acme"}, {"everything": True}])
+def test_a_familys_later_token_is_dead_where_its_log_in_was_before(
+    view: RevocationView, named: dict[str, Any]
+) -> None:
+    began = view.next_iat("ann")
+    view.revoke(**named)
+    later = {"jti": "a", "subject": "ann", "issued_at": view.next_iat("ann"), "tenant": "acme"}
+    assert view.is_revoked(**later, family="mine", logged_in_at=began)
+    again = view.next_iat("ann", tenant="acme")
+    assert not view.is_revoked(**{**later, "issued_at": again}, family="mine", logged_in_at=again)
+    # Of a token that is of no family its own time counts alone.
+    assert not view.is_revoked(**{**later, "issued_at": again}, logged_in_at=began)

@@ -121,6 +121,7 @@ def test_larger_payloads_count_for_more_and_no_entry_for_nothing() -> None:
 
 @pytest.mark.parametrize("limit", [64 * KIB, 256 * KIB, 1_024 * KIB])
 def test_the_bytes_never_pass_the_limit_whatever_the_sizes(limit: int) -> None:
+    """SECURITY 2.53, F10."""
     random, cache = Random(limit), VerifiedCache(limit)
     shared = [[object(), random.randint(100, 2_000)] for _ in range(20)]
     for number in range(5_000):
@@ -233,6 +234,7 @@ def test_the_cache_itself_hands_out_what_has_expired_for_its_caller_to_judge() -
 
 @pytest.mark.parametrize("hits", [0, 1, 100])
 def test_what_has_expired_is_gone_within_a_minute_of_use(hits: int) -> None:
+    """SECURITY F10."""
     cache = VerifiedCache(1_000 * COST)
     for number in range(400):
         cache.put(digest(number), entry(expires=NOW + 10 + number % 2 * 10_000), NOW)
@@ -345,6 +347,7 @@ def hits_of_hundred(cache: Cache, flood: Once, rounds: int, per_second: float = 
 
 @pytest.mark.parametrize("name", FLOODS)
 def test_tokens_in_use_before_a_flood_are_hit_ninety_times_of_a_hundred(name: str) -> None:
+    """SECURITY F10."""
     cache = VerifiedCache(LIMIT)
     assert hits_of_hundred(cache, FLOODS[name](), rounds=2) >= 90
     assert len(cache) > HOT
@@ -361,6 +364,7 @@ def test_tokens_in_use_before_a_slow_flood_are_hit_ninety_times_of_a_hundred() -
 @pytest.mark.long
 @pytest.mark.parametrize("name", FLOODS)
 def test_tokens_in_use_before_a_long_flood_are_hit_ninety_times_of_a_hundred(name: str) -> None:
+    """SECURITY F10."""
     cache = VerifiedCache(LIMIT)
     assert hits_of_hundred(cache, FLOODS[name](), rounds=30) >= 90
     check(cache)
@@ -463,6 +467,7 @@ def test_the_accounts_are_right_after_sixteen_threads_at_once(limit: int) -> Non
 
 @pytest.mark.usefixtures("quick_switches")
 def test_no_thread_is_given_the_entry_of_another_token() -> None:
+    """SECURITY 1.20, 2.52."""
     cache, wrong = VerifiedCache(400 * KIB), list[Any]()
 
     def ask(seed: int) -> None:

@@ -162,6 +162,7 @@ def test_a_segment_of_an_impossible_length_is_refused(segment: int) -> None:
 
 
 def test_each_single_character_changed_makes_a_token_that_is_refused() -> None:
+    """SECURITY 2.3."""
     good = signed(claims(roles=["admin"]))
     random = Random(7)
     verifier().verify(good)
@@ -189,6 +190,7 @@ def test_each_single_character_left_out_or_doubled_makes_a_token_that_is_refused
 
 
 def test_a_token_that_is_too_long_is_refused_unread() -> None:
+    """SECURITY 1.9, F12."""
     good = signed(claims(text="x" * LONGEST_TOKEN))
     refuse(good, TokenTooLong)
     refuse("." * 100_000, TokenTooLong)
@@ -203,6 +205,7 @@ def test_the_longest_token_that_is_read_can_be_set() -> None:
 
 
 def test_a_huge_text_is_refused_in_no_time() -> None:
+    """SECURITY 1.9, F12."""
     for text in ("." * HUGE, "A" * HUGE, f"{signed()}{'.' * HUGE}", "{" * HUGE):
         started = time.thread_time()
         with pytest.raises(TokenTooLong):
@@ -222,6 +225,7 @@ def test_a_huge_text_is_refused_in_no_time() -> None:
     ids=lambda text: text[:10],
 )
 def test_a_text_without_form_is_refused_in_linear_time_where_long_ones_are_read(text: str) -> None:
+    """SECURITY 1.9, F12."""
     started = time.thread_time()
     with pytest.raises(InvalidToken):
         verifier(longest=10**6).verify(text)
@@ -306,6 +310,7 @@ BAD = {**BAD_JSON, **BAD_BYTES}
 
 @pytest.mark.parametrize("name", [name for name in BAD if BAD[name]])
 def test_a_signed_payload_that_is_no_strict_json_object_is_refused(name: str) -> None:
+    """SECURITY 1.12, 2.6, 2.51."""
     refuse(signed(BAD[name]))
 
 
@@ -330,6 +335,7 @@ def test_the_reader_of_objects_refuses_the_same_texts_by_itself(name: str) -> No
 @pytest.mark.parametrize("depth", [1, 20, 50, 400, 900, 1_500, 3_000, 100_000])
 @pytest.mark.parametrize("opening", ["[", '{"x":'], ids=["lists", "objects"])
 def test_json_nested_deep_is_refused_or_can_be_used_to_its_bottom(depth: int, opening: str) -> None:
+    """SECURITY F12."""
     closing = "]" if opening == "[" else "}"
     deep = f"{opening * depth}1{closing * depth}"
     reader = IdentityReader("full", None)
@@ -348,6 +354,7 @@ def test_json_nested_deep_is_refused_or_can_be_used_to_its_bottom(depth: int, op
 
 
 def test_a_number_of_a_million_digits_is_refused_in_no_time() -> None:
+    """SECURITY F12."""
     for text in ("9" * 10**6, "-" + "9" * 10**6, "0." + "9" * 10**6, "1e" + "9" * 10**6):
         started = time.thread_time()
         token = signed(with_member(f'"x":{text}'))
@@ -431,6 +438,7 @@ def test_a_header_without_an_algorithms_name_is_refused(header: dict[str, Any]) 
     ids=repr,
 )
 def test_a_critical_extension_of_any_shape_is_refused(crit: Any) -> None:
+    """SECURITY 1.7."""
     refuse(signed(header={**HEADER, "crit": crit}))
     refuse(signed(header={**HEADER, "crit": crit, "unknown": 1, "exp": 1}))
 
@@ -453,6 +461,7 @@ def test_a_header_member_of_the_wrong_type_is_refused(name: str, value: Any) -> 
     ids=lambda kid: ascii(kid)[:20],
 )
 def test_a_key_id_that_is_not_known_is_refused_and_not_looked_up(kid: str) -> None:
+    """SECURITY 2.9."""
     refuse(signed(header={**HEADER, "kid": kid}), KeyUnknown)
 
 
@@ -512,6 +521,7 @@ def test_the_payload_is_not_looked_at_before_the_signature_is_good() -> None:
 
 
 def test_the_payload_that_was_verified_is_the_payload_that_is_read() -> None:
+    """SECURITY 1.15."""
     header, payload, signature = signed(claims(sub="u1")).split(".")
     forged = encoded(claims(sub="admin"))
     refuse(f"{header}.{forged}.{signature}", SignatureInvalid)

@@ -323,6 +323,7 @@ def test_tokens_are_signed_by_the_active_key_and_verified_by_the_one_they_name(
 def test_in_every_listing_order_tokens_carry_the_active_kid_and_all_keys_verify(
     path: Path, order: int, active: int
 ) -> None:
+    """SECURITY 1.37."""
     keys = three_keys()
     listed = list(itertools.permutations(keys))[order]
     KeySet(listed, keys[active]["kid"]).write(path)

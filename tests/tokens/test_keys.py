@@ -82,6 +82,7 @@ def signing_input_signed(key: Any, algorithm: str, header: dict[str, Any]) -> st
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_key_fits_the_algorithms_of_its_kind_and_no_other(kind: str) -> None:
+    """SECURITY 1.5, 2.1."""
     key, own = KINDS[kind]
     for spelling in spellings(key):
         assert set(prepare_keys(spelling, ALGORITHMS)) == own & set(ALGORITHMS)
@@ -93,6 +94,7 @@ def test_a_key_fits_the_algorithms_of_its_kind_and_no_other(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_only_the_diagonal_of_key_signature_and_header_verifies(kind: str) -> None:
+    """SECURITY 1.5, 1.6, 2.1."""
     key, own = KINDS[kind]
     own = own & set(ALGORITHMS)
     verifiers = {
@@ -138,6 +140,7 @@ def test_another_key_of_the_same_kind_does_not_verify(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_flipped_byte_of_any_signature_is_refused_and_raises_nothing_else(kind: str) -> None:
+    """SECURITY 2.3."""
     key, own = KINDS[kind]
     for algorithm in own & set(ALGORITHMS):
         verifier = Verifier(prepare_keys(spellings(key)[0], [algorithm]))
@@ -209,6 +212,7 @@ ASYMMETRIC = {kind: key for kind, (key, _) in KINDS.items() if kind != "secret"}
 @pytest.mark.parametrize("around", AROUND)
 @pytest.mark.parametrize("kind", ASYMMETRIC)
 def test_no_rendering_of_a_public_key_ever_serves_as_an_hmac_secret(kind: str, around: str) -> None:
+    """SECURITY 1.1, 1.2."""
     served = []
     for name, text in renderings(ASYMMETRIC[kind]).items():
         if ("DER" in name or name == "point") and around != "as it is":
@@ -232,6 +236,7 @@ def test_no_rendering_of_a_public_key_ever_serves_as_an_hmac_secret(kind: str, a
 @pytest.mark.parametrize("kind", ASYMMETRIC)
 @pytest.mark.parametrize("algorithm", HASHES)
 def test_a_key_object_never_reaches_an_hmac_routine(kind: str, algorithm: str) -> None:
+    """SECURITY 1.2."""
     key = ASYMMETRIC[kind]
     for spelling in (key, key.public_key(), jwt.PyJWK(jwk(key)), jwk(key)):
         with pytest.raises(MisuseError):
@@ -312,6 +317,7 @@ def test_a_bound_secret_serves_its_own_algorithm_alone() -> None:
 
 @pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "nOnE", "", "HS255", "hs256", "RSA"])
 def test_an_algorithm_that_is_none_is_refused_for_every_key(algorithm: str) -> None:
+    """SECURITY 1.3, 1.5, 2.2."""
     for key in (SECRET, "", None, RSA, RSA.public_key()):
         with pytest.raises(MisuseError, match="is no algorithm to sign with"):
             prepare_key(key, algorithm)
@@ -402,6 +408,7 @@ def test_a_private_key_gives_its_public_half() -> None:
 def test_a_secret_shorter_than_its_hash_is_told_with_what_to_write(
     algorithm: str, least: int
 ) -> None:
+    """SECURITY 1.36, 2.5."""
     for size in (0, 1, 31, least - 1):
         for secret in ("~" * size, b"~" * size):
             told = weakness(secret, algorithm)
@@ -432,10 +439,12 @@ def test_the_bytes_of_a_secret_count_and_not_its_characters() -> None:
     ],
 )
 def test_a_secret_that_everybody_knows_is_told(secret: str) -> None:
+    """SECURITY 1.36, 2.5."""
     assert weakness(secret, "HS256") is not None
 
 
 def test_an_rsa_key_below_2048_bits_is_told_and_a_longer_one_is_not() -> None:
+    """SECURITY 2.2."""
     for spelling in (SHORT_RSA, SHORT_RSA.public_key(), pem(SHORT_RSA), public_pem(SHORT_RSA)):
         told = weakness(spelling, "RS256")
         assert told is not None

@@ -1,7 +1,7 @@
 """An issuer's keys over the network: fetched rarely, kept while it is down, never waited for.
 
-Against a real server on loopback that misbehaves in all the ways of SECURITY F9, items 4, 8, 54
-and 55, and against a clock that the tests turn.
+Against a real server on loopback that misbehaves in every way (SECURITY 1.4, 1.8, 2.54, 2.55, F9),
+and against a clock that the tests turn.
 """
 
 from __future__ import annotations
@@ -190,6 +190,7 @@ def test_callers_at_once_share_one_flight(server: KeyServer, clock: Clock) -> No
 def test_ten_thousand_unknown_kids_in_a_minute_are_a_fetch_in_thirty_seconds(
     server: KeyServer, clock: Clock
 ) -> None:
+    """SECURITY 1.8, F9."""
     keys, began = keys_of(server, clock), clock.now
     ask(keys)
     for number in range(10_000):
@@ -334,6 +335,7 @@ def test_an_issuer_that_misbehaves_from_the_start_has_no_keys(
 def test_the_last_good_keys_serve_for_a_day_while_the_issuer_misbehaves(
     misbehave: Callable[[KeyServer], None], server: KeyServer, clock: Clock
 ) -> None:
+    """SECURITY 1.8, 2.50, F9."""
     keys = keys_of(server, clock, fetch=hurried(server))
     good, began = ask(keys), clock.now
     misbehave(server)
@@ -397,6 +399,7 @@ def test_a_fetch_whose_time_is_over_does_not_begin(server: KeyServer) -> None:
 
 
 def test_an_answer_has_a_bound_with_and_without_a_stated_length(server: KeyServer) -> None:
+    """SECURITY 2.53, F9."""
     fits = b'{"x": "' + b"a" * (MOST_BYTES - 9) + b'"}'
     server.sends(fits)
     assert len(fetch_json(server.url, time.monotonic() + 5)["x"]) == MOST_BYTES - 9
@@ -415,6 +418,7 @@ def test_an_answer_has_a_bound_with_and_without_a_stated_length(server: KeyServe
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_no_redirect_is_followed(status: int, server: KeyServer) -> None:
+    """SECURITY 2.54."""
     with listening() as (elsewhere, met):
         for target in (elsewhere, "http://169.254.169.254/latest", "file:///etc/passwd", "/jwks2"):
             server.sends(json.dumps(jwks()), status, Location=target)
@@ -482,6 +486,7 @@ def self_signed(folder: Path) -> Path:
 def test_a_name_of_this_machine_that_leads_elsewhere_is_not_spoken_to(
     server: KeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """SECURITY 2.54."""
     assert fetch_json(server.url.replace("127.0.0.1", "localhost"), time.monotonic() + 5)
     monkeypatch.setattr("jwt_authz.tokens.fetch._is_loopback", lambda host: host == "localhost")
     with pytest.raises(StoreUnavailable):
@@ -502,6 +507,7 @@ URLS_TO_REFUSE = [
 
 @pytest.mark.parametrize("url", URLS_TO_REFUSE)
 def test_a_url_that_keys_may_not_be_fetched_from_is_a_misuse(url: Any) -> None:
+    """SECURITY 2.54."""
     with pytest.raises(MisuseError):
         check_url(url)
     with pytest.raises(MisuseError):
@@ -544,6 +550,7 @@ def test_the_metadata_says_where_the_keys_are(server: KeyServer, clock: Clock) -
 def test_metadata_of_another_issuer_are_refused(
     issuer: Any, server: KeyServer, clock: Clock
 ) -> None:
+    """SECURITY 2.55."""
     named = issuer.format(url=server.url) if isinstance(issuer, str) else issuer
     server.metadata = {"issuer": named}
     with pytest.raises(StoreUnavailable):
@@ -555,6 +562,7 @@ def test_metadata_of_another_issuer_are_refused(
 def test_metadata_that_name_no_https_address_are_refused(
     uri: Any, server: KeyServer, clock: Clock
 ) -> None:
+    """SECURITY 2.55."""
     server.metadata = {"jwks_uri": uri}
     with pytest.raises(StoreUnavailable):
         ask(discovered(server, clock))
@@ -562,6 +570,7 @@ def test_metadata_that_name_no_https_address_are_refused(
 
 
 def test_metadata_from_elsewhere_cannot_send_us_to_this_machine(clock: Clock) -> None:
+    """SECURITY 2.54."""
     with listening() as (url, met):
         metadata = {"issuer": "https://issuer.example", "jwks_uri": url}
         keys = RemoteKeys(
@@ -613,6 +622,7 @@ def test_a_key_that_is_unfit_is_left_out_and_the_others_serve(unfit: Any) -> Non
 
 
 def test_of_two_keys_with_one_kid_neither_serves() -> None:
+    """SECURITY F9."""
     keys = usable(jwk(), jwk(which=1), jwk("k2", which=2))
     assert keys.find(KNOWN, "i") is None
     assert keys.find({"alg": "ES256", "kid": "k2"}, "i") is not None

@@ -65,6 +65,7 @@ def refuse(
 def test_a_token_is_good_until_the_second_of_its_exp_and_no_longer(
     clock: Any, leeway: float
 ) -> None:
+    """SECURITY 2.14."""
     payload = {"sub": "u1", "exp": NOW}
     for now, is_good in (
         (NOW + leeway - 1, True),
@@ -93,6 +94,7 @@ def test_an_exp_of_long_ago_has_passed(clock: Any, exp: float) -> None:
 
 @pytest.mark.parametrize("exp", [2**31, 2**32, 4_102_444_800, 2**40, 4_102_444_800.5])
 def test_an_exp_beyond_2038_and_2106_is_a_time_like_any_other(clock: Any, exp: float) -> None:
+    """SECURITY F13."""
     assert verify({"sub": "u1", "exp": exp}).expires <= exp
     clock(float(exp))
     refuse(TokenExpired, {"sub": "u1", "exp": exp})
@@ -262,6 +264,7 @@ class Text(str):
     ids=lambda issuer: type(issuer).__name__,
 )
 def test_only_the_very_issuer_is_the_issuer(clock: Any, issuer: Any) -> None:
+    """SECURITY 1.10."""
     assert verify(good(iss=ISSUER), issuer=issuer).payload["iss"] == ISSUER
     for wrong in WRONG_ISSUERS:
         refuse(IssuerInvalid, good(iss=wrong), issuer=issuer)
@@ -310,6 +313,7 @@ NO_AUDIENCES += [[AUDIENCE, 1], [AUDIENCE, None], [{AUDIENCE: 1}], [True]]
     ids=lambda audience: type(audience).__name__,
 )
 def test_only_the_very_audience_is_ours(clock: Any, audience: Any) -> None:
+    """SECURITY 1.13, 2.8."""
     for fitting in (AUDIENCE, [AUDIENCE], ["https://other.example", AUDIENCE], ["", AUDIENCE]):
         assert verify(good(aud=fitting), audience=audience)
     for wrong in WRONG_AUDIENCES:
@@ -371,6 +375,7 @@ def test_a_typ_of_an_access_token_is_accepted_in_any_case(clock: Any, typ: str) 
     ],
 )
 def test_a_typ_of_another_kind_of_token_is_refused(clock: Any, typ: str) -> None:
+    """SECURITY 2.10, 2.11."""
     refuse(KindInvalid, good(), {**HEADER, "typ": typ})
 
 
@@ -413,6 +418,7 @@ def test_a_fresh_that_is_bool_or_number_is_kept_as_it_is(clock: Any, fresh: Any)
 
 
 def test_a_verifier_without_keys_accepts_nothing(clock: Any) -> None:
+    """SECURITY 1.5."""
     for alg in ("HS256", "none", "RS256"):
         refuse(AlgorithmNotAllowed, good(), {**HEADER, "alg": alg}, keys={})
 
@@ -499,6 +505,7 @@ def test_no_message_holds_a_claims_value(clock: Any, payload: dict[str, Any]) ->
 
 
 def test_a_token_that_lacks_a_claim_is_good_only_where_it_was_good_with_it(clock: Any) -> None:
+    """SECURITY 1.16."""
     full = good(iss=ISSUER, aud=[AUDIENCE], iat=NOW, nbf=NOW, jti="j", client_id="c", scope="s")
     full |= {"roles": ["a"], "permissions": ["a:b"], "tenant": "t"}
     strict = verifier(issuer=ISSUER, audience=AUDIENCE)
@@ -536,6 +543,7 @@ def test_a_signature_is_asked_for_before_any_claim(clock: Any) -> None:
 
 
 def test_each_way_to_build_a_verifier_refuses_the_same_bad_tokens() -> None:
+    """SECURITY 1.17."""
     keys = prepare_keys(SECRET, ["HS256"])
     ways = [Verifier(keys), Verifier(keys=keys, leeway=0), verifier(), verifier(issuer=None)]
     bad = [

@@ -1,0 +1,118 @@
+"""Bodies: the members of a request's body, JSON or a form, and the answers where it has none."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qsl
+
+from flask import jsonify, request
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
+from werkzeug.exceptions import HTTPException
+
+from ..errors import TokenMalformed
+from ..problem import TYPE_PREFIX, Problem
+from ..tokens.jws import read_object
+
+LONGEST_BODY = 16_384
+"""The bytes of a body that are read at most."""
+
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+
+
+class Unfit(HTTPException):
+    """The body is not as expected: it answers for itself, with a problem."""
+
+    def __init__(self, status: int, name: str, detail: str, error: str | None = None) -> None:
+        title = name.replace("-", " ").capitalize()
+        problem = Problem(f"{TYPE_PREFIX}{name}", title, status, detail, error=error)
+        response = jsonify(problem.as_dict())
+        response.status_code = status
+        response.mimetype = "application/problem+json"
+        response.headers["Cache-Control"] = "no-store"
+        super().__init__(detail, response)
+
+
+class UnsupportedType(Unfit):
+    """The body is of a content type that is not read here; `wanted` says what to send."""
+
+    def __init__(self, wanted: str) -> None:
+        super().__init__(415, "unsupported-media-type", wanted)
+
+
+class UnsupportedGrant(Unfit):
+    """The body asks for a grant that there is not (RFC 6749 section 5.2)."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(400, "unsupported-grant-type", detail, "unsupported_grant_type")
+
+
+def read_members(wanted: str) -> dict[str, Any]:
+    """The members of a body that is JSON or a form; raises `Unfit`, which tells what is wanted.
+
+    A member that stands there twice is refused in either (RFC 6749 section 3.2).
+    """
+    if (request.content_length or 0) > LONGEST_BODY:
+        raise _too_large()
+    text = request.stream.read(LONGEST_BODY + 1)  # also where no length was said
+    if len(text) > LONGEST_BODY:
+        raise _too_large()
+    if request.mimetype not in (JSON, FORM):
+        raise UnsupportedType(wanted)
+    return _form(text) if request.mimetype == FORM else _json(text)
+
+
+class TokenBody(Schema):
+    """A body with a `token` (RFC 7009 and RFC 7662, section 2.1); a hint at its kind is ignored."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    token = fields.String(required=True, validate=validate.Length(1))
+
+
+def read_token() -> str:
+    """The token of a body that is about one; raises `Unfit`."""
+    token: str = load(TokenBody(), read_members("Send JSON or a form with token."))["token"]
+    return token
+
+
+def load(schema: Schema, members: dict[str, Any]) -> dict[str, Any]:
+    """The members as the schema loads them; raises `Unfit` for those that it refuses."""
+    try:
+        loaded: dict[str, Any] = schema.load(members)
+    except ValidationError as error:
+        names = ", ".join(sorted(_known(schema, error)))
+        raise Unfit(
+            400, "invalid-request", f"Not as expected: {names}.", "invalid_request"
+        ) from None
+    return loaded
+
+
+def _json(text: bytes) -> dict[str, Any]:
+    try:
+        return read_object(text)
+    except TokenMalformed:
+        detail = "The body is not a JSON object."
+        raise Unfit(400, "invalid-request", detail, "invalid_request") from None
+
+
+def _form(text: bytes) -> dict[str, Any]:
+    try:
+        pairs = parse_qsl(text.decode(), keep_blank_values=True)
+        members = dict(pairs)
+        if len(members) == len(pairs):
+            return members
+    except ValueError:  # no UTF-8 among them
+        pass
+    raise Unfit(400, "invalid-request", "The body is not a form.", "invalid_request")
+
+
+def _known(schema: Schema, error: ValidationError) -> set[str]:
+    """The names of the fields that are wrong; a name that the caller made up is not repeated."""
+    names = error.messages if isinstance(error.messages, dict) else {}
+    return {name if name in schema.declared_fields else "another member" for name in names}
+
+
+def _too_large() -> Unfit:
+    return Unfit(413, "content-too-large", f"At most {LONGEST_BODY} bytes are read.")

@@ -1,0 +1,75 @@
+"""The refresh endpoint, `POST /token/refresh`, and the blueprint of all that comes with it."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+from flask.blueprints import BlueprintSetupState
+from marshmallow import EXCLUDE, Schema, fields, validate
+
+from ..errors import InvalidToken, MisuseError
+from ..guards import requires
+from ..jwt_extended import refresh_lifetime
+from ..logins import NEVER_ENDS
+from ..parts import current_parts
+from ..places import exempt
+from ..problem import refresh_refused
+from .answers import REFRESH, accounts_and_logins, add_check, answer, refuse
+from .bodies import Unfit, UnsupportedGrant, load, read_members
+from .families import end_families, end_one_family, show_families
+from .revoke import revoke_token
+
+
+class RefreshBody(Schema):
+    """The body of a refresh: `refresh_token`, and what an OAuth 2 client may send with it."""
+
+    class Meta:
+        unknown = EXCLUDE  # RFC 6749 section 3.2
+
+    refresh_token = fields.String(required=True, validate=validate.Length(1))
+    grant_type = fields.String(load_default="refresh_token")
+    scope = fields.String(load_default="")
+
+
+def refresh_blueprint(url: str = "/token") -> Blueprint:
+    """A blueprint for refresh tokens, which the log-in then gives; needs `AUTHZ_STORE_URL`.
+
+    `POST url/refresh` takes `refresh_token` and gives the next pair; `POST url/revoke` takes
+    `token`, of either kind, and ends it (RFC 7009); `GET url/families` lists the caller's
+    log-ins, `DELETE url/families/<id>` ends one, `DELETE url/families` all. Bodies are JSON or
+    forms.
+    """
+    blueprint = Blueprint("jwt_authz_refresh", __name__)
+    blueprint.record(_register)
+    blueprint.post(f"{url}/refresh")(exempt(refresh))
+    blueprint.post(f"{url}/revoke")(exempt(revoke_token))
+    blueprint.get(f"{url}/families")(requires()(show_families))
+    blueprint.delete(f"{url}/families")(requires()(end_families))
+    blueprint.delete(f"{url}/families/<family>")(requires()(end_one_family))
+    return blueprint
+
+
+def _register(state: BlueprintSetupState) -> None:
+    state.app.extensions[REFRESH] = True
+    add_check(state.app, check_refresh)
+
+
+def check_refresh() -> list[str]:
+    """Raises `MisuseError` where refresh tokens cannot work in the current application."""
+    current_parts().needed_revocations()
+    if refresh_lifetime() is None:
+        raise MisuseError(NEVER_ENDS)
+    return []
+
+
+def refresh() -> Response:
+    """Answer a refresh token with the tokens that follow it (RFC 6749 section 6)."""
+    body = load(RefreshBody(), read_members("Send JSON or a form with refresh_token."))
+    if body["grant_type"] != "refresh_token":
+        raise UnsupportedGrant("This endpoint takes refresh tokens alone.")
+    if body["scope"]:  # a log-in grants none, and a refresh never more
+        raise Unfit(400, "invalid-scope", "The log-in was granted no scope.", "invalid_scope")
+    _, logins = accounts_and_logins()
+    try:
+        return answer(logins.refresh(body["refresh_token"]))
+    except InvalidToken as error:
+        refuse(refresh_refused(), f"refresh: {error.name}: {error}")

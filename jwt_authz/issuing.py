@@ -1,0 +1,88 @@
+"""Issuing: what stands in a token of one's own, and the size that it may have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from time import time
+from typing import Any
+
+from .claims import Encoding, granted_claims, sizes_of, write_claims
+from .errors import MisuseError
+from .jwt_extended import check_subject, own_claims
+from .parts import Parts
+from .permissions import Permission
+from .roles import Roles
+from .tokens.issue import issue_token
+from .tokens.refresh import LOGGED_IN_AT
+
+
+def claims_of(
+    parts: Parts,
+    catalogue: Roles | None,
+    roles: Iterable[str],
+    permissions: Iterable[str | Permission] | None,
+    tenant: str | None,
+    scope: str | Iterable[str] | None,
+) -> dict[str, Any]:
+    """The claims that a token of these roles carries; see `Authz.claims`."""
+    settings = parts.settings
+    names = settings.claim_names
+    return write_claims(settings.encoding, catalogue, roles, permissions, tenant, scope, names)
+
+
+def issue(
+    parts: Parts,
+    subject: Any,
+    claims: dict[str, Any],
+    fresh: bool | timedelta,
+    expires: timedelta | None,
+) -> str:
+    """An encoded access token with these claims, of RFC 9068's shape; see `Authz.issue`.
+
+    One that comes from a log-in says when that was, unless the claims say it.
+    """
+    check_subject(subject)
+    more: dict[str, Any] = own_claims(parts.settings)
+    if fresh:
+        more[LOGGED_IN_AT] = int(time())
+    return issue_token(subject, {**more, **claims}, fresh, expires)
+
+
+def complete(
+    parts: Parts, catalogue: Roles | None, subject: Any, claims: dict[str, Any]
+) -> tuple[dict[str, Any], Callable[[str], None]]:
+    """For the making of a token: what it lacks, and the check of its size.
+
+    That is the permissions of its roles, with the catalogue's version, and, where tokens can be
+    revoked, an `iat` with its fraction of a second, after all that was revoked of its subject.
+    """
+    settings, view = parts.settings, parts.revocations
+    names, limit = settings.claim_names, settings.max_token_bytes
+    more: dict[str, Any] = {}
+    roles = claims.get(names.roles)
+    lacks = names.permissions not in claims and catalogue is not None
+    if lacks and isinstance(roles, list | tuple):
+        more = granted_claims(settings.encoding, catalogue, map(str, roles), names)
+    if view is not None and "iat" not in claims:
+        named = roles if isinstance(roles, list | tuple) else ()
+        carried = catalogue.with_included(named) if catalogue is not None else named
+        tenant = claims.get(names.tenant)
+        more["iat"] = view.next_iat(subject, tenant=tenant, roles={*named, *carried})
+
+    def check_size(token: str) -> None:
+        if len(token) > limit:
+            raise MisuseError(_too_long(len(token), sizes_of(token, catalogue, names), limit))
+
+    return more, check_size
+
+
+def _too_long(length: int, sizes: Mapping[Encoding, int], limit: int) -> str:
+    said = f"the token has {length} bytes and AUTHZ_MAX_TOKEN_BYTES is {limit}: "
+    fitting = [
+        f"AUTHZ_ENCODING={encoding!r} would fit with {size} bytes"
+        for encoding, size in sizes.items()
+        if size <= limit
+    ]
+    advice = "give the subject fewer roles, or raise the limit and that of your server"
+    return said + (", ".join(fitting) or advice)

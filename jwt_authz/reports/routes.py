@@ -1,0 +1,113 @@
+"""Routes: each route and method of an application with its guards and its requirement in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ..context import get_app
+from ..extension import Authz
+from ..guards import NOT_GIVEN, Guard
+from ..matrix import Access, read_matrix
+from ..parts import current_parts
+from ..requirements import Or
+
+State = Literal["guarded", "exempt", "open", "denied"]
+
+_EVERYBODY, _NOBODY, _ANY_IDENTITY = "everybody", "nobody", "is identified"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What is asked for at one route and method.
+
+    `state` is `guarded`, `exempt`, `open` (neither, and everybody may call it) or `denied`
+    (neither, under `default="deny"`). `guards` are pairs of a place and what its guard asks for,
+    in the order in which a call meets them; `requirement` is all of it, to follow on "a caller
+    who"; `remarks` are what is wrong, each a few words.
+    """
+
+    endpoint: str
+    rule: str
+    method: str
+    state: State
+    guards: tuple[tuple[str, str], ...]
+    requirement: str
+    remarks: tuple[str, ...]
+
+
+def read_routes() -> list[Route]:
+    """The routes of the current application, but for static files and automatic methods.
+
+    Raises `MisuseError` where the application has no Authz.
+    """
+    current_parts()
+    return [describe(access) for access in read_matrix(get_app())]
+
+
+def describe(access: Access) -> Route:
+    """One route of the current application in words."""
+    words = [_asked(guard, access) for guard in access.guards]
+    return Route(
+        access.endpoint,
+        access.rule,
+        access.method,
+        _state(access),
+        tuple(zip(access.places, words, strict=True)),
+        requirement_of(access),
+        tuple(_remarks(access)),
+    )
+
+
+def requirement_of(access: Access) -> str:
+    """All that the guards of a route ask for, in words; `everybody` or `nobody` without any."""
+    if not access.guards:
+        return _NOBODY if is_denied(access) else _EVERYBODY
+    if any(guard.lacks(access.method, access.has_head) for guard in access.guards):
+        return f"{_NOBODY}: no entry for {access.method}"
+    several = len(access.guards) > 1
+    words = dict.fromkeys(_asked(guard, access, bracketed=several) for guard in access.guards)
+    if len(words) > 1:
+        words.pop(_ANY_IDENTITY, None)
+    return " and ".join(words)
+
+
+def is_denied(access: Access) -> bool:
+    """Whether nothing was said of a route, and the application refuses what nothing was said of."""
+    extension: Authz = get_app().extensions["jwt_authz"]
+    return access.is_bare and extension.default == "deny"
+
+
+def _state(access: Access) -> State:
+    if access.guards:
+        return "guarded"
+    if access.exempt:
+        return "exempt"
+    return "denied" if is_denied(access) else "open"
+
+
+def _asked(guard: Guard, access: Access, bracketed: bool = False) -> str:
+    """What one guard asks for; its options count, and in brackets what has an "or" in it."""
+    requirement = guard.requirement_for(access.method, access.has_head)
+    words = requirement.sentence
+    is_choice = isinstance(requirement, Or) and len(requirement.parts) > 1
+    if guard.identity is not NOT_GIVEN:
+        words, is_choice = f"meets this by the identity given in code: {words}", False
+    if guard.fresh:
+        asked = f"({words})" if is_choice else words
+        words, is_choice = f"{asked} and brings a fresh token", False
+    if guard.optional:
+        words, is_choice = f"brings no token or {words}", True
+    return f"({words})" if bracketed and is_choice else words
+
+
+def _remarks(access: Access) -> list[str]:
+    remarks = []
+    if access.guards and access.exempt:
+        remarks.append("exempt from outer guards")
+    if access.is_guarded_in_vain:
+        remarks.append("guard above its route decorator")
+    if access.left_out is not None:
+        part, parent = access.left_out
+        remarks.append(f"{part} lost the guard of {parent}")
+    return remarks

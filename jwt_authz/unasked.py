@@ -1,0 +1,70 @@
+"""Unasked: permissions that a role grants, and that neither a guard nor a view's own code names."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Iterator
+from types import CodeType
+from typing import Any
+
+from .errors import MisuseError
+from .matrix import Access
+from .permissions import Permission
+from .places import method_of
+from .requirements import Requirement, has_permission
+from .roles import Roles
+
+
+def unasked(accesses: Iterable[Access], roles: Roles) -> list[str]:
+    """The permissions that some role grants and nothing asks for, in the order of their text.
+
+    A wildcard is asked for with anything that it covers. Looked at are the guards of the
+    accesses, and in the code of their views the texts and the requirements that it names:
+    what the functions that a view calls ask for is not seen.
+    """
+    asked = {
+        text
+        for access in accesses
+        for permission in _asked_for(access)
+        for text in permission.covered_by
+    }
+    return [permission for permission in roles.ordered_permissions if permission not in asked]
+
+
+def _asked_for(access: Access) -> Iterator[Permission]:
+    if access.requirement is not None:
+        yield from _permissions_of(access.requirement)
+    view_class = getattr(access.view, "view_class", None)
+    dispatch = getattr(view_class, "dispatch_request", None)
+    for function in (access.view, dispatch, method_of(view_class, access.method)):
+        yield from _named_in(inspect.unwrap(function) if callable(function) else None)
+
+
+def _named_in(function: Any) -> Iterator[Permission]:
+    code = getattr(function, "__code__", None)
+    if not isinstance(code, CodeType):
+        return
+    held = getattr(function, "__globals__", {})
+    for inner in _codes(code):
+        for text in inner.co_consts:
+            try:
+                yield Permission.parse(text)
+            except MisuseError:
+                continue  # any other constant
+        for name in inner.co_names:
+            if isinstance(held.get(name), Requirement):
+                yield from _permissions_of(held[name])
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    """A function's code, and that of the functions and comprehensions inside it."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _codes(constant)
+
+
+def _permissions_of(requirement: Requirement) -> Iterator[Permission]:
+    for part in requirement.walk():
+        if isinstance(part, has_permission):
+            yield part.permission

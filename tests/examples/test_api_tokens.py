@@ -1,0 +1,123 @@
+"""The example's tokens: refreshed, revoked, and what an admin changes while they are in use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jwt
+import pytest
+
+
+def pair_of(api: Any, who: str) -> dict[str, str]:
+    answer = api.log_in(who)
+    assert answer.status_code == 200
+    members: dict[str, str] = answer.json
+    return members
+
+
+def refresh(api: Any, pair: dict[str, str]) -> Any:
+    body = {"refresh_token": pair["refresh_token"]}
+    return api.app.test_client().post("/token/refresh", json=body)
+
+
+def get(api: Any, pair: dict[str, str], path: str) -> int:
+    headers = {"Authorization": f"Bearer {pair['access_token']}"}
+    status: int = api.app.test_client().get(path, headers=headers).status_code
+    return status
+
+
+def test_a_refresh_token_is_good_once_and_ends_its_log_in_when_it_comes_again(start: Any) -> None:
+    api = start(AUTHZ_REFRESH_GRACE="0")
+    first = pair_of(api, "editor")
+    second = refresh(api, first).json
+    assert get(api, second, "/reports") == 200
+    assert refresh(api, first).status_code == 401
+    assert refresh(api, second).status_code == 401
+    assert get(api, second, "/reports") == 401
+
+
+def test_a_client_logs_out_by_revoking_its_refresh_token(start: Any) -> None:
+    api = start()
+    pair = pair_of(api, "editor")
+    answer = api.app.test_client().post("/token/revoke", data={"token": pair["refresh_token"]})
+    assert answer.status_code == 200
+    assert refresh(api, pair).status_code == 401
+    assert get(api, pair, "/me") == 401
+
+
+def test_new_roles_are_in_force_at_once_and_the_refresh_brings_them(api: Any) -> None:
+    pair = pair_of(api, "editor")
+    assert get(api, pair, "/reports") == 200
+    try:
+        url = "/admin/users/editor/roles"
+        assert api.ask("admin", "PUT", url, json=["viewer"]).status_code == 204
+        assert get(api, pair, "/reports") == 401
+        after = refresh(api, pair).json
+        assert (get(api, after, "/me"), get(api, after, "/reports")) == (200, 403)
+    finally:
+        assert api.ask("admin", "PUT", url, json=["editor"]).status_code == 204
+        api.tokens.clear()
+    assert get(api, pair_of(api, "editor"), "/reports") == 200
+
+
+@pytest.mark.parametrize("body", ["viewer", {"roles": ["viewer"]}, ["nobody"], [1], [None]])
+def test_roles_that_there_are_not_are_told_and_nothing_is_changed(api: Any, body: Any) -> None:
+    pair = pair_of(api, "viewer")
+    answer = api.ask("admin", "PUT", "/admin/users/viewer/roles", json=body)
+    assert (answer.status_code, answer.mimetype) == (422, "application/problem+json")
+    assert get(api, pair, "/me") == 200
+
+
+@pytest.mark.parametrize("kind", ["jti", "subject", "role", "everything"])
+def test_an_admin_revokes_tokens(start: Any, kind: str) -> None:
+    api = start()
+    pair, admin = pair_of(api, "editor"), api.token("admin")
+    said = claims(pair["access_token"])
+    body = {
+        "jti": said["jti"],
+        "subject": said["sub"],
+        "role": "editor",
+        "everything": True,
+    }[kind]
+    headers = {"Authorization": f"Bearer {admin}"}
+    answer = api.app.test_client().post("/admin/revocations", json={kind: body}, headers=headers)
+    assert (answer.status_code, answer.data) == (204, b"")
+    assert get(api, pair, "/me") == 401
+    ends_log_ins = kind in ("subject", "everything")
+    assert refresh(api, pair).status_code == (401 if ends_log_ins else 200)
+    assert get(api, pair_of(api, "editor"), "/me") == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        [],
+        {"jti": "a", "subject": "b"},
+        {"jti": ""},
+        {"jti": 1},
+        {"jti": None},
+        {"subject": "a\0b"},
+        {"role": "nobody"},
+        {"everything": False},
+        {"everything": "true"},
+        {"everything": 1},
+        {"user": "a"},
+        {"jti": "x" * 256},
+    ],
+    ids=str,
+)
+def test_a_revocation_that_is_not_of_one_thing_is_told(api: Any, body: Any) -> None:
+    answer = api.ask("admin", "POST", "/admin/revocations", json=body)
+    assert (answer.status_code, answer.mimetype) == (422, "application/problem+json")
+
+
+def claims(token: str) -> dict[str, Any]:
+    found: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
+    return found
+
+
+@pytest.mark.parametrize(("name", "status"), [("nobody", 404), ("a%00b", 422), ("%FF", 404)])
+def test_roles_of_somebody_there_is_not(api: Any, name: str, status: int) -> None:
+    answer = api.ask("admin", "PUT", f"/admin/users/{name}/roles", json=["viewer"])
+    assert (answer.status_code, answer.mimetype) == (status, "application/problem+json")
