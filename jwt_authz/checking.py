@@ -217,7 +217,8 @@ def _access_warnings(access: Access) -> Iterator[str]:
                 "that you did not expect"
             )
         if guard.lacks(access.method, access.has_head):
+            refused = "is always refused" if guard.enforce else "would always be refused"
             yield (
-                f"{access.method} {access.rule} ({access.endpoint}) is always refused: "
+                f"{access.method} {access.rule} ({access.endpoint}) {refused}: "
                 f"requires({{...}}) has no entry for {access.method}"
             )

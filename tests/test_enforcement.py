@@ -372,7 +372,8 @@ def test_the_check_warns_of_each_place_that_is_not_enforced() -> None:
     app.register_blueprint(blueprint)
     app.add_url_rule("/edit", "edit", requires("article:edit", enforce=False)(lambda: who()))
     app.add_url_rule("/read", "read", requires("article:read")(lambda: who()))
-    warnings = check(app)[:-1]
+    *warnings, last = check(app)
+    assert last == "every view has a guard, or is exempt, but not every guard is enforced"
     assert [line.partition(" refuses nobody: ")[0] for line in warnings] == [
         "warning: GET /back/stock (back.stock)",
         "warning: POST /back/stock (back.stock)",
@@ -381,12 +382,21 @@ def test_the_check_warns_of_each_place_that_is_not_enforced() -> None:
     assert "requires(has_permission('article:edit')) has enforce=False" in warnings[2]
 
 
+def test_the_check_says_of_no_method_that_is_let_through_that_it_is_refused() -> None:
+    app = guarded_app()
+    guarded = requires({"GET": "article:edit"}, enforce=False)(lambda: who())
+    app.add_url_rule("/edit", "edit", guarded, methods=["POST"])
+    refuses, lacks, _ = check(app)
+    assert refuses.startswith("warning: POST /edit (edit) refuses nobody")
+    assert lacks.startswith("warning: POST /edit (edit) would always be refused: requires({...})")
+
+
 def test_the_check_warns_of_the_setting() -> None:
     app = guarded_app(AUTHZ_ENFORCE=False)
     app.add_url_rule("/read", "read", requires("article:read")(lambda: who()))
-    warnings = check(app)[:-1]
-    assert len(warnings) == 1
-    assert warnings[0].startswith("warning: AUTHZ_ENFORCE=False: no guard of the application")
+    warning, last = check(app)
+    assert warning.startswith("warning: AUTHZ_ENFORCE=False: no guard of the application")
+    assert last == "every view has a guard, or is exempt, but not every guard is enforced"
 
 
 def test_the_first_request_logs_the_warnings(caplog: pytest.LogCaptureFixture) -> None:
