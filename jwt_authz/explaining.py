@@ -15,19 +15,17 @@ from flask import Flask, request
 from werkzeug.exceptions import HTTPException
 
 from . import explanation
+from .arguments import NOT_GIVEN, refuse_mappings
 from .context import get_app
 from .decision import NO, Decision, printable
 from .errors import InvalidToken, MisuseError, StoreUnavailable
-from .guards import NO_GUARD, NOT_GIVEN, Guard, refuse_mappings
+from .guards import UNGUARDED, Guard
 from .overrides import applied
 from .parts import Parts, current_parts, require_request
 from .places import guards_of, is_exempt, is_static
 from .predicates import NO_RESOURCE, told_of
 from .problem import TYPE_PREFIX, Problem, not_allowed, token_invalid, token_missing, unavailable
 from .requirements import Requirement
-
-UNGUARDED = Guard((NO_GUARD,))
-"""What stands, under `default="deny"`, on a view with neither guard nor `exempt`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,15 @@ from flask import Flask, request, request_started
 from flask_jwt_extended import JWTManager
 
 from .accounts import Accounts, User
+from .arguments import NOT_GIVEN
 from .authentication import IdentitySource
 from .checking import FirstRequest, find_misuse
 from .claims import Issuer
 from .context import get_app
 from .decision import Decision
 from .errors import MisuseError, StoreUnavailable
-from .explaining import UNGUARDED, explain
-from .guards import NOT_GIVEN, allowed, current_identity
+from .explaining import explain
+from .guards import UNGUARDED
 from .identity import Identity
 from .issuing import claims_of, complete, issue
 from .jwt_extended import EXTENSION
@@ -35,6 +36,7 @@ from .revoking import families_of, revoke
 from .roles import Roles
 from .tokens import KeySet
 from .trust import Trust
+from .verbs import allowed, current_identity
 
 Loader = TypeVar("Loader", bound=Callable[..., Any])
 

@@ -8,9 +8,9 @@ from flask import Blueprint, Response, jsonify
 from flask_jwt_extended import JWTManager
 
 from ..errors import InvalidToken, MisuseError
-from ..guards import requires
 from ..jwt_extended import ask_callbacks, has_callbacks
 from ..parts import Parts, current_parts
+from ..verbs import requires
 from ..verification import Authentication, Token
 from .bodies import read_token
 

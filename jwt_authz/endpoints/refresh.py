@@ -7,12 +7,12 @@ from flask.blueprints import BlueprintSetupState
 from marshmallow import EXCLUDE, Schema, fields, validate
 
 from ..errors import InvalidToken, MisuseError
-from ..guards import requires
 from ..jwt_extended import refresh_lifetime
 from ..logins import NEVER_ENDS
 from ..parts import current_parts
 from ..places import exempt
 from ..problem import refresh_refused
+from ..verbs import requires
 from .answers import REFRESH, accounts_and_logins, add_check, answer, refuse
 from .bodies import Unfit, UnsupportedGrant, load, read_members
 from .families import end_families, end_one_family, show_families

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from ..arguments import NOT_GIVEN
 from ..context import get_app
 from ..decision import DEPENDS, NO, YES, Verdict
 from ..errors import MisuseError
-from ..guards import NOT_GIVEN, Guard
+from ..guards import Guard
 from ..identity import Identity
 from ..matrix import Access, read_matrix
 from ..parts import current_parts

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from ..arguments import NOT_GIVEN
 from ..context import get_app
 from ..extension import Authz
-from ..guards import NOT_GIVEN, Guard
+from ..guards import Guard
 from ..matrix import Access, read_matrix
 from ..parts import current_parts
 from ..requirements import Or
