@@ -67,6 +67,13 @@ class IdentitySource:
             )
         self.load = loader
 
+    def identify(self, token: Token) -> Authentication:
+        """Who a token names, by a loader that takes one; raises `SubjectUnknown` for nobody."""
+        identity = _loaded(self.load(token.identity.subject, token.identity.claims.copy()))
+        if identity is None:
+            raise SubjectUnknown("the identity loader returned nobody")
+        return Authentication(identity, token)
+
 
 class Authenticator:
     """Finds out who sends requests to one application, with its settings as they were."""
@@ -122,10 +129,12 @@ class Authenticator:
 
         Nothing is verified, and FJE's callbacks are not asked; the identity loader is.
         """
-        found = Authentication(identity, Token(identity, {}, is_own=True))
+        token, source = Token(identity, {}, is_own=True), self._source
         fill_slots(request, {}, identity.claims.copy(), {"loaded_user": None}, "headers")
-        asks_loader = self._source is not None and self._source.takes_token
-        self._keep(request, lambda: self._loaded_by_source(found) if asks_loader else found)
+        if source is not None and source.takes_token:
+            self._keep(request, lambda: source.identify(token))
+        else:
+            self._keep(request, lambda: Authentication(identity, token))
 
     def _keep(self, request: Request, find: Callable[[], Authentication]) -> Authentication:
         """Keep what is found out about a request, be it that its token is not good."""
@@ -177,16 +186,7 @@ class Authenticator:
         header, payload = token.copy_header(), claims.copy()
         user = ask_callbacks(manager, header, payload) if has_callbacks(manager) else None
         fill_slots(request, header, payload, user, location)
-        return found if self._source is None else self._loaded_by_source(found)
-
-    def _loaded_by_source(self, found: Authentication) -> Authentication:
-        """The identity that the application's loader makes of a good token."""
-        token: Token = found.token  # type: ignore[assignment] # what is kept has a token
-        load: Callable[..., Any] = self._source.load  # type: ignore[union-attr]
-        identity = _loaded(load(token.identity.subject, token.identity.claims.copy()))
-        if identity is None:
-            raise SubjectUnknown("the identity loader returned nobody")
-        return Authentication(identity, token)
+        return found if self._source is None else self._source.identify(token)
 
     def _text(self, request: Request) -> tuple[str | None, str | None]:
         """The token's text and its location, as the application's settings look for it."""

@@ -154,6 +154,10 @@ def _settings_errors(parts: Parts) -> Iterator[str]:
         has_key_set = bool(current_app.config.get("AUTHZ_KEYS_FILE"))
         yield from misconfigured(has_key_set, needs_key=parts.trust is None)
     else:
+        try:
+            parts.revocations  # noqa: B018 opens the store, and connects to nothing
+        except (MisuseError, ImportError) as error:
+            yield str(error)
         if encoding == "compact" and parts.catalogue is None:
             yield "AUTHZ_ENCODING='compact' needs a catalogue: write Authz(app, roles=Roles(...))"
         trust = parts.trust

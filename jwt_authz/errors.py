@@ -162,13 +162,30 @@ class TokenNotFresh(InvalidToken):
     sentence = "A fresh log-in is required."
     code = "insufficient_user_authentication"
 
-    def __init__(self, max_age: float | None = None) -> None:
-        super().__init__()
+    def __init__(self, detail: str = "", *, max_age: float | None = None) -> None:
+        super().__init__(detail)
         self.max_age = max_age
 
 
-class TokenReused(InvalidToken):
-    """A refresh token was used again that had been rotated: somebody has a copy of it."""
+class RefreshRefused(InvalidToken):
+    """A refresh token is not good, or its log-in is over; `detail` says why, to the log alone."""
+
+    name = "refresh-refused"
+    sentence = "The refresh token is not good, or not any more: log in anew."
+    code = "invalid_grant"  # RFC 6749 section 5.2
+
+
+class TokenReused(RefreshRefused):
+    """A refresh token was used again that had been rotated: somebody has a copy of it.
+
+    `subject` is whose it was, and `family` the id of the log-in, which has been ended; "" where
+    that is not known.
+    """
 
     name = "token-reused"
-    sentence = "The refresh token was used before."
+    sentence = "The refresh token was used before, and so its log-in is ended: log in anew."
+
+    def __init__(self, detail: str = "", *, subject: str = "", family: str = "") -> None:
+        super().__init__(detail)
+        self.subject = subject
+        self.family = family

@@ -17,7 +17,7 @@ from .checking import FirstRequest, find_misuse
 from .claims import Issuer
 from .context import get_app
 from .decision import Decision
-from .errors import MisuseError, StoreUnavailable
+from .errors import InvalidToken, MisuseError, StoreUnavailable, TokenReused
 from .explaining import explain
 from .guards import UNGUARDED
 from .identity import Identity
@@ -28,10 +28,10 @@ from .parts import KEY, Parts, current_parts
 from .permissions import Permission
 from .places import guards_of, passes_unguarded
 from .predicates import NO_RESOURCE
-from .problem import unavailable
-from .refusals import AuthorizationUnavailable, Failing
+from .problem import Problem, token_invalid, unavailable
+from .refusals import AuthorizationUnavailable, Failing, NotIdentified, Refusal
 from .request_slots import make_slots_lazy
-from .revocation import Family
+from .revocation import Family, target
 from .revoking import families_of, revoke
 from .roles import Roles
 from .tokens import KeySet
@@ -102,6 +102,7 @@ class Authz:
         app.context_processor(_for_templates)
         handlers = app.error_handler_spec[None][None]
         handlers.setdefault(StoreUnavailable, _answer_unavailable)
+        handlers.setdefault(InvalidToken, _answer_invalid)
         request_started.connect(FirstRequest(), app, weak=False)
         if self.default == "deny":
             app.before_request(_deny_unguarded)
@@ -171,7 +172,9 @@ class Authz:
         Without `permissions` they are those of the roles. Raises `MisuseError` for a role that
         the catalogue lacks.
         """
-        return claims_of(current_parts(), self.roles, roles, permissions, tenant, scope)
+        return claims_of(
+            current_parts(), roles=roles, permissions=permissions, tenant=tenant, scope=scope
+        )
 
     def issue(
         self,
@@ -195,28 +198,36 @@ class Authz:
         claims = self.claims(roles=roles, permissions=permissions, tenant=tenant, scope=scope)
         if issued_at is not None:
             claims["iat"] = issued_at
-        return issue(current_parts(), subject, claims, fresh, expires)
+        return issue(current_parts(), subject, claims, fresh=fresh, expires=expires)
 
-    def log_in(self, user: User, client: str | None = None) -> Tokens | None:
+    def now(self) -> float:
+        """The time that a log-in begins at: the store's clock, in seconds since the epoch."""
+        return Logins(current_parts(), self.accounts).now()
+
+    def log_in(
+        self, user: User, client: str | None = None, since: float | None = None
+    ) -> Tokens | None:
         """Tokens for a user who has just logged in by a view of your own; None if they are gone.
 
         The refresh token is there where `AUTHZ_STORE_URL` names a store; `client` is what the
-        user's list of log-ins calls this one. Raises `StoreUnavailable`.
+        user's list of log-ins calls this one. `since` is what `now()` gave before the proof was
+        looked at: whose tokens were revoked since then has to prove it anew. Raises
+        `StoreUnavailable`, and `MisuseError` for what is no `User`.
         """
         parts = current_parts()
         has_refresh = parts.revocations is not None
-        return Logins(parts, self.roles, self.accounts).start(
-            user, has_refresh=has_refresh, client=client
+        return Logins(parts, self.accounts).start(
+            user, has_refresh=has_refresh, since=since, client=client
         )
 
     def refresh(self, refresh_token: str) -> Tokens:
         """The tokens that follow a refresh token, which is then used up (RFC 9700 section 4.14.2).
 
-        The roles are those that the user has now. Raises an `InvalidToken`: for one that was used
-        before, `TokenReused`, and then all tokens of that log-in are ended. Raises
-        `StoreUnavailable` where the store does not answer: then it may be repeated.
+        The roles are those that the user has now. Raises `RefreshRefused`, a 401 in a view; for one
+        that was used before it is `TokenReused`, and then all tokens of that log-in are ended.
+        Raises `StoreUnavailable` where the store does not answer: then it may be repeated.
         """
-        return Logins(current_parts(), self.roles, self.accounts).refresh(refresh_token)
+        return Logins(current_parts(), self.accounts).refresh(refresh_token)
 
     def families(self, subject: str) -> tuple[Family, ...]:
         """The log-ins of a subject that can still be refreshed, the one used last first."""
@@ -240,11 +251,13 @@ class Authz:
         whose roles have changed they go on with `keeps_families`, and bring the new claims.
         `family` is the id of one log-in. `issuer` names the foreign issuer of a `jti` or a
         `subject`. Tokens issued from now on are good: a log-in right after works. Raises
-        `MisuseError` unless exactly one thing is given, or where `AUTHZ_STORE_URL` names no store;
-        `StoreUnavailable` where the store does not take it, and then it must be said again.
+        `MisuseError` unless exactly one thing is given, for a role that the catalogue lacks, or
+        where `AUTHZ_STORE_URL` names no store; `StoreUnavailable` where the store does not take
+        it, and then it must be said again.
         """
-        revoke(
-            current_parts(),
+        if role is not None and self.roles is not None and role not in self.roles:
+            raise MisuseError(f"no role is named {role!r}: mend the spelling")
+        what = target(
             jti=jti,
             subject=subject,
             role=role,
@@ -252,8 +265,15 @@ class Authz:
             family=family,
             everything=everything,
             issuer=issuer,
-            keeps_families=keeps_families,
         )
+        revoke(current_parts(), what, keeps_families=keeps_families)
+
+    def distrust_store(self) -> None:
+        """Revoke all tokens issued before now, and end all refresh families, in all processes.
+
+        For an operator who has put back an old copy of the store. Raises `StoreUnavailable`.
+        """
+        current_parts().needed_revocations().distrust_store()
 
     def prepare_store(self) -> None:
         """Say that the store of `AUTHZ_STORE_URL` is new: make its tables, and its mark.
@@ -283,7 +303,7 @@ class Authz:
         self, subject: Any, claims: dict[str, Any]
     ) -> tuple[dict[str, Any], Callable[[str], None]]:
         """For the making of a token: what it lacks, and the check of its size."""
-        return complete(current_parts(), self.roles, subject, claims)
+        return complete(current_parts(), subject, claims)
 
 
 def _for_templates() -> dict[str, Any]:
@@ -293,10 +313,20 @@ def _for_templates() -> dict[str, Any]:
 
 def _answer_unavailable(error: StoreUnavailable) -> Any:
     """A store that does not answer, wherever in a request: 503."""
-    app, parts, problem = get_app(), current_parts(), unavailable()
-    parts.audit.refused(app, None, None, problem, str(error))
-    refusal = AuthorizationUnavailable(problem, parts.settings.realm)
-    return app.handle_http_exception(refusal)
+    return _refused(AuthorizationUnavailable, unavailable(), None, str(error))
+
+
+def _answer_invalid(error: InvalidToken) -> Any:
+    """A token that a view was given, and that is not good: 401."""
+    subject = error.subject if isinstance(error, TokenReused) else ""
+    whose = Identity(subject) if subject else None
+    return _refused(NotIdentified, token_invalid(error), whose, error.detail)
+
+
+def _refused(kind: type[Refusal], problem: Problem, identity: Identity | None, note: str) -> Any:
+    app, parts = get_app(), current_parts()
+    parts.audit.refused(app, identity, None, problem, note)
+    return app.handle_http_exception(kind(problem, parts.settings.realm))
 
 
 def _deny_unguarded() -> Any:

@@ -8,35 +8,43 @@ from time import time
 from typing import Any
 
 from .claims import Encoding, granted_claims, sizes_of, write_claims
+from .claims.names import CATALOGUE
 from .errors import MisuseError
 from .jwt_extended import check_subject, own_claims
 from .parts import Parts
 from .permissions import Permission
-from .roles import Roles
 from .tokens.issue import issue_token
 from .tokens.refresh import LOGGED_IN_AT
 
 
 def claims_of(
     parts: Parts,
-    catalogue: Roles | None,
+    *,
     roles: Iterable[str],
-    permissions: Iterable[str | Permission] | None,
-    tenant: str | None,
-    scope: str | Iterable[str] | None,
+    permissions: Iterable[str | Permission] | None = None,
+    tenant: str | None = None,
+    scope: str | Iterable[str] | None = None,
 ) -> dict[str, Any]:
     """The claims that a token of these roles carries; see `Authz.claims`."""
     settings = parts.settings
-    names = settings.claim_names
-    return write_claims(settings.encoding, catalogue, roles, permissions, tenant, scope, names)
+    return write_claims(
+        settings.encoding,
+        parts.catalogue,
+        roles,
+        permissions,
+        tenant,
+        scope,
+        settings.claim_names,
+    )
 
 
 def issue(
     parts: Parts,
     subject: Any,
     claims: dict[str, Any],
-    fresh: bool | timedelta,
-    expires: timedelta | None,
+    *,
+    fresh: bool | timedelta = False,
+    expires: timedelta | None = None,
 ) -> str:
     """An encoded access token with these claims, of RFC 9068's shape; see `Authz.issue`.
 
@@ -50,7 +58,7 @@ def issue(
 
 
 def complete(
-    parts: Parts, catalogue: Roles | None, subject: Any, claims: dict[str, Any]
+    parts: Parts, subject: Any, claims: dict[str, Any]
 ) -> tuple[dict[str, Any], Callable[[str], None]]:
     """For the making of a token: what it lacks, and the check of its size.
 
@@ -58,12 +66,14 @@ def complete(
     revoked, an `iat` with its fraction of a second, after all that was revoked of its subject.
     """
     settings, view = parts.settings, parts.revocations
-    names, limit = settings.claim_names, settings.max_token_bytes
+    names, limit, catalogue = settings.claim_names, settings.max_token_bytes, parts.catalogue
     more: dict[str, Any] = {}
     roles = claims.get(names.roles)
     lacks = names.permissions not in claims and catalogue is not None
     if lacks and isinstance(roles, list | tuple):
         more = granted_claims(settings.encoding, catalogue, map(str, roles), names)
+    if _are_its_own(parts, claims):
+        more[CATALOGUE] = ""  # so that no other catalogue changes them
     if view is not None and "iat" not in claims:
         named = roles if isinstance(roles, list | tuple) else ()
         carried = catalogue.with_included(named) if catalogue is not None else named
@@ -75,6 +85,16 @@ def complete(
             raise MisuseError(_too_long(len(token), sizes_of(token, catalogue, names), limit))
 
     return more, check_size
+
+
+def _are_its_own(parts: Parts, claims: dict[str, Any]) -> bool:
+    """Whether the permissions are others than the roles have, in claims that say they are those."""
+    names, catalogue = parts.settings.claim_names, parts.catalogue
+    held, roles = claims.get(names.permissions), claims.get(names.roles)
+    if catalogue is None or held is None or claims.get(CATALOGUE) != catalogue.fingerprint:
+        return False
+    granted = catalogue.permissions_of(map(str, roles)) if isinstance(roles, list | tuple) else ()
+    return bool(held != sorted(granted))
 
 
 def _too_long(length: int, sizes: Mapping[Encoding, int], limit: int) -> str:

@@ -21,6 +21,7 @@ from flask_jwt_extended.config import config as _fje
 from flask_jwt_extended.tokens import _decode_jwt
 from jwt import ExpiredSignatureError, InvalidTokenError, get_unverified_header
 
+from .claims.names import RESERVED
 from .context import get_app
 from .errors import (
     ClaimInvalid,
@@ -32,6 +33,7 @@ from .settings import Settings
 from .tokens import KeySet, Verifier
 from .tokens.jws import Key
 from .tokens.keys import prepare_keys, public_key_of, weakness
+from .tokens.refresh import is_refresh_token
 from .tokens.strength import SHORTEST_SECRET
 
 EXTENSION = "flask-jwt-extended"
@@ -160,6 +162,11 @@ def key_loader(manager: JWTManager) -> Callable[[dict[str, Any], dict[str, Any]]
     return None if loader is _defaults.default_decode_key_callback else loader
 
 
+def is_blocklisted(manager: JWTManager, header: dict[str, Any], payload: dict[str, Any]) -> bool:
+    """Whether the application's `token_in_blocklist_loader` knows the token."""
+    return bool(manager._token_in_blocklist_callback(header, payload))
+
+
 def has_callbacks(manager: JWTManager) -> bool:
     """Whether the application has set one of the callbacks that are asked on every request."""
     return (
@@ -187,6 +194,12 @@ def ask_callbacks(manager: JWTManager, header: dict[str, Any], payload: dict[str
     return {"loaded_user": user}
 
 
+class Subject(str):
+    """A subject as it stands in a token, of which no `user_identity_loader` makes another."""
+
+    __slots__ = ()
+
+
 _encode = JWTManager._encode_jwt_from_config
 
 
@@ -204,6 +217,9 @@ def _encode_completed(
     if authz is None:
         return _encode(manager, identity, token_type, claims, **rest)
     once = copy(manager)  # for this one token, so that nothing is asked twice
+    is_subject = isinstance(identity, Subject)
+    subject = str(identity) if is_subject else manager._user_identity_callback(identity)
+    once.user_identity_loader(lambda user: subject)
     claims = {**manager._user_claims_callback(identity), **(claims or {})}
     once._user_claims_callback = _defaults.default_additional_claims_callback
     keys: KeySet | None = authz.keys
@@ -213,8 +229,6 @@ def _encode_completed(
         rest["headers"] = {**(rest.get("headers") or {}), **named}
     if token_type != "access":  # noqa: S105 no password
         return _encode(once, identity, token_type, claims, **rest)
-    subject = manager._user_identity_callback(identity)
-    once.user_identity_loader(lambda user: subject)
     more, check = authz.complete(subject, claims)
     token = _encode(once, identity, token_type, {**claims, **more}, **rest)
     check(token)
@@ -233,6 +247,8 @@ def _decode_by_key_set(
     So that `jwt_required` and cookies know the keys, too. Asked is `Parts.keys_knowing`.
     """
     parts = current_app.extensions.get("jwt_authz.parts")
+    if parts is not None and is_refresh_token(encoded_token):
+        raise InvalidTokenError("a refresh token of a family is good at its own endpoint alone")
     if parts is None or parts.keys is None or key_loader(manager) is not None:
         return _decode(manager, encoded_token, csrf_value, allow_expired)
     header = get_unverified_header(encoded_token)
@@ -297,7 +313,8 @@ _FOR_EVER = 10 * 365 * 86_400.0  # for tokens that never expire, which `check` t
 def check_subject(identity: Any) -> None:
     """Raises `MisuseError` unless the manager makes a text of what a token is to be issued for."""
     app = get_app()
-    subject = manager_of(app)._user_identity_callback(identity)
+    is_subject = isinstance(identity, Subject)
+    subject = identity if is_subject else manager_of(app)._user_identity_callback(identity)
     if not isinstance(subject, str) or not subject:
         raise MisuseError(
             f"a subject is a text that is not empty, not {type(subject).__name__}: "
@@ -350,6 +367,11 @@ def misconfigured(has_key_set: bool, needs_key: bool = True) -> Iterator[str]:
         yield ("access tokens never expire: set JWT_ACCESS_TOKEN_EXPIRES to a timedelta of minutes")
     if not isinstance(config["JWT_DECODE_LEEWAY"], int | float | timedelta):
         yield "JWT_DECODE_LEEWAY is seconds: write a number or a timedelta"
+    if config["JWT_IDENTITY_CLAIM"] in RESERVED - {"sub"}:
+        yield (
+            f"JWT_IDENTITY_CLAIM is {config['JWT_IDENTITY_CLAIM']!r}, which means something else: "
+            "write sub"
+        )
     if any(name.lower() == "none" for name in algorithms_configured()):
         yield "the algorithm none signs nothing: set JWT_ALGORITHM to HS256, ES256, ..."
         return

@@ -10,20 +10,21 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field, replace
-from typing import NoReturn
+from time import time
+from typing import Any, NoReturn
 
 from .accounts import Accounts, User
-from .errors import MisuseError, SubjectUnknown, TokenExpired, TokenReused, TokenRevoked
+from .errors import InvalidToken, MisuseError, RefreshRefused, StoreUnavailable, TokenReused
 from .issuing import claims_of, issue
-from .jwt_extended import access_lifetime, own_claims, refresh_lifetime
+from .jwt_extended import Subject, access_lifetime, own_claims, refresh_lifetime
 from .parts import Parts
-from .revocation import Family, Outcome, Rotation, is_id
+from .revocation import Outcome, Rotation, is_id
 from .revoking import end_access_tokens, end_family
-from .roles import Roles
 from .tokens.refresh import RefreshClaims
 
 _log = logging.getLogger("jwt_authz")
 
+NO_ACCOUNTS = "a log-in asks accounts: write Authz(app, accounts=...)"
 NEVER_ENDS = "refresh tokens never expire: set JWT_REFRESH_TOKEN_EXPIRES to a timedelta of days"
 
 
@@ -39,80 +40,116 @@ class Tokens:
     refresh_token: str | None = field(repr=False)
     expires_in: int
 
+    def as_dict(self) -> dict[str, Any]:
+        """The members of an answer (RFC 6749 section 5.1), which no cache may store."""
+        members: dict[str, Any] = {
+            "access_token": self.access_token,
+            "token_type": "Bearer",
+            "expires_in": self.expires_in,
+        }
+        if self.refresh_token is not None:
+            members["refresh_token"] = self.refresh_token
+        return members
+
 
 class Logins:
     """The log-ins of one application's users; needs an application context."""
 
-    def __init__(self, parts: Parts, catalogue: Roles | None, accounts: Accounts | None) -> None:
+    def __init__(self, parts: Parts, accounts: Accounts | None) -> None:
         if accounts is None:
-            raise MisuseError("a log-in asks accounts: write Authz(app, accounts=...)")
+            raise MisuseError(NO_ACCOUNTS)
+        self.accounts = accounts
         self._parts = parts
-        self._catalogue = catalogue
-        self._accounts = accounts
+
+    def now(self) -> float:
+        """The time that a log-in begins at: the store's clock, in seconds since the epoch."""
+        view = self._parts.revocations
+        return time() if view is None else view.after_all()
 
     def start(
         self,
         user: User,
         *,
         has_refresh: bool,
-        proved_at: float | None = None,
+        since: float | None = None,
         client: str | None = None,
     ) -> Tokens | None:
-        """Tokens for a user who has proved who they are; None where that is over.
+        """Tokens for a user who has proved who they are; None where they are gone or disabled.
 
-        That is, where they are gone or disabled by now, or where all that they had was ended since
-        `proved_at`, the store's time before the proof was looked at. Raises `StoreUnavailable`.
+        `since` is a time before the proof was looked at. Raises `StoreUnavailable`, also where all
+        that the user had was revoked since then: the proof may not hold any more.
         """
-        issued_at, found = self._user_now(user)
+        if not isinstance(user, User):
+            raise MisuseError(f"log_in takes a User, not {user!r}: write accounts.find(subject)")
+        issued_at, found = self._user_now(user.subject)
         if found is None:
             return None
-        if not has_refresh:
-            return self._tokens(self._access_token(found, issued_at, is_fresh=True))
-        started = self._start_family(found, client)
-        claims = _claims_of(started, found.subject, issued_at)
-        if proved_at is not None and self._was_ended_since(found.subject, proved_at):
-            end_family(self._parts, claims.family)
-            return None
+        started = self._start_family(found, client) if has_refresh else None
+        if since is not None:
+            self._refuse_ended_since(found, since, started)
+        claims = None if started is None else _claims_of(started, found.subject, issued_at)
         token = self._access_token(found, issued_at, claims, is_fresh=True)
-        return self._tokens(token, claims, started.family)
+        return self._tokens(token, claims, started)
 
     def refresh(self, text: str) -> Tokens:
-        """The tokens that follow a refresh token; raises an `InvalidToken`, `StoreUnavailable`.
+        """The tokens that follow a refresh token; raises `RefreshRefused`, `StoreUnavailable`.
 
         A repeat within the grace is answered with the same successor, signed anew. A token that
         was used before that ends its family, and so does a user who is gone or disabled.
         """
-        parts, view = self._parts, self._parts.needed_revocations()
-        claims = parts.verified(lambda found, manager: found.refresh_claims(text, manager))
-        if not is_id(claims.family):
-            raise TokenRevoked("its family is none")
-        view.check_age()
-        user = self._accounts.find(claims.subject)
-        issued_at, user = (0.0, None) if user is None else self._user_now(user)
+        parts = self._parts
+        parts.needed_revocations().check_age()
+        claims = self._read(text)
+        issued_at, user = self._user_now(claims.subject)
         if user is None:
             end_family(parts, claims.family)
-            raise SubjectUnknown("the refresh token's subject is gone or disabled")
-        began = claims.logged_in_at
-        if view.is_revoked(jti=claims.jti, subject=None, issued_at=began, tenant=user.tenant):
-            end_family(parts, claims.family)
-            raise TokenRevoked
+            raise RefreshRefused("its subject is gone or disabled")
+        self._refuse_ended(claims, user.tenant)
         token = self._access_token(user, issued_at, claims)
-        rotation = self._rotate(claims)
+        rotation = self._rotate(claims)  # the last thing that can fail
         if rotation.jti is None:
-            self._refuse(rotation.outcome, claims.family)
-        return self._tokens(token, replace(claims, jti=rotation.jti), rotation.family)
+            self._refuse(rotation.outcome, claims)
+        if rotation.family is not None and rotation.family.tenant != user.tenant:
+            self._refuse_ended(claims, rotation.family.tenant)
+        return self._tokens(token, replace(claims, jti=rotation.jti), rotation)
 
-    def _user_now(self, user: User) -> tuple[float | None, User | None]:
-        """The `iat` of a token for the user, and the user as they are after it; None if gone.
+    def _refuse_ended(self, claims: RefreshClaims, tenant: str | None) -> None:
+        """Raises `RefreshRefused` for a token that is revoked, or whose log-in is over."""
+        view = self._parts.needed_revocations()
+        is_over = view.is_login_over(claims.subject, claims.logged_in_at, tenant=tenant)
+        if is_over or view.knows_id(claims.jti):
+            end_family(self._parts, claims.family)
+            raise RefreshRefused("it has been revoked")
+
+    def _read(self, text: str) -> RefreshClaims:
+        """What a refresh token says, verified."""
+        if not isinstance(text, str):
+            raise RefreshRefused("it is no text")
+        try:
+            claims = self._parts.verified(
+                lambda found, manager: found.refresh_claims(text, manager)
+            )
+        except InvalidToken as error:
+            raise RefreshRefused(f"{error.name} {error.detail}") from None
+        if not is_id(claims.family):
+            raise RefreshRefused("its family is none")
+        return claims
+
+    def _user_now(self, subject: str) -> tuple[float | None, User | None]:
+        """The `iat` of a token for the subject, and the user as they are after it; None if gone.
 
         In this order, so that of a change made in between the revocation comes later than the
         token, and ends it.
         """
-        issued_at, view = None, self._parts.revocations
-        if view is not None:
-            issued_at = view.next_iat(user.subject, tenant=user.tenant, roles=user.roles)
-        found = self._accounts.find(user.subject)
-        return issued_at, None if found is None or found.disabled else found
+        user, issued_at = self.accounts.find(subject), None
+        view = self._parts.revocations
+        if view is not None and user is not None:
+            catalogue, roles = self._parts.catalogue, set(user.roles)
+            if catalogue is not None:
+                roles |= catalogue.with_included(roles)
+            issued_at = view.next_iat(subject, tenant=user.tenant, roles=roles)
+            user = self.accounts.find(subject)
+        return issued_at, None if user is None or user.disabled else user
 
     def _start_family(self, user: User, client: str | None) -> Rotation:
         lifetime = refresh_lifetime()
@@ -128,12 +165,17 @@ class Logins:
             )
         )
 
-    def _was_ended_since(self, subject: str, proved_at: float) -> bool:
-        """Whether the subject's tokens were revoked since: a password may have been changed."""
-        view = self._parts.needed_revocations()
+    def _refuse_ended_since(self, user: User, since: float, started: Rotation | None) -> None:
+        """Raises `StoreUnavailable` where the user's tokens were revoked: a password changed."""
+        view = self._parts.revocations
+        if view is None:
+            return
         view.refresh()
-        newest = view.newest(subject)
-        return newest is not None and newest > proved_at
+        newest = view.newest(user.subject, tenant=user.tenant)
+        if newest is not None and newest > since:
+            if started is not None and started.family is not None:
+                end_family(self._parts, started.family.id)
+            raise StoreUnavailable("the user's tokens were revoked during the log-in: repeat it")
 
     def _rotate(self, claims: RefreshClaims) -> Rotation:
         settings = self._parts.settings
@@ -146,12 +188,12 @@ class Logins:
             )
         )
 
-    def _refuse(self, outcome: Outcome, family: str) -> NoReturn:
+    def _refuse(self, outcome: Outcome, claims: RefreshClaims) -> NoReturn:
         if outcome in ("reused", "ended"):  # also where the process died that saw it reused
-            end_access_tokens(self._parts, family)
+            end_access_tokens(self._parts, claims.family)
         if outcome == "reused":
-            raise TokenReused("a refresh token was used again: its family is ended")
-        raise TokenExpired if outcome == "expired" else TokenRevoked(f"its family is {outcome}")
+            raise TokenReused(subject=claims.subject, family=claims.family)
+        raise RefreshRefused(f"its log-in is {outcome}")
 
     def _access_token(
         self,
@@ -160,24 +202,24 @@ class Logins:
         family: RefreshClaims | None = None,
         is_fresh: bool = False,
     ) -> str:
-        catalogue = self._catalogue
+        catalogue = self._parts.catalogue
         roles = [name for name in user.roles if catalogue is None or name in catalogue]
         if len(roles) < len(user.roles):
             _log.warning("a user has a role that the catalogue lacks; it is left out of the token")
-        claims = claims_of(self._parts, catalogue, roles, None, user.tenant, None)
+        claims = claims_of(self._parts, roles=roles, tenant=user.tenant)
         if issued_at is not None:
             claims["iat"] = issued_at
         if family is not None:
             claims.update(family.shared)
-        return issue(self._parts, user.subject, claims, is_fresh, None)
+        return issue(self._parts, Subject(user.subject), claims, fresh=is_fresh)
 
     def _tokens(
-        self, access: str, claims: RefreshClaims | None = None, family: Family | None = None
+        self, access: str, claims: RefreshClaims | None, rotation: Rotation | None
     ) -> Tokens:
         refresh = None
-        if claims is not None and family is not None:
-            own = own_claims(self._parts.settings)
-            refresh = claims.encode(own, family.used_at, family.expires_at)
+        if claims is not None and rotation is not None and rotation.family is not None:
+            family, own = rotation.family, own_claims(self._parts.settings)
+            refresh = claims.encode(Subject(claims.subject), own, family.used_at, family.expires_at)
         return Tokens(access, refresh, int(access_lifetime()))
 
 

@@ -38,7 +38,7 @@ class Parts:
 
     def __init__(self, app: Flask, catalogue: Roles | None, failing: Failing, abort: Any) -> None:
         self.catalogue = catalogue
-        self._source: IdentitySource | None = None
+        self.source: IdentitySource | None = None
         self.audit = Audit()
         self.exempt_endpoints: set[str] = set()
         self.exemptions: dict[tuple[str, str], bool] = {}  # what guards worked out, kept
@@ -102,7 +102,7 @@ class Parts:
     def take_identities_from(self, source: IdentitySource | None) -> None:
         """Use another identity loader from now on; what was kept of tokens is forgotten."""
         with self._lock:
-            self._source = source
+            self.source = source
             self._drop_authenticator()
 
     def trust_in(self, trust: Trust | None) -> None:
@@ -178,7 +178,7 @@ class Parts:
                     self.settings,
                     self.reader,
                     self.catalogue,
-                    self._source,
+                    self.source,
                     keys,
                     self.trust,
                     revocations,

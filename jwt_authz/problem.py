@@ -84,17 +84,6 @@ def token_invalid(error: InvalidToken) -> Problem:
     return Problem(kind, title, 401, error.sentence, error=error.code, max_age=max_age)
 
 
-def refresh_refused() -> Problem:
-    """The 401 for a refresh token, whatever is wrong with it (`invalid_grant`, RFC 6749 5.2)."""
-    return Problem(
-        f"{TYPE_PREFIX}refresh-refused",
-        "Log in anew",
-        401,
-        "The refresh token is not good, or not any more: log in anew.",
-        error="invalid_grant",
-    )
-
-
 def wrong_credentials() -> Problem:
     """The 401 of the log-in: the same for an unknown user and for a wrong password."""
     return Problem(

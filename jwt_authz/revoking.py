@@ -2,54 +2,60 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from .errors import MisuseError
 from .jwt_extended import access_lifetime, leeway
 from .parts import Parts
-from .revocation import Family, target
+from .revocation import Family, Target
 
 
-def revoke(parts: Parts, *, keeps_families: bool = False, **named: Any) -> None:
-    """End the tokens issued until now that carry the one thing named: see `Authz.revoke`."""
-    view = parts.needed_revocations()
-    kind, value, issuer = target(**named)
-    if keeps_families and kind != "subject":
-        raise MisuseError("keeps_families stands beside subject=, for one whose roles have changed")
+def revoke(parts: Parts, what: Target, *, keeps_families: bool = False) -> None:
+    """End the tokens issued until now that carry the thing named: see `Authz.revoke`.
 
-    def end_families() -> None:
-        if kind == "subject" and not keeps_families:
-            view.ask_families(lambda families: families.end_all(str(value), issuer))
-        if kind == "family":
-            view.ask_families(lambda families: families.end(str(value)))
-
-    end_families()
-    until = view.now() + access_lifetime() + leeway() if kind == "family" else None
-    view.revoke(**named, expires_at=until)
-    end_families()  # of a log-in that was under way, and looked for the revocation too early
-
-
-def end_family(
-    parts: Parts, family: str, subject: str | None = None, issuer: str | None = None
-) -> bool:
-    """End a family and the access tokens that came with it; whether it was living.
-
-    With a subject, only if it is that subject's. Raises `StoreUnavailable`.
+    The statement comes first and is what counts; that families are ended besides makes room.
     """
     view = parts.needed_revocations()
-    was_living = view.ask_families(lambda families: families.end(family, subject, issuer))
-    if was_living or subject is None:
-        end_access_tokens(parts, family)
-    return was_living
+    if keeps_families:
+        if what.kind != "subject":
+            raise MisuseError(
+                "keeps_families stands beside subject=, for one whose roles have changed"
+            )
+        view.write(what._replace(kind="claims"))
+    elif what.kind == "family":
+        end_family(parts, str(what.value))
+    else:
+        view.write(what)
+        if what.kind == "subject":
+            view.ask_families(lambda families: families.end_all(str(what.value), what.issuer))
+
+
+def end_family(parts: Parts, family: str) -> None:
+    """End a family and the access tokens that came with it; raises `StoreUnavailable`.
+
+    In this order, so that it can be repeated where it fails in the middle.
+    """
+    end_access_tokens(parts, family)
+    parts.needed_revocations().ask_families(lambda families: families.end(family))
 
 
 def end_access_tokens(parts: Parts, family: str) -> None:
     """End the access tokens of a family that is ended already, unless it has been done."""
-    if not parts.needed_revocations().knows_family(family):
-        revoke(parts, family=family)
+    view = parts.needed_revocations()
+    if not view.knows_family(family):
+        # Access tokens alone carry it; what becomes of refresh tokens the family itself says.
+        view.write(Target("family", family), view.now() + access_lifetime() + leeway())
 
 
 def families_of(parts: Parts, subject: str, issuer: str | None = None) -> tuple[Family, ...]:
-    """The living families of the subject, the one used last first; raises `StoreUnavailable`."""
+    """The subject's log-ins that can still be refreshed, the one used last first.
+
+    Raises `StoreUnavailable`, and `MisuseError` for a subject that is no text.
+    """
+    if not isinstance(subject, str):
+        raise MisuseError(f"a subject is a text, not {type(subject).__name__}: write user.subject")
     view = parts.needed_revocations()
-    return view.ask_families(lambda families: families.families(subject, issuer))
+    found = view.ask_families(lambda families: families.families(subject, issuer))
+    return tuple(
+        family
+        for family in found
+        if not view.is_login_over(subject, family.created_at, tenant=family.tenant, issuer=issuer)
+    )

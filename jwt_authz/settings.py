@@ -26,6 +26,7 @@ def _setting(default: Any, valid: Callable[[Any], bool], wanted: str, meaning: s
     return field(default=default, metadata=metadata)
 
 
+_LONGEST = 100 * 365 * 86_400
 _A_CLAIM = "a name that no other claim has"
 _RATE = re.compile(r"([1-9]\d{0,5}) ?(?:per|/) ?([1-9]\d{0,4})? ?(second|minute|hour|day)s?")
 _SECONDS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
@@ -105,7 +106,8 @@ class Settings:
         None,
         lambda value: value is None or _text(value),
         "memory:, redis://... or a SQLAlchemy URL",
-        "The store of revocations; without one, tokens end when they expire and not before.",
+        "The store of revocations and refresh families; without one, tokens end when they expire "
+        "and not before. A new one is prepared by `flask authz init`.",
     )
     revocation_max_age: float = _setting(
         5.0,
@@ -115,7 +117,7 @@ class Settings:
     )
     refresh_grace: float = _setting(
         10.0,
-        lambda value: type(value) in (int, float) and value >= 0,
+        lambda value: type(value) in (int, float) and 0 <= value <= _LONGEST,
         "seconds",
         "How long a refresh token that was just used is answered once more, with the same "
         "successor, for a client whose answer was lost; past it, using it again ends its family. "
@@ -123,7 +125,7 @@ class Settings:
     )
     refresh_idle: float = _setting(
         14 * 86_400.0,
-        lambda value: type(value) in (int, float) and value >= 1,
+        lambda value: type(value) in (int, float) and 1 <= value <= _LONGEST,
         "seconds, at least 1",
         "How long a refresh token may stay unused; JWT_REFRESH_TOKEN_EXPIRES is the end for good.",
     )

@@ -30,7 +30,13 @@ from .errors import (
     TokenRevoked,
 )
 from .identity import Identity
-from .jwt_extended import algorithms_for_loader, key_loader, make_verifier, own_claims
+from .jwt_extended import (
+    algorithms_for_loader,
+    is_blocklisted,
+    key_loader,
+    make_verifier,
+    own_claims,
+)
 from .revocation import RevocationView
 from .roles import Roles
 from .settings import Settings
@@ -115,9 +121,9 @@ class Authentication:
         self.error = error
 
     def check_fresh(self, longest: timedelta | None) -> None:
-        """Raises `TokenNotFresh` unless the log-in is at most so long ago by `auth_time`.
+        """Raises `TokenNotFresh` unless the log-in is at most `longest` ago, by `auth_time`.
 
-        Without a time, unless the token's `fresh` is true or a time still ahead.
+        Without `longest` the token's `fresh` must be true, or a time not yet past.
         """
         token = self.token
         if longest is not None:
@@ -185,6 +191,8 @@ class Verification:
         loader = key_loader(manager)
         key = None if loader is None else self._loaded_key(text, loader)[1]
         verified = self._refresh_verifier.verify(text, key)
+        if is_blocklisted(manager, verified.header, verified.payload):
+            raise TokenRevoked
         return RefreshClaims.of(verified.payload, self._verifier.subject_claim)
 
     def _entry(self, text: str, manager: JWTManager) -> Entry:

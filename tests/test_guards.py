@@ -1253,12 +1253,13 @@ def test_a_freshness_that_is_neither_true_nor_a_time_is_told(fresh: Any) -> None
         ("now", 401),
         (True, 401),
         ([], 401),
+        (10**400, 401),
     ],
 )
 def test_a_recent_log_in_is_told_by_auth_time(auth_time: Any, status: int) -> None:
     app = guarded_app()
     app.add_url_rule("/", "view", requires(fresh=timedelta(minutes=5))(lambda: "in"))
-    if isinstance(auth_time, int) and not isinstance(auth_time, bool):
+    if isinstance(auth_time, int) and abs(auth_time) > 1:
         auth_time += int(time.time())
     claims = {} if auth_time is ... else {"auth_time": auth_time}
     token = token_for(app, claims=claims)

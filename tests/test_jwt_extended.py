@@ -36,6 +36,7 @@ from jwt_authz import (
     jwt_extended,
     parts,
     requires,
+    verification,
 )
 from jwt_authz.request_slots import SLOTS
 from tests import hostile
@@ -451,10 +452,10 @@ def test_the_key_loader_test_would_notice_a_cache_that_forgets_the_key(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The negative control: without the loaded key in the cache's key, the old token passes."""
-    digest = authentication._digest
+    digest = verification._digest
     secrets = (app.config["JWT_SECRET_KEY"], OTHER_SECRET)
     monkeypatch.setattr(
-        authentication, "_digest", lambda text: b"" if text in secrets else digest(text)
+        verification, "_digest", lambda text: b"" if text in secrets else digest(text)
     )
     key = [app.config["JWT_SECRET_KEY"]]
     manager_of(app).decode_key_loader(lambda header, payload: key[0])

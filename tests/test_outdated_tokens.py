@@ -139,3 +139,13 @@ def test_the_tests_of_a_change_would_notice_catalogues_that_cannot_be_told_apart
     monkeypatch.setattr(Roles, "fingerprint", 16 * "x")
     before, after = (app_with(Roles(*roles.values())) for roles in (BEFORE, AFTER))
     assert open_to(after, issue(before, roles=["reader"])) == {"orders:read", "orders:list"}
+
+
+def test_permissions_that_were_narrowed_by_hand_are_never_widened_by_a_change() -> None:
+    before = app_with(BEFORE)
+    with before.app_context():
+        claims = before.extensions["jwt_authz"].claims(roles=["auditor"])
+        token = create_access_token("ada", additional_claims={**claims, "permissions": []})
+    for app in (before, app_with(AFTER)):
+        statuses = {get(app.test_client(), f"/{name}", token).status_code for name in PERMISSIONS}
+        assert statuses == {403}

@@ -91,7 +91,14 @@ def test_the_challenge_is_one_that_rfc_6750_describes(problem: Problem) -> None:
     assert found["realm"] == "api"
     assert found.get("error") == problem.error
     assert ("error_description" in found) is (problem.error is not None)
-    assert set(found) <= {"realm", "error", "error_description", "scope"}
+    assert set(found) <= {"realm", "error", "error_description", "scope", "max_age"}
+
+
+def test_the_age_that_a_log_in_may_have_stands_in_the_challenge_in_whole_seconds() -> None:
+    """RFC 9470 section 3."""
+    problem = token_invalid(errors.TokenNotFresh(max_age=90.5))
+    assert parameters(problem.challenge("api"))["max_age"] == "90"
+    assert "max_age" not in parameters(token_invalid(errors.TokenNotFresh()).challenge("api"))
 
 
 def test_a_problem_cannot_be_changed() -> None:
@@ -132,8 +139,12 @@ def test_a_bad_token_is_told_its_condition_and_not_the_detail(condition: Any) ->
     assert problem.status == 401
     assert problem.type == f"urn:jwt-authz:problem:{condition.name}"
     assert problem.detail == condition.sentence
-    expected = "insufficient_user_authentication" if condition.__name__ == "TokenNotFresh" else None
-    assert problem.error == (expected or "invalid_token")
+    codes = {
+        "TokenNotFresh": "insufficient_user_authentication",
+        "RefreshRefused": "invalid_grant",
+        "TokenReused": "invalid_grant",
+    }
+    assert problem.error == codes.get(condition.__name__, "invalid_token")
     assert SECRET not in json.dumps(problem.as_dict())
     assert SECRET not in str(problem.challenge("api"))
 

@@ -21,6 +21,7 @@ from jwt_authz.parts import KEY
 
 SECRET = "r" * 40
 PASSWORD = "correct horse battery"
+PATIENT = "?socket_timeout=2&socket_connect_timeout=2"  # for a machine that also runs the tests
 
 
 def close(app: Flask) -> None:
@@ -57,7 +58,7 @@ def shared_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         url = f"{url.rpartition('/')[0]}/14"
         client = redis.Redis.from_url(url)
         client.flushdb()
-        yield url
+        yield f"{url}{PATIENT}"
         client.flushdb()
 
 
@@ -67,6 +68,7 @@ def app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask]:
     if request.param == "redis":
         urls["redis"] = f"{request.getfixturevalue('redis_url').rpartition('/')[0]}/14"
         redis.Redis.from_url(urls["redis"]).flushdb()
+        urls["redis"] += PATIENT
     made = make(urls[request.param])
     with made.app_context():
         made.extensions[KEY].revocations.store.prepare()

@@ -49,10 +49,12 @@ def create_app(new_passwords: bool = False) -> Flask:
     """
     app = Flask(__name__, static_folder=None)
     read_settings(app)
+    accounts = SQLAlchemyAccounts(connect(app), User)
+    app.extensions["accounts"] = accounts
     authz = Authz(
         app,
         roles=roles,
-        accounts=SQLAlchemyAccounts(connect(app), User),
+        accounts=accounts,
         default="deny",  # a view of which nothing was said is refused
     )
     for page in (token_blueprint(), refresh_blueprint(), me, articles, reports, admin):

@@ -13,9 +13,10 @@ from sqlalchemy import select
 from werkzeug.exceptions import NotFound
 
 from jwt_authz import Authz, guard, has_role
+from jwt_authz.accounts.sqlalchemy import SQLAlchemyAccounts
 
 from .bodies import read_body, read_json, storable
-from .models import Role, User, transaction
+from .models import User, transaction
 from .roles import roles
 
 NAMES = fields.List(fields.String(validate=validate.OneOf(roles)), required=True)
@@ -37,11 +38,11 @@ def set_roles(username: str) -> ResponseReturnValue:
     names = read_json(NAMES)
     storable(username)
     with transaction() as session:
-        user = session.scalars(select(User).where(User.username == username)).one_or_none()
-        if user is None:
-            raise NotFound("There is no user of this name.")
-        user.roles = list(session.scalars(select(Role).where(Role.name.in_(names))))
-        subject = user.subject
+        subject = session.scalar(select(User.subject).where(User.username == username))
+    if subject is None:
+        raise NotFound("There is no user of this name.")
+    accounts: SQLAlchemyAccounts = current_app.extensions["accounts"]
+    accounts.set_roles(subject, names)
     # Also where nothing changed: a call whose revocation failed can so be repeated.
     authz.revoke(subject=subject, keeps_families=True)
     return "", 204

@@ -109,5 +109,5 @@ def with_driver(url: str) -> str:
 def refuse_several_workers(made_up: list[str]) -> None:
     """Each worker has made up its own, so that none would take the tokens of another."""
     if request.environ.get("wsgi.multiprocess"):
-        current_app.logger.error("several workers need %s: set it", " and ".join(made_up))
+        current_app.logger.error("several workers need %s to be set", " and ".join(made_up))
         abort(500)

@@ -1,32 +1,47 @@
-"""Answers: tokens and refusals, as the endpoints around a log-in give them."""
+"""Answers: tokens and problems, as the endpoints around a log-in give them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any
 
 from flask import Response, current_app, jsonify
 from flask.sansio.app import App
+from werkzeug.exceptions import HTTPException
 
-from ..accounts import Accounts
-from ..context import get_app
 from ..errors import MisuseError
 from ..extension import Authz
-from ..logins import Logins, Tokens
+from ..logins import NO_ACCOUNTS, Logins
 from ..parts import CHECKS, current_parts
-from ..problem import Problem
-from ..refusals import NotIdentified, TooManyAttempts
+from ..problem import TYPE_PREFIX, Problem
 
 REFRESH = "jwt_authz.refresh"
 """Under this name `app.extensions` says that there is an endpoint for refresh tokens."""
 
 
-def accounts_and_logins() -> tuple[Accounts, Logins]:
-    """What the endpoints of the current application ask; raises `MisuseError` without accounts."""
+class ProblemAnswer(HTTPException):
+    """An answer that is a problem (RFC 9457) and needs no challenge; raised, it is answered."""
+
+    def __init__(self, status: int, name: str, detail: str, error: str | None = None) -> None:
+        title = name.replace("-", " ").capitalize()
+        problem = Problem(f"{TYPE_PREFIX}{name}", title, status, detail, error=error)
+        response = unstored(problem.as_dict())
+        response.status_code = status
+        response.mimetype = "application/problem+json"
+        super().__init__(detail, response)
+
+
+def unstored(members: dict[str, Any] | None = None) -> Response:
+    """A response with these members as JSON, or with nothing, which no cache may store."""
+    response = Response() if members is None else jsonify(members)
+    response.headers["Cache-Control"] = "no-store"  # RFC 6749 section 5.1
+    return response
+
+
+def current_logins() -> Logins:
+    """The log-ins of the current application; raises `MisuseError` where it has no accounts."""
     authz: Authz = current_app.extensions["jwt_authz"]
-    if authz.accounts is None:
-        raise MisuseError("the token endpoint asks accounts: write Authz(app, accounts=...)")
-    return authz.accounts, Logins(current_parts(), authz.roles, authz.accounts)
+    return Logins(current_parts(), authz.accounts)
 
 
 def has_refresh() -> bool:
@@ -34,31 +49,15 @@ def has_refresh() -> bool:
     return REFRESH in current_app.extensions
 
 
-def answer(tokens: Tokens) -> Response:
-    """The tokens with the members of RFC 6749 section 5.1; no cache may store it."""
-    members = {
-        "access_token": tokens.access_token,
-        "token_type": "Bearer",
-        "expires_in": tokens.expires_in,
-    }
-    if tokens.refresh_token is not None:
-        members["refresh_token"] = tokens.refresh_token
-    response = jsonify(members)
-    response.headers["Cache-Control"] = "no-store"
-    return response
-
-
-def refuse(problem: Problem, note: str, wait: int = 0) -> NoReturn:
-    """Raise the refusal of a problem, and tell the audit; `wait` is seconds for a 429."""
-    parts = current_parts()
-    parts.audit.refused(get_app(), None, None, problem, note)
-    if problem.status == 429:
-        raise TooManyAttempts(problem, parts.settings.realm, wait)
-    raise NotIdentified(problem, parts.settings.realm)
-
-
 def add_check(app: App, check: Callable[[], list[str]]) -> None:
     """Have `Authz.check` ask this, once: a function that returns warnings or raises."""
     checks = app.extensions.setdefault(CHECKS, [])
     if check not in checks:
         checks.append(check)
+
+
+def check_accounts() -> list[str]:
+    """Raises `MisuseError` where the current application has nobody who could log in."""
+    if current_app.extensions["jwt_authz"].accounts is None:
+        raise MisuseError(NO_ACCOUNTS)
+    return []

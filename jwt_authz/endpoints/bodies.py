@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import parse_qsl
 
-from flask import jsonify, request
+from flask import request
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
-from werkzeug.exceptions import HTTPException
 
 from ..errors import TokenMalformed
-from ..problem import TYPE_PREFIX, Problem
 from ..tokens.jws import read_object
+from .answers import ProblemAnswer
 
 LONGEST_BODY = 16_384
 """The bytes of a body that are read at most."""
@@ -20,27 +19,14 @@ JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 
 
-class Unfit(HTTPException):
-    """The body is not as expected: it answers for itself, with a problem."""
-
-    def __init__(self, status: int, name: str, detail: str, error: str | None = None) -> None:
-        title = name.replace("-", " ").capitalize()
-        problem = Problem(f"{TYPE_PREFIX}{name}", title, status, detail, error=error)
-        response = jsonify(problem.as_dict())
-        response.status_code = status
-        response.mimetype = "application/problem+json"
-        response.headers["Cache-Control"] = "no-store"
-        super().__init__(detail, response)
-
-
-class UnsupportedType(Unfit):
+class UnsupportedType(ProblemAnswer):
     """The body is of a content type that is not read here; `wanted` says what to send."""
 
     def __init__(self, wanted: str) -> None:
         super().__init__(415, "unsupported-media-type", wanted)
 
 
-class UnsupportedGrant(Unfit):
+class UnsupportedGrant(ProblemAnswer):
     """The body asks for a grant that there is not (RFC 6749 section 5.2)."""
 
     def __init__(self, detail: str) -> None:
@@ -48,13 +34,15 @@ class UnsupportedGrant(Unfit):
 
 
 def read_members(wanted: str) -> dict[str, Any]:
-    """The members of a body that is JSON or a form; raises `Unfit`, which tells what is wanted.
+    """The members of a body that is JSON or a form; `wanted` tells whoever sends another.
 
-    A member that stands there twice is refused in either (RFC 6749 section 3.2).
+    A member that stands there twice is refused in either (RFC 6749 section 3.2). Raises a
+    `ProblemAnswer`.
     """
     if (request.content_length or 0) > LONGEST_BODY:
         raise _too_large()
-    text = request.stream.read(LONGEST_BODY + 1)  # also where no length was said
+    # Also where no length was said; and what was read before is kept by the request.
+    text = request.stream.read(LONGEST_BODY + 1) or request.get_data()
     if len(text) > LONGEST_BODY:
         raise _too_large()
     if request.mimetype not in (JSON, FORM):
@@ -72,18 +60,18 @@ class TokenBody(Schema):
 
 
 def read_token() -> str:
-    """The token of a body that is about one; raises `Unfit`."""
+    """The token of a body that is about one; raises a `ProblemAnswer`."""
     token: str = load(TokenBody(), read_members("Send JSON or a form with token."))["token"]
     return token
 
 
 def load(schema: Schema, members: dict[str, Any]) -> dict[str, Any]:
-    """The members as the schema loads them; raises `Unfit` for those that it refuses."""
+    """The members as the schema loads them; raises a `ProblemAnswer` for those that it refuses."""
     try:
         loaded: dict[str, Any] = schema.load(members)
     except ValidationError as error:
         names = ", ".join(sorted(_known(schema, error)))
-        raise Unfit(
+        raise ProblemAnswer(
             400, "invalid-request", f"Not as expected: {names}.", "invalid_request"
         ) from None
     return loaded
@@ -94,7 +82,7 @@ def _json(text: bytes) -> dict[str, Any]:
         return read_object(text)
     except TokenMalformed:
         detail = "The body is not a JSON object."
-        raise Unfit(400, "invalid-request", detail, "invalid_request") from None
+        raise ProblemAnswer(400, "invalid-request", detail, "invalid_request") from None
 
 
 def _form(text: bytes) -> dict[str, Any]:
@@ -105,7 +93,7 @@ def _form(text: bytes) -> dict[str, Any]:
             return members
     except ValueError:  # no UTF-8 among them
         pass
-    raise Unfit(400, "invalid-request", "The body is not a form.", "invalid_request")
+    raise ProblemAnswer(400, "invalid-request", "The body is not a form.", "invalid_request")
 
 
 def _known(schema: Schema, error: ValidationError) -> set[str]:
@@ -114,5 +102,5 @@ def _known(schema: Schema, error: ValidationError) -> set[str]:
     return {name if name in schema.declared_fields else "another member" for name in names}
 
 
-def _too_large() -> Unfit:
-    return Unfit(413, "content-too-large", f"At most {LONGEST_BODY} bytes are read.")
+def _too_large() -> ProblemAnswer:
+    return ProblemAnswer(413, "content-too-large", f"At most {LONGEST_BODY} bytes are read.")

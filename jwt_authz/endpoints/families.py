@@ -2,52 +2,58 @@
 
 from __future__ import annotations
 
-from flask import Response, jsonify
-from werkzeug.exceptions import NotFound
+from flask import Response
 
 from ..context import get_app
 from ..errors import MisuseError
+from ..jwt_extended import own_claims
 from ..parts import current_parts
 from ..problem import token_invalid, token_missing
-from ..revocation import Family
+from ..refusals import NotIdentified
+from ..revocation import Family, Target
 from ..revoking import end_family, families_of, revoke
-from .answers import refuse
+from .answers import ProblemAnswer, unstored
 
 
 def show_families() -> Response:
     """List the log-ins that can still be refreshed, the one used last first; times in seconds."""
     subject, issuer, current = _caller()
     found = families_of(current_parts(), subject, issuer)
-    response = jsonify(families=[_shown(family, current) for family in found])
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return unstored({"families": [_shown(family, current) for family in found]})
 
 
 def end_families() -> Response:
     """Log the caller out everywhere: all their families and tokens end, this request's, too."""
     subject, issuer, _ = _caller()
-    revoke(current_parts(), subject=subject, issuer=issuer)
+    revoke(current_parts(), Target("subject", subject, issuer))
     return Response(status=204)
 
 
 def end_one_family(family: str) -> Response:
     """End one of the caller's log-ins; 404 for one that is not theirs, or not living."""
     subject, issuer, _ = _caller()
-    if not end_family(current_parts(), family, subject, issuer):
-        raise NotFound
+    parts = current_parts()
+    if all(one.id != family for one in families_of(parts, subject, issuer)):
+        raise ProblemAnswer(404, "log-in-unknown", "There is no such log-in of yours.")
+    end_family(parts, family)
     return Response(status=204)
 
 
 def _caller() -> tuple[str, str | None, str | None]:
     """The caller's subject, their issuer (None for this application), and their token's family."""
-    found = current_parts().authenticate(get_app())
+    parts = current_parts()
+    found = parts.authenticate(get_app())
     if found.identity is None:  # let through by AUTHZ_ENFORCE=False: nobody has log-ins
-        refuse(token_missing() if found.error is None else token_invalid(found.error), "families")
+        problem = token_missing() if found.error is None else token_invalid(found.error)
+        parts.audit.refused(get_app(), None, None, problem, "log-ins")
+        raise NotIdentified(problem, parts.settings.realm)
     if found.token is None:
         subject = getattr(found.identity, "subject", None)
         if not isinstance(subject, str):
             raise MisuseError("whose log-ins? the identity loader gives no Identity")
-        return subject, None, None
+        issuer = getattr(found.identity, "issuer", None)
+        own = own_claims(parts.settings)["iss"]
+        return subject, None if issuer == own else issuer, None
     identity = found.token.identity
     return identity.subject, None if found.token.is_own else identity.issuer, found.token.family
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response
 from flask_jwt_extended import JWTManager
 
 from ..errors import InvalidToken, MisuseError
+from ..identity import Identity
 from ..jwt_extended import ask_callbacks, has_callbacks
 from ..parts import Parts, current_parts
 from ..verbs import requires
-from ..verification import Authentication, Token
+from ..verification import Authentication
+from .answers import unstored
 from .bodies import read_token
 
 _TOLD = ("iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "scope", "auth_time")
@@ -36,37 +38,38 @@ def introspection_blueprint(*requirements: Any, url: str = "/token/introspect") 
 
 def introspect() -> Response:
     """Tell whether a token is good, and what it says."""
-    token = _good(current_parts(), read_token())
-    response = jsonify({"active": False} if token is None else _told(token))
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    found = _good(current_parts(), read_token())
+    return unstored({"active": False} if found is None else _told(found))
 
 
-def _good(parts: Parts, text: str) -> Token | None:
-    """The access token of one's own that the text is, or None where it is not good."""
+def _good(parts: Parts, text: str) -> Authentication | None:
+    """Whom an access token of one's own names, or None where it is not good."""
     try:
-        return parts.verified(lambda found, manager: _own(found.verified(text, manager), manager))
+        found = parts.verified(lambda found, manager: _own(found.verified(text, manager), manager))
+        if found is None or parts.source is None or not parts.source.takes_token:
+            return found
+        return None if found.token is None else parts.source.identify(found.token)
     except InvalidToken:
         return None
 
 
-def _own(found: Authentication, manager: JWTManager) -> Token | None:
+def _own(found: Authentication, manager: JWTManager) -> Authentication | None:
     token = found.token
     if token is None or not token.is_own:
         return None
     if has_callbacks(manager):
         ask_callbacks(manager, token.copy_header(), token.identity.claims.copy())
-    return token
+    return found
 
 
-def _told(token: Token) -> dict[str, Any]:
-    identity = token.identity
-    return {
-        "active": True,
-        "token_type": "Bearer",
-        **{name: identity.claims[name] for name in _TOLD if name in identity.claims},
-        "sub": identity.subject,
-        "roles": sorted(identity.roles),
-        "permissions": sorted(identity.permissions),
-        **({"tenant": identity.tenant} if identity.tenant is not None else {}),
-    }
+def _told(found: Authentication) -> dict[str, Any]:
+    """What the token says, and what the identity made of it may do."""
+    assert found.token is not None  # noqa: S101 an own one
+    claims, identity = found.token.identity.claims, found.identity
+    told = {name: claims[name] for name in _TOLD if name in claims}
+    told |= {"active": True, "token_type": "Bearer", "sub": found.token.identity.subject}
+    if isinstance(identity, Identity):
+        told |= {"roles": sorted(identity.roles), "permissions": sorted(identity.permissions)}
+        if identity.tenant is not None:
+            told["tenant"] = identity.tenant
+    return told

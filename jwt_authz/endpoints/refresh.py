@@ -6,15 +6,21 @@ from flask import Blueprint, Response
 from flask.blueprints import BlueprintSetupState
 from marshmallow import EXCLUDE, Schema, fields, validate
 
-from ..errors import InvalidToken, MisuseError
+from ..errors import MisuseError
 from ..jwt_extended import refresh_lifetime
 from ..logins import NEVER_ENDS
 from ..parts import current_parts
 from ..places import exempt
-from ..problem import refresh_refused
 from ..verbs import requires
-from .answers import REFRESH, accounts_and_logins, add_check, answer, refuse
-from .bodies import Unfit, UnsupportedGrant, load, read_members
+from .answers import (
+    REFRESH,
+    ProblemAnswer,
+    add_check,
+    check_accounts,
+    current_logins,
+    unstored,
+)
+from .bodies import UnsupportedGrant, load, read_members
 from .families import end_families, end_one_family, show_families
 from .revoke import revoke_token
 
@@ -30,26 +36,27 @@ class RefreshBody(Schema):
     scope = fields.String(load_default="")
 
 
-def refresh_blueprint(url: str = "/token") -> Blueprint:
+def refresh_blueprint(url_prefix: str = "/token") -> Blueprint:
     """A blueprint for refresh tokens, which the log-in then gives; needs `AUTHZ_STORE_URL`.
 
-    `POST url/refresh` takes `refresh_token` and gives the next pair; `POST url/revoke` takes
-    `token`, of either kind, and ends it (RFC 7009); `GET url/families` lists the caller's
-    log-ins, `DELETE url/families/<id>` ends one, `DELETE url/families` all. Bodies are JSON or
-    forms.
+    `POST /token/refresh` takes `refresh_token` and gives the next pair; `POST /token/revoke` takes
+    `token`, of either kind, and ends it (RFC 7009); `GET /token/families` lists the caller's
+    log-ins, `DELETE /token/families/<id>` ends one, `DELETE /token/families` all. Bodies are JSON
+    or forms.
     """
     blueprint = Blueprint("jwt_authz_refresh", __name__)
     blueprint.record(_register)
-    blueprint.post(f"{url}/refresh")(exempt(refresh))
-    blueprint.post(f"{url}/revoke")(exempt(revoke_token))
-    blueprint.get(f"{url}/families")(requires()(show_families))
-    blueprint.delete(f"{url}/families")(requires()(end_families))
-    blueprint.delete(f"{url}/families/<family>")(requires()(end_one_family))
+    blueprint.post(f"{url_prefix}/refresh")(exempt(refresh))
+    blueprint.post(f"{url_prefix}/revoke")(exempt(revoke_token))
+    blueprint.get(f"{url_prefix}/families")(requires()(show_families))
+    blueprint.delete(f"{url_prefix}/families")(requires()(end_families))
+    blueprint.delete(f"{url_prefix}/families/<family>")(requires()(end_one_family))
     return blueprint
 
 
 def _register(state: BlueprintSetupState) -> None:
     state.app.extensions[REFRESH] = True
+    add_check(state.app, check_accounts)
     add_check(state.app, check_refresh)
 
 
@@ -67,9 +74,6 @@ def refresh() -> Response:
     if body["grant_type"] != "refresh_token":
         raise UnsupportedGrant("This endpoint takes refresh tokens alone.")
     if body["scope"]:  # a log-in grants none, and a refresh never more
-        raise Unfit(400, "invalid-scope", "The log-in was granted no scope.", "invalid_scope")
-    _, logins = accounts_and_logins()
-    try:
-        return answer(logins.refresh(body["refresh_token"]))
-    except InvalidToken as error:
-        refuse(refresh_refused(), f"refresh: {error.name}: {error}")
+        detail = "The log-in was granted no scope."
+        raise ProblemAnswer(400, "invalid-scope", detail, "invalid_scope")
+    return unstored(current_logins().refresh(body["refresh_token"]).as_dict())

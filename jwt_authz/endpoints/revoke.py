@@ -8,7 +8,8 @@ from ..errors import InvalidToken
 from ..jwt_extended import leeway
 from ..parts import Parts, current_parts
 from ..revoking import end_family
-from .bodies import Unfit, read_token
+from .answers import ProblemAnswer, unstored
+from .bodies import read_token
 
 
 def revoke_token() -> Response:
@@ -22,9 +23,7 @@ def revoke_token() -> Response:
     parts = current_parts()
     if not _end_refresh_token(parts, text):
         _end_access_token(parts, text)
-    response = Response(status=200)
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return unstored()
 
 
 def _end_refresh_token(parts: Parts, text: str) -> bool:
@@ -43,8 +42,8 @@ def _end_access_token(parts: Parts, text: str) -> None:
         return
     if token is None or not token.is_own:
         return
-    if token.jti is None:
+    if not token.jti:
         detail = "The token has no jti, by which it could be revoked alone."
-        raise Unfit(400, "unsupported-token-type", detail, "unsupported_token_type")
+        raise ProblemAnswer(400, "unsupported-token-type", detail, "unsupported_token_type")
     expires_at = token.identity.claims["exp"] + leeway()
     parts.needed_revocations().revoke(jti=token.jti, expires_at=expires_at)

@@ -6,14 +6,18 @@ for it is answered `unsupported_grant_type`. Its answer has the members of RFC 6
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from flask import Blueprint, Response, request
 from marshmallow import RAISE, Schema, fields, validate
 
+from ..context import get_app
 from ..parts import current_parts
 from ..places import exempt
-from ..problem import too_many_attempts, wrong_credentials
-from .answers import accounts_and_logins, add_check, answer, has_refresh, refuse
-from .bodies import JSON, Unfit, UnsupportedGrant, UnsupportedType, load, read_members
+from ..problem import Problem, too_many_attempts, wrong_credentials
+from ..refusals import NotIdentified, TooManyAttempts
+from .answers import ProblemAnswer, add_check, check_accounts, current_logins, has_refresh, unstored
+from .bodies import JSON, UnsupportedGrant, UnsupportedType, load, read_members
 from .login_gate import Attempt, check_login_rate
 
 LONGEST_CLIENT = 200
@@ -41,6 +45,7 @@ def token_blueprint(url: str = "/token") -> Blueprint:
     """
     blueprint = Blueprint("jwt_authz_token", __name__)
     blueprint.record(lambda state: add_check(state.app, check_login_rate))
+    blueprint.record(lambda state: add_check(state.app, check_accounts))
     blueprint.add_url_rule(url, "token", exempt(log_in), methods=["POST"])
     return blueprint
 
@@ -48,21 +53,28 @@ def token_blueprint(url: str = "/token") -> Blueprint:
 def log_in() -> Response:
     """Answer a log-in with an access token, and a refresh token where it can be used."""
     body = _credentials()
-    accounts, logins = accounts_and_logins()
+    logins = current_logins()
     attempt = Attempt(body["username"])
     if attempt.must_wait:
-        refuse(too_many_attempts(), "log-in", attempt.wait)
-    view = current_parts().revocations
-    proved_at = None if view is None else view.now()
-    user, tokens = accounts.authenticate(body["username"], body["password"]), None
+        _refuse(too_many_attempts(), attempt.wait)
+    since = logins.now()
+    user = logins.accounts.authenticate(body["username"], body["password"])
+    tokens = None
     if user is not None:
-        with_refresh = has_refresh()
-        tokens = logins.start(user, has_refresh=with_refresh, proved_at=proved_at, client=_client())
+        tokens = logins.start(user, has_refresh=has_refresh(), since=since, client=_client())
     if tokens is not None:
         attempt.succeeded()
-        return answer(tokens)
+        return unstored(tokens.as_dict())
     attempt.failed()
-    refuse(too_many_attempts() if attempt.wait else wrong_credentials(), "log-in", attempt.wait)
+    _refuse(too_many_attempts() if attempt.wait else wrong_credentials(), attempt.wait)
+
+
+def _refuse(problem: Problem, wait: int) -> NoReturn:
+    parts = current_parts()
+    parts.audit.refused(get_app(), None, None, problem, "log-in")
+    if problem.status == 429:
+        raise TooManyAttempts(problem, parts.settings.realm, wait)
+    raise NotIdentified(problem, parts.settings.realm)
 
 
 def _client() -> str | None:
@@ -71,7 +83,7 @@ def _client() -> str | None:
 
 
 def _credentials() -> dict[str, str]:
-    """The credentials of the body; raises `Unfit` for a body that holds none."""
+    """The credentials of the body; raises a `ProblemAnswer` for a body that holds none."""
     members = read_members(_WANTED)
     if "grant_type" in members:
         raise UnsupportedGrant("This is the application's own log-in, not an OAuth 2 grant.")
@@ -79,7 +91,7 @@ def _credentials() -> dict[str, str]:
         raise UnsupportedType(_WANTED)
     credentials: dict[str, str] = load(Credentials(), members)
     if len(credentials["password"].encode("utf-8", "replace")) > LONGEST_PASSWORD:
-        raise Unfit(400, "invalid-request", "The password is too long.", "invalid_request")
+        raise ProblemAnswer(400, "invalid-request", "The password is too long.", "invalid_request")
     return credentials
 
 

@@ -2,7 +2,7 @@
 
 from .families import Families, Family, Outcome, Rotation, is_id
 from .memory import MemoryStore
-from .statements import Statement, target
+from .statements import Statement, Target, target
 from .stores import Store, open_store
 from .view import RevocationView
 
@@ -15,6 +15,7 @@ __all__ = [
     "Rotation",
     "Statement",
     "Store",
+    "Target",
     "is_id",
     "open_store",
     "target",

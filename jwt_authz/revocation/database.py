@@ -82,7 +82,7 @@ class Database:
         # Outside the handler: the driver's error quotes SQL and values, and would come along.
         raise StoreUnavailable(
             f"the database of revocations did not answer ({kind}): look whether it runs, what "
-            "AUTHZ_STORE_URL names, and whether the tables were made (prepare())"
+            "AUTHZ_STORE_URL names, and whether its tables were made by `flask authz init`"
         )
 
     def _transaction(
@@ -104,7 +104,7 @@ class Database:
 
 def engine_of(url: str) -> Engine:
     """An engine for the URL with short time-outs; raises MisuseError where there can be none."""
-    advice = "the database URL is none that SQLAlchemy knows: write postgresql+psycopg://host/name"
+    advice = "AUTHZ_STORE_URL is none that SQLAlchemy knows: write postgresql+psycopg://host/name"
     try:
         parsed = make_url(url)
         if _is_in_memory(parsed):
@@ -118,7 +118,7 @@ def engine_of(url: str) -> Engine:
     except ArgumentError:
         pass
     except ModuleNotFoundError as error:
-        advice = f"the driver of the database URL is missing: pip install {error.name}"
+        advice = f"the driver that AUTHZ_STORE_URL names is missing: install what has {error.name}"
     raise MisuseError(advice)
 
 

@@ -28,6 +28,9 @@ Outcome = Literal["started", "rotated", "repeated", "reused", "unknown", "ended"
 
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
 
+MOST_FAMILIES = 500
+"""Living families that a subject may have: one more ends the one used the longest ago."""
+
 KEPT = 3600.0
 """Seconds that an ended or expired family is still told apart from an unknown one."""
 
@@ -111,7 +114,8 @@ class Families(Protocol):
     ) -> Rotation:
         """A new family and the `jti` of its first token (`started`).
 
-        It ends for good after `lifetime` seconds, and when it is not used for `idle` seconds.
+        It ends for good after `lifetime` seconds, and when it is not used for `idle` seconds. Of
+        more than `MOST_FAMILIES` of a subject the one used the longest ago is ended.
         """
         ...
 

@@ -84,7 +84,8 @@ class Follower:
             self._wait_for_others()
             _log.warning(
                 "the store of revocations is new or has lost its contents: all tokens issued "
-                "before now are revoked; call prepare() on a new store to say that it is new"
+                "before now are revoked; run `flask authz init` for a new store, to say that it is "
+                "new"
             )
             self._log.establish(page.generation, token_hex(16), self._forget_at())
             page = self._read(0, None)

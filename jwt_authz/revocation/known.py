@@ -31,12 +31,15 @@ class Known:
         self._slots: dict[int, _Slot] = {}
         # Of the others the newest: when it was said, and when the last of them is forgotten.
         self._subjects: dict[_Key, tuple[float, float]] = {}
+        self._claims: dict[_Key, tuple[float, float]] = {}
         self._roles: dict[_Key, tuple[float, float]] = {}
         self._tenants: dict[_Key, tuple[float, float]] = {}
         self._families: dict[_Key, tuple[float, float]] = {}
         self._everything: dict[_Key, tuple[float, float]] = {}
+        self.said_last = -math.inf  # by any of them
         self._newest_of = {
             "subject": self._subjects,
+            "claims": self._claims,
             "role": self._roles,
             "tenant": self._tenants,
             "family": self._families,
@@ -44,7 +47,7 @@ class Known:
         }
 
     def __len__(self) -> int:
-        """How many tokens, subjects, roles, tenants, families are revoked; everything is one."""
+        """How many things are revoked; everything is one."""
         return len(self._ids) + sum(map(len, self._newest_of.values()))
 
     def has_id(self, jti: str, issuer: str | None) -> bool:
@@ -64,12 +67,9 @@ class Known:
         family: str | None = None,
     ) -> float:
         """When the newest revocation was said that concerns these; -inf where there is none."""
-        newest = self._everything.get("", _NEVER)[0] if self._everything else -math.inf
-        if self._subjects and subject is not None:
-            said = self._subjects.get(subject if issuer is None else (subject, issuer), _NEVER)[0]
-            newest = said if said > newest else newest
-        if self._tenants and tenant is not None:
-            said = self._tenants.get(tenant, _NEVER)[0]
+        newest = self.newest_of_logins(subject, issuer, tenant)
+        if self._claims and subject is not None:
+            said = self._claims.get(subject if issuer is None else (subject, issuer), _NEVER)[0]
             newest = said if said > newest else newest
         if self._families and family is not None:
             said = self._families.get(family, _NEVER)[0]
@@ -80,12 +80,26 @@ class Known:
                 newest = said if said > newest else newest
         return newest
 
+    def newest_of_logins(
+        self, subject: str | None, issuer: str | None, tenant: str | None
+    ) -> float:
+        """The same, of the revocations that end log-ins and not access tokens alone."""
+        newest = self._everything.get("", _NEVER)[0] if self._everything else -math.inf
+        if self._subjects and subject is not None:
+            said = self._subjects.get(subject if issuer is None else (subject, issuer), _NEVER)[0]
+            newest = said if said > newest else newest
+        if self._tenants and tenant is not None:
+            said = self._tenants.get(tenant, _NEVER)[0]
+            newest = said if said > newest else newest
+        return newest
+
     def add(self, statement: Statement) -> None:
         """Know the statement from now on."""
         with self._lock:
             if statement.kind == "jti":
                 self._add_id(_key(statement.target), statement.forget_at)
             else:
+                self.said_last = max(self.said_last, statement.revoked_at)
                 newest = self._newest_of[statement.kind]
                 key = _key(statement.target)
                 said, until = newest.get(key, _NEVER)

@@ -25,8 +25,8 @@ class MarkMissing(StoreUnavailable):
 
     def __init__(self) -> None:
         super().__init__(
-            "the store of revocations is new or has lost its contents: call prepare() on a new "
-            "one; what the running processes know is written back by itself"
+            "the store of revocations is new or has lost its contents: run `flask authz init` for "
+            "a new one; what the running processes know is written back by itself"
         )
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from threading import Lock
 
 from .families import (
+    MOST_FAMILIES,
     About,
     Family,
     Record,
@@ -90,6 +91,8 @@ class MemoryStore:
             self._issued = max(self._issued, now)
             self._records[family.id] = Record(family, GENERATION, digest_of(jti))
             self._owned.setdefault(about.owner, set()).add(family.id)
+            for record in self._living(subject, issuer, now)[MOST_FAMILIES:]:
+                self._end(record, now)
             self._sweep(now)
         return Rotation("started", family, jti)
 
@@ -125,14 +128,17 @@ class MemoryStore:
     def families(self, subject: str, issuer: str | None = None) -> tuple[Family, ...]:
         """The living families of the subject, the one used last first."""
         with self._lock:
-            now, records = self._clock(), self._of(subject, issuer)
-        living = [record.family for record in records if record.is_living(GENERATION, now)]
-        return tuple(sorted(living, key=lambda family: family.used_at, reverse=True))
+            return tuple(one.family for one in self._living(subject, issuer, self._clock()))
 
     def after_fork(self) -> None:
         """Drop locks that other threads of the parent process may have held."""
         self._lock = Lock()
         self.known.after_fork()
+
+    def _living(self, subject: str, issuer: str | None, now: float) -> list[Record]:
+        """The living ones of the subject, the one used last first."""
+        living = [one for one in self._of(subject, issuer) if one.is_living(GENERATION, now)]
+        return sorted(living, key=lambda one: one.family.used_at, reverse=True)
 
     def _of(self, subject: str, issuer: str | None) -> list[Record]:
         return [self._records[id] for id in self._owned.get(owner_of(subject, issuer), ())]

@@ -17,6 +17,7 @@ from ..errors import MisuseError
 from . import redis_scripts as scripts
 from .families import (
     KEPT,
+    MOST_FAMILIES,
     About,
     Family,
     Outcome,
@@ -154,6 +155,7 @@ class RedisStore:
             *whose,
             *times,
             digest_of(jti),
+            MOST_FAMILIES,
             read=lambda answer: Rotation("started", self._family(id, answer), jti),
         )
 

@@ -167,15 +167,18 @@ end
 local function shown(key)
   return redis.call('HMGET', key, 'about', 'created', 'used', 'ends', 'expires')
 end
-local function finish(key)
+local function finish(id)
+  local key = family_key(id)
   if not is_living(key) then return 0 end
   redis.call('HSET', key, 'ended', int(now))
   redis.call('HINCRBY', key, 'revision', 1)
+  redis.call('ZREM', root .. 'owner:' .. redis.call('HGET', key, 'owner'), id)
   return 1
 end
 """
 
-# ARGV: now, latest time at which the caller still waits, id, owner, about, lifetime, idle, digest
+# ARGV: now, latest time at which the caller still waits, id, owner, about, lifetime, idle, digest,
+# how many living families an owner may have
 START = (
     _COMMON
     + _FAMILY
@@ -188,6 +191,14 @@ redis.call('HSET', key, 'about', ARGV[5], 'owner', ARGV[4], 'generation', genera
   'created', int(now), 'used', int(now), 'ends', int(ends), 'expires', int(expires),
   'current', ARGV[8], 'revision', 1)
 keep(key, ARGV[4], ARGV[3], expires)
+local owned = root .. 'owner:' .. ARGV[4]
+local many = redis.call('ZCARD', owned) - tonumber(ARGV[9])
+if many > 0 then
+  for _, id in ipairs(redis.call('ZRANGE', owned, 0, many - 1)) do
+    finish(id)
+    redis.call('ZREM', owned, id)
+  end
+end
 issue()
 return {'started', int(now), generation, 1, '', shown(key)}
 """
@@ -220,7 +231,7 @@ elseif ARGV[4] == current then
 elseif ARGV[4] == previous and math.abs(now - tonumber(rotated)) < tonumber(ARGV[7]) then
   outcome = 'repeated'
 else
-  finish(key)
+  finish(ARGV[3])
 end
 local revision = redis.call('HGET', key, 'revision')
 return {outcome, int(now), generation, revision, seed or '', shown(key)}
@@ -234,7 +245,7 @@ END = (
     + """
 local key = family_key(ARGV[2])
 if ARGV[3] ~= '' and redis.call('HGET', key, 'owner') ~= ARGV[3] then return 0 end
-return finish(key)
+return finish(ARGV[2])
 """
 )
 
@@ -245,7 +256,7 @@ END_ALL = (
     + """
 local ended = 0
 for _, id in ipairs(redis.call('ZRANGE', root .. 'owner:' .. ARGV[2], 0, -1)) do
-  ended = ended + finish(family_key(id))
+  ended = ended + finish(id)
 end
 return ended
 """

@@ -15,6 +15,7 @@ from typing import Any
 from ..errors import StoreUnavailable
 from .database import Database
 from .families import (
+    MOST_FAMILIES,
     About,
     Family,
     Record,
@@ -82,6 +83,11 @@ class SQLFamilies:
             record = Record(family, generation, digest_of(jti))
             row = {**_columns(record), "owner": about.owner, "about": about.to_json()}
             connection.execute(insert(families).values(id=family.id, **row))
+            living = _is_living(subject, issuer, generation, now)
+            newest = select(families.c.id).where(*living).order_by(families.c.used_at.desc())
+            too_many = families.c.id.in_(newest.offset(MOST_FAMILIES))
+            ended = {"ended_at": now, "revision": families.c.revision + 1}
+            connection.execute(update(families).where(too_many).values(**ended))
             return record
 
         self._written = record = self._database.run(write)

@@ -1,8 +1,9 @@
 """Statement: that tokens issued before a moment are no longer good; and its form in a store.
 
-A statement is of one token (`jti`), of a subject, of a role, of a tenant, of a refresh family (the
-access tokens that came with its refresh tokens), or of everything. The issuer belongs to the first
-two: `jti` and `sub` are unique for one issuer (RFC 7519 sections 4.1.2 and 4.1.7), so that two
+A statement is of one token (`jti`), of a subject, of a subject's claims (their access tokens, while
+their log-ins go on), of a role, of a tenant, of a refresh family (the access tokens that came with
+its refresh tokens), or of everything. The issuer belongs to those of a token and of a subject:
+`jti` and `sub` are unique for one issuer (RFC 7519 sections 4.1.2 and 4.1.7), so that two
 issuers' equal `sub` are two subjects. Roles and tenants are the application's own words, whoever
 signed the token that carries them.
 """
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 
 from ..errors import MisuseError, StoreUnavailable
 
-WITH_ISSUER = frozenset({"jti", "subject"})
+WITH_ISSUER = frozenset({"jti", "subject", "claims"})
 KINDS = WITH_ISSUER | {"role", "tenant", "family", "everything"}
 
 SLACK = 3600.0
@@ -37,9 +38,9 @@ EVERYTHING = Target("everything")
 class Statement:
     """Tokens that carry `value` and were not issued after `revoked_at` are no longer good.
 
-    `kind` is `jti`, `subject`, `role`, `tenant`, `family` or `everything`; `issuer` is None for
-    this application's own tokens. `revoked_at` and `forget_at` are seconds since the epoch with
-    their fraction; after `forget_at` no token is left that the statement could concern.
+    `kind` is one of `KINDS`; `issuer` is None for this application's own tokens. `revoked_at` and
+    `forget_at` are seconds since the epoch with their fraction; after `forget_at` no token is
+    left that the statement could concern.
     """
 
     kind: str

@@ -49,8 +49,8 @@ def open_store(url: str) -> Store:
     if parting and scheme:
         return _from_url("sqlalchemy", "SQLAlchemyStore", url)
     raise MisuseError(
-        "the URL names no store: write memory:, redis://host:6379/0, or a SQLAlchemy URL such as "
-        "postgresql+psycopg://host/name"
+        "AUTHZ_STORE_URL names no store: write memory:, redis://host:6379/0, or a SQLAlchemy URL "
+        "such as postgresql+psycopg://host/name"
     )
 
 

@@ -17,7 +17,7 @@ from .keeper import Keeper
 from .known import Known
 from .log import MICROSECONDS, Log, MarkMissing
 from .memory import MemoryStore
-from .statements import SLACK, Statement, target
+from .statements import SLACK, Statement, Target, target
 from .stores import Store
 
 _Result = TypeVar("_Result")
@@ -82,8 +82,8 @@ class RevocationView:
         after the second of the revocation, and so is one without. Of a claim that is left out (a
         refresh token's subject, say) revocations are not looked at. A token of a family, which may
         have been issued by a process that did not know yet, is also dead where its log-in
-        (`logged_in_at`) is not after a revocation of its tenant or of everything. Raises
-        StoreUnavailable where the revocations were never loaded; how old they are is
+        (`logged_in_at`) is not after a revocation of its subject, its tenant or of everything.
+        Raises StoreUnavailable where the revocations were never loaded; how old they are is
         `check_age`'s to say.
         """
         keeper = self._keeper
@@ -98,10 +98,24 @@ class RevocationView:
         if issued_at is None:
             return True
         began = None if family is None else logged_in_at
-        if began is not None and not began > self._known.newest(None, signer, tenant, ()):
+        if began is not None and not began > self._known.newest_of_logins(subject, signer, tenant):
             return True
         # Said so that an `iat` that is no number (NaN) is not good either.
         return not (issued_at > newest if is_own else issued_at >= math.floor(newest) + 1)
+
+    def is_login_over(
+        self, subject: str, began: float, *, tenant: str | None, issuer: str | None = None
+    ) -> bool:
+        """Whether a log-in that began at that time was ended: by subject, tenant or everything.
+
+        Raises StoreUnavailable where the revocations were never loaded.
+        """
+        self.now()  # which loads them
+        return not began > self._known.newest_of_logins(subject, issuer, tenant)
+
+    def knows_id(self, jti: str) -> bool:
+        """Whether it is known here that this one token of the application's own is revoked."""
+        return self._known.has_id(jti, None)
 
     def knows_family(self, family: str) -> bool:
         """Whether it is known here that the access tokens of this family are revoked."""
@@ -158,10 +172,19 @@ class RevocationView:
         return iat
 
     def now(self) -> float:
-        """The store's clock as far as it is known here, and rather too early than too late."""
+        """The store's clock as far as it is known here, and rather too early than too late.
+
+        Raises StoreUnavailable where the store was never asked.
+        """
         if self._keeper is None:
             return cast(MemoryStore, self.store).now()
+        if not self._keeper.is_loaded:
+            self._keeper.load()
         return self._keeper.clock.earliest()
+
+    def after_all(self) -> float:
+        """The store's time, or when the last revocation known here was said, if that is later."""
+        return max(self.now(), self._known.said_last)
 
     # What ends tokens
 
@@ -194,9 +217,12 @@ class RevocationView:
             everything=everything,
             issuer=issuer,
         )
-        if self._keeper is not None and not self._keeper.is_loaded:
-            self._keeper.load()
-        until = self.now() + self._longest if expires_at is None else expires_at
+        return self.write(what, expires_at)
+
+    def write(self, what: Target, expires_at: float | None = None) -> Statement:
+        """Revoke what is named: see `revoke`."""
+        now = self.now()
+        until = now + self._longest if expires_at is None else expires_at
         entry = self._mended(lambda: self.store.revoke(what, until + SLACK, self._latest_iat))
         self._known.add(entry.statement)
         if self._keeper is not None:

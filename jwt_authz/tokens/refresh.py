@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from flask_jwt_extended import create_refresh_token
+from jwt import PyJWTError, get_unverified_header
 
 from ..errors import ClaimInvalid, ClaimMissing, KindInvalid
 from .verifier import Verifier
@@ -39,14 +40,16 @@ class RefreshClaims:
         """The claims that the access tokens of the family carry as well."""
         return {FAMILY: self.family, LOGGED_IN_AT: self.logged_in_at}
 
-    def encode(self, own: dict[str, str], issued_at: float, expires_at: float) -> str:
+    def encode(
+        self, identity: str, own: dict[str, str], issued_at: float, expires_at: float
+    ) -> str:
         """The encoded refresh token; it says the same for the same arguments.
 
-        `own` has issuer and audience; times are seconds since the epoch. Needs an application
-        context.
+        `identity` is what FJE makes the subject of; `own` has issuer and audience; times are
+        seconds since the epoch. Needs an application context.
         """
         token: str = create_refresh_token(
-            self.subject,
+            identity,
             expires_delta=timedelta(seconds=1),  # `exp` below says it to the second
             additional_claims={
                 **self.shared,
@@ -84,5 +87,15 @@ class RefreshVerifier(Verifier):
 
 
 def number_or_none(value: object) -> float | None:
-    """The value where it is a number, else None."""
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    """The value where it is a number that can be a time, else None."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if is_number and abs(value) <= 2**53 else None  # type: ignore[arg-type, return-value]
+
+
+def is_refresh_token(text: str) -> bool:
+    """Whether a token's header says that it is a refresh token of a family; nothing is verified."""
+    try:
+        typ = get_unverified_header(text).get("typ")
+    except PyJWTError:
+        return False
+    return isinstance(typ, str) and typ.lower() == TYP

@@ -36,7 +36,7 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callab
             client = redis.Redis.from_url(url)
             client.flushdb()
             undo.extend((client.close, client.flushdb))
-            return url
+            return f"{url}?socket_timeout=2&socket_connect_timeout=2"  # a machine that is busy
         return _schema(request.getfixturevalue("postgres_url"), undo)
 
     yield url_of

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from jwt_authz import Identity
 from jwt_authz.errors import StoreUnavailable
 from jwt_authz.revocation import MemoryStore
 from tests import foreign
@@ -69,7 +70,9 @@ def test_nobody_ends_anothers_log_in_nor_learns_of_it(app: Flask) -> None:
         for family in (hers, "AAAAAAAAAAAAAAAAAAAAAA")
     ]
     assert [answer.status_code for answer in answers] == [404, 404]
-    assert answers[0].data == answers[1].data
+    told = [{**answer.json, "instance": ""} for answer in answers]
+    assert told[0] == told[1]
+    assert answers[0].mimetype == "application/problem+json"
     assert status(app, ada["access_token"]) == 200
     assert refresh(app, ada["refresh_token"]).status_code == 200
 
@@ -81,6 +84,17 @@ def test_a_user_logs_out_everywhere(app: Flask) -> None:
     assert [status(app, pair["access_token"]) for pair in pairs] == [401] * 3
     assert [refresh(app, pair["refresh_token"]).status_code for pair in pairs] == [401] * 3
     assert status(app, bystander["access_token"]) == 200
+    assert len(listed(app, log_in(app)["access_token"])) == 1
+
+
+@pytest.mark.parametrize("named", [{"tenant": "north"}, {"everything": True}])
+def test_log_ins_that_were_ended_by_their_tenant_or_with_everything_are_not_listed(
+    app: Flask, named: dict[str, Any]
+) -> None:
+    log_in(app)
+    with app.app_context():
+        authz_of(app).revoke(**named)
+        assert authz_of(app).families("ada") == ()
     assert len(listed(app, log_in(app)["access_token"])) == 1
 
 
@@ -104,7 +118,7 @@ def test_a_foreign_subject_of_the_same_name_sees_and_ends_nothing(start: Start) 
     [
         ("GET", "/token/families", "families"),
         ("DELETE", "/token/families", "end_all"),
-        ("DELETE", "/token/families/AAAAAAAAAAAAAAAAAAAAAA", "end"),
+        ("DELETE", "/token/families/AAAAAAAAAAAAAAAAAAAAAA", "families"),
     ],
 )
 def test_a_store_that_fails_is_a_503_and_without_a_token_it_is_a_401(
@@ -133,3 +147,35 @@ def test_nobody_has_log_ins_whether_or_not_guards_are_enforced(
         answer = client.open(f"/token/families{path}", method=method, headers=headers)
         assert answer.status_code == 401
         assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize("name", ["end", "revoke"])
+def test_ending_a_log_in_can_be_repeated_where_the_store_fails_in_the_middle(
+    start: Start, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    app = start()
+    lost, here = log_in(app), log_in(app)
+    url = f"/token/families/{payload(lost['access_token'])['sid']}"
+
+    def fail(*arguments: Any, **keywords: Any) -> Any:
+        raise StoreUnavailable("no answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryStore, name, fail)
+        assert ask(app, here["access_token"], url, "DELETE").status_code == 503
+    assert ask(app, here["access_token"], url, "DELETE").status_code == 204
+    assert status(app, lost["access_token"]) == 401
+    assert refresh(app, lost["refresh_token"]).status_code == 401
+
+
+def test_a_session_of_another_issuers_subject_sees_and_ends_nothing(start: Start) -> None:
+    """SECURITY 1.40."""
+    app = start()
+    pair = log_in(app)
+    who = Identity("ada", issuer="https://idp.example")
+    authz_of(app).identity_loader(lambda: who)
+    assert app.test_client().get("/token/families").json == {"families": []}
+    family = payload(pair["access_token"])["sid"]
+    assert app.test_client().delete(f"/token/families/{family}").status_code == 404
+    who = Identity("ada", issuer=app.name)
+    assert len(app.test_client().get("/token/families").json["families"]) == 1

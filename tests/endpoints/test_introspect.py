@@ -13,13 +13,13 @@ import pytest
 from flask import Flask
 from flask_jwt_extended import create_refresh_token
 
-from jwt_authz import MisuseError
+from jwt_authz import Identity, MisuseError
 from jwt_authz.endpoints import introspection_blueprint
 from jwt_authz.errors import StoreUnavailable
 from jwt_authz.revocation import RevocationView
 from tests import foreign
 
-from .refreshing import ask, authz_of, log_in, payload, signed, status
+from .refreshing import ask, authz_of, catalogue, log_in, payload, signed, status
 
 Start = Callable[..., Flask]
 
@@ -111,6 +111,23 @@ def test_the_applications_blocklist_is_asked(start: Start) -> None:
     manager = app.extensions["flask-jwt-extended"]
     manager.token_in_blocklist_loader(lambda header, claims: claims["jti"] == blocked)
     assert introspect(app, token).json == {"active": False}
+
+
+def test_the_applications_identity_loader_is_asked(start: Start) -> None:
+    app = start()
+    pair, caller = log_in(app), log_in(app, "eve")["access_token"]
+
+    def loader(subject: str, claims: dict[str, Any]) -> Identity | None:
+        roles = {"eve": ["auditor"], "ada": ["clerk"]}.get(subject)
+        return None if roles is None else Identity(subject, roles=roles, catalogue=catalogue())
+
+    authz_of(app).identity_loader(loader)
+
+    def told(token: str) -> Any:
+        return ask(app, caller, "/token/introspect", "POST", data={"token": token}).json
+
+    assert told(pair["access_token"])["permissions"] == ["orders:read"]
+    assert told(log_in(app, "bob")["access_token"]) == {"active": False}
 
 
 def test_where_it_cannot_be_known_it_is_a_503(

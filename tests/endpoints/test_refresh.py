@@ -6,24 +6,29 @@ SECURITY 1.23, 1.26, 2.21, 2.22, 2.23, 2.35, 2.36.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
-from flask import Flask
+from flask import Flask, request
 from flask_jwt_extended import create_refresh_token, jwt_required
 
 from jwt_authz import Authz, MisuseError, exempt, requires
 from jwt_authz.accounts import User
 from jwt_authz.accounts.memory import MemoryAccounts
+from jwt_authz.audit import decided
 from jwt_authz.endpoints import refresh_blueprint, token_blueprint
 from jwt_authz.errors import StoreUnavailable
+from jwt_authz.logins import Logins
 from jwt_authz.parts import KEY
-from jwt_authz.revocation import MemoryStore, RevocationView
+from jwt_authz.revocation import MemoryStore, RevocationView, memory, sql_families
+from jwt_authz.revocation import redis as redis_store
 from jwt_authz.tokens import KeySet
 from tests.edge import turn_clock
 
@@ -35,6 +40,7 @@ from .refreshing import (
     ask,
     authz_of,
     catalogue,
+    close,
     log_in,
     payload,
     people,
@@ -130,7 +136,7 @@ def test_a_token_that_was_rotated_away_ends_its_family_at_once(app: Flask) -> No
     answer = refresh(app, first["refresh_token"])
 
     assert (answer.status_code, answer.mimetype) == (401, PROBLEM)
-    assert answer.json["type"] == f"{TYPE}refresh-refused"
+    assert answer.json["type"] == f"{TYPE}token-reused"
     assert answer.json["error"] == "invalid_grant"
     assert answer.headers["WWW-Authenticate"].startswith("Bearer ")
     assert refresh(app, third["refresh_token"]).status_code == 401
@@ -202,7 +208,7 @@ def test_a_process_that_died_over_a_reuse_leaves_no_living_access_token(
     first = log_in(app)
     refreshed(app, refreshed(app, first["refresh_token"])["refresh_token"])
     with monkeypatch.context() as patch:
-        patch.setattr(RevocationView, "revoke", _raising(StoreUnavailable("gone")))
+        patch.setattr(RevocationView, "write", _raising(StoreUnavailable("gone")))
         assert refresh(app, first["refresh_token"]).status_code == 503
     assert refresh(app, first["refresh_token"]).status_code == 401
     assert status(app, first["access_token"]) == 401
@@ -278,7 +284,7 @@ def test_a_user_who_is_gone_gets_no_more_tokens_also_when_they_come_back(
 def test_a_password_that_is_changed_while_somebody_logs_in_with_the_old_one(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SECURITY 2.37: the log-in that was under way has no tokens, or dead ones."""
+    """SECURITY 2.37: the log-in that was under way has no tokens, and is no wrong password."""
     app = start()
 
     def changed_meanwhile(self: MemoryAccounts, username: str, password: str) -> User | None:
@@ -287,9 +293,53 @@ def test_a_password_that_is_changed_while_somebody_logs_in_with_the_old_one(
 
     monkeypatch.setattr(MemoryAccounts, "authenticate", changed_meanwhile)
     body = {"username": "ada", "password": PASSWORD}
-    assert app.test_client().post("/token", json=body).status_code == 401
+    answer = app.test_client().post("/token", json=body)
+    assert (answer.status_code, "Retry-After" in answer.headers) == (503, True)
     with app.app_context():
         assert authz_of(app).families("ada") == ()
+        since = authz_of(app).now()
+        user = accounts_of(app).authenticate("ada", "the old one")
+        with pytest.raises(StoreUnavailable):
+            authz_of(app).log_in(user, since=since)
+        assert authz_of(app).families("ada") == ()
+
+
+def test_without_refresh_tokens_such_a_log_in_gets_no_token_either(
+    monkeypatch: pytest.MonkeyPatch, cheap_argon2: None
+) -> None:
+    app = Flask("plain")
+    app.config.update(JWT_SECRET_KEY=SECRET, AUTHZ_STORE_URL="memory:", AUTHZ_LOGIN_RATE="")
+    Authz(app, roles=catalogue(), accounts=people())
+    app.register_blueprint(token_blueprint())
+
+    def changed_meanwhile(self: MemoryAccounts, username: str, password: str) -> User | None:
+        authz_of(app).revoke(subject="ada")
+        return self.find("ada")
+
+    monkeypatch.setattr(MemoryAccounts, "authenticate", changed_meanwhile)
+    body = {"username": "ada", "password": PASSWORD}
+    assert app.test_client().post("/token", json=body).status_code == 503
+
+
+def test_the_first_log_in_on_a_redis_that_nobody_prepared_works(
+    redis_url: str, store_url: Callable[[str], str], cheap_argon2: None
+) -> None:
+    app = Flask("first")
+    app.config.update(JWT_SECRET_KEY=SECRET, AUTHZ_STORE_URL=store_url("redis"))
+    Authz(app, roles=catalogue(), accounts=people())
+    app.register_blueprint(token_blueprint())
+    app.register_blueprint(refresh_blueprint())
+    app.add_url_rule("/me", "me", requires()(lambda: "in"))
+    answer = app.test_client().post("/token", json={"username": "ada", "password": PASSWORD})
+    assert answer.status_code in (200, 503)  # 503 while it gives others time to mend the store
+    pair = log_in(app) if answer.status_code == 200 else log_in_after(app, 3)
+    assert status(app, pair["access_token"]) == 200
+    close(app)
+
+
+def log_in_after(app: Flask, seconds: float) -> dict[str, Any]:
+    time.sleep(seconds)
+    return log_in(app)
 
 
 def test_another_process_that_does_not_know_yet_makes_no_token_that_lives_on(
@@ -308,6 +358,64 @@ def test_another_process_that_does_not_know_yet_makes_no_token_that_lives_on(
     view_of(there).refresh()
     assert status(there, after["access_token"]) == 401
     assert refresh(there, after["refresh_token"]).status_code == 401
+
+
+def test_a_log_in_that_was_under_way_while_everything_of_its_user_was_ended_cannot_be_refreshed(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole revocation falls between the look at the user and the start of the family."""
+    start_family = Logins._start_family
+
+    def revoked_before(self: Logins, user: User, client: str | None) -> Any:
+        authz_of(app).revoke(subject="ada")
+        return start_family(self, user, client)
+
+    with app.app_context():
+        user = accounts_of(app).find("ada")
+        with monkeypatch.context() as patch:
+            patch.setattr(Logins, "_start_family", revoked_before)
+            tokens = authz_of(app).log_in(user)
+    assert status(app, tokens.access_token) == 401
+    assert refresh(app, tokens.refresh_token).status_code == 401
+
+
+def test_a_user_who_moved_is_still_of_the_tenant_that_they_logged_in_for(start: Start) -> None:
+    app = start()
+    pair = log_in(app)
+    kept = accounts_of(app)._kept["ada"]
+    accounts_of(app)._kept["ada"] = kept._replace(user=replace(kept.user, tenant="south"))
+    with app.app_context():
+        authz_of(app).revoke(tenant="north")
+    assert refresh(app, pair["refresh_token"]).status_code == 401
+
+
+def test_a_log_in_right_after_a_revocation_works_where_the_stores_clock_was_set_back(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SECURITY F13."""
+    app = start(JWT_DECODE_LEEWAY=60)
+    for named in ({"subject": "ada"}, {"role": "clerk"}, {"tenant": "north"}, {"everything": True}):
+        at(app, monkeypatch, 0)
+        with app.app_context():
+            authz_of(app).revoke(**named)
+        at(app, monkeypatch, -30)
+        pair = log_in(app)
+        assert status(app, pair["access_token"]) == 200, named
+        assert status(app, refreshed(app, pair["refresh_token"])["access_token"]) == 200, named
+
+
+def test_a_subject_has_so_many_log_ins_and_no_more(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SECURITY 2.53: whoever logs in again and again makes nobody wait, and can be revoked."""
+    for module in (redis_store, memory, sql_families):
+        monkeypatch.setattr(module, "MOST_FAMILIES", 3)
+    pairs = [log_in(app) for _ in range(5)]
+    with app.app_context():
+        assert len(authz_of(app).families("ada")) == 3
+    codes = [refresh(app, pair["refresh_token"]).status_code for pair in pairs]
+    assert codes == [401, 401, 200, 200, 200]
+    assert refresh(app, log_in(app, "bob")["refresh_token"]).status_code == 200
 
 
 # --- the end of a log-in -------------------------------------------------------------------------
@@ -375,7 +483,7 @@ def _raising(error: Exception) -> Callable[..., Any]:
         (MemoryStore, "rotate"),
         (MemoryAccounts, "find"),
         (RevocationView, "check_age"),
-        (RevocationView, "is_revoked"),
+        (RevocationView, "is_login_over"),
         (RevocationView, "next_iat"),
     ],
 )
@@ -447,6 +555,7 @@ def test_each_kind_of_token_is_good_at_its_own_endpoint_alone(start: Start) -> N
         {"auth_time": ...},
         {"auth_time": True},
         {"auth_time": "1"},
+        {"auth_time": 10**400},
         {"cnf": {"jkt": "key"}},
     ],
     ids=str,
@@ -557,6 +666,53 @@ def test_an_applications_own_key_loaders_are_asked_for_refresh_tokens(start: Sta
     assert refresh(app, token).status_code == 200
 
 
+def test_a_user_identity_loader_makes_no_other_subject_of_who_logs_in(start: Start) -> None:
+    app = start()
+    manager = app.extensions["flask-jwt-extended"]
+    manager.user_identity_loader(lambda user: f"user:{user.id}")
+    pair = log_in(app)
+    again = refreshed(app, refreshed(app, pair["refresh_token"])["refresh_token"])
+    for token in (*pair.values(), *again.values()):
+        if isinstance(token, str) and token.count(".") == 2:
+            assert payload(token)["sub"] == "ada"
+    assert ask(app, again["access_token"], "/token/families", "DELETE").status_code == 204
+    assert refresh(app, again["refresh_token"]).status_code == 401
+
+
+def test_flask_jwt_extendeds_own_refresh_views_take_no_token_of_a_family(start: Start) -> None:
+    """An old view beside the new endpoint would take used ones, and ended ones."""
+    app = start()
+    app.add_url_rule("/old", "old", exempt(jwt_required(refresh=True)(lambda: "in")))
+    with app.app_context():
+        plain = create_refresh_token("ada")
+    assert ask(app, plain, "/old").text == "in"
+    assert status(app, log_in(app)["refresh_token"], "/old") == 422
+
+
+def test_the_applications_blocklist_is_asked(start: Start) -> None:
+    app = start()
+    token = log_in(app)["refresh_token"]
+    blocked = payload(token)["jti"]
+    manager = app.extensions["flask-jwt-extended"]
+    manager.token_in_blocklist_loader(lambda header, claims: claims["jti"] == blocked)
+    assert refresh(app, token).status_code == 401
+
+
+def test_a_body_that_was_read_before_is_read_all_the_same(start: Start) -> None:
+    app = start()
+    app.before_request(lambda: request.get_data() and None)
+    assert refresh(app, log_in(app)["refresh_token"]).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["sid", "auth_time", "jti"])
+def test_a_subject_cannot_stand_in_a_claim_that_means_something_else(
+    start: Start, name: str
+) -> None:
+    app = start(JWT_IDENTITY_CLAIM=name)
+    with app.app_context(), pytest.raises(MisuseError, match="JWT_IDENTITY_CLAIM"):
+        authz_of(app).check()
+
+
 # --- logs, checks --------------------------------------------------------------------------------
 
 
@@ -574,6 +730,69 @@ def test_a_refusal_is_logged_without_the_token(
     assert instance in caplog.text
     assert "eyJ" not in caplog.text
     assert "a\r\nb" not in caplog.text
+
+
+@pytest.mark.parametrize("blueprint", [token_blueprint, refresh_blueprint])
+def test_a_log_in_without_accounts_is_a_misuse_that_is_told(blueprint: Any) -> None:
+    app = Flask("no accounts")
+    app.config.update(JWT_SECRET_KEY=SECRET, AUTHZ_STORE_URL="memory:")
+    authz = Authz(app, roles=catalogue())
+    app.register_blueprint(blueprint())
+    with app.app_context(), pytest.raises(MisuseError, match="accounts="):
+        authz.check()
+
+
+@pytest.mark.parametrize("url", ["redis:", "nope", "sqlite://", "nosuch://host/name"])
+def test_a_store_url_that_cannot_be_is_told_by_the_check(url: str) -> None:
+    app = Flask("no store")
+    app.config.update(JWT_SECRET_KEY=SECRET, AUTHZ_STORE_URL=url)
+    authz = Authz(app)
+    with app.app_context(), pytest.raises(MisuseError, match=r"AUTHZ_STORE_URL|memory:"):
+        authz.check()
+
+
+def test_who_is_told_of_refusals_is_told_whose_token_came_twice(start: Start) -> None:
+    app = start()
+    first = log_in(app)["refresh_token"]
+    refreshed(app, refreshed(app, first)["refresh_token"])
+    told = []
+
+    def receive(sender: Flask, **members: Any) -> None:
+        told.append(members)
+
+    with decided.connected_to(receive, app):
+        refresh(app, first)
+        refresh(app, "nonsense")
+    assert [members["outcome"] for members in told] == ["not identified"] * 2
+    assert told[0]["identity"].subject == "ada"
+    assert told[0]["problem"].type == f"{TYPE}token-reused"
+    assert told[1]["identity"] is None
+
+
+@pytest.mark.parametrize("text", [None, 1, b"bytes", "", "a.b.c"])
+def test_a_view_of_ones_own_is_answered_401_for_a_refresh_token_that_is_not_good(
+    start: Start, text: Any
+) -> None:
+    app = start()
+    app.add_url_rule("/own", "own", exempt(lambda: str(authz_of(app).refresh(text))))
+    answer = app.test_client().get("/own")
+    assert (answer.status_code, answer.json["type"]) == (401, f"{TYPE}refresh-refused")
+
+
+@pytest.mark.parametrize("user", ["ada", None, 1])
+def test_a_log_in_of_what_is_no_user_is_told(start: Start, user: Any) -> None:
+    app = start()
+    with app.app_context(), pytest.raises(MisuseError, match=r"accounts\.find\(subject\)"):
+        authz_of(app).log_in(user)
+
+
+def test_what_is_no_subject_and_no_role_is_told(start: Start) -> None:
+    app = start()
+    with app.app_context():
+        with pytest.raises(MisuseError, match=r"user\.subject"):
+            authz_of(app).families(accounts_of(app).find("ada"))
+        with pytest.raises(MisuseError, match="clrek"):
+            authz_of(app).revoke(role="clrek")
 
 
 def test_refresh_tokens_without_a_store_are_a_misuse_that_is_told() -> None:

@@ -152,7 +152,11 @@ def test_flask_authz_check_finds_nothing_to_mend(run: Any) -> None:
 def test_what_one_of_gunicorns_workers_revokes_all_of_them_refuse(
     serve: Any, new_schema: Any, redis_url: str, store: str
 ) -> None:
-    more = {"AUTHZ_STORE_URL": f"{redis_url.rpartition('/')[0]}/12"} if store == "redis" else {}
+    more = (
+        {"AUTHZ_STORE_URL": f"{redis_url.rpartition('/')[0]}/12?socket_timeout=2"}
+        if store == "redis"
+        else {}
+    )
     url = serve(
         *GUNICORN,
         "--workers=3",

@@ -175,7 +175,7 @@ def test_on_a_store_without_a_mark_a_new_process_revokes_all_that_came_before(
     empty(place)
     issued = time.time() - 5
     fresh = process()
-    with pytest.raises(MarkMissing, match="call prepare"):
+    with pytest.raises(MarkMissing, match="flask authz init"):
         fresh.refresh()
     began = time.monotonic()
     begin(fresh)
@@ -183,7 +183,7 @@ def test_on_a_store_without_a_mark_a_new_process_revokes_all_that_came_before(
     assert time.monotonic() - began > SETTLE / 2
     assert is_dead(fresh, "ann", issued)
     assert not is_dead(fresh, "ann", fresh.next_iat("ann"))
-    assert "call prepare() on a new store" in caplog.text
+    assert "run `flask authz init` for a new store" in caplog.text
     other = begin(process())
     assert is_dead(other, "ann", issued)
     assert generation(other) == generation(fresh)

@@ -162,7 +162,7 @@ def test_an_engine_of_the_applications_own_does_as_well(tmp_path: Path) -> None:
 
 def test_tables_that_are_missing_are_an_unavailable_store_that_says_so(tmp_path: Path) -> None:
     store = SQLAlchemyStore.from_url(f"sqlite:///{tmp_path / 'empty.db'}")
-    with pytest.raises(StoreUnavailable, match=r"whether the tables were made \(prepare\(\)\)"):
+    with pytest.raises(StoreUnavailable, match="flask authz init"):
         store.families("ann")
     store.close()
 
@@ -469,7 +469,7 @@ def test_a_url_that_sqlalchemy_does_not_know_is_a_misuse_without_its_password(ur
 
 
 def test_a_missing_driver_is_told_by_its_name() -> None:
-    with pytest.raises(MisuseError, match="pip install pymysql") as refused:
+    with pytest.raises(MisuseError, match="install what has pymysql") as refused:
         SQLAlchemyStore.from_url("mysql+pymysql://u:secret@h/x")
 
     assert "secret" not in str(refused.value)
