@@ -148,7 +148,16 @@ class MemoryStore:
             return False
         ended = replace(record, ended_at=now, revision=record.revision + 1)
         self._records[record.family.id] = ended
+        self._disown(record.family)
         return True
+
+    def _disown(self, family: Family) -> None:
+        """Take the family out of those that its subject's are looked for among."""
+        owner = owner_of(family.subject, family.issuer)
+        owned = self._owned.get(owner, set())
+        owned.discard(family.id)
+        if not owned:
+            self._owned.pop(owner, None)
 
     def _sweep(self, now: float) -> None:
         if abs(now - self._swept_at) < SWEEP_EVERY:
@@ -158,7 +167,4 @@ class MemoryStore:
         for id, record in list(self._records.items()):
             if record.kept_until < now:
                 del self._records[id]
-                owner = owner_of(record.family.subject, record.family.issuer)
-                self._owned[owner].discard(id)
-                if not self._owned[owner]:
-                    del self._owned[owner]
+                self._disown(record.family)
