@@ -3,7 +3,6 @@
 from .decision import Decision
 from .errors import AuthzError, InvalidToken, MisuseError
 from .extension import Authz
-from .guards import allowed, authorize, current_identity, guard, requires
 from .has import has_claim, has_level, has_role, has_scope
 from .identity import Identity
 from .permissions import Permission
@@ -12,6 +11,7 @@ from .problem import Problem
 from .refusals import NotAllowed, NotIdentified
 from .requirements import Requirement, has_permission, requirement
 from .roles import Role, Roles
+from .verbs import allowed, authorize, current_identity, guard, requires
 
 __all__ = [
     "Authz",

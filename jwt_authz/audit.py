@@ -17,7 +17,8 @@ from typing import Any
 from blinker import Namespace
 from flask import Flask, has_request_context, request
 
-from .decision import Decision
+from .decision import Decision, printable
+from .explanation import with_claims
 from .identity import Identity
 from .overrides import InUse
 from .problem import Problem
@@ -28,10 +29,12 @@ _OUTCOMES = {
     429: "not identified",
     503: "unavailable",
 }
+UNENFORCED = "would have been refused"
 
 decided = Namespace().signal("jwt-authz-decided")
-"""Sent with the application and `outcome` (`allowed`, `refused`, `not identified`, `unavailable`),
-`identity`, `decision` and `problem`, each of these three None where there is none."""
+"""Sent with the application and `outcome` (`allowed`, `refused`, `not identified`, `unavailable`,
+`would have been refused`), `identity`, `decision` and `problem`, each of these three None where
+there is none."""
 
 _log = logging.getLogger("jwt_authz")
 _DEBUG = logging.DEBUG
@@ -43,7 +46,7 @@ class Audit:
 
     def __init__(self) -> None:
         self._allowed = 0
-        self._refused = dict.fromkeys(_OUTCOMES.values(), 0)
+        self._refused = dict.fromkeys((*_OUTCOMES.values(), UNENFORCED), 0)
         self._lock = threading.Lock()
 
     @property
@@ -65,7 +68,8 @@ class Audit:
         used_override = decision is not None and decision.used_override
         level = logging.WARNING if used_override else _DEBUG
         if _log.isEnabledFor(level):
-            text = _text("allowed", identity, decision)
+            told = None if decision is None else with_claims(decision, identity)
+            text = _text("allowed", identity, told)
             _log.log(level, "%s", text, extra=_extra("allowed", identity, None))
 
     def refused(
@@ -76,13 +80,15 @@ class Audit:
         problem: Problem,
         note: str,
         level: int = logging.WARNING,
+        enforced: bool = True,
     ) -> None:
         """Count a refusal, tell the signal's receivers, and log it with its reasons.
 
         `note` says what was wrong with the token, or which store did not answer. `level` is
-        DEBUG where a no is an answer and refuses nobody, as in `allowed`.
+        DEBUG where a no is an answer and refuses nobody, as in `allowed`. One that is not
+        `enforced` lets the call through.
         """
-        outcome = _OUTCOMES[problem.status]
+        outcome = _OUTCOMES[problem.status] if enforced else UNENFORCED
         with self._lock:
             self._refused[outcome] += 1
         if decided.receivers:
@@ -101,9 +107,7 @@ def _send(
 def _text(outcome: str, identity: Any, decision: Decision | None, *more: str) -> str:
     tree = "; ".join(decision.lines()) if decision is not None else ""
     used = "used after change" if _is_outdated(identity) else ""
-    text = " | ".join(part for part in (outcome, _place(), used, *more, tree) if part)
-    # A requirement may carry a text from outside: no record is ever more than its one line.
-    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
+    return printable(" | ".join(part for part in (outcome, _place(), used, *more, tree) if part))
 
 
 def _is_outdated(identity: Any) -> bool:

@@ -23,6 +23,7 @@ from werkzeug.local import LocalProxy
 
 from .claims import IdentityReader
 from .errors import InvalidToken, MisuseError, SubjectUnknown
+from .identity import Identity
 from .jwt_extended import ask_callbacks, has_callbacks, read_deciding
 from .locations import (
     headers_that_decide,
@@ -108,11 +109,40 @@ class Authenticator:
         after_this_request(self._add_vary)
         found = self._hit(request, manager)
         if found is None:
-            try:
-                found = self._find(request, manager)
-            except InvalidToken as error:
-                found = Authentication(error=error)
-                fill_slots(request, {}, {}, {"loaded_user": None}, None)
+            return self._keep(request, lambda: self._find(request, manager))
+        request.__dict__[_KEPT] = (self, found)
+        return found
+
+    def take(self, request: Request, manager: JWTManager, text: str) -> None:
+        """Take a request for one that brought this token, wherever tokens are looked for.
+
+        Raises `MisuseError` where no token is looked at, and `StoreUnavailable`.
+        """
+        if self._source is not None and not self._source.takes_token:
+            raise MisuseError(
+                "the identity loader takes the identity from elsewhere, and no token is looked at"
+            )
+        self._keep(request, lambda: self._found(request, manager, text, "headers"))
+
+    def suppose(self, request: Request, identity: Identity) -> None:
+        """Take a request for one of a good token of which this identity was made.
+
+        Nothing is verified, and FJE's callbacks are not asked; the identity loader is.
+        """
+        token, source = Token(identity, {}, is_own=True), self._source
+        fill_slots(request, {}, identity.claims.copy(), {"loaded_user": None}, "headers")
+        if source is not None and source.takes_token:
+            self._keep(request, lambda: source.identify(token))
+        else:
+            self._keep(request, lambda: Authentication(identity, token))
+
+    def _keep(self, request: Request, find: Callable[[], Authentication]) -> Authentication:
+        """Keep what is found out about a request, be it that its token is not good."""
+        try:
+            found = find()
+        except InvalidToken as error:
+            found = Authentication(error=error)
+            fill_slots(request, {}, {}, {"loaded_user": None}, None)
         request.__dict__[_KEPT] = (self, found)
         return found
 
@@ -145,6 +175,11 @@ class Authenticator:
         if text is None:
             fill_slots(request, {}, {}, {"loaded_user": None}, None)
             return Authentication()
+        return self._found(request, manager, text, location)
+
+    def _found(
+        self, request: Request, manager: JWTManager, text: str, location: str | None
+    ) -> Authentication:
         found = self.verification.verified(text, manager)
         token: Token = found.token  # type: ignore[assignment] # what is kept has a token
         claims = token.identity.claims

@@ -47,6 +47,7 @@ def find_misuse(
         errors += [bare(access) for access in accesses if access.is_bare]
     # With a foreign issuer, which grants permissions of its own, one may be unknown here.
     warnings = [text for text in told if text not in errors]
+    warnings += _unenforced(parts)
     warnings += [text for access in accesses for text in _access_warnings(access)]
     if parts.trust is not None:
         looks_up = (source is not None and takes_token) or has_user_lookup(manager_of(app))
@@ -199,10 +200,29 @@ def _unknown(asked: Any, catalogue: Roles | None) -> str | None:
     return None
 
 
+def _unenforced(parts: Parts) -> Iterator[str]:
+    try:
+        enforce = parts.settings.enforce
+    except MisuseError:  # an error that is told already
+        return
+    if not enforce:
+        yield (
+            "AUTHZ_ENFORCE=False: no guard of the application refuses anybody, so set it to True "
+            "once the log has no 'would have been refused' that you did not expect"
+        )
+
+
 def _access_warnings(access: Access) -> Iterator[str]:
     for guard in access.guards:
-        if guard.lacks(access.method, access.has_head):
+        if not guard.enforce:
             yield (
-                f"{access.method} {access.rule} ({access.endpoint}) is always refused: "
+                f"{access.method} {access.rule} ({access.endpoint}) refuses nobody: {guard!r} has "
+                "enforce=False, so take that out once the log has no 'would have been refused' "
+                "that you did not expect"
+            )
+        if guard.lacks(access.method, access.has_head):
+            refused = "is always refused" if guard.enforce else "would always be refused"
+            yield (
+                f"{access.method} {access.rule} ({access.endpoint}) {refused}: "
                 f"requires({{...}}) has no entry for {access.method}"
             )

@@ -13,18 +13,18 @@ from flask import current_app
 from flask.cli import AppGroup, ScriptInfo
 
 from .checking import find_unsaid
+from .cli_explain import explain
 from .context import get_app
 from .errors import MisuseError, StoreUnavailable
 from .extension import Authz
+from .matrix import read_matrix
 from .parts import current_parts
 from .reports import commands as reports
 from .tokens import KeySet
 
 authz = AppGroup("authz", help="Look after who may do what.")
-
-
-for _report in (reports.routes, reports.matrix, reports.who, reports.can):
-    authz.add_command(_report)
+for _command in (reports.routes, reports.matrix, reports.who, reports.can, explain):
+    authz.add_command(_command)
 
 
 @authz.command("init")
@@ -42,7 +42,7 @@ def init() -> None:
 @authz.command("check")
 def check() -> None:
     """Exit 1 for misuse and for views of which nothing was said; say what to write."""
-    current_parts()  # no Authz: say so
+    parts = current_parts()  # no Authz: say so
     extension: Authz = current_app.extensions["jwt_authz"]
     errors, warnings = extension.findings()
     unsaid, unasked = find_unsaid(get_app(), extension.roles)
@@ -53,7 +53,9 @@ def check() -> None:
         click.echo(f"error: {text}", err=True)
     if errors:
         sys.exit(1)
-    click.echo("every view has a guard, or is exempt")
+    refuse = all(guard.is_enforced(parts) for one in read_matrix(get_app()) for guard in one.guards)
+    said = "" if refuse else ", but not every guard is enforced"
+    click.echo(f"every view has a guard, or is exempt{said}")
 
 
 @authz.group("keys")

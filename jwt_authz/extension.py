@@ -11,12 +11,15 @@ from flask import Flask, request, request_started
 from flask_jwt_extended import JWTManager
 
 from .accounts import Accounts, User
+from .arguments import NOT_GIVEN
 from .authentication import IdentitySource
 from .checking import FirstRequest, find_misuse
 from .claims import Issuer
 from .context import get_app
+from .decision import Decision
 from .errors import InvalidToken, MisuseError, StoreUnavailable, TokenReused
-from .guards import NO_GUARD, Guard, allowed, current_identity
+from .explaining import explain
+from .guards import UNGUARDED
 from .identity import Identity
 from .issuing import claims_of, complete, issue
 from .jwt_extended import EXTENSION
@@ -24,6 +27,7 @@ from .logins import Logins, Tokens
 from .parts import KEY, Parts, current_parts
 from .permissions import Permission
 from .places import guards_of, passes_unguarded
+from .predicates import NO_RESOURCE
 from .problem import Problem, token_invalid, unavailable
 from .refusals import AuthorizationUnavailable, Failing, NotIdentified, Refusal
 from .request_slots import make_slots_lazy
@@ -32,6 +36,7 @@ from .revoking import families_of, revoke
 from .roles import Roles
 from .tokens import KeySet
 from .trust import Trust
+from .verbs import allowed, current_identity
 
 Loader = TypeVar("Loader", bound=Callable[..., Any])
 
@@ -133,6 +138,16 @@ class Authz:
         if trusted is not None:
             return trusted.issuer.read(subject, claims, parts.catalogue)
         return parts.reader.read(subject, claims)
+
+    def explain(
+        self, *requirements: Any, on: Any = NO_RESOURCE, identity: Any = NOT_GIVEN
+    ) -> Decision:
+        """Why the caller meets the requirements for `on`, or does not: a `Decision` of all parts.
+
+        It tells of parts that a request would not come to, too, and which claims each looks at;
+        its verdict is that of `allowed`. Nobody is refused, and nothing is counted or logged.
+        """
+        return explain(requirements, on, identity)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -322,7 +337,4 @@ def _deny_unguarded() -> Any:
     app = get_app()
     if request.endpoint is not None and guards_of(app, request.endpoint, request.method):
         return None
-    return _no_guard.refused((), request.view_args or {})
-
-
-_no_guard = Guard((NO_GUARD,))
+    return UNGUARDED.refused((), request.view_args or {})

@@ -1,6 +1,6 @@
-"""The verbs: `requires` and `guard` bind requirements to places, `allowed` and `authorize` ask.
+"""The guard: requirements bound to a place in code, and how it lets a call go on or refuses it.
 
-How a guard works. It finds out who is calling (once a request), evaluates its requirement, tells
+How it works. A guard finds out who is calling (once a request), evaluates its requirement, tells
 the audit, and lets the call go on or refuses. The first thing that is missing refuses: the
 Authz, a good token, a verdict of yes.
 """
@@ -10,39 +10,40 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from flask import Blueprint, Flask, current_app, has_request_context, request
+from flask import Flask, current_app, has_request_context
 from flask.views import View as FlaskView
 from werkzeug.exceptions import NotFound
-from werkzeug.local import LocalProxy
 
+from .arguments import (
+    NO_ENTRY,
+    NO_GUARD,
+    NOT_GIVEN,
+    refuse_unfit_fresh,
+    refuse_unfit_identity,
+    refuse_unfit_view,
+    requirements_of,
+)
 from .authentication import resolved
 from .context import get_app, get_request
-from .decision import NO, YES, Verdict
+from .decision import YES
 from .errors import InvalidToken, MisuseError, StoreUnavailable
-from .identity import Identity
+from .explanation import with_claims
 from .overrides import InUse, applied
 from .parts import KEY, Parts, current_parts, require_request
-from .places import GUARDS, WRAPPED, mark, passes_unguarded
+from .places import GUARDS, WRAPPED, mark
 from .predicates import NO_RESOURCE
 from .problem import Problem, not_allowed, token_invalid, token_missing, unavailable
 from .refusals import Failing, raise_response
-from .requirements import And, Requirement, as_requirement
+from .requirements import Requirement
 
 View = TypeVar("View", bound=Callable[..., Any])
 
-_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
-
-
-class _NotGiven:
-    def __repr__(self) -> str:
-        return "NOT_GIVEN"
-
-
-NOT_GIVEN: Any = _NotGiven()
+PASSED = "_jwt_authz_passed_unenforced"
+"""On a request, under this name: that it goes on though a store did not answer."""
 
 
 class Guard:
@@ -62,27 +63,23 @@ class Guard:
         hide: bool = False,
         optional: bool = False,
         fresh: bool | timedelta = False,
+        enforce: bool = True,
     ) -> None:
-        always = [part for part in requirements if not isinstance(part, Mapping)]
-        mappings = [_methods(part) for part in requirements if isinstance(part, Mapping)]
-        self.requirement = _joined(always)
-        self.by_method = _by_method(always, mappings) if mappings else None
+        self.requirement, self.by_method = requirements_of(requirements)
         self.on = on
         self.identity = identity
         self.failing = Failing(on_fail, throws)
         self.hide = hide
         self.optional = optional
         self.fresh = fresh
-        self.log_level = logging.WARNING  # of a refusal
+        self.enforce = enforce
+        self.is_question = False  # of `allowed`: a no is an answer there, and refuses nobody
         self._asks_the_token = identity is NOT_GIVEN and fresh is False
+        if not isinstance(enforce, bool):
+            raise MisuseError(f"enforce is True or False, not {enforce!r}")
         if not self._asks_the_token:
-            _refuse_unfit_fresh(fresh, identity)
-        is_proxy = isinstance(identity, LocalProxy)
-        if not is_proxy and (inspect.isroutine(identity) or inspect.isclass(identity)):
-            raise MisuseError(
-                f"identity= is who is calling, not {identity!r}: call it, or write "
-                "@authz.identity_loader above it"
-            )
+            refuse_unfit_fresh(fresh, identity)
+        refuse_unfit_identity(identity)
 
     is_guard = True  # so that it is not taken for a requirement
 
@@ -93,7 +90,7 @@ class Guard:
 
     def __call__(self, view: View) -> View:
         """The view with this guard around it; one that is async is run as Flask runs it."""
-        _refuse_unfit(view)
+        refuse_unfit_view(view)
         self.refuse_without_resource()
         if self.on is not NO_RESOURCE and not callable(self.on):
             raise MisuseError(
@@ -176,8 +173,14 @@ class Guard:
     def _refuse(
         self, parts: Parts, problem: Problem, arguments: tuple[Any, ...], keywords: dict[str, Any]
     ) -> Any:
+        if not self.is_enforced(parts):
+            return _let_pass(problem)
         arguments = _without_self(arguments)
         return parts.refusing.refuse(problem, self.failing, self.hide, arguments, keywords)
+
+    def is_enforced(self, parts: Parts) -> bool:
+        """Whether a no refuses; where it does not, the call is logged and goes through."""
+        return self.is_question or (self.enforce and parts.settings.enforce)
 
     def _ask(
         self, parts: Parts, app: Flask, requirement: Requirement, load: Callable[[], Any] | None
@@ -195,7 +198,7 @@ class Guard:
                     raise found.error
                 identity = found.identity
             else:
-                identity = self._caller(parts, app)
+                identity = self.caller(parts, app)
             if identity is not None:
                 overridden: Any = ()
                 if InUse.anything:
@@ -205,6 +208,7 @@ class Guard:
                 if decision.verdict is YES and not decision.error:
                     parts.audit.allowed(app, identity, decision)
                     return None, identity
+                decision = with_claims(decision, identity)
                 problem = not_allowed(decision, parts.settings.disclose)
             elif not self.optional:
                 problem = token_missing()
@@ -215,22 +219,29 @@ class Guard:
         if problem is None:
             parts.audit.allowed(app, None, None)
         else:
-            parts.audit.refused(app, identity, decision, problem, note, self.log_level)
+            level = logging.DEBUG if self.is_question else logging.WARNING
+            enforced = self.is_enforced(parts)
+            parts.audit.refused(app, identity, decision, problem, note, level, enforced)
         return problem, identity
 
-    def _caller(self, parts: Parts, app: Flask) -> Any:
-        """The identity given, or that of a fresh token; raises an `InvalidToken`."""
+    def caller(self, parts: Parts, app: Flask) -> Any:
+        """The identity given, or the token's, fresh if it must be; raises an `InvalidToken`."""
         if self.identity is not NOT_GIVEN:
             return resolved(self.identity)
         found = parts.authenticate(app)
         if found.error is not None:
             raise found.error
-        if found.identity is not None:
+        if self.fresh and found.identity is not None:
             found.check_fresh(self.fresh if isinstance(self.fresh, timedelta) else None)
         return found.identity
 
     def __enter__(self) -> Any:
         """Ask here and now; gives `on`, or the identity; raises the refusal."""
+        if not self.enforce:
+            raise MisuseError(
+                "enforce=False belongs on a view, blueprint or application, where flask authz "
+                "check sees it: take it out of with requires(...)"
+            )
         return self.insist(current_parts())
 
     def __exit__(self, *exception: object) -> None:
@@ -239,8 +250,10 @@ class Guard:
     def insist(self, parts: Parts) -> Any:
         """What `authorize` and `with` share: the resource or the identity, or a refusal raised."""
         problem, identity = self.ask(parts)
-        if problem is not None:
+        if problem is not None and self.is_enforced(parts):
             raise_response(parts.refusing.refuse(problem, self.failing, self.hide))
+        if problem is not None:
+            _let_pass(problem)
         return identity if self.on is NO_RESOURCE else self.on
 
     def ask(self, parts: Parts) -> tuple[Problem | None, Any]:
@@ -259,153 +272,14 @@ class Guard:
         return f"requires({{{entries}}})"
 
 
-def requires(
-    *requirements: Any,
-    on: Any = NO_RESOURCE,
-    identity: Any = NOT_GIVEN,
-    on_fail: Any = None,
-    throws: Any = None,
-    hide: bool = False,
-    optional: bool = False,
-    fresh: bool | timedelta = False,
-) -> Guard:
-    """A guard: all `requirements` must be met, or the call is refused; a decorator, or `with`.
+def _let_pass(problem: Problem) -> None:
+    """Let a call go on that would have been refused.
 
-    Each is a `Requirement`, a permission's string, a function of the identity, or a mapping of
-    HTTP methods to one of these. `requires()` asks for any identity. In a decorator `on` is a
-    callable of the view's arguments that returns the resource, in `with` the resource itself.
-    `identity` stands in for the caller. On a refusal `on_fail` (a response, or a callable of the
-    view's arguments) or `throws` (an exception) is used; `hide` answers 404 in place of 403.
-    `optional` lets a request without a token pass, with no identity; whoever brings one must meet
-    the requirements. `fresh` asks for a fresh token (FJE's claim `fresh`) or, as a timedelta, for a
-    log-in that is at most so long ago (`auth_time`). Raises `MisuseError` for what cannot work.
+    Where a store did not answer, `current_identity` is to be falsy and not a 503: a guard that
+    is enforced would have kept the call from the view.
     """
-    return Guard(requirements, on, identity, on_fail, throws, hide, optional, fresh)
-
-
-def authorize(
-    *requirements: Any,
-    on: Any = NO_RESOURCE,
-    identity: Any = NOT_GIVEN,
-    on_fail: Any = None,
-    throws: Any = None,
-    hide: bool = False,
-    fresh: bool | timedelta = False,
-) -> Any:
-    """Insist that the caller meets the requirements for `on`; returns `on`, else the identity.
-
-    Raises what a guard would have answered: `NotIdentified`, `NotAllowed`, a 404 with `hide`,
-    `AuthorizationUnavailable`, or what `on_fail`, `throws` and the abort function make of it.
-    """
-    _refuse_mappings("authorize", requirements)
-    guard = Guard(requirements, on, identity, on_fail, throws, hide, fresh=fresh)
-    return guard.insist(current_parts())
-
-
-def allowed(*requirements: Any, on: Any = NO_RESOURCE, identity: Any = NOT_GIVEN) -> bool:
-    """Whether the caller meets the requirements for `on`: False without a token or with a bad one.
-
-    Raises `MisuseError` without an Authz or, lacking `identity`, outside a request; and
-    `AuthorizationUnavailable` where it cannot be known: `if not allowed(...)` must not open.
-    """
-    _refuse_mappings("allowed", requirements)
-    guard = Guard(requirements, on, identity)
-    guard.log_level = logging.DEBUG  # a no is an answer, and refuses nobody
-    parts = current_parts()
-    problem, _ = guard.ask(parts)
-    if problem is not None and problem.status == 503:
-        raise_response(parts.refusing.refuse(problem, guard.failing))
-    return problem is None
-
-
-def guard(
-    target: Flask | Blueprint, *requirements: Any, on_fail: Any = None, throws: Any = None
-) -> None:
-    """Guard every view of a blueprint (nested ones included) or application, but for exempt ones.
-
-    Routing errors, the `OPTIONS` that Flask answers itself and static files pass. Raises
-    `MisuseError` for a blueprint that is already registered.
-    """
-    if not isinstance(target, Flask | Blueprint):
-        raise MisuseError(
-            f"guard takes a blueprint or an application, not {type(target).__name__}: "
-            "write guard(blueprint, ...), or requires(...) for a view"
-        )
-    made = Guard(requirements, on_fail=on_fail, throws=throws)
-    made.refuse_without_resource()
-
-    def ask_before_request() -> Any:
-        if passes_unguarded(current_parts()):
-            return None
-        return made.refused((), request.view_args or {})
-
-    setattr(ask_before_request, GUARDS, (made,))
-    try:
-        target.before_request(ask_before_request)
-    except AssertionError:
-        raise MisuseError(
-            f"{target.name!r} is in use already: write guard(...) before it is registered"
-        ) from None
-
-
-def _current_identity() -> Any:
-    if not has_request_context():
-        return None
-    return current_parts().authenticate(get_app()).identity
-
-
-current_identity: Any = LocalProxy(_current_identity)
-"""The caller's identity; falsy where there is none, also where their token is not good."""
-
-
-def _refuse_unfit_fresh(fresh: Any, identity: Any) -> None:
-    if not isinstance(fresh, bool) and not (isinstance(fresh, timedelta) and fresh > _NO_TIME):
-        raise MisuseError(
-            f"fresh= is True, or how long ago the log-in may be, not {fresh!r}: write "
-            "fresh=timedelta(minutes=5)"
-        )
-    if fresh is not False and identity is not NOT_GIVEN:
-        raise MisuseError("fresh= looks at a token, and identity= stands in for it: use one")
-
-
-_NO_TIME = timedelta()
-
-
-def _joined(requirements: list[Any]) -> Requirement:
-    return as_requirement(requirements[0]) if len(requirements) == 1 else And(*requirements)
-
-
-def _methods(mapping: Mapping[Any, Any]) -> dict[str, Requirement]:
-    for method in mapping:
-        if method not in _METHODS:
-            known = isinstance(method, str) and method.upper() in _METHODS
-            hint = f"write {method.upper()!r}" if known else f"write one of {', '.join(_METHODS)}"
-            raise MisuseError(f"{method!r} is no HTTP method: {hint}")
-    return {method: as_requirement(asked) for method, asked in mapping.items()}
-
-
-def _by_method(always: list[Any], mappings: list[dict[str, Requirement]]) -> dict[str, Requirement]:
-    """For each method the requirements that hold always, and its entry in each mapping."""
-    methods = dict.fromkeys(method for mapping in mappings for method in mapping)
-    return {
-        method: _joined([*always, *(mapping.get(method, NO_ENTRY) for mapping in mappings)])
-        for method in methods
-    }
-
-
-def _refuse_mappings(verb: str, requirements: tuple[Any, ...]) -> None:
-    if any(isinstance(part, Mapping) for part in requirements):
-        raise MisuseError(f"a mapping of HTTP methods belongs into requires({{...}}), not {verb}")
-
-
-def _refuse_unfit(view: Any) -> None:
-    if inspect.isclass(view):
-        raise MisuseError(
-            f"{view.__name__} is a class: write decorators = [requires(...)] in it, or guard "
-            "its methods"
-        )
-    if not callable(view):
-        raise MisuseError(f"requires(...) decorates a view, not {type(view).__name__}")
+    if problem.status == 503 and has_request_context():
+        get_request().__dict__[PASSED] = True
 
 
 def _view_has_head(app: Flask) -> bool:
@@ -419,26 +293,5 @@ def _without_self(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     return arguments[1:] if arguments and isinstance(arguments[0], FlaskView) else arguments
 
 
-class _Never(Requirement):
-    """Met by nobody: what stands where a requirement is missing."""
-
-    def __init__(self, name: str, sentence: str) -> None:
-        self.name = name
-        self._sentence = sentence
-
-    def fulfill(self, identity: Any) -> bool:
-        return False
-
-    @property
-    def sentence(self) -> str:
-        return self._sentence
-
-    def analyse(self, identity: Identity) -> Verdict:
-        return NO
-
-    def __repr__(self) -> str:
-        return self.name
-
-
-NO_ENTRY = _Never("no_entry_for_this_method", "may use this method")
-NO_GUARD = _Never("no_guard", "may call a view that has no guard")
+UNGUARDED = Guard((NO_GUARD,))
+"""What stands, under `default="deny"`, on a view with neither guard nor `exempt`."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from .decision import DEPENDS, NO, YES, Verdict
 from .errors import MisuseError
-from .identity import Identity
+from .identity import Identity, Sources
 from .predicates import Undecided
 from .requirements import Has
 
@@ -34,6 +34,9 @@ class has_role(Has):
     def analyse(self, identity: Identity) -> Verdict:
         return self._verdict(identity)
 
+    def _claims(self, sources: Sources) -> tuple[str, ...]:
+        return sources.roles
+
 
 class has_scope(Has):
     """Met by a token whose client was granted the scope (RFC 6749 section 3.3)."""
@@ -47,6 +50,9 @@ class has_scope(Has):
 
     def _verdict(self, identity: Identity) -> Verdict:
         return YES if self.value in identity.scopes else NO
+
+    def _claims(self, sources: Sources) -> tuple[str, ...]:
+        return sources.scopes
 
 
 class has_level(Has):
@@ -69,6 +75,9 @@ class has_level(Has):
 
     def analyse(self, identity: Identity) -> Verdict:
         return self._verdict(identity)
+
+    def _claims(self, sources: Sources) -> tuple[str, ...]:
+        return sources.roles
 
 
 _PRESENT: Any = object()
@@ -103,6 +112,9 @@ class has_claim(Has):
         if _kind(claim) is not _kind(self.value):
             raise Undecided(f"the claim {self.name} has another JSON type than {self!r} wants")
         return YES if _same(claim, self.value) else NO
+
+    def _claims(self, sources: Sources) -> tuple[str, ...]:
+        return (self.name,)
 
     def __repr__(self) -> str:
         wanted = "" if self.value is _PRESENT else f", {self.value!r}"

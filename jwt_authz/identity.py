@@ -105,8 +105,21 @@ def share(text: str) -> str:
     return _shared.setdefault(text, text)
 
 
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Which claims of a token an identity was read from: names, or JSON Pointers (RFC 6901).
+
+    A level comes of the roles. Empty for an identity that no token was read for.
+    """
+
+    roles: tuple[str, ...] = ()
+    permissions: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ()
+
+
 _NONE = PermissionSet()
 _NO_CLAIMS = Claims()
+_NO_SOURCES = Sources()
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -117,8 +130,9 @@ class Identity:
     `tenant` a string or None; `roles` and `scopes` any iterables of strings; `permissions` a
     `PermissionSet` or an iterable of `resource:action`, by default those that the catalogue gives
     the roles; `level` a number, by default the highest level of the roles; `claims` the token's
-    whole payload; `catalogue` the application's `Roles`, which tells what roles include;
-    `is_outdated` whether the token was made with another catalogue than today's.
+    whole payload; `catalogue` the application's `Roles`, which tells what roles include; `sources`
+    says which claims roles, permissions and scopes were read from, and `is_outdated` whether the
+    token was made with another catalogue than today's.
     Raises `MisuseError` for a subject that is no string.
     """
 
@@ -131,6 +145,7 @@ class Identity:
     level: int
     claims: Claims = field(repr=False, hash=False)
     catalogue: Roles | None = field(repr=False, compare=False)
+    sources: Sources = field(repr=False, compare=False)
     is_outdated: bool = field(repr=False, compare=False)
 
     def __init__(
@@ -145,6 +160,7 @@ class Identity:
         claims: Claims | Mapping[str, Any] = _NO_CLAIMS,
         catalogue: Roles | None = None,
         *,
+        sources: Sources = _NO_SOURCES,
         is_outdated: bool = False,
     ) -> None:
         if not isinstance(subject, str) or not subject:
@@ -165,6 +181,7 @@ class Identity:
         _set(self, "level", level)
         _set(self, "claims", claims if isinstance(claims, Claims) else Claims(claims))
         _set(self, "catalogue", catalogue)
+        _set(self, "sources", sources)
         _set(self, "is_outdated", is_outdated)
 
     def has_role(self, name: str) -> bool:

@@ -48,6 +48,7 @@ class Parts:
         self._refusing: Refusing | None = None
         self._reader: IdentityReader | None = None
         self._authenticator: Authenticator | None = None
+        self._counts_before = (0, 0)  # of caches that are gone
         self._key_file: KeyFile | None = None
         self.trust: Trust | None = None
         self._revocations: RevocationView | None = None
@@ -101,12 +102,14 @@ class Parts:
     def take_identities_from(self, source: IdentitySource | None) -> None:
         """Use another identity loader from now on; what was kept of tokens is forgotten."""
         with self._lock:
-            self.source, self._authenticator = source, None
+            self.source = source
+            self._drop_authenticator()
 
     def trust_in(self, trust: Trust | None) -> None:
         """Accept the tokens of these issuers from now on; what was kept of tokens is forgotten."""
         with self._lock:
-            self.trust, self._authenticator = trust, None
+            self.trust = trust
+            self._drop_authenticator()
             if trust is not None and self.catalogue is not None:
                 self.catalogue, self._reader = self.catalogue.open_ended(), None
 
@@ -133,7 +136,7 @@ class Parts:
             or authenticator.deciding != read_deciding(app.config)
             or authenticator.verification.keys is not keys
         ):
-            authenticator = self._make_authenticator(app)
+            authenticator = self.current_authenticator(app)
         manager = app.extensions.get(EXTENSION) or manager_of(app)
         found = authenticator.authenticate(get_request(), manager)
         if found.error is None:
@@ -149,13 +152,13 @@ class Parts:
         The file of keys is looked at at once where no key has its `kid`. Raises what `read` does.
         """
         app = get_app()
-        authenticator = self._make_authenticator(app)
+        authenticator = self.current_authenticator(app)
         try:
             return read(authenticator.verification, manager_of(app))
         except KeyUnknown:
             if not self._has_newer_keys(authenticator):
                 raise
-        return read(self._make_authenticator(app).verification, manager_of(app))
+        return read(self.current_authenticator(app).verification, manager_of(app))
 
     def _has_newer_keys(self, authenticator: Authenticator) -> bool:
         """Whether the file of keys changed since: another process may have rotated just now."""
@@ -163,7 +166,8 @@ class Parts:
             return False
         return self._key_file.current(time(), look=True) is not authenticator.verification.keys
 
-    def _make_authenticator(self, app: Flask) -> Authenticator:
+    def current_authenticator(self, app: Flask) -> Authenticator:
+        """The authenticator for the settings and keys of now, made anew where they changed."""
         keys, revocations = self.keys, self.revocations
         with self._lock:
             made = self._authenticator
@@ -179,8 +183,28 @@ class Parts:
                     self.trust,
                     revocations,
                 )
+                self._drop_authenticator()
                 self._authenticator = made
         return made
+
+    def _drop_authenticator(self) -> None:
+        if self._authenticator is not None:
+            hits, misses = self._authenticator.verification.cache.counts
+            self._counts_before = self._counts_before[0] + hits, self._counts_before[1] + misses
+        self._authenticator = None
+
+    @property
+    def cache_counts(self) -> tuple[int, int]:
+        """How often a token was found verified already, and how often one had to be verified."""
+        with self._lock:
+            made, before = self._authenticator, self._counts_before
+            hits, misses = (0, 0) if made is None else made.verification.cache.counts
+            return before[0] + hits, before[1] + misses
+
+    @property
+    def revocation_age(self) -> float | None:
+        """How old what is known of revocations is, in seconds; None as long as nobody asked."""
+        return None if self._revocations is None else self._revocations.age()
 
 
 def current_parts() -> Parts:

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, overload
 
 from .decision import DEPENDS, NO, YES, Decision, Verdict
 from .errors import MisuseError, StoreUnavailable
-from .identity import Identity
+from .identity import Identity, Sources
 from .permissions import Permission
 from .predicates import NO_RESOURCE, Takes, Undecided, told_of
 from .roles import Roles
@@ -59,6 +59,10 @@ class Requirement:
     @property
     def parts(self) -> tuple[Requirement, ...]:
         """The requirements that this one is made of."""
+        return ()
+
+    def claims_of(self, identity: Any) -> tuple[str, ...]:
+        """The claims that the requirement looks at in this identity's token, as far as known."""
         return ()
 
     def walk(self) -> Iterator[Requirement]:
@@ -343,6 +347,12 @@ class Has(Requirement):
         verdict = self._verdict(identity)
         return self._met if verdict is YES else Decision(verdict, self)
 
+    def claims_of(self, identity: Any) -> tuple[str, ...]:
+        return self._claims(identity.sources) if isinstance(identity, Identity) else ()
+
+    def _claims(self, sources: Sources) -> tuple[str, ...]:
+        raise NotImplementedError
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Requirement):
             return NotImplemented
@@ -404,6 +414,9 @@ class has_permission(Has):
             )
         self._known_to = catalogue
         return YES if identity.permissions.covers(self.permission.covered_by) else NO
+
+    def _claims(self, sources: Sources) -> tuple[str, ...]:
+        return sources.permissions
 
     def analyse(self, identity: Identity) -> Verdict:
         return self._verdict(identity)

@@ -52,6 +52,13 @@ class Settings:
         " | ".join(DISCLOSE),
         "How much a 403 tells the client of what was required; the log is always told all.",
     )
+    enforce: bool = _setting(
+        True,
+        lambda value: isinstance(value, bool),
+        "True | False",
+        "With `False` no guard refuses: who would have been refused is logged and counted, and "
+        "the call goes through. `allowed` keeps telling the truth.",
+    )
     encoding: Encoding = _setting(  # noqa: RUF009 it makes a field
         "full",
         ENCODINGS.__contains__,

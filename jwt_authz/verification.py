@@ -237,6 +237,7 @@ class Verification:
             raise AlgorithmNotAllowed("the key loaded does not fit the algorithm") from None
 
     def _verify(self, text: str, key: Key | None) -> Entry:
+        self.cache.count_miss()
         foreign = self._foreign(text) if key is None else None
         if foreign is not None:
             return self._verify_foreign(*foreign)

@@ -228,6 +228,7 @@ def test_a_refusal_is_logged_with_the_whole_tree_of_reasons(log: pytest.LogCaptu
     text = records(log)[-1].getMessage()
     for part in ("yes has_role('viewer')", "no has_role('admin')", "no ~has_claim('sub')"):
         assert part in text
+    assert "no has_role('admin') (claim roles)" in text
     get(app.test_client(), "/fails", token_for(app, "bob", "viewer"))
     text = records(log)[-1].getMessage()
     assert "error fails" in text
@@ -252,7 +253,7 @@ def test_what_is_allowed_is_logged_only_where_the_level_asks_for_it(
     client, token = app.test_client(), token_for(app, "alice", "editor")
     get(client, "/edit", token)
     assert [(r.levelno, r.authz_outcome) for r in records(log)] == [(logging.DEBUG, "allowed")]
-    assert "has_permission('article:edit')" in records(log)[0].getMessage()
+    assert "has_permission('article:edit') (claim permissions)" in records(log)[0].getMessage()
     log.clear()
     log.set_level(logging.INFO, logger="jwt_authz")
     get(client, "/edit", token)

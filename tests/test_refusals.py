@@ -251,13 +251,13 @@ def test_tree_tells_what_was_asked_and_what_came_of_each_part() -> None:
         "requirement": "has_role('editor') & (author | has_claim('x', 'a value'))",
         "verdict": "no",
         "parts": [
-            {"requirement": "has_role('editor')", "verdict": "yes"},
+            {"requirement": "has_role('editor')", "verdict": "yes", "claims": ["roles"]},
             {
                 "requirement": "author | has_claim('x', 'a value')",
                 "verdict": "no",
                 "parts": [
                     {"requirement": "author", "verdict": "no"},
-                    {"requirement": "has_claim('x', 'a value')", "verdict": "no"},
+                    {"requirement": "has_claim('x', 'a value')", "verdict": "no", "claims": ["x"]},
                 ],
             },
         ],

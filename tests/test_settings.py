@@ -37,6 +37,7 @@ def test_settings_are_frozen() -> None:
 UNFIT: dict[str, tuple[Any, ...]] = {
     "realm": ("", None, 1, b"api", ["api"]),
     "disclose": ("all", "", None, True, "Sentence", ["tree"]),
+    "enforce": (0, 1, None, "", "False", []),
     "encoding": ("none", "", None, "FULL", 1),
     "max_token_bytes": (-1, "4096", None, 4096.0, True),
     "cache_bytes": (-1, "24 MiB", None, 1.5, False),

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from ..errors import ClaimInvalid, MisuseError
-from ..identity import Claims, Identity, share
+from ..identity import Claims, Identity, Sources, share
 from ..permissions import Permission, PermissionSet
 from ..roles import Roles, is_fingerprint
 from .compact import Packed, pack
@@ -123,6 +123,9 @@ class IdentityReader:
         self._catalogue = catalogue
         self._names = names
         self._is_by_roles = encoding == "roles"
+        roles, scopes = (names.roles,), (names.scope,)
+        self._from_roles = Sources(roles, roles, scopes)
+        self._from_claims = Sources(roles, (names.permissions,), scopes)
         # Tokens of equal permissions share one set, which goes when the last of them goes.
         self._sets: weakref.WeakValueDictionary[frozenset[str], PermissionSet]
         self._sets = weakref.WeakValueDictionary()
@@ -154,6 +157,8 @@ class IdentityReader:
             else _NO_SCOPES,
             claims=Claims(payload),
             catalogue=self._catalogue,
+            # Of an outdated token none but permissions that come from the roles are read.
+            sources=self._from_roles if self._is_by_roles or is_outdated else self._from_claims,
             is_outdated=is_outdated,
         )
 

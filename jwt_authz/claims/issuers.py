@@ -15,7 +15,7 @@ from ..errors import (
     IssuerInvalid,
     MisuseError,
 )
-from ..identity import Claims, Identity, share
+from ..identity import Claims, Identity, Sources, share
 from ..permissions import PermissionSet
 from ..roles import Roles
 from .grants import Granted, Order, PermissionGrants, RoleGrants, RolePlaces, names_of
@@ -149,6 +149,7 @@ class Issuer:
             ),
             claims=Claims(payload),
             catalogue=catalogue,
+            sources=self._rules.sources,
         )
 
 
@@ -171,6 +172,10 @@ class _Rules:
         self.refused = RefusedMarks(said.refused)
         # Groups alone are ever left out; what stands deeper begins with the same name.
         self._gathered = {p.names[0] for p in (*self.roles.places, *self.permissions.places)}
+        roles = tuple(place.text for place in self.roles.places)
+        more = tuple(place.text for place in self.permissions.places)
+        scopes = tuple(place.text for place in self.scopes)
+        self.sources = Sources(roles, (*roles, *more), scopes)
 
     def check_audience(self, payload: Mapping[str, Any]) -> None:
         """Raises `ClaimMissing` or `AudienceInvalid` unless a token is meant for this API."""

@@ -20,7 +20,7 @@ from ..decision import Decision
 from ..errors import MisuseError
 from ..guards import Guard
 from ..overrides import applied
-from ..parts import KEY
+from ..parts import KEY, Parts
 from ..places import EXEMPT, GUARDS, exempt
 from ..problem import not_allowed
 from ..requirements import And as NativeAnd
@@ -243,6 +243,9 @@ class _Guard(Guard):
             tuple(map(as_native, self._asked)), identity=identity, on_fail=on_fail, throws=throws
         )
         self._extension = extension
+
+    def is_enforced(self, parts: Parts) -> bool:
+        return True  # the extension asked refuses, whatever AUTHZ_ENFORCE says
 
     def refused(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         return self._extension.run(

@@ -8,6 +8,8 @@ from ..context import get_app
 from ..errors import MisuseError
 from ..jwt_extended import own_claims
 from ..parts import current_parts
+from ..problem import token_invalid, token_missing
+from ..refusals import NotIdentified
 from ..revocation import Family, Target
 from ..revoking import end_family, families_of, revoke
 from .answers import ProblemAnswer, unstored
@@ -41,6 +43,10 @@ def _caller() -> tuple[str, str | None, str | None]:
     """The caller's subject, their issuer (None for this application), and their token's family."""
     parts = current_parts()
     found = parts.authenticate(get_app())
+    if found.identity is None:  # let through by AUTHZ_ENFORCE=False: nobody has log-ins
+        problem = token_missing() if found.error is None else token_invalid(found.error)
+        parts.audit.refused(get_app(), None, None, problem, "log-ins")
+        raise NotIdentified(problem, parts.settings.realm)
     if found.token is None:
         subject = getattr(found.identity, "subject", None)
         if not isinstance(subject, str):

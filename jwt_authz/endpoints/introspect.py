@@ -8,10 +8,10 @@ from flask import Blueprint, Response
 from flask_jwt_extended import JWTManager
 
 from ..errors import InvalidToken, MisuseError
-from ..guards import requires
 from ..identity import Identity
 from ..jwt_extended import ask_callbacks, has_callbacks
 from ..parts import Parts, current_parts
+from ..verbs import requires
 from ..verification import Authentication
 from .answers import unstored
 from .bodies import read_token

@@ -7,11 +7,11 @@ from flask.blueprints import BlueprintSetupState
 from marshmallow import EXCLUDE, Schema, fields, validate
 
 from ..errors import MisuseError
-from ..guards import requires
 from ..jwt_extended import refresh_lifetime
 from ..logins import NEVER_ENDS
 from ..parts import current_parts
 from ..places import exempt
+from ..verbs import requires
 from .answers import (
     REFRESH,
     ProblemAnswer,

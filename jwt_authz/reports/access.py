@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from ..arguments import NOT_GIVEN
 from ..context import get_app
 from ..decision import DEPENDS, NO, YES, Verdict
 from ..errors import MisuseError
-from ..guards import NOT_GIVEN, Guard
+from ..guards import Guard
 from ..identity import Identity
 from ..matrix import Access, read_matrix
 from ..parts import current_parts
 from ..requirements import Requirement
-from .routes import is_denied, requirement_of
+from .routes import enforced_guards, is_denied, requirement_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def read_access() -> AccessMatrix:
 
     `YES` and `NO` hold whatever else a caller's token says; `DEPENDS` is what needs a resource,
     a claim, a scope, a fresh token, or a function's answer. A requirement that ends in an error
-    refuses, also where the answer is `YES`.
+    refuses, also where the answer is `YES`. Guards that are not enforced let everybody in.
     """
     catalogue = current_parts().catalogue
     roles = tuple(catalogue or ())
@@ -72,7 +73,7 @@ def answer(access: Access, identity: Identity | None) -> Verdict:
     """Whether a route lets a caller in; None is one who is not identified."""
     if not access.guards:
         return NO if is_denied(access) else YES
-    verdicts = {_answer(guard, access, identity) for guard in access.guards}
+    verdicts = {_answer(guard, access, identity) for guard in enforced_guards(access)}
     return NO if NO in verdicts else DEPENDS if DEPENDS in verdicts else YES
 
 
@@ -81,7 +82,7 @@ def depends_on(access: Access, identity: Identity | None) -> list[str]:
     if answer(access, identity) is not DEPENDS:
         return []
     found: dict[str, None] = {}
-    for guard in access.guards:
+    for guard in enforced_guards(access):
         requirement = guard.requirement_for(access.method, access.has_head)
         if guard.identity is not NOT_GIVEN:
             found[f"is answered by the identity given in code: {requirement.sentence}"] = None

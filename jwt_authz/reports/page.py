@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -31,8 +32,8 @@ def render_page(title: str, matrix: AccessMatrix, routes: Sequence[Route]) -> st
         for row, route in zip(matrix.rows, routes, strict=True)
     ]
     template = environment.get_template("matrix.html")
-    holes = sum(route.state == "open" for route in routes)
-    return template.render(title=title, roles=matrix.roles, rows=marked, holes=holes)
+    states = Counter(route.state for route in routes)
+    return template.render(title=title, roles=matrix.roles, rows=marked, states=states)
 
 
 def _searched(row: Row, route: Route) -> str:

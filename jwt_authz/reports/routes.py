@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from ..arguments import NOT_GIVEN
 from ..context import get_app
 from ..extension import Authz
-from ..guards import NOT_GIVEN, Guard
+from ..guards import Guard
 from ..matrix import Access, read_matrix
 from ..parts import current_parts
 from ..requirements import Or
 
-State = Literal["guarded", "exempt", "open", "denied"]
+State = Literal["guarded", "not enforced", "exempt", "open", "denied"]
 
 _EVERYBODY, _NOBODY, _ANY_IDENTITY = "everybody", "nobody", "is identified"
 
@@ -21,8 +22,9 @@ _EVERYBODY, _NOBODY, _ANY_IDENTITY = "everybody", "nobody", "is identified"
 class Route:
     """What is asked for at one route and method.
 
-    `state` is `guarded`, `exempt`, `open` (neither, and everybody may call it) or `denied`
-    (neither, under `default="deny"`). `guards` are pairs of a place and what its guard asks for,
+    `state` is `guarded`, `not enforced` (none of its guards refuses anybody), `exempt`, `open`
+    (neither guarded nor exempt, and everybody may call it) or `denied` (neither, under
+    `default="deny"`). `guards` are pairs of a place and what its guard asks for,
     in the order in which a call meets them; `requirement` is all of it, to follow on "a caller
     who"; `remarks` are what is wrong, each a few words.
     """
@@ -63,24 +65,34 @@ def requirement_of(access: Access) -> str:
     """All that the guards of a route ask for, in words; `everybody` or `nobody` without any."""
     if not access.guards:
         return _NOBODY if is_denied(access) else _EVERYBODY
-    if any(guard.lacks(access.method, access.has_head) for guard in access.guards):
+    enforced = enforced_guards(access)
+    if any(guard.lacks(access.method, access.has_head) for guard in enforced):
         return f"{_NOBODY}: no entry for {access.method}"
+    others = [guard for guard in access.guards if guard not in enforced]
     several = len(access.guards) > 1
-    words = dict.fromkeys(_asked(guard, access, bracketed=several) for guard in access.guards)
+    words = dict.fromkeys(_asked(guard, access, bracketed=several) for guard in enforced)
     if len(words) > 1:
         words.pop(_ANY_IDENTITY, None)
-    return " and ".join(words)
+    words.update(dict.fromkeys(_asked(guard, access) for guard in others))
+    return ("" if enforced else f"{_EVERYBODY}: ") + " and ".join(words)
 
 
 def is_denied(access: Access) -> bool:
     """Whether nothing was said of a route, and the application refuses what nothing was said of."""
     extension: Authz = get_app().extensions["jwt_authz"]
-    return access.is_bare and extension.default == "deny"
+    denies = extension.default == "deny" and current_parts().settings.enforce
+    return access.is_bare and denies
+
+
+def enforced_guards(access: Access) -> list[Guard]:
+    """The guards of a route that refuse; the others let everybody through, and tell the log."""
+    parts = current_parts()
+    return [guard for guard in access.guards if guard.is_enforced(parts)]
 
 
 def _state(access: Access) -> State:
     if access.guards:
-        return "guarded"
+        return "guarded" if enforced_guards(access) else "not enforced"
     if access.exempt:
         return "exempt"
     return "denied" if is_denied(access) else "open"
@@ -98,11 +110,16 @@ def _asked(guard: Guard, access: Access, bracketed: bool = False) -> str:
         words, is_choice = f"{asked} and brings a fresh token", False
     if guard.optional:
         words, is_choice = f"brings no token or {words}", True
+    if not guard.is_enforced(current_parts()):
+        return f"not enforced ({words})"
     return f"({words})" if bracketed and is_choice else words
 
 
 def _remarks(access: Access) -> list[str]:
     remarks = []
+    enforced, placed = enforced_guards(access), zip(access.places, access.guards, strict=True)
+    if enforced:
+        remarks += [f"not enforced: {place}" for place, guard in placed if guard not in enforced]
     if access.guards and access.exempt:
         remarks.append("exempt from outer guards")
     if access.is_guarded_in_vain:

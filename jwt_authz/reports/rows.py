@@ -11,6 +11,7 @@ from .tables import Table
 
 _MARKS = {
     "guarded": "",
+    "not enforced": "NOT ENFORCED",
     "exempt": "exempt",
     "open": "NO GUARD",
     "denied": "NO GUARD, denied by default",

@@ -59,6 +59,8 @@ class VerifiedCache:
         self._size = 0
         self._holders: dict[int, int] = {}
         self._next_sweep = 0.0
+        self._hits_of_gone = 0
+        self._misses = 0
         self._lock = threading.Lock()
 
     def get(self, digest: bytes, now: float) -> Entry | None:
@@ -88,6 +90,18 @@ class VerifiedCache:
                 self._young_size += entry.size
                 self._hold(entry)
                 self._make_room(now)
+
+    def count_miss(self) -> None:
+        """Count a token that had to be verified."""
+        with self._lock:
+            self._misses += 1
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How often an entry was found, and how often a token had to be verified."""
+        with self._lock:
+            hits = sum(entry.hits for entry in self._entries.values())
+            return self._hits_of_gone + hits, self._misses
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -145,6 +159,7 @@ class VerifiedCache:
 
     def _release(self, digest: bytes, entry: Entry) -> None:
         del self._entries[digest]
+        self._hits_of_gone += entry.hits
         self._size -= entry.size
         if entry.shared_size:
             holders = self._holders.pop(id(entry.shared)) - 1

@@ -10,7 +10,7 @@ from jwt_authz import Identity, MisuseError, Permission, Role, Roles
 from jwt_authz.claims import ENCODINGS, IdentityReader, write_claims
 from jwt_authz.claims.names import CATALOGUE, ClaimNames
 from jwt_authz.errors import ClaimInvalid
-from jwt_authz.identity import Claims
+from jwt_authz.identity import Claims, Sources
 from jwt_authz.permissions import PermissionSet
 from tests.cases import PERMISSIONS, Dice, library_roles
 from tests.model import Catalogue
@@ -340,6 +340,33 @@ def test_claims_are_written_and_read_under_the_names_that_are_set(encoding: Any)
     plainly = read(write_claims(encoding, SHOP, ["manager"], None, "t1", "a b"), encoding)
     assert replace(identity, claims=Claims()) == replace(plainly, claims=Claims())
     assert identity.tenant == "t1"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "permissions_from"), [("full", "may"), ("compact", "may"), ("roles", "groups")]
+)
+def test_an_identity_names_the_claims_that_it_was_read_from(
+    encoding: Any, permissions_from: str
+) -> None:
+    names = ClaimNames("groups", "may", "customer", "scp")
+    claims = write_claims(encoding, SHOP, ["clerk"], names=names)
+    sources = IdentityReader(encoding, SHOP, names).read("u1", claims).sources
+    assert sources == Sources(("groups",), (permissions_from,), ("scp",))
+
+
+@pytest.mark.parametrize("written", ["full", "compact"])
+def test_permissions_of_another_catalogue_are_said_to_come_of_the_roles(written: Any) -> None:
+    claims = write_claims(written, SHOP, ["clerk"])
+    today = Roles(Role("clerk", "orders:read", "orders:create"))
+    for encoding in ("full", "compact"):
+        assert read(claims, encoding).sources.permissions == ("permissions",)
+        assert read(claims, encoding, today).sources.permissions == ("roles",)
+
+
+def test_permissions_of_a_tokens_own_are_said_to_come_of_their_claim_after_a_change() -> None:
+    claims = write_claims("full", SHOP, ["clerk"], ["orders:create"])
+    today = Roles(Role("clerk", "orders:read", "orders:create"))
+    assert read(claims, "full", today).sources.permissions == ("permissions",)
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)

@@ -20,6 +20,7 @@ from jwt_authz.errors import (
     KindInvalid,
     MisuseError,
 )
+from jwt_authz.identity import Sources
 from tests.foreign import AUDIENCE, ISSUER, jwk, payload_of, trusted
 
 CATALOGUE = Roles(
@@ -152,6 +153,22 @@ def test_roles_of_another_type_are_refused_and_not_empty(roles: Any) -> None:
 
 def test_a_place_that_nothing_is_granted_from_may_hold_anything() -> None:
     assert read(trusted(), payload_of(roles={"any": "thing"}, permissions=7)).roles == frozenset()
+
+
+def test_an_identity_names_the_places_that_its_roles_permissions_and_scopes_were_read_from() -> (
+    None
+):
+    issuer = trusted(
+        roles=["clerk"],
+        roles_at=("/realm_access/roles", "/groups"),
+        permissions=["orders:*"],
+        permissions_at="/may",
+        scope_at="/scp",
+    )
+    identity = read(issuer, payload_of(may=["orders:write"]))
+    roles = ("/realm_access/roles", "/groups")
+    assert identity.sources == Sources(roles, (*roles, "/may"), ("/scp",))
+    assert read(trusted(), payload_of()).sources == Sources((), (), ("/scope",))
 
 
 def test_an_allow_list_of_permissions_lets_those_pass_that_it_covers() -> None:

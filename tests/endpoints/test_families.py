@@ -136,6 +136,19 @@ def test_a_store_that_fails_is_a_503_and_without_a_token_it_is_a_401(
     assert (answer.status_code, "Retry-After" in answer.headers) == (503, True)
 
 
+@pytest.mark.parametrize("enforce", [True, False])
+@pytest.mark.parametrize("token", [None, "x.y.z"])
+def test_nobody_has_log_ins_whether_or_not_guards_are_enforced(
+    start: Start, enforce: bool, token: str | None
+) -> None:
+    client = start(AUTHZ_ENFORCE=enforce).test_client()
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    for method, path in (("GET", ""), ("DELETE", ""), ("DELETE", "/one")):
+        answer = client.open(f"/token/families{path}", method=method, headers=headers)
+        assert answer.status_code == 401
+        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+
+
 @pytest.mark.parametrize("name", ["end", "revoke"])
 def test_ending_a_log_in_can_be_repeated_where_the_store_fails_in_the_middle(
     start: Start, monkeypatch: pytest.MonkeyPatch, name: str

@@ -67,6 +67,7 @@ class Builder:
             methods = self.dice.some(METHODS, 4)
             asked.append({m: functools.reduce(_both, self.requirements(), _any()) for m in methods})
         options: dict[str, Any] = {"hide": self.chance(0.2), "optional": self.chance(0.15)}
+        options["enforce"] = not self.chance(0.1)
         if any(part.takes_resource for part in _walked(asked)):
             answer = self.chance(0.5)
             options["on"] = lambda **arguments: answer

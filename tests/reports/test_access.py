@@ -243,3 +243,28 @@ def test_nothing_of_the_application_is_called() -> None:
     app.add_url_rule("/", "view", requires(opaque, on=lambda: seen.append(1))(view))
     assert answers(app)["one"] == "depends"
     assert seen == []
+
+
+@pytest.mark.parametrize("config", [{}, {"AUTHZ_ENFORCE": False}], ids=["guard", "setting"])
+def test_what_is_not_enforced_lets_everybody_in(config: dict[str, Any]) -> None:
+    app = guarded_app(authz={"default": "deny"}, **config)
+    enforce = bool(config)  # by the one or by the other
+    guarded = requires(author | "article:edit", fresh=True, on=lambda: None, enforce=enforce)
+    app.add_url_rule("/", "view", guarded(view))
+    assert set(answers(app).values()) == {"yes"}
+    assert app.test_client().get("/").status_code == 200
+
+
+def test_a_guard_that_is_enforced_counts_beside_one_that_is_not() -> None:
+    app = guarded_app()
+    dry = requires(author, has_role("admin"), on=lambda: None, enforce=False)
+    app.add_url_rule("/", "view", requires()(dry(view)))
+    found = answers(app)
+    assert found.pop(NOT_IDENTIFIED) == "no"
+    assert set(found.values()) == {"yes"}
+
+
+def test_under_the_setting_a_view_of_which_nothing_was_said_is_open_also_under_deny() -> None:
+    app = guarded_app(authz={"default": "deny"}, AUTHZ_ENFORCE=False)
+    app.add_url_rule("/", "view", view)
+    assert set(answers(app).values()) == {"yes"}

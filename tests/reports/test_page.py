@@ -126,5 +126,17 @@ def test_the_page_tells_how_many_routes_have_no_guard() -> None:
     assert "no guard, and everybody" not in page(guarded)
 
 
+def test_the_page_tells_and_marks_routes_whose_guards_are_not_enforced() -> None:
+    app = guarded_app()
+    app.add_url_rule("/dry", "dry", requires(enforce=False)(lambda: "in"))
+    written = page(app)
+    assert "1 route has no guard that is enforced, and everybody may call it." in written
+    assert "guards: view; NOT ENFORCED" in written
+    assert ("class", "hole") in Structure(written).attributes
+    app = guarded_app()
+    app.add_url_rule("/safe", "safe", requires()(lambda: "in"))
+    assert ("class", "hole") not in Structure(page(app)).attributes
+
+
 def test_an_application_without_routes_has_a_page_that_says_so() -> None:
     assert "The application has no routes." in page(guarded_app())

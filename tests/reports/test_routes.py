@@ -9,6 +9,7 @@ from flask import Blueprint, Flask
 from flask.views import MethodView
 
 from jwt_authz import Identity, exempt, guard, has_role, requirement, requires
+from jwt_authz.compat import flask_allows
 from jwt_authz.reports.routes import Route, read_routes
 from jwt_authz.reports.rows import marks_of
 from tests.edge import guarded_app
@@ -29,6 +30,7 @@ def only(app: Flask, method: str = "GET") -> Route:
 
 
 EDIT = "has the permission article:edit"
+NO_ENTRY_WORDS = "everybody: not enforced (may use this method)"
 
 
 @pytest.mark.parametrize(
@@ -147,3 +149,53 @@ def test_a_guard_that_a_subclass_lost_is_marked() -> None:
     guard(app, has_role("viewer"))
     app.add_url_rule("/", view_func=Child.as_view("view"))
     assert marks_of(only(app)) == "application; Child.get lost the guard of Parent.get"
+
+
+@pytest.mark.parametrize(
+    ("guards", "words"),
+    [
+        ([requires(enforce=False)], "everybody: not enforced (is identified)"),
+        ([requires({"POST": "article:edit"}, enforce=False)], NO_ENTRY_WORDS),
+        (
+            [requires(author | "article:edit", on=view, enforce=False), requires(enforce=False)],
+            f"everybody: not enforced (is the author or {EDIT}) and not enforced (is identified)",
+        ),
+    ],
+)
+def test_a_route_whose_guards_are_not_enforced_is_marked_and_open_to_everybody(
+    guards: list[Any], words: str
+) -> None:
+    app, guarded = guarded_app(), view
+    for one in reversed(guards):
+        guarded = one(guarded)
+    app.add_url_rule("/", "view", guarded)
+    route = only(app)
+    assert (route.state, route.requirement) == ("not enforced", words)
+    assert marks_of(route) == "view; NOT ENFORCED"
+
+
+def test_a_guard_that_is_not_enforced_is_marked_beside_one_that_is() -> None:
+    app, blueprint = guarded_app(), Blueprint("shop", "shop")
+    guard(blueprint, "article:read", has_role("viewer"), enforce=False)
+    blueprint.add_url_rule("/", "view", requires()(view))
+    app.register_blueprint(blueprint)
+    route = only(app)
+    words = "not enforced (has the permission article:read and has the role viewer)"
+    assert (route.state, route.requirement) == ("guarded", f"is identified and {words}")
+    assert marks_of(route) == "blueprint shop; view; not enforced: blueprint shop"
+
+
+def test_under_the_setting_that_enforces_nothing_no_route_is_told_as_guarded_or_denied() -> None:
+    app = guarded_app(authz={"default": "deny"}, AUTHZ_ENFORCE=False)
+    app.add_url_rule("/", "view", requires("article:edit")(view))
+    app.add_url_rule("/", "bare", lambda: "in", methods=["POST"])
+    route, bare = only(app), only(app, "POST")
+    assert (route.state, route.requirement) == ("not enforced", f"everybody: not enforced ({EDIT})")
+    assert (bare.state, bare.requirement, marks_of(bare)) == ("open", "everybody", "NO GUARD")
+
+
+def test_a_guard_of_an_old_name_is_enforced_whatever_the_setting_says() -> None:
+    app = guarded_app(AUTHZ_ENFORCE=False)
+    flask_allows.Allows(app, identity_loader=lambda: None)
+    app.add_url_rule("/", "view", flask_allows.requires(lambda identity: False)(view))
+    assert only(app).state == "guarded"

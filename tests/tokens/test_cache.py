@@ -487,3 +487,20 @@ def test_no_thread_is_given_the_entry_of_another_token() -> None:
         thread.join()
     assert wrong == []
     check(cache)
+
+
+def test_hits_and_misses_are_counted_over_all_that_was_ever_kept() -> None:
+    cache, random, found = VerifiedCache(60 * COST), Random(7), 0
+    for number in range(3_000):
+        one = digest(random.randrange(200))
+        if cache.get(one, NOW) is None:
+            cache.count_miss()
+            cache.put(one, entry(), NOW)
+        else:
+            found += 1
+        if number % 100 == 0:
+            assert cache.counts == (found, number + 1 - found)
+    assert len(cache) < 100 < found
+    cache.get(digest(0), LATER + 1)  # a sweep, in which all go
+    assert len(cache) == 0
+    assert cache.counts == (found, 3_000 - found)

@@ -40,7 +40,7 @@ def plain(id: int, *, deep: bool = False) -> str:
     return f"{id} {deep}"
 
 
-@requires({"GET": "orders:read"}, on=lambda id: id, hide=True)
+@requires({"GET": "orders:read"}, on=lambda id: id, hide=True, enforce=False)
 async def later(id: int) -> str:
     return str(id)
 
