@@ -141,7 +141,8 @@ class Authenticator:
         try:
             found = find()
         except InvalidToken as error:
-            found = Authentication(error=error)
+            # Without its traceback, whose frames hold what holds it: a circle for each refusal.
+            found = Authentication(error=error.with_traceback(None))
             fill_slots(request, {}, {}, {"loaded_user": None}, None)
         request.__dict__[_KEPT] = (self, found)
         return found

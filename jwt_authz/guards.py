@@ -214,6 +214,7 @@ class Guard:
                 problem = token_missing()
         except InvalidToken as error:
             problem, note = token_invalid(error), error.detail
+            error.__traceback__ = None  # its frames hold what holds it
         except StoreUnavailable as error:
             problem, note = unavailable(), str(error)
         if problem is None:

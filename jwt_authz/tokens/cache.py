@@ -16,7 +16,7 @@ from typing import Any
 _YOUNG_SHARE = 0.1
 _IDLE_SECONDS = 3_600.0
 _SWEEP_SECONDS = 30.0
-_OVERHEAD = 420  # bytes of an entry beyond its payload: objects, digest, its place in two dicts
+_OVERHEAD = 940  # bytes of an entry beyond its payload: objects, header, its place in two dicts
 
 
 class Entry:
