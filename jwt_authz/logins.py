@@ -80,7 +80,8 @@ class Logins:
         that the user had was revoked since then: the proof may not hold any more.
         """
         if not isinstance(user, User):
-            raise MisuseError(f"log_in takes a User, not {user!r}: write accounts.find(subject)")
+            name = type(user).__name__
+            raise MisuseError(f"log_in takes a User, not {name}: write accounts.find(subject)")
         issued_at, found = self._user_now(user.subject)
         if found is None:
             return None
