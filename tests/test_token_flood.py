@@ -24,10 +24,10 @@ def resident():
 def encoded(data):
     return base64.urlsafe_b64encode(data).rstrip(b"=")
 
-secret, count = b"s" * 64, int(sys.argv[1])
+secret, count, cache = b"s" * 64, int(sys.argv[1]), int(sys.argv[2])
 logging.getLogger("jwt_authz").addHandler(logging.NullHandler())
 app = Flask("flood")
-app.config["JWT_SECRET_KEY"] = secret.decode()
+app.config.update(JWT_SECRET_KEY=secret.decode(), AUTHZ_CACHE_BYTES=cache)
 Authz(app, roles=Roles(Role("reader", "articles:read")))
 app.add_url_rule("/articles/1", "article", requires("articles:read")(lambda: "read"))
 head, until = encoded(b'{"alg":"HS256","typ":"JWT"}'), int(time.time()) + 3_600
@@ -47,30 +47,33 @@ def grown_by(numbers, good):
 
 grown_by(range(100), True)  # what a process takes once, whatever comes later
 good = grown_by(range(100, count), True)
-grown_by(range(5_000), False)
+grown_by(range(count // 4), False)
 print(good, grown_by(range(count // 2), False))
 """
 
 
-def growth(count: int) -> tuple[float, float]:
+MIB = 2**20
+
+
+def growth(count: int, cache: int) -> tuple[float, float]:
     """The MiB by which a worker grows by so many good tokens, and then by half as many bad ones."""
-    command = [sys.executable, "-c", FLOOD, str(count)]
+    command = [sys.executable, "-c", FLOOD, str(count), str(cache)]
     ran = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert ran.returncode == 0, ran.stderr
-    good, bad = (int(text) / 2**20 for text in ran.stdout.split())
+    good, bad = (int(text) / MIB for text in ran.stdout.split())
     print(f"{count:,} good tokens: {good:.1f} MiB; half as many bad ones: {bad:.1f} MiB")
     return good, bad
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_more_tokens_than_the_cache_holds_leave_a_worker_as_it_was() -> None:
-    good, bad = growth(20_000)
-    assert good <= 32
+    good, bad = growth(4_000, 4 * MIB)
+    assert 1 < good <= 32 / 24 * 4  # of the default cache's 24 MiB
     assert bad <= 1
 
 
 @pytest.mark.long
 def test_a_million_tokens_leave_a_worker_as_it_was() -> None:
-    good, bad = growth(1_000_000)
+    good, bad = growth(1_000_000, 24 * MIB)
     assert good <= 32
     assert bad <= 1
