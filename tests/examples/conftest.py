@@ -92,17 +92,17 @@ def cheap_argon2() -> Iterator[None]:
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Api]]:
     """Starts the example in this process, with the settings given; without a URL on SQLite."""
-    made: list[Api] = []
+    apps: list[Flask] = []
 
     def make(new_passwords: bool = False, **settings: str) -> Api:
         with environment(**{"DEMO_PASSWORD": PASSWORD, **settings}) as patch:
             patch.setattr(tempfile, "tempdir", str(tmp_path))
-            made.append(Api(create_app(new_passwords)))
-        return made[-1]
+            apps.append(create_app(new_passwords))
+        return Api(apps[-1])
 
     yield make
-    for api in made:
-        api.close()
+    for app in apps:
+        Api(app).close()
 
 
 @pytest.fixture(scope="session")
