@@ -198,6 +198,33 @@ def test_two_applications_in_one_database_know_nothing_of_each_other(
     other.close()
 
 
+def test_a_view_goes_on_when_the_connections_of_its_store_are_closed(
+    redis_place: Shared,
+    store: RedisStore,
+    view_of: Callable[..., RevocationView],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """redis-py raises an AttributeError where a connection is closed while another thread reads."""
+    readings = 0
+
+    def read(*_: object, **__: object) -> None:
+        nonlocal readings
+        readings += 1
+        store.close()
+        raise AttributeError("'NoneType' object has no attribute 'readline'")
+
+    view = view_of(store)
+    view.check_age()
+    followed_by = view._keeper._thread
+    with monkeypatch.context() as patched:
+        patched.setattr(redis.client.PubSub, "get_message", read)
+        eventually(lambda: readings > 2)
+    view_of(redis_place.open()).revoke(subject="ann")
+
+    assert eventually(lambda: ask(view, "ann") == "401") < 1
+    assert view._keeper._thread is followed_by
+
+
 @pytest.mark.parametrize("prefix", ["", "a{b", "a}b", "a b", "a\nb"])
 def test_a_prefix_that_would_part_the_keys_is_a_misuse(prefix: str) -> None:
     with pytest.raises(MisuseError, match="write prefix='orders'"):
