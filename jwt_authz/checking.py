@@ -155,7 +155,8 @@ def _settings_errors(parts: Parts) -> Iterator[str]:
         yield from misconfigured(has_key_set, needs_key=parts.trust is None)
     else:
         try:
-            parts.revocations  # noqa: B018 opens the store, and connects to nothing
+            if parts.settings.store_url is not None:
+                parts.needed_revocations()  # opens the store, and connects to nothing
         except (MisuseError, ImportError) as error:
             yield str(error)
         if encoding == "compact" and parts.catalogue is None:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from flask import current_app, request
+from flask import current_app
 from flask.cli import with_appcontext
 from werkzeug.exceptions import HTTPException
 
-from .context import get_app
+from .context import get_app, get_request
 from .errors import InvalidToken, MisuseError, StoreUnavailable
 from .explaining import explain_call
 from .extension import Authz
@@ -93,13 +93,9 @@ def _say_who_calls(token_file: str | None, supposed: dict[str, Any]) -> None:
     app, parts = get_app(), current_parts()
     authenticator = parts.current_authenticator(app)
     if token_file is not None:
-        authenticator.take(_request(), manager_of(app), _read_token(token_file))
+        authenticator.take(get_request(), manager_of(app), _read_token(token_file))
     elif supposed:
-        authenticator.suppose(_request(), _identity(**supposed))
-
-
-def _request() -> Any:
-    return request._get_current_object()  # type: ignore[attr-defined]
+        authenticator.suppose(get_request(), _identity(**supposed))
 
 
 def _identity(

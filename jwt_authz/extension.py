@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Literal, TypeVar
 
-from flask import Flask, request, request_started
+from flask import Flask, request_started
 from flask_jwt_extended import JWTManager
 
 from .accounts import Accounts, User
@@ -15,28 +15,24 @@ from .arguments import NOT_GIVEN
 from .authentication import IdentitySource
 from .checking import FirstRequest, find_misuse
 from .claims import Issuer
-from .context import get_app
 from .decision import Decision
-from .errors import InvalidToken, MisuseError, StoreUnavailable, TokenReused
+from .errors import InvalidToken, MisuseError, StoreUnavailable
 from .explaining import explain
-from .guards import UNGUARDED
+from .hooks import answer_invalid, answer_unavailable, deny_unguarded, for_templates
 from .identity import Identity
 from .issuing import claims_of, complete, issue
 from .jwt_extended import EXTENSION
 from .logins import Logins, Tokens
 from .parts import KEY, Parts, current_parts
 from .permissions import Permission
-from .places import guards_of, passes_unguarded
 from .predicates import NO_RESOURCE
-from .problem import Problem, token_invalid, unavailable
-from .refusals import AuthorizationUnavailable, Failing, NotIdentified, Refusal
+from .refusals import Failing
 from .request_slots import make_slots_lazy
 from .revocation import Family, target
 from .revoking import families_of, revoke
 from .roles import Roles
 from .tokens import KeySet
 from .trust import Trust
-from .verbs import allowed, current_identity
 
 Loader = TypeVar("Loader", bound=Callable[..., Any])
 
@@ -99,13 +95,13 @@ class Authz:
         app.extensions["jwt_authz"] = self
         app.extensions[KEY] = parts
         make_slots_lazy(app)
-        app.context_processor(_for_templates)
+        app.context_processor(for_templates)
         handlers = app.error_handler_spec[None][None]
-        handlers.setdefault(StoreUnavailable, _answer_unavailable)
-        handlers.setdefault(InvalidToken, _answer_invalid)
+        handlers.setdefault(StoreUnavailable, answer_unavailable)
+        handlers.setdefault(InvalidToken, answer_invalid)
         request_started.connect(FirstRequest(), app, weak=False)
         if self.default == "deny":
-            app.before_request(_deny_unguarded)
+            app.before_request(deny_unguarded)
 
     def identity_loader(self, loader: Loader) -> Loader:
         """Set what makes the identity: a function of `(subject, claims)`, called on each request.
@@ -304,37 +300,3 @@ class Authz:
     ) -> tuple[dict[str, Any], Callable[[str], None]]:
         """For the making of a token: what it lacks, and the check of its size."""
         return complete(current_parts(), subject, claims)
-
-
-def _for_templates() -> dict[str, Any]:
-    """What every template may ask: `{% if allowed("article:edit", on=article) %}`."""
-    return {"allowed": allowed, "current_identity": current_identity}
-
-
-def _answer_unavailable(error: StoreUnavailable) -> Any:
-    """A store that does not answer, wherever in a request: 503."""
-    return _refused(AuthorizationUnavailable, unavailable(), None, str(error))
-
-
-def _answer_invalid(error: InvalidToken) -> Any:
-    """A token that a view was given, and that is not good: 401."""
-    subject = error.subject if isinstance(error, TokenReused) else ""
-    whose = Identity(subject) if subject else None
-    return _refused(NotIdentified, token_invalid(error), whose, error.detail)
-
-
-def _refused(kind: type[Refusal], problem: Problem, identity: Identity | None, note: str) -> Any:
-    app, parts = get_app(), current_parts()
-    parts.audit.refused(app, identity, None, problem, note)
-    return app.handle_http_exception(kind(problem, parts.settings.realm))
-
-
-def _deny_unguarded() -> Any:
-    """Under `default="deny"`: refuse what has neither a guard nor `exempt`."""
-    parts = current_parts()
-    if passes_unguarded(parts):
-        return None
-    app = get_app()
-    if request.endpoint is not None and guards_of(app, request.endpoint, request.method):
-        return None
-    return UNGUARDED.refused((), request.view_args or {})

@@ -10,7 +10,8 @@ from typing import Any
 from .claims import Encoding, granted_claims, sizes_of, write_claims
 from .claims.names import CATALOGUE
 from .errors import MisuseError
-from .jwt_extended import check_subject, own_claims
+from .jwt_extended import own_claims
+from .jwt_manager import check_subject
 from .parts import Parts
 from .permissions import Permission
 from .tokens.issue import issue_token

@@ -1,15 +1,13 @@
-"""What Flask-JWT-Extended ("FJE") keeps to itself and this library uses, but for the slots.
+"""What Flask-JWT-Extended ("FJE") keeps to itself and this library uses: settings and callbacks.
 
-A test pins the settings, callbacks and functions used below, and the slots in `request_slots.py`,
+A test pins them, the methods that `jwt_manager.py` wraps and the slots of `request_slots.py`
 against the installed FJE; no other file touches what is private to it.
 """
 
 from __future__ import annotations
 
-import functools
 import operator
 from collections.abc import Callable, Iterator
-from copy import copy
 from datetime import timedelta
 from typing import Any
 
@@ -18,22 +16,13 @@ from flask_jwt_extended import JWTManager
 from flask_jwt_extended import default_callbacks as _defaults
 from flask_jwt_extended import view_decorators as _view_decorators
 from flask_jwt_extended.config import config as _fje
-from flask_jwt_extended.tokens import _decode_jwt
-from jwt import ExpiredSignatureError, InvalidTokenError, get_unverified_header
 
 from .claims.names import RESERVED
-from .context import get_app
-from .errors import (
-    ClaimInvalid,
-    MisuseError,
-    SubjectUnknown,
-    TokenRevoked,
-)
+from .errors import ClaimInvalid, MisuseError, SubjectUnknown, TokenRevoked
 from .settings import Settings
 from .tokens import KeySet, Verifier
 from .tokens.jws import Key
 from .tokens.keys import prepare_keys, public_key_of, weakness
-from .tokens.refresh import is_refresh_token
 from .tokens.strength import SHORTEST_SECRET
 
 EXTENSION = "flask-jwt-extended"
@@ -194,94 +183,6 @@ def ask_callbacks(manager: JWTManager, header: dict[str, Any], payload: dict[str
     return {"loaded_user": user}
 
 
-class Subject(str):
-    """A subject as it stands in a token, of which no `user_identity_loader` makes another."""
-
-    __slots__ = ()
-
-
-_encode = JWTManager._encode_jwt_from_config
-
-
-@functools.wraps(_encode)
-def _encode_completed(
-    manager: JWTManager, identity: Any, token_type: str, claims: Any = None, **rest: Any
-) -> str:
-    """FJE's maker of tokens, in which the current application's Authz completes access tokens.
-
-    So that a plain `create_access_token(..., additional_claims={"roles": [...]})` carries the
-    permissions of its roles. `Authz.complete` gets the claims and returns more of them, and a
-    function that is given the finished token.
-    """
-    authz = current_app.extensions.get("jwt_authz")
-    if authz is None:
-        return _encode(manager, identity, token_type, claims, **rest)
-    once = copy(manager)  # for this one token, so that nothing is asked twice
-    is_subject = isinstance(identity, Subject)
-    subject = str(identity) if is_subject else manager._user_identity_callback(identity)
-    once.user_identity_loader(lambda user: subject)
-    claims = {**manager._user_claims_callback(identity), **(claims or {})}
-    once._user_claims_callback = _defaults.default_additional_claims_callback
-    keys: KeySet | None = authz.keys
-    if keys is not None:
-        once._encode_key_callback = lambda identity: keys.signing.prepared
-        named = {"kid": keys.active, "alg": keys.signing.name}
-        rest["headers"] = {**(rest.get("headers") or {}), **named}
-    if token_type != "access":  # noqa: S105 no password
-        return _encode(once, identity, token_type, claims, **rest)
-    more, check = authz.complete(subject, claims)
-    token = _encode(once, identity, token_type, {**claims, **more}, **rest)
-    check(token)
-    return token
-
-
-_decode = JWTManager._decode_jwt_from_config
-
-
-@functools.wraps(_decode)
-def _decode_by_key_set(
-    manager: JWTManager, encoded_token: str, csrf_value: Any = None, allow_expired: bool = False
-) -> dict[str, Any]:
-    """FJE's reader of tokens, in which a key set has the key that `kid` names, and its algorithm.
-
-    So that `jwt_required` and cookies know the keys, too. Asked is `Parts.keys_knowing`.
-    """
-    parts = current_app.extensions.get("jwt_authz.parts")
-    if parts is not None and is_refresh_token(encoded_token):
-        raise InvalidTokenError("a refresh token of a family is good at its own endpoint alone")
-    if parts is None or parts.keys is None or key_loader(manager) is not None:
-        return _decode(manager, encoded_token, csrf_value, allow_expired)
-    header = get_unverified_header(encoded_token)
-    kid = header.get("kid", "")
-    key = parts.keys_knowing(kid).verifying.get(kid)
-    if key is None or key.name != header.get("alg"):
-        raise InvalidTokenError("the token's key is not known")
-    read = functools.partial(
-        _decode_jwt,
-        algorithms=[key.name],
-        audience=_fje.decode_audience,
-        csrf_value=csrf_value,
-        encoded_token=encoded_token,
-        identity_claim_key=_fje.identity_claim_key,
-        issuer=_fje.decode_issuer,
-        leeway=_fje.leeway,
-        secret=key.prepared,
-        verify_aud=_fje.decode_audience is not None,
-        verify_sub=_fje.verify_sub,
-    )
-    try:
-        return read(allow_expired=allow_expired)
-    except ExpiredSignatureError as error:  # for FJE's expired_token_loader
-        vars(error).update(jwt_header=header, jwt_data=read(allow_expired=True))
-        raise
-
-
-# On the class, since an application may make its JWTManager after its Authz, or share one; without
-# an Authz on the current application nothing changes.
-JWTManager._encode_jwt_from_config = _encode_completed  # type: ignore[method-assign, assignment]
-JWTManager._decode_jwt_from_config = _decode_by_key_set  # type: ignore[method-assign, assignment]
-
-
 def longest_token() -> float:
     """The seconds that the longest token lives from its issue, leeway included."""
     lives = (_fje.access_expires, _fje.refresh_expires)
@@ -308,18 +209,6 @@ def leeway() -> float:
 
 
 _FOR_EVER = 10 * 365 * 86_400.0  # for tokens that never expire, which `check` tells of
-
-
-def check_subject(identity: Any) -> None:
-    """Raises `MisuseError` unless the manager makes a text of what a token is to be issued for."""
-    app = get_app()
-    is_subject = isinstance(identity, Subject)
-    subject = identity if is_subject else manager_of(app)._user_identity_callback(identity)
-    if not isinstance(subject, str) or not subject:
-        raise MisuseError(
-            f"a subject is a text that is not empty, not {type(subject).__name__}: "
-            "write issue(str(user.id)), or set a user_identity_loader"
-        )
 
 
 def _no_key() -> str:

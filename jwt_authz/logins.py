@@ -11,14 +11,15 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field, replace
 from time import time
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from .accounts import Accounts, User
 from .errors import InvalidToken, MisuseError, RefreshRefused, StoreUnavailable, TokenReused
 from .issuing import claims_of, issue
-from .jwt_extended import Subject, access_lifetime, own_claims, refresh_lifetime
+from .jwt_extended import access_lifetime, own_claims, refresh_lifetime
+from .jwt_manager import Subject
 from .parts import Parts
-from .revocation import Outcome, Rotation, is_id
+from .revocation import Family, Outcome, Rotation, is_id
 from .revoking import end_access_tokens, end_family
 from .tokens.refresh import RefreshClaims
 
@@ -226,7 +227,7 @@ class Logins:
 
 def _claims_of(started: Rotation, subject: str, issued_at: float | None) -> RefreshClaims:
     """What a family's first refresh token says."""
-    family = started.family
-    assert family is not None and started.jti is not None  # noqa: S101 what `started` means
-    began = family.created_at if issued_at is None else issued_at
-    return RefreshClaims(subject, started.jti, family.id, began)
+    family, jti = cast(Family, started.family), cast(str, started.jti)  # there if `started`
+    return RefreshClaims(
+        subject, jti, family.id, family.created_at if issued_at is None else issued_at
+    )

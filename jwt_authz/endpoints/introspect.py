@@ -12,7 +12,7 @@ from ..identity import Identity
 from ..jwt_extended import ask_callbacks, has_callbacks
 from ..parts import Parts, current_parts
 from ..verbs import requires
-from ..verification import Authentication
+from ..verification import Authentication, Token
 from .answers import unstored
 from .bodies import read_token
 
@@ -39,7 +39,8 @@ def introspection_blueprint(*requirements: Any, url: str = "/token/introspect") 
 def introspect() -> Response:
     """Tell whether a token is good, and what it says."""
     found = _good(current_parts(), read_token())
-    return unstored({"active": False} if found is None else _told(found))
+    told = None if found is None or found.token is None else _told(found.token, found.identity)
+    return unstored(told or {"active": False})
 
 
 def _good(parts: Parts, text: str) -> Authentication | None:
@@ -62,12 +63,11 @@ def _own(found: Authentication, manager: JWTManager) -> Authentication | None:
     return found
 
 
-def _told(found: Authentication) -> dict[str, Any]:
+def _told(token: Token, identity: Any) -> dict[str, Any]:
     """What the token says, and what the identity made of it may do."""
-    assert found.token is not None  # noqa: S101 an own one
-    claims, identity = found.token.identity.claims, found.identity
+    claims = token.identity.claims
     told = {name: claims[name] for name in _TOLD if name in claims}
-    told |= {"active": True, "token_type": "Bearer", "sub": found.token.identity.subject}
+    told |= {"active": True, "token_type": "Bearer", "sub": token.identity.subject}
     if isinstance(identity, Identity):
         told |= {"roles": sorted(identity.roles), "permissions": sorted(identity.permissions)}
         if identity.tenant is not None:

@@ -127,8 +127,8 @@ class Families(Protocol):
         """
         ...
 
-    def end(self, family: str, subject: str | None = None, issuer: str | None = None) -> bool:
-        """End the family; whether it was living. With a subject, only if it is that subject's."""
+    def end(self, family: str) -> bool:
+        """End the family; whether it was living."""
         ...
 
     def end_all(self, subject: str, issuer: str | None = None) -> int:

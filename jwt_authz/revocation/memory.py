@@ -108,16 +108,11 @@ class MemoryStore:
                 record = self._records[family] = apply(outcome, record, presented, now, idle)
         return answer(outcome, record, presented)
 
-    def end(self, family: str, subject: str | None = None, issuer: str | None = None) -> bool:
+    def end(self, family: str) -> bool:
         """End the family; whether it was living: see `Families`."""
         with self._lock:
             found = self._records.get(family)
-            if found is None or (
-                subject is not None
-                and (found.family.subject, found.family.issuer) != (subject, issuer)
-            ):
-                return False
-            return self._end(found, self._clock())
+            return found is not None and self._end(found, self._clock())
 
     def end_all(self, subject: str, issuer: str | None = None) -> int:
         """End all families of the subject; how many were living."""

@@ -176,12 +176,9 @@ class RedisStore:
         times = to_us(grace), to_us(idle)
         return self._server.run_in_time(scripts.ROTATE, family, *digests, seed, *times, read=read)
 
-    def end(self, family: str, subject: str | None = None, issuer: str | None = None) -> bool:
+    def end(self, family: str) -> bool:
         """End the family; whether it was living: see `Families`."""
-        owner = "" if subject is None else owner_of(subject, issuer)
-        if not is_id(family):
-            return False
-        return bool(self._server.run(scripts.END, family, owner, read=int))
+        return is_id(family) and bool(self._server.run(scripts.END, family, read=int))
 
     def end_all(self, subject: str, issuer: str | None = None) -> int:
         """End all families of the subject; how many were living."""

@@ -238,13 +238,11 @@ return {outcome, int(now), generation, revision, seed or '', shown(key)}
 """
 )
 
-# ARGV: now, id, owner ('' for any)
+# ARGV: now, id
 END = (
     _COMMON
     + _FAMILY
     + """
-local key = family_key(ARGV[2])
-if ARGV[3] ~= '' and redis.call('HGET', key, 'owner') ~= ARGV[3] then return 0 end
 return finish(ARGV[2])
 """
 )

@@ -105,14 +105,11 @@ class SQLFamilies:
                 return answer(outcome, changed, presented)
         raise _never_found()
 
-    def end(self, family: str, subject: str | None = None, issuer: str | None = None) -> bool:
+    def end(self, family: str) -> bool:
         """End the family; whether it was living: see `Families`."""
         for _ in range(ATTEMPTS):
             record, generation, now = self._find(family)
             if record is None or not record.is_living(generation, now):
-                return False
-            whose = record.family
-            if subject is not None and (whose.subject, whose.issuer) != (subject, issuer):
                 return False
             ended = replace(record, ended_at=now, revision=record.revision + 1)
             if self._change(record, ended):

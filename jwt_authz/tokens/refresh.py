@@ -88,8 +88,9 @@ class RefreshVerifier(Verifier):
 
 def number_or_none(value: object) -> float | None:
     """The value where it is a number that can be a time, else None."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return value if is_number and abs(value) <= 2**53 else None  # type: ignore[arg-type, return-value]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if abs(value) <= 2**53 else None
 
 
 def is_refresh_token(text: str) -> bool:

@@ -69,7 +69,8 @@ def test_a_password_that_is_too_short_is_told_at_the_start(start: Any, password:
 @pytest.mark.parametrize("secret", ["1234567890" * 7, "0" * 64, "1" + "0" * 60 + "e5"])
 def test_a_secret_is_taken_as_it_was_written(start: Any, secret: str) -> None:
     api = start(JWT_SECRET_KEY=secret)
-    jwt.decode(api.token("viewer"), secret, ["HS256"], audience="examples.api")
+    payload = jwt.decode(api.token("viewer"), secret, ["HS256"], audience="examples.api")
+    assert payload["roles"] == ["viewer"]
 
 
 def test_texts_that_look_like_json_are_texts(start: Any) -> None:

@@ -230,18 +230,6 @@ def test_an_ended_family_is_not_rotated_and_ends_once(store: Any) -> None:
     assert then(store, begun) == Rotation("ended", begun.family)
 
 
-def test_a_family_is_ended_by_its_own_subject_alone(store: Any) -> None:
-    """SECURITY 2.39."""
-    begun = start(store, issuer="https://idp")
-    assert begun.family is not None
-
-    assert store.end(begun.family.id, "bob") is False
-    assert store.end(begun.family.id, "ann") is False
-    assert store.end(begun.family.id, "ann", "https://other") is False
-    assert then(store, begun).outcome == "rotated"
-    assert store.end(begun.family.id, "ann", "https://idp") is True
-
-
 def test_ending_all_families_of_a_subject_leaves_the_others(store: Any) -> None:
     """SECURITY 2.35."""
     mine = [start(store) for _ in range(3)]

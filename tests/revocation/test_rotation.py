@@ -48,8 +48,8 @@ def check_round(answers: Answers, grace: float) -> None:
 def race(
     store: Any, together: Callable[[str, str, float], Answers], rounds: int
 ) -> tuple[int, float]:
-    """Play the rounds, half of them without a grace; how many, and the seconds they took."""
-    began = time.monotonic()
+    """Play the rounds, half of them without a grace; successors made, and the seconds it took."""
+    began, made = time.monotonic(), 0
     for number in range(rounds):
         grace = 10.0 if number % 2 == 0 else 0.0
         family, jti = start(store)
@@ -58,7 +58,8 @@ def race(
         successor = next(jti for outcome, jti in answers if outcome == "rotated")
         after = store.rotate(family, successor, grace=grace, idle=IDLE).outcome
         assert after == ("rotated" if grace else "ended")
-    return rounds, time.monotonic() - began
+        made += len({jti for _, jti in answers if jti is not None})
+    return made, time.monotonic() - began
 
 
 def over(processes: list[Worker]) -> Callable[[str, str, float], Answers]:
@@ -110,8 +111,9 @@ def test_of_64_callers_with_one_token_one_makes_the_successor(
     prepared: Shared, racers: list[Worker]
 ) -> None:
     """SECURITY 1.23, 1.26, 2.52, F5."""
-    rounds, seconds = race(prepared.open(), over(racers), ROUNDS)
-    print(f"{prepared.kind}: {rounds} rounds of 64 callers over 2 processes, {seconds:.1f} s")
+    successors, seconds = race(prepared.open(), over(racers), ROUNDS)
+    assert successors == ROUNDS
+    print(f"{prepared.kind}: {successors} rounds of 64 callers over 2 processes, {seconds:.1f} s")
 
 
 def test_of_64_threads_with_one_token_one_makes_the_successor(
@@ -119,8 +121,9 @@ def test_of_64_threads_with_one_token_one_makes_the_successor(
 ) -> None:
     """SECURITY 1.23, 1.26, 2.52, F5."""
     store = MemoryStore()
-    rounds, seconds = race(store, threads(store), ROUNDS)
-    print(f"memory: {rounds} rounds of 64 threads, {seconds:.1f} s")
+    successors, seconds = race(store, threads(store), ROUNDS)
+    assert successors == ROUNDS
+    print(f"memory: {successors} rounds of 64 threads, {seconds:.1f} s")
 
 
 @pytest.mark.long
@@ -128,8 +131,9 @@ def test_of_64_callers_with_one_token_one_makes_the_successor_1000_times(
     prepared: Shared, racers: list[Worker]
 ) -> None:
     """SECURITY F5."""
-    rounds, seconds = race(prepared.open(), over(racers), 1_000)
-    print(f"{prepared.kind}: {rounds} rounds of 64 callers over 2 processes, {seconds:.0f} s")
+    successors, seconds = race(prepared.open(), over(racers), 1_000)
+    assert successors == 1_000
+    print(f"{prepared.kind}: {successors} rounds of 64 callers over 2 processes, {seconds:.0f} s")
 
 
 @pytest.mark.long
@@ -138,8 +142,9 @@ def test_of_64_threads_with_one_token_one_makes_the_successor_1000_times(
 ) -> None:
     """SECURITY F5."""
     store = MemoryStore()
-    rounds, seconds = race(store, threads(store), 1_000)
-    print(f"memory: {rounds} rounds of 64 threads, {seconds:.0f} s")
+    successors, seconds = race(store, threads(store), 1_000)
+    assert successors == 1_000
+    print(f"memory: {successors} rounds of 64 threads, {seconds:.0f} s")
 
 
 # The negative control: without the atomic step the same test fails
@@ -154,7 +159,7 @@ def rounds_until_it_fails(
             check_round(together(family, jti, 10.0), 10.0)
         except AssertionError:
             return number
-    raise AssertionError("the race did not see that the atomic step was missing")
+    return rounds
 
 
 def test_the_race_sees_a_store_without_its_atomic_step(
@@ -164,6 +169,7 @@ def test_the_race_sees_a_store_without_its_atomic_step(
         workers(prepared, threads=CALLERS // PROCESSES, is_broken=True) for _ in range(PROCESSES)
     ]
     number = rounds_until_it_fails(prepared.open(), over(broken), CONTROL_ROUNDS)
+    assert number < CONTROL_ROUNDS, "the race did not see that the atomic step was missing"
     print(f"{prepared.kind}: without its atomic step the race fails in round {number}")
 
 
@@ -183,6 +189,7 @@ def test_the_race_sees_a_store_in_memory_without_its_lock(
     race(store, threads(store), 4)  # as slow as that, and with its lock
     break_atomicity(store)
     number = rounds_until_it_fails(store, threads(store), CONTROL_ROUNDS)
+    assert number < CONTROL_ROUNDS, "the race did not see that the atomic step was missing"
     print(f"memory: without its lock the race fails in round {number}")
 
 
@@ -217,6 +224,7 @@ def test_a_rotation_that_was_killed_leaves_one_living_successor(
 ) -> None:
     """SECURITY F6."""
     counted = kill_in_the_middle(prepared.open(), workers(prepared, forks=True), 15, seed=1)
+    assert counted["rotated"] + counted["repeated"] == 15
     print(f"{prepared.kind}: killed 15 rotations: {counted}")
 
 

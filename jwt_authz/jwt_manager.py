@@ -1,0 +1,122 @@
+"""The JWTManager's maker and reader of tokens, in which an Authz has its say.
+
+Importing this file wraps both, on the class, since an application may make its JWTManager after
+its Authz, or share one; without an Authz on the current application nothing changes.
+"""
+
+from __future__ import annotations
+
+import functools
+from copy import copy
+from typing import Any
+
+from flask import current_app
+from flask_jwt_extended import JWTManager
+from flask_jwt_extended import default_callbacks as _defaults
+from flask_jwt_extended.config import config as _fje
+from flask_jwt_extended.tokens import _decode_jwt
+from jwt import ExpiredSignatureError, InvalidTokenError, get_unverified_header
+
+from .context import get_app
+from .errors import MisuseError
+from .jwt_extended import key_loader, manager_of
+from .tokens import KeySet
+from .tokens.refresh import is_refresh_token
+
+
+class Subject(str):
+    """A subject as it stands in a token, of which no `user_identity_loader` makes another."""
+
+    __slots__ = ()
+
+
+def check_subject(identity: Any) -> None:
+    """Raises `MisuseError` unless the manager makes a text of what a token is to be issued for."""
+    app = get_app()
+    is_subject = isinstance(identity, Subject)
+    subject = identity if is_subject else manager_of(app)._user_identity_callback(identity)
+    if not isinstance(subject, str) or not subject:
+        raise MisuseError(
+            f"a subject is a text that is not empty, not {type(subject).__name__}: "
+            "write issue(str(user.id)), or set a user_identity_loader"
+        )
+
+
+_encode = JWTManager._encode_jwt_from_config
+
+
+@functools.wraps(_encode)
+def _encode_completed(
+    manager: JWTManager, identity: Any, token_type: str, claims: Any = None, **rest: Any
+) -> str:
+    """FJE's maker of tokens, in which the current application's Authz completes access tokens.
+
+    So that a plain `create_access_token(..., additional_claims={"roles": [...]})` carries the
+    permissions of its roles. `Authz.complete` gets the claims and returns more of them, and a
+    function that is given the finished token.
+    """
+    authz = current_app.extensions.get("jwt_authz")
+    if authz is None:
+        return _encode(manager, identity, token_type, claims, **rest)
+    once = copy(manager)  # for this one token, so that nothing is asked twice
+    is_subject = isinstance(identity, Subject)
+    subject = str(identity) if is_subject else manager._user_identity_callback(identity)
+    once.user_identity_loader(lambda user: subject)
+    claims = {**manager._user_claims_callback(identity), **(claims or {})}
+    once._user_claims_callback = _defaults.default_additional_claims_callback
+    keys: KeySet | None = authz.keys
+    if keys is not None:
+        once._encode_key_callback = lambda identity: keys.signing.prepared
+        named = {"kid": keys.active, "alg": keys.signing.name}
+        rest["headers"] = {**(rest.get("headers") or {}), **named}
+    if token_type != "access":  # noqa: S105 no password
+        return _encode(once, identity, token_type, claims, **rest)
+    more, check = authz.complete(subject, claims)
+    token = _encode(once, identity, token_type, {**claims, **more}, **rest)
+    check(token)
+    return token
+
+
+_decode = JWTManager._decode_jwt_from_config
+
+
+@functools.wraps(_decode)
+def _decode_by_key_set(
+    manager: JWTManager, encoded_token: str, csrf_value: Any = None, allow_expired: bool = False
+) -> dict[str, Any]:
+    """FJE's reader of tokens, in which a key set has the key that `kid` names, and its algorithm.
+
+    So that `jwt_required` and cookies know the keys, too. Asked is `Parts.keys_knowing`.
+    """
+    parts = current_app.extensions.get("jwt_authz.parts")
+    if parts is not None and is_refresh_token(encoded_token):
+        raise InvalidTokenError("a refresh token of a family is good at its own endpoint alone")
+    if parts is None or parts.keys is None or key_loader(manager) is not None:
+        return _decode(manager, encoded_token, csrf_value, allow_expired)
+    header = get_unverified_header(encoded_token)
+    kid = header.get("kid", "")
+    key = parts.keys_knowing(kid).verifying.get(kid)
+    if key is None or key.name != header.get("alg"):
+        raise InvalidTokenError("the token's key is not known")
+    read = functools.partial(
+        _decode_jwt,
+        algorithms=[key.name],
+        audience=_fje.decode_audience,
+        csrf_value=csrf_value,
+        encoded_token=encoded_token,
+        identity_claim_key=_fje.identity_claim_key,
+        issuer=_fje.decode_issuer,
+        leeway=_fje.leeway,
+        secret=key.prepared,
+        verify_aud=_fje.decode_audience is not None,
+        verify_sub=_fje.verify_sub,
+    )
+    try:
+        return read(allow_expired=allow_expired)
+    except ExpiredSignatureError as error:  # for FJE's expired_token_loader
+        vars(error).update(jwt_header=header, jwt_data=read(allow_expired=True))
+        raise
+
+
+JWTManager._encode_jwt_from_config = _encode_completed  # type: ignore[method-assign, assignment]
+JWTManager._decode_jwt_from_config = _decode_by_key_set  # type: ignore[method-assign, assignment]
