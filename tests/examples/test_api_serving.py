@@ -121,15 +121,15 @@ def test_gunicorn_serves_it_with_one_worker_and_prints_the_passwords(
     assert ask(f"{url}/admin/users")[:2] == (401, "application/problem+json")
 
 
-def test_gunicorns_workers_share_what_is_set(serve: Any, new_schema: Any) -> None:
-    url = serve(
-        *GUNICORN,
-        "--workers=3",
-        until=LISTENING,
-        DATABASE_URL=new_schema(),
-        JWT_SECRET_KEY=SECRET,
-        DEMO_PASSWORD=PASSWORD,
-    ).url
+@pytest.fixture
+def three_workers(serve: Any, new_schema: Any) -> Any:
+    """Starts the API in three workers with one database, key and password; returns its URL."""
+    shared = {"DATABASE_URL": new_schema(), "JWT_SECRET_KEY": SECRET, "DEMO_PASSWORD": PASSWORD}
+    return lambda **more: serve(*GUNICORN, "--workers=3", until=LISTENING, **shared, **more).url
+
+
+def test_gunicorns_workers_share_what_is_set(three_workers: Any) -> None:
+    url = three_workers()
     token = log_in(url, "editor", PASSWORD)
     created = ask(f"{url}/articles", token, {"title": "Seen by all"})
     assert created[0] == 201
@@ -150,22 +150,14 @@ def test_flask_authz_check_finds_nothing_to_mend(run: Any) -> None:
 
 @pytest.mark.parametrize("store", ["redis", "the database"])
 def test_what_one_of_gunicorns_workers_revokes_all_of_them_refuse(
-    serve: Any, new_schema: Any, redis_url: str, store: str
+    three_workers: Any, redis_url: str, store: str
 ) -> None:
     more = (
         {"AUTHZ_STORE_URL": f"{redis_url.rpartition('/')[0]}/12?socket_timeout=2"}
         if store == "redis"
         else {}
     )
-    url = serve(
-        *GUNICORN,
-        "--workers=3",
-        until=LISTENING,
-        DATABASE_URL=new_schema(),
-        JWT_SECRET_KEY=SECRET,
-        DEMO_PASSWORD=PASSWORD,
-        **more,
-    ).url
+    url = three_workers(**more)
     admin = log_in(url, "admin", PASSWORD)
     status, _, pair = ask(f"{url}/token", body={"username": "editor", "password": PASSWORD})
     for _ in range(9):
