@@ -55,6 +55,7 @@ class Token:
     """What is kept of a verified token: the identity made of it, its header, how to revoke it."""
 
     __slots__ = (
+        "_good_at",
         "family",
         "header",
         "identity",
@@ -78,6 +79,7 @@ class Token:
         catalogue, roles = identity.catalogue, identity.roles
         self.roles = roles if catalogue is None else roles | catalogue.with_included(roles)
         self.is_flat = not any(isinstance(value, dict | list) for value in header.values())
+        self._good_at = -1  # the view's additions when it was last found not to be revoked
 
     def fill(self) -> tuple[dict[str, Any], dict[str, Any], None, str]:
         """What FJE keeps of the token, for a request that brought it in the header."""
@@ -86,8 +88,10 @@ class Token:
     def is_revoked(self, view: RevocationView) -> bool:
         """Whether it is revoked, as far as the view knows; raises `StoreUnavailable`."""
         view.check_age()
-        identity = self.identity
-        return view.is_revoked(
+        additions, identity = view.additions, self.identity
+        if additions == self._good_at:
+            return False
+        is_revoked = view.is_revoked(
             jti=self.jti,
             subject=identity.subject,
             issued_at=self.issued_at,
@@ -98,6 +102,9 @@ class Token:
             logged_in_at=self.logged_in_at,
             is_own=self.is_own,
         )
+        if not is_revoked:
+            self._good_at = additions
+        return is_revoked
 
     def copy_header(self) -> dict[str, Any]:
         """The token's header, as a dict of the caller's own."""

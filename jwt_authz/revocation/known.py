@@ -37,6 +37,7 @@ class Known:
         self._families: dict[_Key, tuple[float, float]] = {}
         self._everything: dict[_Key, tuple[float, float]] = {}
         self.said_last = -math.inf  # by any of them
+        self.additions = 0  # while it stays the same, what was good is good
         self._newest_of = {
             "subject": self._subjects,
             "claims": self._claims,
@@ -107,6 +108,7 @@ class Known:
                     max(said, statement.revoked_at),
                     max(until, statement.forget_at),
                 )
+            self.additions += 1  # last, so that who read it before looks again
 
     def forget(self, now: float) -> None:
         """Forget the statements whose `forget_at` has passed at `now`."""

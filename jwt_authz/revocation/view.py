@@ -103,6 +103,11 @@ class RevocationView:
         # Said so that an `iat` that is no number (NaN) is not good either.
         return not (issued_at > newest if is_own else issued_at >= math.floor(newest) + 1)
 
+    @property
+    def additions(self) -> int:
+        """A number that changes with each revocation known here: until then what is good stays."""
+        return self._known.additions
+
     def is_login_over(
         self, subject: str, began: float, *, tenant: str | None, issuer: str | None = None
     ) -> bool:
