@@ -124,11 +124,16 @@ class Authenticator:
             )
         self._keep(request, lambda: self._found(request, manager, text, "headers"))
 
-    def suppose(self, request: Request, identity: Identity) -> None:
+    def suppose(self, request: Request, identity: Any) -> None:
         """Take a request for one of a good token of which this identity was made.
 
-        Nothing is verified, and FJE's callbacks are not asked; the identity loader is.
+        Nothing is verified, and FJE's callbacks are not asked; the identity loader is, unless it
+        is one of its own kind of identity that is supposed.
         """
+        if not isinstance(identity, Identity):
+            fill_slots(request, {}, {}, {"loaded_user": None}, None)
+            self._keep(request, lambda: Authentication(_loaded(identity)))
+            return
         token, source = Token(identity, {}, is_own=True), self._source
         fill_slots(request, {}, identity.claims.copy(), {"loaded_user": None}, "headers")
         if source is not None and source.takes_token:

@@ -40,6 +40,7 @@ MODULES: dict[str, str] = {
     "OverrideManager AdditionalManager current_overrides current_additions",
     "jwt_authz.audit": "decided",
     "jwt_authz.metrics": "",
+    "jwt_authz.testing": "",
     "jwt_authz.pages": "",
     "jwt_authz.sessions": "",
     "jwt_authz.endpoints": "",
