@@ -1,11 +1,14 @@
-"""Servers that some tests need: absent ones skip a test here, and fail it where CI=true."""
+"""Servers and a browser that some tests need: absent ones skip a test, and fail it if CI=true."""
 
 import os
+import shutil
+from collections.abc import Iterator
 from typing import NoReturn
 
 import pytest
 import redis
 import sqlalchemy
+from playwright.sync_api import Browser, sync_playwright
 
 IN_CI = os.environ.get("CI") == "true"
 POSTGRES = "postgresql+psycopg://postgres@127.0.0.1:5432/test"
@@ -38,8 +41,26 @@ def redis_url() -> str:
     return url
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A browser without a window: the machine's own chromium.
+
+    For a module alone, since its event loop keeps others of this thread from running.
+    """
+    found = os.environ.get("TEST_CHROMIUM", shutil.which("chromium"))
+    if found is None:
+        not_here("there is no chromium: install it, or say in TEST_CHROMIUM where it is")
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
 def absent(server: str, setting: str, error: Exception) -> NoReturn:
-    reason = f"{server} does not answer ({type(error).__name__}); {setting} says where it is"
+    not_here(f"{server} does not answer ({type(error).__name__}); {setting} says where it is")
+
+
+def not_here(reason: str) -> NoReturn:
     if IN_CI:
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)

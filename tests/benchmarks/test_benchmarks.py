@@ -37,6 +37,20 @@ def test_a_short_run_of_peers_shows_refusals_and_prints_a_row_for_each_contender
         assert f"\n| {row} " in done.stdout
 
 
+def test_a_short_run_of_the_large_matrix_prints_a_row_for_each_report() -> None:
+    command = [sys.executable, "-m", "tests.benchmarks.matrix", "--quick", "--markdown"]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    rows = [line for line in done.stdout.splitlines() if line.startswith("| the ")]
+    assert [row.split("|")[1].strip() for row in rows] == [
+        "the matrix",
+        "the matrix, as JSON",
+        "the matrix, as a page",
+        "the routes",
+        "the check",
+    ]
+
+
 def test_the_table_of_sizes_in_the_documentation_is_the_one_that_its_command_prints() -> None:
     command = [sys.executable, "-m", "tests.benchmarks.sizes"]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=120)

@@ -32,7 +32,7 @@ CONSOLES = [
     pytest.param(page, block, id=f"{page}:{block.line}")
     for page in PAGES
     for block in page.blocks
-    if block.language == "console"
+    if block.language == "console" and block.is_run
 ]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
