@@ -18,12 +18,13 @@ from .context import get_app
 from .errors import MisuseError, StoreUnavailable
 from .extension import Authz
 from .matrix import read_matrix
+from .openapi.command import openapi
 from .parts import current_parts
 from .reports import commands as reports
 from .tokens import KeySet
 
 authz = AppGroup("authz", help="Look after who may do what.")
-for _command in (reports.routes, reports.matrix, reports.who, reports.can, explain):
+for _command in (reports.routes, reports.matrix, reports.who, reports.can, explain, openapi):
     authz.add_command(_command)
 
 

@@ -1,0 +1,93 @@
+"""Generator: an OpenAPI 3.1 document of an application, made of its routes, guards and schemas."""
+
+from __future__ import annotations
+
+import inspect
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask
+from marshmallow import Schema
+
+from ..matrix import Access, read_matrix
+from ..parts import current_parts
+from ..places import method_of
+from .annotate import annotate
+from .documented import Shape, documentation_of
+from .library import documentation_of_library
+from .paths import template_of
+
+try:
+    from apispec import APISpec
+    from apispec.ext.marshmallow import MarshmallowPlugin
+    from apispec.ext.marshmallow.common import resolve_schema_cls
+except ImportError as error:
+    raise ImportError(
+        "documents are made with apispec, which is missing: pip install 'jwt_authz[openapi]'",
+        name=error.name,
+    ) from error
+
+GENERATOR = "x-generator"
+"""The member of a document by which `flask authz openapi --check` knows that it was made here."""
+
+
+def generate(app: Flask, *, title: str | None = None, version: str = "1.0.0") -> dict[str, Any]:
+    """The OpenAPI 3.1 document of an application.
+
+    Each route and method is an operation: named after its endpoint, summed up by the first line
+    of its view's docstring, with the bodies and answers that `documented` said, and with what
+    `annotate` adds. `title` is by default the application's name. Raises `MisuseError` where
+    there is no Authz.
+    """
+    plugin = MarshmallowPlugin(schema_name_resolver=_name_of)
+    spec = APISpec(title or app.name, version, "3.1.0", plugins=[plugin])
+    with app.app_context():
+        current_parts()
+        for access in read_matrix(app):
+            operation = {access.method.lower(): _operation(access, plugin, spec)}
+            spec.path(path=template_of(access.rule), operations=operation)
+    return {**annotate(spec, app), GENERATOR: "flask authz openapi"}
+
+
+def _operation(access: Access, plugin: Any, spec: Any) -> dict[str, Any]:
+    view = _handler(access)
+    said = documentation_of_library(view) or documentation_of(view)
+    summary, _, description = (inspect.getdoc(view) or "").partition("\n")
+    blueprint, _, _ = access.endpoint.rpartition(".")
+    made: dict[str, Any] = {"operationId": f"{access.endpoint}.{access.method.lower()}"}
+    made |= {"summary": summary.rstrip(".")} if summary else {}
+    made |= {"description": description.strip()} if description.strip() else {}
+    made |= {"tags": [blueprint]} if blueprint else {}
+    if said.query is not None:
+        made["parameters"] = [{"in": "query", "schema": said.query}]
+    if said.body is not None:
+        made["requestBody"] = {"required": True, "content": _content(said.body)}
+    made["responses"] = {
+        str(status): _answer(status, shape) for status, shape in sorted(said.answers.items())
+    } or {"default": {"description": "What this view answers was not documented."}}
+    return made
+
+
+def _handler(access: Access) -> Any:
+    """The function that answers: the view, or the method of its class."""
+    found = method_of(getattr(access.view, "view_class", None), access.method)
+    return access.view if found is None else found
+
+
+def _answer(status: int, shape: Shape) -> dict[str, Any]:
+    made: dict[str, Any] = {"description": HTTPStatus(status).phrase}
+    if shape is not None:
+        made["content"] = _content(shape)
+    return made
+
+
+def _content(shape: Shape) -> dict[str, Any]:
+    return {"application/json": {"schema": shape}}
+
+
+def _name_of(schema: Schema | type[Schema]) -> str:
+    """The component's name: the class's without `Schema`, with what a partial one leaves open."""
+    found: Any = resolve_schema_cls(schema)
+    name: str = found.__name__
+    short = name.removesuffix("Schema") or name
+    return f"{short}Change" if isinstance(schema, Schema) and schema.partial else short

@@ -1,0 +1,72 @@
+"""What the views of the library's own blueprints take and answer, for documents that have them."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from marshmallow import Schema, fields
+
+from ..endpoints.bodies import TokenBody
+from ..endpoints.families import end_families, end_one_family, show_families
+from ..endpoints.introspect import introspect
+from ..endpoints.key_set import show_key_set
+from ..endpoints.refresh import RefreshBody, refresh
+from ..endpoints.revoke import revoke_token
+from ..endpoints.token import Credentials, log_in
+from .documented import Documentation
+
+
+class Tokens(Schema):
+    """An access token and, where it can be used, a refresh token (RFC 6749 section 5.1)."""
+
+    access_token = fields.String(required=True)
+    token_type = fields.String(required=True)
+    expires_in = fields.Integer(required=True)
+    refresh_token = fields.String()
+
+
+class LogIn(Schema):
+    """A log-in that can still be refreshed; times are seconds since the epoch."""
+
+    id = fields.String(required=True)
+    client = fields.String(required=True, allow_none=True)
+    created_at = fields.Integer(required=True)
+    used_at = fields.Integer(required=True)
+    expires_at = fields.Integer(required=True)
+    is_current = fields.Boolean(required=True)
+
+
+class LogIns(Schema):
+    """The caller's log-ins."""
+
+    families = fields.List(fields.Nested(LogIn), required=True)
+
+
+class Introspection(Schema):
+    """Whether a token is good and, where it is, what it says (RFC 7662 section 2.2)."""
+
+    active = fields.Boolean(required=True)
+
+
+class JWKSet(Schema):
+    """Public keys (RFC 7517 section 5)."""
+
+    keys = fields.List(fields.Dict(), required=True)
+
+
+_SAID = {
+    log_in: Documentation(Credentials, None, {200: Tokens}),
+    refresh: Documentation(RefreshBody, None, {200: Tokens}),
+    revoke_token: Documentation(TokenBody, None, {200: None}),
+    show_families: Documentation(None, None, {200: LogIns}),
+    end_families: Documentation(None, None, {204: None}),
+    end_one_family: Documentation(None, None, {204: None}),
+    introspect: Documentation(TokenBody, None, {200: Introspection}),
+    show_key_set: Documentation(None, None, {200: JWKSet}),
+}
+
+
+def documentation_of_library(view: Any) -> Documentation | None:
+    """What one of the library's own views takes and answers; None for any other."""
+    return _SAID.get(inspect.unwrap(view)) if callable(view) else None

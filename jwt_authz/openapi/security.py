@@ -1,0 +1,95 @@
+"""Security: what the guards of a route are in a document's own terms."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+from flask import Flask
+
+from ..arguments import NOT_GIVEN
+from ..guards import Guard
+from ..matrix import Access
+from ..parts import KEY, Parts
+from ..reports.routes import enforced_guards
+from ..requirements import And, Or, Requirement, has_permission
+
+BEARER = "bearerAuth"
+_MOST_WAYS = 16
+
+Names = frozenset[str]
+
+
+def schemes_of(app: Flask) -> dict[str, dict[str, Any]]:
+    """The security schemes by which the application finds out who is calling, in its order."""
+    parts: Parts = app.extensions[KEY]
+    config = app.config
+    if parts.source is not None and not parts.source.takes_token:
+        return {"sessionAuth": _key("cookie", config["SESSION_COOKIE_NAME"])}
+    locations = config["JWT_TOKEN_LOCATION"]
+    found: dict[str, dict[str, Any]] = {}
+    for location in (locations,) if isinstance(locations, str) else locations:
+        if location == "headers":
+            found[BEARER] = _in_header(config["JWT_HEADER_NAME"], config["JWT_HEADER_TYPE"])
+        elif location == "cookies":
+            found["cookieAuth"] = _key("cookie", config["JWT_ACCESS_COOKIE_NAME"])
+        elif location == "query_string":
+            found["queryAuth"] = _key("query", config["JWT_QUERY_STRING_NAME"])
+    return found  # of a token in a JSON body OpenAPI knows nothing
+
+
+def security_of(access: Access, schemes: dict[str, Any], names_permissions: bool) -> list[Any]:
+    """The `security` of an operation: one entry for each way in; none where everybody may call.
+
+    The names beside a scheme are the permissions that are asked for. What else a guard asks for
+    stands in `x-authz` alone. OpenAPI names permissions beside a bearer token since 3.1.
+    """
+    asking = [guard for guard in enforced_guards(access) if guard.identity is NOT_GIVEN]
+    if not asking:
+        return []
+    ways = [_ways(guard.requirement_for(access.method, access.has_head)) for guard in asking]
+    found = _joined(ways) if names_permissions else {frozenset[str]()}
+    entries = [{scheme: sorted(names)} for names in sorted(found, key=sorted) for scheme in schemes]
+    return [*entries, {}] if all(guard.optional for guard in asking) else entries
+
+
+def may_refuse_the_identified(guards: list[Guard], access: Access) -> bool:
+    """Whether somebody who is identified may be refused, and told so: by 403."""
+    told = (guard for guard in guards if not guard.hide)
+    asked = [guard.requirement_for(access.method, access.has_head) for guard in told]
+    return any(not isinstance(one, And) or one.parts for one in asked)
+
+
+def _ways(requirement: Requirement) -> set[Names]:
+    """The sets of permissions any of which is needed; the empty one where none needs to be."""
+    if isinstance(requirement, has_permission):
+        return {frozenset([requirement.value])}
+    if isinstance(requirement, And):
+        return _joined([_ways(part) for part in requirement.parts])
+    if isinstance(requirement, Or):
+        return _least({names for part in requirement.parts for names in _ways(part)})
+    return {frozenset()}
+
+
+def _joined(each: list[set[Names]]) -> set[Names]:
+    count = 1
+    for ways in each:
+        count *= len(ways)
+    if count > _MOST_WAYS:
+        return {frozenset()}
+    return _least({frozenset[str]().union(*chosen) for chosen in product(*each)})
+
+
+def _least(ways: set[Names]) -> set[Names]:
+    """The ways without those that ask for more than another does."""
+    return {names for names in ways if not any(other < names for other in ways)}
+
+
+def _in_header(name: str, kind: str) -> dict[str, Any]:
+    if name.lower() == "authorization" and kind.lower() == "bearer":
+        return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+    return _key("header", name)
+
+
+def _key(place: str, name: str) -> dict[str, Any]:
+    return {"type": "apiKey", "in": place, "name": name}
