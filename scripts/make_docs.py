@@ -41,6 +41,8 @@ MODULES: dict[str, str] = {
     "jwt_authz.audit": "decided",
     "jwt_authz.metrics": "",
     "jwt_authz.testing": "",
+    "jwt_authz.openapi": "",
+    "jwt_authz.openapi.generator": "",
     "jwt_authz.pages": "",
     "jwt_authz.sessions": "",
     "jwt_authz.endpoints": "",

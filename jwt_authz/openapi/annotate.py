@@ -21,6 +21,8 @@ from .paths import names_in, parameters_of, rules_of, shape_of
 from .security import may_refuse_the_identified, schemes_of, security_of
 
 WORDS = "x-authz"
+GENERATOR = "x-generator"
+"""The member by which a document is known that was made here, and not by somebody else."""
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
 _log = logging.getLogger("jwt_authz")

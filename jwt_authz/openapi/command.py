@@ -17,10 +17,8 @@ from ..context import get_app
 from ..errors import MisuseError
 from ..matrix import read_matrix
 from ..parts import current_parts
-from .annotate import annotate, operations_of
+from .annotate import GENERATOR, annotate, operations_of
 from .paths import template_of
-
-_GENERATOR = "x-generator"
 
 
 @click.command("openapi")
@@ -59,7 +57,7 @@ def _drift(held: dict[str, Any], file: str) -> Iterator[str]:
     """What a document says that the application does not, and the other way round."""
     app = get_app()
     annotated = annotate(held, app)
-    wanted = _generated() if _GENERATOR in held else annotated
+    wanted = _generated() if GENERATOR in held else annotated
     operations = list(operations_of(held, app))
     for one in operations:
         if one.access is None:

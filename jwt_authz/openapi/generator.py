@@ -12,7 +12,7 @@ from marshmallow import Schema
 from ..matrix import Access, read_matrix
 from ..parts import current_parts
 from ..places import method_of
-from .annotate import annotate
+from .annotate import GENERATOR, annotate
 from .documented import Shape, documentation_of
 from .library import documentation_of_library
 from .paths import template_of
@@ -26,9 +26,6 @@ except ImportError as error:
         "documents are made with apispec, which is missing: pip install 'jwt_authz[openapi]'",
         name=error.name,
     ) from error
-
-GENERATOR = "x-generator"
-"""The member of a document by which `flask authz openapi --check` knows that it was made here."""
 
 
 def generate(app: Flask, *, title: str | None = None, version: str = "1.0.0") -> dict[str, Any]:
@@ -46,7 +43,9 @@ def generate(app: Flask, *, title: str | None = None, version: str = "1.0.0") ->
         for access in read_matrix(app):
             operation = {access.method.lower(): _operation(access, plugin, spec)}
             spec.path(path=template_of(access.rule), operations=operation)
-    return {**annotate(spec, app), GENERATOR: "flask authz openapi"}
+    made = annotate(spec, app)
+    head = {name: made[name] for name in ("openapi", "info")}
+    return {**head, GENERATOR: "flask authz openapi", **made}
 
 
 def _operation(access: Access, plugin: Any, spec: Any) -> dict[str, Any]:

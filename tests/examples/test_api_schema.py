@@ -1,6 +1,7 @@
 """The example under schemathesis: what it answers to generated calls is what its document says.
 
-All its checks are on, those of authentication included; calls are signed in as two roles.
+All its checks are on, that of ignored authentication included. Calls are signed in as two roles,
+each with a token of its own, since some of them end tokens.
 """
 
 from __future__ import annotations
@@ -11,10 +12,92 @@ from typing import Any
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, settings
-
-from jwt_authz.testing import authz_client
+from flask import Flask
+from hypothesis import Phase, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import CHECKS
+from schemathesis.core.failures import FailureGroup
 
 DOCUMENT = json.loads((Path(__file__).parents[2] / "openapi" / "api.json").read_text())
-SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
-print(schemathesis.__version__, SCHEMA)
+
+
+METHODS = {"get", "put", "post", "patch", "delete"}
+PHASES = [Phase.generate]
+PLACES = [
+    (path, method) for path, item in DOCUMENT["paths"].items() for method in METHODS & {*item}
+]
+
+
+def new_token(api: Any, role: str) -> str:
+    with api.app.app_context():
+        token: str = api.app.extensions["jwt_authz"].issue(role, roles=[role])
+    return token
+
+
+@pytest.fixture(scope="session")
+def described(api: Any) -> Any:
+    """The example, by its document."""
+    schema = schemathesis.openapi.from_dict(DOCUMENT)
+    schema.app = api.app
+    return schema
+
+
+ROLES = ("viewer", "admin")
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize(("path", "method"), sorted(PLACES))
+def test_generated_calls_are_answered_as_the_document_says(
+    api: Any, described: Any, path: str, method: str, role: str
+) -> None:
+    call_often(api, described[path][method], role, times=10)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize(("path", "method"), sorted(PLACES))
+def test_many_generated_calls_are_answered_as_the_document_says(
+    api: Any, described: Any, path: str, method: str, role: str
+) -> None:
+    call_often(api, described[path][method], role, times=200)
+
+
+def call_often(api: Any, operation: Any, role: str, times: int) -> None:
+    """Call an operation that often; raises what schemathesis finds."""
+    right, wrong = (operation.as_strategy(generation_mode=mode) for mode in GenerationMode)
+
+    @settings(max_examples=times, derandomize=True, deadline=None, database=None, phases=PHASES)
+    @given(case=right | wrong)
+    def call(case: Any) -> None:
+        case.call_and_validate(headers={"Authorization": f"Bearer {new_token(api, role)}"})
+
+    call()
+
+
+def test_all_the_checks_of_schemathesis_are_on() -> None:
+    assert {check.__name__ for check in CHECKS.get_all()} == {
+        "allow_header_conformance",
+        "content_type_conformance",
+        "ensure_resource_availability",
+        "ignored_auth",
+        "missing_required_header",
+        "negative_data_rejection",
+        "not_a_server_error",
+        "object_level_authorization",
+        "positive_data_acceptance",
+        "response_headers_conformance",
+        "response_schema_conformance",
+        "status_code_conformance",
+        "unsupported_method",
+        "use_after_free",
+    }
+
+
+def test_a_view_that_forgets_its_guard_is_found() -> None:
+    app = Flask("open")
+    app.get("/me")(lambda: {"subject": "ann", "roles": []})
+    schema = schemathesis.openapi.from_dict(DOCUMENT)
+    schema.app = app
+    case = schema["/me"]["get"].Case()
+    with pytest.raises(FailureGroup, match="accepts requests without authentication"):
+        case.call_and_validate(headers={"Authorization": "Bearer x"})
