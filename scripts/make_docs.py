@@ -40,6 +40,7 @@ MODULES: dict[str, str] = {
     "OverrideManager AdditionalManager current_overrides current_additions",
     "jwt_authz.audit": "decided",
     "jwt_authz.metrics": "",
+    "jwt_authz.decision_points": "",
     "jwt_authz.testing": "",
     "jwt_authz.openapi": "",
     "jwt_authz.openapi.generator": "",

@@ -1,4 +1,4 @@
-"""Fetching: one JSON object over HTTPS, bounded in time and size, and from where it was asked for.
+"""Fetching: one JSON object over HTTPS, bounded in time and size, from where it was asked for.
 
 No redirect is followed, no proxy is asked, and plain HTTP is spoken to this machine alone: what
 an address leads to is decided by whoever wrote it down (OWASP ASVS 15.3.2).
@@ -9,9 +9,11 @@ from __future__ import annotations
 import http.client
 import io
 import ipaddress
+import json
 import re
 import socket
 import ssl
+from collections.abc import Mapping
 from time import monotonic
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -33,13 +35,13 @@ _VISIBLE = re.compile("[!-~]+")
 
 
 def check_url(url: object) -> str:
-    """The URL, if keys may be fetched from it; else raises `MisuseError`.
+    """The URL, if it may be asked; else raises `MisuseError`.
 
     It is https with a host and nothing odd about it, or plain http to a loopback address.
     """
     parts = _split(url)
     if parts is None or "@" in parts.netloc or parts.fragment:
-        raise MisuseError(f"{url!r} is no URL to fetch keys from: write https://host/path")
+        raise MisuseError(f"{url!r} is no URL to ask: write https://host/path")
     if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
         raise MisuseError(f"{url!r} is not https, and plain http is for loopback addresses alone")
     return str(url)
@@ -69,10 +71,26 @@ def fetch_json(url: str, until: float) -> dict[str, Any]:
     `until` is the end of the time for it on the monotonic clock: for the connection, the
     answer's head and its last byte together.
     """
+    return _exchange("GET", url, until, None, _HEADERS)
+
+
+def post_json(
+    url: str, members: Mapping[str, Any], until: float, headers: Mapping[str, str]
+) -> dict[str, Any]:
+    """The JSON object that a URL answers to another; otherwise as `fetch_json`."""
+    body = json.dumps(members).encode()
+    return _exchange(
+        "POST", url, until, body, {**_HEADERS, "Content-Type": "application/json", **headers}
+    )
+
+
+def _exchange(
+    method: str, url: str, until: float, body: bytes | None, headers: Mapping[str, str]
+) -> dict[str, Any]:
     parts = urlsplit(check_url(url))
     connection = _Connection(parts, until)
     try:
-        connection.request("GET", _target(parts), headers=_HEADERS)
+        connection.request(method, _target(parts), body, headers)
         return read_object(_body(connection.getresponse()), "answer")
     except TokenMalformed as error:
         raise StoreUnavailable(f"{parts.hostname}: {error.detail}") from None
@@ -87,7 +105,7 @@ def _target(parts: SplitResult) -> str:
 
 
 def _body(answer: http.client.HTTPResponse) -> bytes:
-    if answer.status != http.client.OK:  # a redirect, too: nobody is sent elsewhere for keys
+    if answer.status != http.client.OK:  # a redirect, too: nobody is sent elsewhere
         raise StoreUnavailable(f"the answer was {answer.status} and not 200")
     if answer.getheader("Content-Encoding", "identity").lower() != "identity":
         raise StoreUnavailable("the answer is encoded, which was not asked for")

@@ -1,7 +1,7 @@
 """The example under schemathesis: what it answers to generated calls is what its document says.
 
-SECURITY 2.57: all its checks are on, that of ignored authentication included. Calls are signed in as
-two roles, each with a token of its own, since some of them end tokens.
+SECURITY 2.57: all its checks are on, that of ignored authentication included. Calls are signed in
+as two roles, each with a token of its own, since some of them end tokens.
 """
 
 from __future__ import annotations

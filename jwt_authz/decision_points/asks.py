@@ -1,0 +1,168 @@
+"""Asks: the requirement that a decision point says yes, once a question and request at most.
+
+How it works. Answers are kept on the request that they were given for, with those that failed, and
+nowhere else. Outside a request each check asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from flask import has_request_context
+
+from ..arguments import NOT_GIVEN
+from ..context import get_request
+from ..decision import Decision
+from ..errors import MisuseError, StoreUnavailable
+from ..identity import Identity
+from ..predicates import NO_RESOURCE, Takes, Undecided
+from ..requirements import Requirement
+from ..verbs import current_identity
+from .question import DecisionPoint, Entity, Question
+
+_KEPT = "_jwt_authz_answers"
+ANY = "*"
+"""The id of a resource where a question is about its type."""
+
+
+def subject_of(identity: Any) -> Entity:
+    """What is told of a caller unless `asks(..., subject=...)` says otherwise.
+
+    The subject, and its roles, scopes, tenant and issuer; no permission, no claim and no token.
+    """
+    if not isinstance(identity, Identity):
+        raise Undecided(
+            f"asks(...) tells of an Identity, not of {type(identity).__name__}: write "
+            "asks(..., subject=a_function_of_it)"
+        )
+    told = {
+        "roles": sorted(identity.roles),
+        "scopes": sorted(identity.scopes),
+        "tenant": identity.tenant,
+        "issuer": identity.issuer,
+    }
+    return Entity("user", identity.subject, {name: v for name, v in told.items() if v})
+
+
+class asks(Requirement):
+    """Met where a decision point says that the caller may do this to the resource.
+
+    `on=` gives the resource; its id is its attribute or key `id`, or what the function `id` makes
+    of it, and `properties` is a function that tells more of it. Without a resource the question is
+    about the type, with the id `*`. `subject` is a function of the identity that tells of the
+    caller. A decision point that does not answer is a 503.
+    """
+
+    takes = Takes("asks", resource=True, needed=False)
+
+    def __init__(
+        self,
+        point: DecisionPoint,
+        resource_type: str,
+        action: str,
+        *,
+        id: str | Callable[[Any], Any] = "id",
+        properties: Callable[[Any], Mapping[str, Any]] | None = None,
+        subject: Callable[[Any], Entity] = subject_of,
+    ) -> None:
+        if isinstance(point, type) or not isinstance(point, DecisionPoint):
+            raise MisuseError(
+                f"{point!r} is no decision point: write AuthZEN(url), or an object with decide and "
+                "decide_all"
+            )
+        for name in (resource_type, action):
+            if not isinstance(name, str) or not name:
+                raise MisuseError(
+                    f"a type and an action are texts: write asks(point, 'article', 'edit'), not "
+                    f"{name!r}"
+                )
+        self.point = point
+        self.resource_type = resource_type
+        self.action = action
+        self.id = id
+        self.properties = properties
+        self.subject = subject
+
+    @property
+    def sentence(self) -> str:
+        return f"may {self.action} {self.resource_type}, as the decision point says"
+
+    def question(self, identity: Any, on: Any = NO_RESOURCE) -> Question:
+        """What is asked of the decision point about this caller and resource."""
+        resource = Entity(self.resource_type, ANY)
+        if on is not NO_RESOURCE:
+            more = {} if self.properties is None else self.properties(on)
+            resource = Entity(self.resource_type, self._id_of(on), more)
+        return Question(self.subject(identity), self.action, resource)
+
+    def allowed_among(self, resources: Iterable[Any], *, identity: Any = NOT_GIVEN) -> list[Any]:
+        """Those of the resources that the caller may do this to, asked for all at once.
+
+        What was answered in this request is not asked again, and later checks of these resources
+        ask nothing. Nobody may do anything. Raises `StoreUnavailable`.
+        """
+        caller = current_identity._get_current_object() if identity is NOT_GIVEN else identity
+        if not caller:
+            return []
+        asked = [(resource, self.question(caller, resource)) for resource in resources]
+        texts = [question.as_text() for _, question in asked]
+        questions = {text: question for text, (_, question) in zip(texts, asked, strict=True)}
+        kept = _answers_of(self.point)
+        missing = [text for text in questions if text not in kept]
+        answers = self.point.decide_all([questions[text] for text in missing]) if missing else ()
+        kept.update(zip(missing, map(_checked, _counted(answers, missing)), strict=True))
+        return [one for text, (one, _) in zip(texts, asked, strict=True) if _told(kept[text])]
+
+    def _judge(self, identity: Any, on: Any, overridden: Collection[Requirement]) -> Decision:
+        question = self.question(identity, on)
+        kept, text = _answers_of(self.point), question.as_text()
+        if text not in kept:
+            try:
+                kept[text] = _checked(self.point.decide(question))
+            except StoreUnavailable as error:
+                kept[text] = str(error)
+        return self._read(_told(kept[text]))
+
+    def _id_of(self, resource: Any) -> str:
+        if callable(self.id):
+            found = self.id(resource)
+        elif isinstance(resource, Mapping):
+            found = resource.get(self.id)
+        else:
+            found = getattr(resource, self.id, None)
+        if found is None or found == "":
+            raise Undecided(
+                f"{self!r} needs the id of the resource: write asks(..., id=a_function_of_it)"
+            )
+        return str(found)
+
+    def __repr__(self) -> str:
+        return f"asks({self.point!r}, {self.resource_type!r}, {self.action!r})"
+
+
+def _answers_of(point: DecisionPoint) -> dict[str, bool | str]:
+    """What this point answered in the current request; a text says why it did not."""
+    if not has_request_context():
+        return {}
+    points: dict[int, dict[str, bool | str]] = get_request().__dict__.setdefault(_KEPT, {})
+    return points.setdefault(id(point), {})
+
+
+def _told(answer: bool | str) -> bool:
+    if isinstance(answer, str):
+        raise StoreUnavailable(answer)
+    return answer
+
+
+def _counted(answers: Sequence[bool], questions: list[str]) -> Sequence[bool]:
+    if len(answers) != len(questions):
+        raise StoreUnavailable("the decision point has not one answer for each question")
+    return answers
+
+
+def _checked(answer: object) -> bool:
+    """An answer that is one; a decision point of the application's own may give any."""
+    if not isinstance(answer, bool):
+        raise StoreUnavailable(f"the decision point answered {type(answer).__name__}")
+    return answer

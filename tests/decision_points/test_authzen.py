@@ -1,0 +1,193 @@
+"""AuthZEN over HTTP: what is asked, what counts as an answer, and what becomes of all else."""
+
+from __future__ import annotations
+
+import logging
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from jwt_authz import MisuseError
+from jwt_authz.decision_points import AuthZEN, DecisionPoint, Entity, Question
+from jwt_authz.errors import StoreUnavailable
+from jwt_authz.revocation import breaker as breaker_module
+
+from .server import PolicyServer
+
+TIMEOUT = 0.3
+
+
+def question(role: str = "editor", action: str = "edit", id: str = "7", **told: Any) -> Question:
+    return Question(Entity("user", "ann", {"roles": [role]}), action, Entity("article", id, told))
+
+
+@pytest.fixture
+def point(server: PolicyServer) -> AuthZEN:
+    return AuthZEN(server.url, timeout=TIMEOUT)
+
+
+def test_a_question_is_answered_by_the_policy(server: PolicyServer, point: AuthZEN) -> None:
+    assert point.decide(question()) is True
+    assert point.decide(question(role="viewer")) is False
+    assert point.decide(question(id="13")) is False
+    assert point.decide(question(action="read", owner="ann")) is True
+    assert point.decide(question(action="read", owner="bob")) is False
+    assert isinstance(point, DecisionPoint)
+
+
+def test_a_question_is_put_as_the_protocol_says(server: PolicyServer, point: AuthZEN) -> None:
+    point.decide(question(owner="ann"))
+    assert server.asked == [
+        (
+            "/access/v1/evaluation",
+            {
+                "subject": {"type": "user", "id": "ann", "properties": {"roles": ["editor"]}},
+                "action": {"name": "edit"},
+                "resource": {"type": "article", "id": "7", "properties": {"owner": "ann"}},
+            },
+        )
+    ]
+    (headers,) = server.headers
+    assert headers["Content-Type"] == "application/json"
+    assert len(headers["X-Request-ID"]) == 36
+    assert "Authorization" not in headers
+
+
+def test_a_credential_of_the_applications_own_is_sent_and_not_shown(server: PolicyServer) -> None:
+    point = AuthZEN(f"{server.url}/", token="a-secret")
+    point.decide(question())
+    assert server.headers[0]["Authorization"] == "Bearer a-secret"
+    assert repr(point) == f"AuthZEN('{server.url}')"
+
+
+def test_many_questions_are_asked_a_hundred_at_a_time(server: PolicyServer, point: AuthZEN) -> None:
+    asked = [question(id=str(number)) for number in range(1, 251)]
+    answers = point.decide_all(asked)
+    assert answers == [number != 13 for number in range(1, 251)]
+    assert server.paths == ["evaluations"] * 3
+    assert [len(body["evaluations"]) for _, body in server.asked] == [100, 100, 50]
+    assert point.decide_all([]) == []
+
+
+def test_a_reason_is_logged_on_one_line_and_cut(
+    point: AuthZEN, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "jwt_authz"):
+        point.decide(question(role="viewer"))
+    (record,) = caplog.records
+    text = record.getMessage()
+    assert text.startswith("the decision point said no: {'reason_admin'")
+    assert "\n" not in text and "\r" not in text and len(text) < 250
+
+
+WRONG = [
+    "",
+    "<html>yes</html>",
+    "true",
+    "[true]",
+    "null",
+    "{}",
+    '{"decision": "true"}',
+    '{"decision": 1}',
+    '{"decision": null}',
+    '{"decision": [true]}',
+    '{"Decision": true}',
+    '{"decision": false, "decision": true}',
+    '{"decision": true}{"decision": true}',
+    '{"decision": true',
+    '{"decision": true, "x": ' + "[" * 100_000 + "]" * 100_000 + "}",
+    '{"decision": true, "x": "' + "x" * 600_000 + '"}',
+    '{"decision": true, "x": NaN}',
+]
+
+
+@pytest.mark.parametrize("body", WRONG, ids=lambda body: body[:30])
+def test_what_is_no_decision_is_none(server: PolicyServer, point: AuthZEN, body: str) -> None:
+    server.sends(body)
+    with pytest.raises(StoreUnavailable, match="the decision point did not decide"):
+        point.decide(question())
+
+
+@pytest.mark.parametrize("status", [201, 204, 302, 400, 401, 403, 404, 429, 500, 503])
+def test_a_yes_of_another_status_is_none(server: PolicyServer, point: AuthZEN, status: int) -> None:
+    server.sends('{"decision": true}', status, Location=f"{server.url}/elsewhere")
+    with pytest.raises(StoreUnavailable, match="did not decide"):
+        point.decide(question())
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "{}",
+        '{"evaluations": [{"decision": true}]}',
+        '{"evaluations": [{"decision": true}, {"decision": true}, {"decision": true}]}',
+        '{"evaluations": [{"decision": true}, {"decision": "true"}]}',
+        '{"evaluations": [{"decision": true}, true]}',
+        '{"evaluations": {"0": {"decision": true}, "1": {"decision": true}}}',
+        '{"decision": true}',
+    ],
+)
+def test_a_batch_with_an_answer_too_few_or_wrong_is_none(
+    server: PolicyServer, point: AuthZEN, body: str
+) -> None:
+    server.sends(body)
+    with pytest.raises(StoreUnavailable, match="did not decide"):
+        point.decide_all([question(), question(id="8")])
+
+
+@pytest.mark.parametrize("how", ["is_silent", "drips", "hangs_up"])
+def test_a_server_that_does_not_come_to_an_end_is_waited_for_so_long(
+    server: PolicyServer, point: AuthZEN, how: str
+) -> None:
+    server.answer = getattr(server, how)
+    began = time.monotonic()
+    with pytest.raises(StoreUnavailable, match="did not decide"):
+        point.decide(question())
+    assert time.monotonic() - began < TIMEOUT + 1
+
+
+def test_a_server_that_is_down_is_asked_once_a_second_after_three_failures(
+    server: PolicyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = 1_000.0
+    monkeypatch.setattr(breaker_module, "time", SimpleNamespace(monotonic=lambda: clock))
+    point = AuthZEN(server.url, timeout=5)
+    server.sends("", 500)
+    for _ in range(10):
+        with pytest.raises(StoreUnavailable):
+            point.decide(question())
+    assert len(server.asked) == 3
+    clock += 1.5
+    server.answer = None
+    assert point.decide(question()) is True
+    assert point.decide(question()) is True
+    assert len(server.asked) == 5
+
+
+def test_nobody_at_the_port_is_no_answer() -> None:
+    with pytest.raises(StoreUnavailable, match=r"did not decide: 127\.0\.0\.1: "):
+        AuthZEN("http://127.0.0.1:1").decide(question())
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("http://pdp.example", "plain http is for loopback addresses alone"),
+        ("ftp://pdp.example", "is no URL to ask"),
+        ("https://user:secret@pdp.example", "is no URL to ask"),
+        ("", "is no URL to ask"),
+        (None, "is no URL to ask"),
+    ],
+)
+def test_a_url_that_cannot_be_asked_is_a_misuse(url: Any, message: str) -> None:
+    with pytest.raises(MisuseError, match=message):
+        AuthZEN(url)
+
+
+@pytest.mark.parametrize("timeout", [0, -1, None, "1", True])
+def test_a_timeout_that_is_none_is_a_misuse(timeout: Any) -> None:
+    with pytest.raises(MisuseError, match=r"timeout is seconds, more than none: write 1\.0"):
+        AuthZEN("https://pdp.example", timeout=timeout)
