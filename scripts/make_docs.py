@@ -41,6 +41,7 @@ MODULES: dict[str, str] = {
     "jwt_authz.audit": "decided",
     "jwt_authz.metrics": "",
     "jwt_authz.decision_points": "",
+    "jwt_authz.fields": "",
     "jwt_authz.testing": "",
     "jwt_authz.openapi": "",
     "jwt_authz.openapi.generator": "",

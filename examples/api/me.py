@@ -14,9 +14,3 @@ me = Blueprint("me", __name__)
 @requires()
 def show_me() -> ResponseReturnValue:
     return {"subject": current_identity.subject, "roles": sorted(current_identity.roles)}
-
-
-@me.get("/me/permissions")
-@requires()
-def list_my_permissions() -> ResponseReturnValue:
-    return {"permissions": sorted(current_identity.permissions)}

@@ -11,6 +11,7 @@ from ..endpoints.bodies import TokenBody
 from ..endpoints.families import end_families, end_one_family, show_families
 from ..endpoints.introspect import introspect
 from ..endpoints.key_set import show_key_set
+from ..endpoints.permissions import show_permissions
 from ..endpoints.refresh import RefreshBody, refresh
 from ..endpoints.revoke import revoke_token
 from ..endpoints.token import Credentials, log_in
@@ -55,6 +56,16 @@ class JWKSet(Schema):
     keys = fields.List(fields.Dict(), required=True)
 
 
+class Rights(Schema):
+    """What somebody may do; a permission may have `*` for either part."""
+
+    permissions = fields.List(fields.String(), required=True)
+    roles = fields.List(fields.String(), required=True)
+    scopes = fields.List(fields.String(), required=True)
+    level = fields.Integer(required=True)
+    tenant = fields.String()
+
+
 _SAID = {
     log_in: Documentation(Credentials, None, {200: Tokens}),
     refresh: Documentation(RefreshBody, None, {200: Tokens}),
@@ -64,6 +75,7 @@ _SAID = {
     end_one_family: Documentation(None, None, {204: None}),
     introspect: Documentation(TokenBody, None, {200: Introspection}),
     show_key_set: Documentation(None, None, {200: JWKSet}),
+    show_permissions: Documentation(None, None, {200: Rights, 304: None}),
 }
 
 

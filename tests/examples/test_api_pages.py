@@ -22,7 +22,7 @@ def test_my_permissions_are_those_of_my_role_and_of_the_roles_it_includes(api: A
     editor = ["article:create", "article:read", "report:read"]
     admin = ["article:create", "article:edit_any", "article:read", "report:read"]
     for who, permissions in {"viewer": viewer, "editor": editor, "admin": admin}.items():
-        assert api.ask(who, "GET", "/me/permissions").json == {"permissions": permissions}
+        assert api.ask(who, "GET", "/me/permissions").json["permissions"] == permissions
 
 
 def test_the_first_article_is_there_from_the_start_and_is_the_editors(start: Any) -> None:

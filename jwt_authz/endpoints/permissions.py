@@ -1,0 +1,56 @@
+"""My permissions: `GET /me/permissions` tells a front end what its user may do."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from flask import Blueprint, request
+
+from ..context import get_app
+from ..errors import MisuseError
+from ..identity import Identity
+from ..parts import current_parts
+from ..verbs import current_identity, requires
+
+
+def permissions_blueprint(url: str = "/me/permissions") -> Blueprint:
+    """A blueprint that tells whoever is identified their own rights.
+
+    The answer has `permissions`, `roles`, `scopes`, `level` and, where there is one, `tenant`;
+    a permission may have `*` for either part. Its ETag (RFC 9110 section 8.8.3) changes when one of
+    them does, or the catalogue; with `If-None-Match` an answer that is known is a 304.
+    """
+    blueprint = Blueprint("jwt_authz_permissions", __name__)
+    blueprint.add_url_rule(url, "show_permissions", requires()(show_permissions))
+    return blueprint
+
+
+def show_permissions() -> Any:
+    """Tell the caller's own permissions, roles, scopes, level and tenant."""
+    identity = current_identity._get_current_object()
+    told = _rights_of(identity)
+    catalogue = current_parts().catalogue
+    version = "" if catalogue is None else catalogue.fingerprint
+    text = json.dumps([told, version], sort_keys=True)
+    response: Any = get_app().json.response(told)
+    response.set_etag(hashlib.sha256(text.encode()).hexdigest()[:32])
+    response.headers["Cache-Control"] = "private, no-cache"
+    response.make_conditional(request)
+    return response
+
+
+def _rights_of(identity: Any) -> dict[str, Any]:
+    if not isinstance(identity, Identity):
+        raise MisuseError(
+            f"the rights of a {type(identity).__name__} are not known: return an Identity from the "
+            "identity loader"
+        )
+    told: dict[str, Any] = {
+        "permissions": sorted(identity.permissions),
+        "roles": sorted(identity.roles),
+        "scopes": sorted(identity.scopes),
+        "level": identity.level,
+    }
+    return told if identity.tenant is None else {**told, "tenant": identity.tenant}

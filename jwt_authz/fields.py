@@ -1,0 +1,132 @@
+"""Fields of marshmallow schemas that are shown, or may be written, only with a requirement.
+
+How it works. A guarded field is of a class of its own below the field's class, whose `serialize`
+and `deserialize` ask first; schemas call these two for each of their fields, whatever else they do.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+from marshmallow import Schema, fields, missing
+
+from .arguments import refuse_mappings
+from .errors import MisuseError
+from .guards import Guard
+from .parts import current_parts
+from .predicates import NO_RESOURCE
+from .refusals import raise_response
+
+AnyField = TypeVar("AnyField", bound=fields.Field[Any])
+_edited: ContextVar[Any] = ContextVar("jwt_authz_edited", default=NO_RESOURCE)
+
+
+def guarded(field: AnyField, *, shown: Any = None, written: Any = None) -> AnyField:
+    """The field, shown only to who meets `shown`, and written only by who meets `written`.
+
+    Each is a requirement, or a tuple of them; what is not given asks for nothing. On output the
+    object is the resource, and a field that is not shown is left out. On input the resource is
+    that of `editing`, and a member that may not be written is refused by a 403 that names it, a
+    401 where nobody is identified. Where it cannot be known it is a 503. Raises `MisuseError` for
+    what is no field or no requirement, and for a field inside of another, such as a list's items.
+    """
+    if not isinstance(field, fields.Field):
+        raise MisuseError(
+            f"{field!r} is no field: write guarded(fields.String(), shown='article:audit')"
+        )
+    if shown is None and written is None:
+        raise MisuseError("a guarded field asks for something: write shown=..., written=...")
+    kept: Any = field
+    kept.shown_to, kept.written_by = _guard_of(shown), _guard_of(written)
+    kind: Any = type(field)
+    kept.__class__ = _guarded_class(kind)
+    return field
+
+
+@contextmanager
+def editing(resource: Any) -> Iterator[None]:
+    """Within the block, bodies are loaded for this resource: `with editing(article): ...`."""
+    before = _edited.set(resource)
+    try:
+        yield
+    finally:
+        _edited.reset(before)
+
+
+class _Guarded(fields.Field[Any]):
+    """What a guarded field does beside being of its class."""
+
+    shown_to: Guard | None
+    written_by: Guard | None
+
+    def serialize(self, attr: str, obj: Any, accessor: Any = None, **keywords: Any) -> Any:
+        if self.shown_to is not None and not _is_met(self.shown_to, obj):
+            return missing
+        return super().serialize(attr, obj, accessor, **keywords)
+
+    def deserialize(
+        self, value: Any, attr: str | None = None, data: Any = None, **keywords: Any
+    ) -> Any:
+        if self.written_by is not None and value is not missing:
+            _insist(self.written_by, str(self.data_key or attr or self.name))
+        return super().deserialize(value, attr, data, **keywords)
+
+    def _bind_to_schema(self, field_name: str, parent: Any) -> None:
+        if not isinstance(parent, Schema):
+            raise MisuseError(
+                f"{field_name} guards what stands inside of a {type(parent).__name__}, which does "
+                f"not ask: write guarded(fields.{type(parent).__name__}(...), ...) around it"
+            )
+        super()._bind_to_schema(field_name, parent)
+
+
+@functools.cache
+def _guarded_class(kind: type[fields.Field[Any]]) -> type[Any]:
+    if issubclass(kind, _Guarded):
+        return kind
+    return type(f"Guarded{kind.__name__}", (_Guarded, kind), {})
+
+
+def _guard_of(asked: Any) -> Guard | None:
+    if asked is None:
+        return None
+    requirements = asked if isinstance(asked, tuple) else (asked,)
+    refuse_mappings("guarded(...)", requirements)
+    return Guard(requirements)
+
+
+def _is_met(guard: Guard, resource: Any) -> bool:
+    """Whether the caller meets it, as `allowed` says; raises the 503 where it cannot be known."""
+    asking = _about(guard, resource)
+    asking.is_question = True
+    parts = current_parts()
+    problem, _ = asking.ask(parts)
+    if problem is not None and problem.status == 503:
+        raise_response(parts.refusing.refuse(problem, asking.failing))
+    return problem is None
+
+
+def _insist(guard: Guard, name: str) -> None:
+    """Raises the refusal, which names the member, unless the caller meets it."""
+    asking, parts = _about(guard, _edited.get()), current_parts()
+    problem, _ = asking.ask(parts)
+    if problem is None or not asking.is_enforced(parts):
+        return
+    if problem.status == 403:
+        problem = dataclasses.replace(
+            problem, detail=f"The member {name} may not be written. {problem.detail}"
+        )
+    raise_response(parts.refusing.refuse(problem, asking.failing))
+
+
+def _about(guard: Guard, resource: Any) -> Guard:
+    """The same guard, for one resource."""
+    made = copy.copy(guard)
+    made.on = resource
+    return made
