@@ -18,12 +18,13 @@ _ENVIRONMENT = Environment(
     undefined=StrictUndefined,
 )
 _ENVIRONMENT.filters["visible"] = visible
+_ENVIRONMENT.globals["url_for"] = url_for
 
 
 def render(template: str, status: int = 200, **values: Any) -> Response:
     """A page of the template, which knows `url_for`, the endpoint's name and the forms' token."""
     endpoint = (request.endpoint or "").rpartition(".")[2]
     text = _ENVIRONMENT.get_template(template).render(
-        url_for=url_for, endpoint=endpoint, csrf_token=csrf_token(), **{"who": None, **values}
+        endpoint=endpoint, csrf_token=csrf_token(), **{"who": None, **values}
     )
     return Response(text, status, mimetype="text/html")
