@@ -54,7 +54,6 @@ def admin_page_blueprint(
     )
     blueprint.url_value_preprocessor(take_cookie)
     guard(blueprint, *requirements, on_fail=to_log_in)
-    blueprint.before_request(refuse_forged)
     blueprint.after_request(protect)
     blueprint.record(lambda state: add_check(state.app, lambda: check(administration)))
     blueprint.record(lambda state: add_check(state.app, check_login_rate))
@@ -82,12 +81,12 @@ def _add_views(blueprint: Blueprint, pages: _Pages, fresh: Any) -> None:
 
 
 def _explained(view: Callable[..., Any]) -> Callable[..., Any]:
-    """The view, whose problems are shown as pages."""
+    """The view for what the page itself sends alone, its problems shown as pages."""
 
     @wraps(view)
     def explained(**values: Any) -> Any:
         try:
-            return view(**values)
+            return refuse_forged() or view(**values)
         except ProblemAnswer as problem:
             return render("message.html", status_of(problem), message=problem.description)
 
