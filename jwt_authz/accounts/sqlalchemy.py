@@ -73,7 +73,7 @@ class SQLAlchemyAccounts:
 
         def read(session: Session) -> User | None:
             row = session.scalars(query).one_or_none()
-            return None if row is None else user_of(row)
+            return None if row is None else _user(row)
 
         return self._transactions.run(read)
 
@@ -115,7 +115,7 @@ class SQLAlchemyAccounts:
         def change(session: Session) -> User:
             row = self._existing(session, subject)
             row.roles = self._role_rows(session, names)
-            return user_of(row)
+            return _user(row)
 
         return self._transactions.write(change, OWN_COLUMNS)
 
@@ -125,7 +125,7 @@ class SQLAlchemyAccounts:
         def change(session: Session) -> User:
             row = self._existing(session, subject)
             row.disabled = True
-            return user_of(row)
+            return _user(row)
 
         return self._transactions.write(change, "look at the constraints of your own on `disabled`")
 
@@ -196,8 +196,7 @@ class SQLAlchemyAccounts:
         return rows
 
 
-def user_of(row: UserMixin) -> User:
-    """A row of a users table as the value that is handed out."""
+def _user(row: UserMixin) -> User:
     return User(
         subject=row.subject,
         username=row.username,

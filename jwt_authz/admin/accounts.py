@@ -13,7 +13,8 @@ from time import time
 from typing import Any
 
 from ..accounts.passwords import hash_password
-from ..accounts.sqlalchemy import SQLAlchemyAccounts, user_of
+from ..accounts.sqlalchemy import SQLAlchemyAccounts
+from ..accounts.sqlalchemy import _user as user_of
 from ..accounts.tables import UserMixin
 from ..accounts.transactions import OWN_COLUMNS
 from ..accounts.user import User, new_user, role_names
@@ -83,7 +84,7 @@ class AdminAccounts(SQLAlchemyAccounts):
             )
         self._changes = Change
 
-    def users(self, wanted: Wanted) -> tuple[list[User], int]:
+    def page_of(self, wanted: Wanted) -> tuple[list[User], int]:
         """A page of the users that are wanted, and how many there are on all pages."""
         query = self._matching(wanted)
 
@@ -151,7 +152,7 @@ class AdminAccounts(SQLAlchemyAccounts):
         def change(session: Session, row: UserMixin) -> None:
             row.roles = self._role_rows(session, names)
 
-        return self._change(
+        return self._administer(
             actor, subject, "change roles", change, rule, lambda user: {"roles": [*user.roles]}
         )
 
@@ -164,7 +165,7 @@ class AdminAccounts(SQLAlchemyAccounts):
             row.disabled = disabled
 
         action = "disable user" if disabled else "enable user"
-        return self._change(
+        return self._administer(
             actor, subject, action, change, rule, lambda user: {"disabled": user.disabled}
         )
 
@@ -174,7 +175,7 @@ class AdminAccounts(SQLAlchemyAccounts):
             lambda session: self._told(session, actor, action, user, before, after), OWN_COLUMNS
         )
 
-    def _change(
+    def _administer(
         self,
         actor: Actor,
         subject: str,

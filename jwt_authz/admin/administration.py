@@ -53,7 +53,7 @@ class Administration:
 
     def users(self, wanted: Wanted) -> tuple[list[User], int]:
         """A page of the users, of the caller's tenant where they have one; and their number."""
-        return self.accounts.users(replace(wanted, tenant=self.rules().caller.tenant))
+        return self.accounts.page_of(replace(wanted, tenant=self.rules().caller.tenant))
 
     def changes(
         self, page: int, page_size: int, subject: str | None = None
