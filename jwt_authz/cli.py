@@ -14,6 +14,8 @@ from flask.cli import AppGroup, ScriptInfo
 
 from .checking import find_unsaid
 from .cli_explain import explain
+from .cli_roles import roles
+from .cli_users import users
 from .context import get_app
 from .errors import MisuseError, StoreUnavailable
 from .extension import Authz
@@ -23,7 +25,7 @@ from .reports import commands as reports
 from .tokens import KeySet
 
 authz = AppGroup("authz", help="Look after who may do what.")
-for _command in (reports.routes, reports.matrix, reports.who, reports.can, explain):
+for _command in (reports.routes, reports.matrix, reports.who, reports.can, explain, users, roles):
     authz.add_command(_command)
 
 
