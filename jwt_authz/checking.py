@@ -27,20 +27,22 @@ _log = logging.getLogger("jwt_authz")
 
 
 def find_misuse(
-    parts: Parts, roles: Roles | None, source: IdentitySource | None, *, denies_unguarded: bool
+    parts: Parts, source: IdentitySource | None, *, denies_unguarded: bool
 ) -> tuple[list[str], list[str]]:
     """The errors and the warnings of the current application, each a sentence.
 
-    `roles` is the catalogue of its own roles, `source` its identity loader.
+    `source` is its identity loader.
     """
     app = get_app()
+    # Roles that change at run time may lack a name for a while: it is refused, and warned of here.
+    lasting = None if parts.has_live_roles else parts.catalogue
     takes_token = source is None or source.takes_token
     accesses = list(read_matrix(app))
     errors = [*_settings_errors(parts), *_unknown_endpoints(app, parts)]
-    told = dict.fromkeys(text for one in accesses for text in _access_errors(one, roles))
-    errors += dict.fromkeys(
-        text for one in accesses for text in _access_errors(one, parts.catalogue)
+    told = dict.fromkeys(
+        text for one in accesses for text in _access_errors(one, parts.roles_known)
     )
+    errors += dict.fromkeys(text for one in accesses for text in _access_errors(one, lasting))
     if not takes_token:
         errors += [_never_fresh(access) for access in accesses if access.asks_for_fresh]
     if denies_unguarded:
@@ -159,7 +161,14 @@ def _settings_errors(parts: Parts) -> Iterator[str]:
                 parts.needed_revocations()  # opens the store, and connects to nothing
         except (MisuseError, ImportError) as error:
             yield str(error)
-        if encoding == "compact" and parts.catalogue is None:
+        if parts.has_live_roles and parts.settings.store_url is None:
+            yield (
+                "the roles come from a source, and no store tells the processes of a change: set "
+                "AUTHZ_STORE_URL, or write Authz(app, roles=source.load()) for roles that never "
+                "change"
+            )
+        has_roles = parts.has_live_roles or parts.roles_known is not None
+        if encoding == "compact" and not has_roles:
             yield "AUTHZ_ENCODING='compact' needs a catalogue: write Authz(app, roles=Roles(...))"
         trust = parts.trust
         yield from misconfigured(keys is not None, needs_key=trust is None)
