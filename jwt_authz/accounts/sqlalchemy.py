@@ -86,7 +86,7 @@ class SQLAlchemyAccounts:
         """All users, in the order of their names."""
         query = select(self._users).order_by(self._users.username)
         return self._transactions.run(
-            lambda session: [_user(row) for row in session.scalars(query)]
+            lambda session: [user_of(row) for row in session.scalars(query)]
         )
 
     def add(
@@ -176,7 +176,7 @@ class SQLAlchemyAccounts:
     def _found(self, query: Any) -> User | None:
         def read(session: Session) -> User | None:
             row = session.scalars(query).one_or_none()
-            return None if row is None else _user(row)
+            return None if row is None else user_of(row)
 
         return self._transactions.run(read)
 
@@ -188,7 +188,7 @@ class SQLAlchemyAccounts:
         def work(session: Session) -> User:
             row = self._existing(session, subject)
             change(session, row)
-            return _user(row)
+            return user_of(row)
 
         return self._transactions.write(work, advice)
 
@@ -250,7 +250,8 @@ class SQLAlchemyAccounts:
         return rows
 
 
-def _user(row: UserMixin) -> User:
+def user_of(row: UserMixin) -> User:
+    """A row of the users as the value that is handed out."""
     return User(
         subject=row.subject,
         username=row.username,

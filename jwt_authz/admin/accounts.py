@@ -13,8 +13,7 @@ from time import time
 from typing import Any
 
 from ..accounts.passwords import hash_password
-from ..accounts.sqlalchemy import SQLAlchemyAccounts
-from ..accounts.sqlalchemy import _user as user_of
+from ..accounts.sqlalchemy import SQLAlchemyAccounts, user_of
 from ..accounts.tables import UserMixin
 from ..accounts.transactions import OWN_COLUMNS
 from ..accounts.user import User, new_user, role_names
