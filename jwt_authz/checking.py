@@ -178,6 +178,15 @@ def _access_errors(access: Access, catalogue: Roles | None) -> Iterator[str]:
             f"{access.method} {access.rule} ({access.endpoint}) is open: its guard stands above "
             "the route decorator, so write @requires(...) below @app.route(...)"
         )
+    for guard in access.guards:
+        for asked in guard.requirement_for(access.method, access.has_head).walk():
+            name = asked.view_argument
+            if name is not None and name not in access.arguments:
+                yield (
+                    f"{access.method} {access.rule} ({access.endpoint}) is always refused: "
+                    f"{asked!r} needs the argument {name}, so write <{name}> in the rule, or "
+                    "@exempt on the view"
+                )
     for guard in access.guards if catalogue is not None else ():
         for asked in guard.requirement_for(access.method, access.has_head).walk():
             text = _unknown(asked, catalogue)
