@@ -136,12 +136,12 @@ class Authz:
             parts.trust_in(self._trust)
 
     def rule(self, action: str | Permission, model: type, requirement: Any) -> Requirement:
-        """Register what an action asks for on a model: it answers that permission `on=` its objects.
+        """Register what an action asks for on a model, once for `on=` one of it and for `filter`.
 
-        Of a model, or the nearest class that it inherits from. The rule is the whole answer: inside
-        it the action's own permission is asked for as it stands. `authz.filter` makes a criterion
-        of it. Returns the requirement. Raises `MisuseError` for an action and model that have one,
-        and for a condition that does not fit the columns of a mapped class.
+        It holds for classes below the model, too, that have no rule of their own. The rule is the
+        whole answer; inside it the action's own permission is asked for as it stands. Returns the
+        requirement. Raises `MisuseError` for an action and model that have one, and for a
+        condition that does not fit the columns of a mapped class.
         """
         return add_rule(self._rules, action, model, requirement)
 

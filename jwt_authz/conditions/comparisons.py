@@ -46,6 +46,11 @@ class Operand(ABC):
         """Whether it is read from the resource."""
         return False
 
+    @property
+    def may_be_list(self) -> bool:
+        """Whether what is read may be a list, for something to be in."""
+        return False
+
     @abstractmethod
     def read(self, identity: Any, on: Any) -> Any:
         """The value; `UNKNOWN` where there is none, which an attribute says by None or MISSING."""

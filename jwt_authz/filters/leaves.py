@@ -14,7 +14,8 @@ from sqlalchemy.orm import Mapper
 
 from ..conditions.comparisons import Among, Comparison, IsNull, Operand, fitted_choices, known_of
 from ..conditions.kinds import NEGATED, OPERATORS, UNKNOWN, fitted, is_ordered, named
-from ..conditions.operands import Attribute, Claim, Literal, mismatch
+from ..conditions.operands import Attribute, Claim
+from ..conditions.operators import Literal, mismatch
 from ..errors import MisuseError
 from ..predicates import NO_RESOURCE, Undecided
 from ..requirements import Requirement

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, joinedload
 from .models import Article, Base, Team, fill
 
 
-@dataclass
+@dataclass(repr=False)
 class Rows:
     """The articles of a database, as objects by their id, and an open session."""
 

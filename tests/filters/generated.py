@@ -77,7 +77,9 @@ conditions = st.one_of(
     among(numbers, integers),
     among(reals, floats),
     st.builds(lambda one, listed: one.in_(listed), moments, st.lists(times, max_size=2)),
-    st.builds(lambda one, all: one.in_(all), attributes("status"), st.lists(st.sampled_from(Status))),
+    st.builds(
+        lambda one, all: one.in_(all), attributes("status"), st.lists(st.sampled_from(Status))
+    ),
     st.builds(lambda one: one.is_(None), strings | numbers | reals | attributes("key", "status")),
 )
 of_identity_alone = st.one_of(

@@ -27,9 +27,7 @@ def compare(rows: Rows, requirement: Requirement, identity: Identity, first: int
     with one_instant(AT):
         found = rows.ids_where(criterion(requirement, Article, identity), first, last)
         let_through = {
-            id
-            for id in range(first, last + 1)
-            if requirement.evaluate(identity, rows.articles[id])
+            id for id in range(first, last + 1) if requirement.evaluate(identity, rows.articles[id])
         }
     assert found == let_through
     return len(found)
