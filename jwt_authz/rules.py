@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Collection, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from .decision import Decision
 from .errors import MisuseError
 from .permissions import Permission
 from .predicates import NO_RESOURCE
 from .requirements import And, Not, Or, Requirement, as_requirement, has_permission
+
+Found = TypeVar("Found")
+_MOST_KEPT = 1_024
 
 
 class Ruled(Requirement):
@@ -79,6 +82,7 @@ class Rules:
     def __init__(self) -> None:
         self._rules: dict[str, dict[type, Requirement]] = {}
         self._made: dict[tuple[str, type], Ruled | None] = {}
+        self._kept: dict[Any, Any] = {}
 
     def add(self, action: str | Permission, model: type, requirement: object) -> Requirement:
         """Register a rule; raises `MisuseError` for one that is there already, or cannot be."""
@@ -96,6 +100,7 @@ class Rules:
             )
         models[model] = as_requirement(requirement)
         self._made.clear()
+        self._kept.clear()
         return models[model]
 
     def __iter__(self) -> Iterator[tuple[str, type, Requirement]]:
@@ -107,6 +112,16 @@ class Rules:
     def __contains__(self, permission: object) -> bool:
         """Whether the action of a `Permission` has a rule for some model."""
         return str(permission) in self._rules
+
+    def kept(self, key: Any, make: Callable[[], Found]) -> Found:
+        """What was made for a key, made anew after another rule was registered."""
+        try:
+            return self._kept[key]  # type: ignore[no-any-return]
+        except KeyError:
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
+            made = self._kept[key] = make()
+            return made
 
     def models_of(self, requirement: Requirement) -> set[type]:
         """The models for which some permission in the requirement has a rule."""

@@ -1,17 +1,5 @@
-"""Filters: conditions as a criterion of SQLAlchemy, which lets through what the item check would.
+"""Filters: conditions as a criterion of SQLAlchemy, that lets through what an item check would."""
 
-Needs the extra `sqlalchemy`, which is asked for when the first rule for a mapped class is made.
-"""
+from .plans import Plan, criterion, model_of, models_below
 
-try:
-    import sqlalchemy  # noqa: F401
-except ImportError as error:
-    raise ImportError(
-        "rules for mapped classes and filters need SQLAlchemy, which is missing: "
-        "pip install 'jwt_authz[sqlalchemy]'",
-        name=error.name,
-    ) from error
-
-from .plans import criterion, model_of, models_below, read_plan
-
-__all__ = ["criterion", "model_of", "models_below", "read_plan"]
+__all__ = ["Plan", "criterion", "model_of", "models_below"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -17,6 +17,7 @@ from sqlalchemy.types import BigInteger, DateTime, Enum, Numeric, String, TypeEn
 
 from ..conditions.operands import Attribute
 from ..errors import MisuseError
+from .texts import as_stored, by_code_points
 
 _KINDS: dict[str, type] = {
     **dict.fromkeys(("string", "text", "unicode", "unicode_text", "VARCHAR", "TEXT"), str),
@@ -54,10 +55,34 @@ class Column:
     collation: str | None
     choices: frozenset[str] | None
     is_aware: bool
+    _kept: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def of(self, entity: Any) -> Any:
         """The SQL for it on a class or an alias; NULL where a relation on its way has none."""
-        return _expression(entity, self.attribute.path)
+        return self.once(entity, None, lambda: _expression(entity, self.attribute.path))
+
+    def compared_on(self, entity: Any, sign: str) -> Any:
+        """The same as it is compared: a text by its code points, which `==` mostly goes by."""
+        return self.once(entity, sign, lambda: self._compared(self.of(entity), sign))
+
+    @property
+    def may_be_nan(self) -> bool:
+        """Whether it may hold a number that is none."""
+        return self.kind is float or self.kind is Decimal
+
+    def once(self, entity: Any, key: Any, make: Callable[[], Any]) -> Any:
+        """What was made for a class, of which there are few; for an alias it is made anew."""
+        if not isinstance(entity, type):
+            return make()
+        if (entity, key) not in self._kept:
+            self._kept[entity, key] = make()
+        return self._kept[entity, key]
+
+    def _compared(self, expression: Any, sign: str) -> Any:
+        if self.kind is not str or self.choices is not None:
+            return expression
+        is_plain = sign in ("==", "!=") and self.collation is None
+        return as_stored(expression) if is_plain else by_code_points(expression)
 
     def bound(self, value: Any) -> Any:
         """A value of the column's kind as the database's driver takes it."""

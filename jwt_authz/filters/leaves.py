@@ -20,7 +20,7 @@ from ..errors import MisuseError
 from ..predicates import NO_RESOURCE, Undecided
 from ..requirements import Requirement
 from .columns import Column, read_column
-from .texts import as_stored, by_code_points, is_number
+from .texts import is_number
 
 Criterion = ColumnElement[bool] | bool
 
@@ -71,6 +71,13 @@ class Compared(Node):
         return _sound(self._column, call, lambda: self._value(call))
 
     def _where(self, sign: str, call: Call) -> Criterion:
+        if not isinstance(self._other, Literal):
+            return self._made(sign, call)
+        key = (sign, self._other.key)  # the same whoever asks
+        made: Criterion = self._column.once(call.entity, key, lambda: self._made(sign, call))
+        return made
+
+    def _made(self, sign: str, call: Call) -> Criterion:
         try:
             value = self._value(call)
         except Undecided:
@@ -78,7 +85,7 @@ class Compared(Node):
         if value is UNKNOWN:
             return False
         bound = bindparam(None, self._column.bound(value), self._column.bound_as, unique=True)
-        return _compared(self._column, sign, self._column.of(call.entity), bound)
+        return _compared(self._column, sign, call, bound)
 
     def _value(self, call: Call) -> Any:
         value = known_of(self._other.read(call.identity, NO_RESOURCE))
@@ -109,13 +116,12 @@ class ComparedColumns(Node):
         return True
 
     def _where(self, sign: str, call: Call) -> Criterion:
-        right = self._right.of(call.entity)
-        if self._left.kind is str:
-            return OPERATORS[sign](  # type: ignore[no-any-return]
-                by_code_points(self._left.of(call.entity)), by_code_points(right)
-            )
-        where = _compared(self._left, sign, self._left.of(call.entity), right)
-        return and_(where, is_number(right)) if _may_be_nan(self._right) else where
+        if self._left.kind is str:  # each by code points: two columns may differ in collation
+            left, right = (one.compared_on(call.entity, "<") for one in (self._left, self._right))
+            return OPERATORS[sign](left, right)  # type: ignore[no-any-return]
+        other = self._right.of(call.entity)
+        where = _compared(self._left, sign, call, other)
+        return and_(where, is_number(other)) if self._right.may_be_nan else where
 
 
 class ComparedChoices(Node):
@@ -139,9 +145,9 @@ class ComparedChoices(Node):
             return False
         column = self._column.of(call.entity)
         if not fitting:
-            return is_number(column) if _may_be_nan(self._column) else column.is_not(None)
+            return is_number(column) if self._column.may_be_nan else column.is_not(None)
         where = self._held(call).not_in(self._bound(fitting))
-        return and_(where, is_number(column)) if _may_be_nan(self._column) else where
+        return and_(where, is_number(column)) if self._column.may_be_nan else where
 
     def sound(self, call: Call) -> Criterion:
         return _sound(self._column, call, lambda: self._values(call))
@@ -157,7 +163,7 @@ class ComparedChoices(Node):
         return None if choices is UNKNOWN else fitted_choices(choices, self._column.kind)
 
     def _held(self, call: Call) -> Any:
-        return _comparable(self._column, "==", self._column.of(call.entity))
+        return self._column.compared_on(call.entity, "==")
 
     def _bound(self, values: list[Any]) -> Any:
         listed = [self._column.bound(value) for value in values]
@@ -204,25 +210,13 @@ def _sound(column: Column, call: Call, read: Callable[[], object]) -> Criterion:
     except Undecided:
         held = column.of(call.entity)
         is_null: ColumnElement[bool] = held.is_(None)
-        return or_(is_null, ~is_number(held)) if _may_be_nan(column) else is_null
+        return or_(is_null, ~is_number(held)) if column.may_be_nan else is_null
     return True
 
 
-def _compared(column: Column, sign: str, left: Any, right: Any) -> ColumnElement[bool]:
-    where: ColumnElement[bool] = OPERATORS[sign](_comparable(column, sign, left), right)
-    return and_(where, is_number(left)) if _may_be_nan(column) else where
-
-
-def _comparable(column: Column, sign: str, expression: Any) -> Any:
-    """A column as it is compared: a text by its code points, which `==` of most columns is."""
-    if column.kind is not str or column.choices is not None:
-        return expression
-    is_plain = sign in ("==", "!=") and column.collation is None
-    return as_stored(expression) if is_plain else by_code_points(expression)
-
-
-def _may_be_nan(column: Column) -> bool:
-    return column.kind is float or column.kind is Decimal
+def _compared(column: Column, sign: str, call: Call, other: Any) -> ColumnElement[bool]:
+    where: ColumnElement[bool] = OPERATORS[sign](column.compared_on(call.entity, sign), other)
+    return and_(where, is_number(column.of(call.entity))) if column.may_be_nan else where
 
 
 def _refuse_unfit(column: Column, left: Operand, sign: str, right: Operand) -> None:

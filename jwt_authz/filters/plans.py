@@ -9,7 +9,6 @@ met, as in the item check: `sound` says for which rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, false, inspect, or_, true
@@ -155,23 +154,29 @@ def _either(one: Criterion, other: Criterion) -> Criterion:
 class Plan:
     """A requirement as it is asked of a model's rows; `opaque` are the parts that SQL cannot be."""
 
-    def __init__(self, requirement: Requirement, mapper: Mapper[Any]) -> None:
+    def __init__(self, requirement: Requirement, model: type) -> None:
+        """Raises `MisuseError` for an attribute that is no column, and for types that differ."""
         self.opaque: list[Requirement] = []
-        self._mapper = mapper
+        self._mapper = _mapper_of(model)
         self._node = self._read(requirement)
 
-    def fill(self, call: Call) -> ColumnElement[bool]:
-        """The criterion for one caller; raises `MisuseError` where a part is opaque."""
+    def fill(
+        self, entity: Any, identity: Any, overridden: Collection[Requirement] = ()
+    ) -> ColumnElement[bool]:
+        """The criterion for one caller, None being nobody; `MisuseError` where a part is opaque.
+
+        `entity` is the model, or an `aliased` one.
+        """
         if self.opaque:
             listed = " and ".join(map(repr, self.opaque))
             raise MisuseError(
                 f"{listed} cannot be turned into SQL, since only calling it tells: write it with "
                 "attr(...), or ask allowed(..., on=it) of each item"
             )
-        if call.identity is None:
+        if identity is None:
             return false()
         with one_instant():
-            found = self._node.yes(call)
+            found = self._node.yes(Call(identity, entity, overridden))
         if isinstance(found, bool):
             return true() if found else false()
         return found
@@ -196,25 +201,11 @@ class Plan:
         return _Settled(requirement)
 
 
-@lru_cache(maxsize=1024)
-def read_plan(requirement: Requirement, model: type) -> Plan:
-    """What the requirement asks of the model's rows, kept once it was read.
-
-    Raises `MisuseError` for an attribute that is no column, for sides whose types do not match,
-    and for a model that SQLAlchemy does not map.
-    """
-    return Plan(requirement, _mapper_of(model))
-
-
 def criterion(
     requirement: Requirement, entity: Any, identity: Any, overridden: Collection[Requirement] = ()
 ) -> ColumnElement[bool]:
-    """The criterion of the rows that the requirement lets this identity have; none, if it is None.
-
-    `entity` is a mapped class, or an `aliased` one.
-    """
-    plan = read_plan(requirement, model_of(entity))
-    return plan.fill(Call(identity, entity, overridden))
+    """The criterion of the rows that the requirement lets this identity have: a plan used once."""
+    return Plan(requirement, model_of(entity)).fill(entity, identity, overridden)
 
 
 def model_of(entity: Any) -> type:
