@@ -203,7 +203,10 @@ class Guard:
                 overridden: Any = ()
                 if InUse.anything:
                     requirement, overridden = applied(requirement)
-                resource = NO_RESOURCE if load is None else load()
+                resource = NO_RESOURCE
+                if load is not None:
+                    resource = load()
+                    requirement = parts.rules.applied(requirement, resource)
                 decision = requirement.evaluate(identity, resource, overridden)
                 if decision.verdict is YES and not decision.error:
                     parts.audit.allowed(app, identity, decision)

@@ -19,6 +19,7 @@ from .jwt_extended import EXTENSION, longest_token, manager_of, read_deciding
 from .refusals import Failing, Refusing
 from .revocation import RevocationView, open_store
 from .roles import Roles
+from .rules import Rules
 from .settings import Settings
 from .tokens import KeySet
 from .tokens.key_set import KeyFile
@@ -36,8 +37,11 @@ warnings or raise `MisuseError`."""
 class Parts:
     """One application's settings, catalogue, authenticator and way of refusing."""
 
-    def __init__(self, app: Flask, catalogue: Roles | None, failing: Failing, abort: Any) -> None:
+    def __init__(
+        self, app: Flask, catalogue: Roles | None, failing: Failing, abort: Any, rules: Rules
+    ) -> None:
         self.catalogue = catalogue
+        self.rules = rules
         self.source: IdentitySource | None = None
         self.audit = Audit()
         self.exempt_endpoints: set[str] = set()
