@@ -24,6 +24,7 @@ from .arguments import (
     NOT_GIVEN,
     refuse_unfit_fresh,
     refuse_unfit_identity,
+    refuse_unfit_into,
     refuse_unfit_view,
     requirements_of,
 )
@@ -64,6 +65,7 @@ class Guard:
         optional: bool = False,
         fresh: bool | timedelta = False,
         enforce: bool = True,
+        into: str | None = None,
     ) -> None:
         self.requirement, self.by_method = requirements_of(requirements)
         self.on = on
@@ -73,6 +75,7 @@ class Guard:
         self.optional = optional
         self.fresh = fresh
         self.enforce = enforce
+        self.into = into
         self.is_question = False  # of `allowed`: a no is an answer there, and refuses nobody
         self._asks_the_token = identity is NOT_GIVEN and fresh is False
         if not isinstance(enforce, bool):
@@ -80,6 +83,7 @@ class Guard:
         if not self._asks_the_token:
             refuse_unfit_fresh(fresh, identity)
         refuse_unfit_identity(identity)
+        refuse_unfit_into(into, on)
 
     is_guard = True  # so that it is not taken for a requirement
 
@@ -155,10 +159,15 @@ class Guard:
             requirement = self.requirement_for(get_request().method, _view_has_head(app))
         load = None
         if self.on is not NO_RESOURCE:
-            arguments = _without_self(arguments)
-            load = functools.partial(self._load, app.ensure_sync(self.on), arguments, keywords)
+            on, given = app.ensure_sync(self.on), _without_self(arguments)
+            load = functools.cache(lambda: self._load(on, given, keywords.copy()))
         problem, _ = self._ask(parts, app, requirement, load)
-        return None if problem is None else self._refuse(parts, problem, arguments, keywords)
+        refused = None
+        if problem is not None:
+            refused = self._refuse(parts, problem, arguments, keywords)
+        if refused is None and load is not None and self.into is not None:
+            keywords[self.into] = load()
+        return refused
 
     def _load(
         self, on: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any]
@@ -241,6 +250,8 @@ class Guard:
 
     def __enter__(self) -> Any:
         """Ask here and now; gives `on`, or the identity; raises the refusal."""
+        if self.into is not None:
+            raise MisuseError("into= is for a view: write with requires(..., on=it) as it: ...")
         if not self.enforce:
             raise MisuseError(
                 "enforce=False belongs on a view, blueprint or application, where flask authz "

@@ -42,6 +42,7 @@ MODULES: dict[str, str] = {
     "jwt_authz.metrics": "",
     "jwt_authz.decision_points": "",
     "jwt_authz.fields": "",
+    "jwt_authz.loading": "",
     "jwt_authz.tenants": "",
     "jwt_authz.testing": "",
     "jwt_authz.openapi": "",
