@@ -15,7 +15,6 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from flask import Flask, current_app, has_request_context
-from flask.views import View as FlaskView
 from werkzeug.exceptions import NotFound
 
 from .arguments import (
@@ -35,7 +34,7 @@ from .errors import InvalidToken, MisuseError, StoreUnavailable
 from .explanation import with_claims
 from .overrides import InUse, applied
 from .parts import KEY, Parts, current_parts, require_request
-from .places import GUARDS, WRAPPED, mark
+from .places import GUARDS, WRAPPED, mark, view_has_head, without_self
 from .predicates import NO_RESOURCE
 from .problem import Problem, not_allowed, token_invalid, token_missing, unavailable
 from .refusals import Failing, raise_response
@@ -156,10 +155,10 @@ class Guard:
         parts = app.extensions.get(KEY) or current_parts()
         requirement = self.requirement
         if self.by_method is not None:
-            requirement = self.requirement_for(get_request().method, _view_has_head(app))
+            requirement = self.requirement_for(get_request().method, view_has_head(app))
         load = None
         if self.on is not NO_RESOURCE:
-            on, given = app.ensure_sync(self.on), _without_self(arguments)
+            on, given = app.ensure_sync(self.on), without_self(arguments)
             load = functools.cache(lambda: self._load(on, given, keywords.copy()))
         problem, _ = self._ask(parts, app, requirement, load)
         refused = None
@@ -184,7 +183,7 @@ class Guard:
     ) -> Any:
         if not self.is_enforced(parts):
             return _let_pass(problem)
-        arguments = _without_self(arguments)
+        arguments = without_self(arguments)
         return parts.refusing.refuse(problem, self.failing, self.hide, arguments, keywords)
 
     def is_enforced(self, parts: Parts) -> bool:
@@ -277,7 +276,7 @@ class Guard:
             require_request()
         requirement = self.requirement
         if self.by_method is not None:
-            requirement = self.requirement_for(get_request().method, _view_has_head(get_app()))
+            requirement = self.requirement_for(get_request().method, view_has_head(get_app()))
         return self._ask(parts, get_app(), requirement, lambda: self.on)
 
     def __repr__(self) -> str:
@@ -295,17 +294,6 @@ def _let_pass(problem: Problem) -> None:
     """
     if problem.status == 503 and has_request_context():
         get_request().__dict__[PASSED] = True
-
-
-def _view_has_head(app: Flask) -> bool:
-    """Whether the view being called is a class with a `head` of its own."""
-    view = app.view_functions.get(get_request().endpoint or "")
-    return hasattr(getattr(view, "view_class", None), "head")
-
-
-def _without_self(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A method's arguments without its view object: what the URL gave, as for a function."""
-    return arguments[1:] if arguments and isinstance(arguments[0], FlaskView) else arguments
 
 
 UNGUARDED = Guard((NO_GUARD,))

@@ -7,8 +7,9 @@ from typing import Any
 
 from flask import Blueprint, Flask, request
 from flask.views import MethodView
+from flask.views import View as FlaskView
 
-from .context import get_app
+from .context import get_app, get_request
 from .errors import MisuseError
 from .parts import KEY, Parts, current_parts
 
@@ -165,3 +166,14 @@ def mark(target: Any, name: str) -> bool:
     except (AttributeError, TypeError):
         return False
     return True
+
+
+def view_has_head(app: Flask) -> bool:
+    """Whether the view being called is a class with a `head` of its own."""
+    view = app.view_functions.get(get_request().endpoint or "")
+    return hasattr(getattr(view, "view_class", None), "head")
+
+
+def without_self(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A method's arguments without its view object: what the URL gave, as for a function."""
+    return arguments[1:] if arguments and isinstance(arguments[0], FlaskView) else arguments
