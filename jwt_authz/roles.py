@@ -10,11 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
+from pathlib import Path
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from .errors import MisuseError
 from .permissions import Permission, PermissionSet
+from .roles_document import read_document, told_roles
 
 _Value = TypeVar("_Value")
 _MEMO_ENTRIES = 4_096  # combinations of roles that are remembered, not a limit on roles
@@ -63,6 +65,13 @@ class Role:
 _set = object.__setattr__
 
 
+def _permission(place: str, position: int, text: str) -> Permission:
+    try:
+        return Permission.parse(text)
+    except MisuseError as error:
+        raise MisuseError(f"{place}.permissions[{position}]: {error}") from None
+
+
 def _included(role: str, names: object) -> tuple[str, ...]:
     included = (names,) if isinstance(names, str) else names
     if not isinstance(included, Iterable) or isinstance(included, Mapping | bytes):
@@ -97,6 +106,31 @@ class Roles(Mapping[str, Role]):
         self._granted = PermissionSet(held for role in roles for held in role.permissions)
         self._with_included: dict[frozenset[str], frozenset[str]] = {}
         self._permissions: dict[frozenset[str], PermissionSet] = {}
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Roles:
+        """The catalogue of a file, JSON or TOML by the end of its name: see `from_document`.
+
+        Raises `MisuseError` that names the file and the place in it.
+        """
+        document = read_document(Path(path))
+        try:
+            return cls.from_document(document)
+        except MisuseError as error:
+            raise MisuseError(f"{path}: {error}") from None
+
+    @classmethod
+    def from_document(cls, document: Any) -> Roles:
+        """The catalogue of a JSON or TOML document as Python reads it.
+
+        `{"roles": {"clerk": {"permissions": [...], "includes": [...], "level": 1}}}`; of the three
+        members none has to be there. Raises `MisuseError` that names the place.
+        """
+        roles = []
+        for told in told_roles(document):
+            held = (_permission(told.place, n, p) for n, p in enumerate(told.permissions))
+            roles.append(Role(told.name, *held, includes=told.includes, level=told.level))
+        return cls(*roles)
 
     def __getitem__(self, name: str) -> Role:
         return self._by_name[name]

@@ -29,6 +29,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 # The modules of the reference, and the names of those that have internal ones beside them.
 MODULES: dict[str, str] = {
     "jwt_authz": "",
+    "jwt_authz.catalogue": "",
     "jwt_authz.requirements": "And Or Not FunctionRequirement",
     "jwt_authz.decision": "Verdict",
     "jwt_authz.permissions": "PermissionSet",
@@ -53,6 +54,7 @@ MODULES: dict[str, str] = {
     "jwt_authz.accounts": "",
     "jwt_authz.accounts.memory": "",
     "jwt_authz.accounts.sqlalchemy": "",
+    "jwt_authz.accounts.models": "",
     "jwt_authz.accounts.passwords": "",
     "jwt_authz.refusals": "AuthorizationUnavailable",
     "jwt_authz.errors": "",

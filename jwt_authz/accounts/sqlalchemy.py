@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import suppress
-from typing import TypeVar
 
-from ..errors import MisuseError, StoreUnavailable
+from ..errors import MisuseError
+from .catalogue_tables import CatalogueRoleMixin, PermissionMixin
 from .passwords import hash_password, upgraded_hash, verify_password
+from .sqlalchemy_roles import SQLAlchemyRoles
 from .tables import RoleMixin, UserMixin, role_of
+from .transactions import OWN_COLUMNS, Transactions
 from .user import User, is_storable, new_user, role_names
 
 try:
     from sqlalchemy import select
-    from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError, TimeoutError
     from sqlalchemy.orm import Session
-    from sqlalchemy.orm.exc import StaleDataError
 except ImportError as error:
     raise ImportError(
         "jwt_authz.accounts.sqlalchemy needs SQLAlchemy 2, which is missing: "
@@ -23,9 +22,14 @@ except ImportError as error:
         name=error.name,
     ) from error
 
-__all__ = ["RoleMixin", "SQLAlchemyAccounts", "UserMixin"]
-
-_Result = TypeVar("_Result")
+__all__ = [
+    "CatalogueRoleMixin",
+    "PermissionMixin",
+    "RoleMixin",
+    "SQLAlchemyAccounts",
+    "SQLAlchemyRoles",
+    "UserMixin",
+]
 
 
 class SQLAlchemyAccounts:
@@ -42,7 +46,7 @@ class SQLAlchemyAccounts:
         User: type[UserMixin],
         Role: type[RoleMixin] | None = None,
     ) -> None:
-        self._sessions = sessions
+        self._transactions = Transactions(sessions)
         self._users = User
         self._roles = role_of(User)
         if Role not in (None, self._roles):
@@ -71,7 +75,7 @@ class SQLAlchemyAccounts:
             row = session.scalars(query).one_or_none()
             return None if row is None else _user(row)
 
-        return self._transaction(read)
+        return self._transactions.run(read)
 
     def add(
         self,
@@ -83,9 +87,10 @@ class SQLAlchemyAccounts:
     ) -> User:
         """Store a new user and return them; without a password they cannot log in by one.
 
-        The subject is random unless given; a role that the table lacks is added to it. Names are
-        compared as the database does, by default character by character. Raises MisuseError where
-        the name or the subject is taken, and for a password that `hash_password` refuses.
+        The subject is random unless given; a role that the table lacks is added to it, unless the
+        table is the catalogue: then it raises MisuseError. Names are compared as the database
+        does, by default character by character. Raises MisuseError where the name or the subject
+        is taken, and for a password that `hash_password` refuses.
         """
         user = new_user(username, roles, tenant, subject)
         password_hash = None if password is None else hash_password(password)
@@ -98,10 +103,10 @@ class SQLAlchemyAccounts:
             session.add(row)
             return user
 
-        return self._write(insert, "give columns of your own a default, or make them nullable")
+        return self._transactions.write(insert, OWN_COLUMNS)
 
     def set_roles(self, subject: str, roles: Iterable[str]) -> User:
-        """Give the user these roles in place of all that they had; new ones are added to the table.
+        """Give the user these roles in place of all that they had; new ones as `add` does.
 
         Raises MisuseError when no user has the subject.
         """
@@ -112,7 +117,7 @@ class SQLAlchemyAccounts:
             row.roles = self._role_rows(session, names)
             return _user(row)
 
-        return self._write(change, "give columns of your own a default, or make them nullable")
+        return self._transactions.write(change, OWN_COLUMNS)
 
     def disable(self, subject: str) -> User:
         """Let the user log in no more; raises MisuseError when no user has the subject."""
@@ -122,7 +127,7 @@ class SQLAlchemyAccounts:
             row.disabled = True
             return _user(row)
 
-        return self._write(change, "look at the constraints of your own on `disabled`")
+        return self._transactions.write(change, "look at the constraints of your own on `disabled`")
 
     def remove(self, subject: str) -> None:
         """Delete the user; a later one of the same name is another subject.
@@ -133,7 +138,9 @@ class SQLAlchemyAccounts:
         def delete(session: Session) -> None:
             session.delete(self._existing(session, subject))
 
-        self._write(delete, "delete the rows that refer to the user first, or call disable()")
+        self._transactions.write(
+            delete, "delete the rows that refer to the user first, or call disable()"
+        )
 
     def _credentials(self, username: str) -> tuple[str, str | None]:
         if not is_storable(username):
@@ -141,7 +148,7 @@ class SQLAlchemyAccounts:
         users = self._users
         columns = select(users.subject, users.password_hash, users.disabled)
         query = columns.where(users.username == username)
-        row = self._transaction(lambda session: session.execute(query).one_or_none())
+        row = self._transactions.run(lambda session: session.execute(query).one_or_none())
         if row is None:
             return "", None
         # A disabled user's password is not looked at: right or wrong, the work is the same.
@@ -158,7 +165,7 @@ class SQLAlchemyAccounts:
             if row is not None and row.password_hash == password_hash:
                 row.password_hash = new_hash
 
-        self._write(replace, "look at the constraints of your own on `password_hash`")
+        self._transactions.write(replace, "look at the constraints of your own on `password_hash`")
 
     def _refuse_taken(self, session: Session, user: User) -> None:
         users = self._users
@@ -181,31 +188,12 @@ class SQLAlchemyAccounts:
     def _role_rows(self, session: Session, names: tuple[str, ...]) -> list[RoleMixin]:
         rows = list(session.scalars(select(self._roles).where(self._roles.name.in_(names))))
         for name in sorted(set(names) - {row.name for row in rows}):
+            if issubclass(self._roles, CatalogueRoleMixin):  # it would be a role that does nothing
+                raise MisuseError(f"no role is named {name!r}: add it first, or mend the spelling")
             row = self._roles()
             row.name = name
             rows.append(row)
         return rows
-
-    def _write(self, work: Callable[[Session], _Result], advice: str) -> _Result:
-        # Twice: a row that another writer put in between is seen the second time.
-        for _ in range(2):
-            with suppress(IntegrityError, StaleDataError):
-                return self._transaction(work)
-        raise MisuseError(f"the database refused the change by a constraint: {advice}")
-
-    def _transaction(self, work: Callable[[Session], _Result]) -> _Result:
-        try:
-            with self._sessions() as session, session.begin():
-                return work(session)
-        except IntegrityError:
-            raise
-        except (DBAPIError, DisconnectionError, TimeoutError, OSError) as error:
-            kind = type(error).__name__
-        # Outside the handler: the driver's error quotes SQL and values, and would come along.
-        raise StoreUnavailable(
-            f"the accounts' database did not answer ({kind}): look whether it runs, what its URL "
-            "is, and whether the tables were made (Base.metadata.create_all)"
-        )
 
 
 def _user(row: UserMixin) -> User:

@@ -62,10 +62,10 @@ class UserMixin:
         roles: Mapped[list[Any]]
 
 
-# An id that SQLite gives out twice would hand a deleted row's memberships to its successor.
 @event.listens_for(RoleMixin, "after_mapper_constructed", propagate=True)
 @event.listens_for(UserMixin, "after_mapper_constructed", propagate=True)
-def _never_reuse_ids(mapper: Mapper[Any], _: type[Any]) -> None:
+def never_reuse_ids(mapper: Mapper[Any], _: type[Any]) -> None:
+    """Have SQLite give out no id twice: it would hand a deleted row's joins to its successor."""
     cast(Table, mapper.local_table).dialect_kwargs["sqlite_autoincrement"] = True
 
 
@@ -80,8 +80,8 @@ def _join_roles(mapper: Mapper[Any], users: type[UserMixin]) -> None:
     join = Table(
         getattr(users, "__join_table__", f"{user_table.name}_{role_table.name}"),
         user_table.metadata,
-        _key_to("user_id", user_table),
-        _key_to("role_id", role_table, index=True),
+        key_to("user_id", user_table),
+        key_to("role_id", role_table, index=True),
         schema=user_table.schema,
     )
     mapper.add_property("roles", relationship(role, secondary=join, lazy="selectin"))
@@ -98,6 +98,7 @@ def role_of(users: type[UserMixin]) -> type[RoleMixin]:
     return role
 
 
-def _key_to(name: str, table: Table, index: bool = False) -> Column[Any]:
+def key_to(name: str, table: Table, index: bool = False) -> Column[Any]:
+    """A column of a join table, which goes with the row that it refers to."""
     key = ForeignKey(table.c.id, ondelete="CASCADE")
     return Column(name, key, primary_key=True, index=index)

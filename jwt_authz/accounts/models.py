@@ -1,0 +1,58 @@
+"""Models for an application that has no tables of its own for users, roles and permissions.
+
+The tables are `authz_users`, `authz_roles`, `authz_permissions` and the three that join them, on
+`metadata`: for `create_all`, or for alembic by the migrations beside this file.
+"""
+
+from __future__ import annotations
+
+from .catalogue_tables import CatalogueRoleMixin, PermissionMixin
+from .tables import UserMixin
+
+try:
+    from sqlalchemy import MetaData
+    from sqlalchemy.orm import DeclarativeBase
+except ImportError as error:
+    raise ImportError(
+        "jwt_authz.accounts.models needs SQLAlchemy 2, which is missing: "
+        "pip install 'jwt_authz[accounts,sqlalchemy]'",
+        name=error.name,
+    ) from error
+
+# Names for all constraints, so that a migration can drop them on every database.
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+
+class Base(DeclarativeBase):
+    """The base of these models alone; an application's own models have another one."""
+
+    metadata = metadata
+
+
+class Permission(PermissionMixin, Base):
+    """A permission, `resource:action`."""
+
+    __tablename__ = "authz_permissions"
+
+
+class Role(CatalogueRoleMixin, Base):
+    """A role of the catalogue."""
+
+    __tablename__ = "authz_roles"
+    __permission__ = Permission
+    __join_table__ = "authz_roles_permissions"
+
+
+class User(UserMixin, Base):
+    """Somebody who can log in."""
+
+    __tablename__ = "authz_users"
+    __role__ = Role
+    __join_table__ = "authz_users_roles"

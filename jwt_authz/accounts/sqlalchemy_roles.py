@@ -1,0 +1,210 @@
+"""The catalogue of roles in a database, read into `Roles` and changed a row at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, cast
+
+from ..errors import MisuseError
+from ..permissions import Permission
+from ..roles import Role, Roles
+from .catalogue_tables import CatalogueRoleMixin, permission_of
+from .transactions import OWN_COLUMNS, Transactions
+from .user import is_storable, role_names
+
+try:
+    from sqlalchemy import String, false, literal, select, union_all, update
+    from sqlalchemy import cast as sql_cast
+    from sqlalchemy.orm import Session, aliased
+except ImportError as error:
+    raise ImportError(
+        "jwt_authz.accounts.sqlalchemy needs SQLAlchemy 2, which is missing: "
+        "pip install 'jwt_authz[accounts,sqlalchemy]'",
+        name=error.name,
+    ) from error
+
+
+class SQLAlchemyRoles:
+    """The catalogue in the tables of a class with `CatalogueRoleMixin`: a `ManagedRoles`.
+
+    `sessions` is the application's sessionmaker. A change is one transaction, and changes come one
+    after the other: what would be no catalogue any more (roles that include each other, say) is
+    not committed, whoever else makes changes at the same moment.
+    """
+
+    def __init__(self, sessions: Callable[[], Session], Role: type[CatalogueRoleMixin]) -> None:
+        if not (isinstance(Role, type) and issubclass(Role, CatalogueRoleMixin)):
+            raise MisuseError(
+                "the catalogue's roles have permissions: write class Role(CatalogueRoleMixin, Base)"
+            )
+        self._transactions = Transactions(sessions)
+        self._roles = Role
+        self._permissions = permission_of(Role)
+
+    def load(self) -> Roles:
+        """The catalogue as the tables have it now, in one query: see `RolesSource`."""
+        return self._transactions.run(self._read)
+
+    def add(
+        self,
+        name: str,
+        *permissions: str | Permission,
+        includes: str | Iterable[str] = (),
+        level: int | None = None,
+    ) -> None:
+        """Add a role; raises MisuseError where the name is taken, or cannot be stored."""
+        (role,) = role_names([name])
+        made = Role(role, *permissions, includes=includes, level=level)
+
+        def insert(session: Session) -> None:
+            if role in self._read(session):
+                raise MisuseError(f"there is a role {role!r} already: grant it more, or remove it")
+            row = self._roles()
+            row.name, row.level = role, level
+            row.permissions = self._permission_rows(session, made.permissions)
+            row.includes = [self._row(session, other) for other in dict.fromkeys(made.includes)]
+            session.add(row)
+
+        self._change(insert)
+
+    def remove(self, name: str) -> None:
+        """Remove a role, and take it from all users; raises MisuseError where another includes it.
+
+        That is said with the other's name.
+        """
+
+        def delete(session: Session) -> None:
+            row = self._row(session, name)
+            by = [role.name for role in self._read(session).values() if name in role.includes]
+            if by:
+                raise MisuseError(f"the role {by[0]!r} includes {name!r}: take that out first")
+            session.delete(row)
+
+        self._change(delete)
+
+    def grant(self, name: str, *permissions: str | Permission) -> None:
+        """Give the role these permissions besides those that it has: see `ManagedRoles`."""
+        wanted = Role(name, *permissions).permissions
+
+        def give(session: Session) -> None:
+            row = self._row(session, name)
+            for permission in self._permission_rows(session, wanted):
+                if permission not in row.permissions:
+                    row.permissions.append(permission)
+
+        self._change(give)
+
+    def take(self, name: str, *permissions: str | Permission) -> None:
+        """Take these permissions from the role: see `ManagedRoles`."""
+        unwanted = {str(held) for held in Role(name, *permissions).permissions}
+
+        def take(session: Session) -> None:
+            row = self._row(session, name)
+            row.permissions = [held for held in row.permissions if held.name not in unwanted]
+
+        self._change(take)
+
+    def include(self, name: str, *others: str) -> None:
+        """Have the role include these: see `ManagedRoles`."""
+
+        def include(session: Session) -> None:
+            row = self._row(session, name)
+            for other in (self._row(session, one) for one in others):
+                if other not in row.includes:
+                    row.includes.append(other)
+
+        self._change(include)
+
+    def exclude(self, name: str, *others: str) -> None:
+        """Have the role include these no more: see `ManagedRoles`."""
+
+        def exclude(session: Session) -> None:
+            row = self._row(session, name)
+            row.includes = [other for other in row.includes if other.name not in others]
+
+        self._change(exclude)
+
+    def set_level(self, name: str, level: int | None) -> None:
+        """Give the role another level, or none: see `ManagedRoles`."""
+        Role(name, level=level)
+
+        def change(session: Session) -> None:
+            self._row(session, name).level = level
+
+        self._change(change)
+
+    def _change(self, work: Callable[[Session], None]) -> None:
+        """Do the work and commit it, unless what comes of it is no catalogue."""
+
+        def change(session: Session) -> None:
+            self._wait_for_others(session)
+            work(session)
+            session.flush()
+            self._read(session)
+
+        self._transactions.write(change, OWN_COLUMNS)
+
+    def _wait_for_others(self, session: Session) -> None:
+        """Let no other change begin before this one is committed.
+
+        An UPDATE locks SQLite's database, also one of no row; elsewhere the roles' rows are locked.
+        """
+        session.execute(update(self._table).where(false()).values(name=self._table.c.name))
+        session.execute(select(self._table.c.id).order_by(self._table.c.id).with_for_update())
+
+    @property
+    def _table(self) -> Any:
+        return cast(Any, self._roles).__table__
+
+    def _read(self, session: Session) -> Roles:
+        # One statement, so that no other's change comes in between its parts.
+        role, other = self._roles, aliased(self._roles)
+        permission = self._permissions
+        rows = session.execute(
+            union_all(
+                select(role.name, literal("level"), sql_cast(role.level, String)),
+                select(role.name, literal("permission"), permission.name).join(role.permissions),
+                select(role.name, literal("includes"), other.name).join(
+                    role.includes.of_type(other)
+                ),
+            )
+        ).all()
+        return _catalogue(rows)
+
+    def _row(self, session: Session, name: str) -> Any:
+        query = select(self._roles).where(self._roles.name == name)
+        row = session.scalars(query).one_or_none() if is_storable(name) else None
+        if row is None:
+            raise MisuseError(f"no role is named {name!r}: add it first, or mend the spelling")
+        return row
+
+    def _permission_rows(self, session: Session, wanted: Iterable[Permission]) -> list[Any]:
+        names = dict.fromkeys(str(permission) for permission in wanted)
+        query = select(self._permissions).where(self._permissions.name.in_(names))
+        rows = {row.name: row for row in session.scalars(query)}
+        for name in names:
+            if name not in rows:
+                rows[name] = self._permissions()
+                rows[name].name = name
+        return list(rows.values())
+
+
+def _catalogue(rows: Iterable[Any]) -> Roles:
+    told: dict[str, dict[str, list[str]]] = {}
+    for name, kind, value in rows:
+        of_role = told.setdefault(name, {"permission": [], "includes": [], "level": []})
+        if value is not None:
+            of_role[kind].append(value)
+    return Roles(*(_role(name, **told[name]) for name in sorted(told)))
+
+
+def _role(name: str, permission: list[str], includes: list[str], level: list[str]) -> Role:
+    try:
+        return Role(
+            name,
+            *sorted(permission),
+            includes=sorted(includes),
+            level=int(level[0]) if level else None,
+        )
+    except MisuseError as error:
+        raise MisuseError(f"the role {name!r} of the database: {error}") from None

@@ -1,0 +1,55 @@
+"""Transactions: each piece of work in a session of its own, and what goes wrong said in one way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from ..errors import MisuseError, StoreUnavailable
+
+try:
+    from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError, TimeoutError
+    from sqlalchemy.orm import Session
+    from sqlalchemy.orm.exc import StaleDataError
+except ImportError as error:
+    raise ImportError(
+        "jwt_authz.accounts.sqlalchemy needs SQLAlchemy 2, which is missing: "
+        "pip install 'jwt_authz[accounts,sqlalchemy]'",
+        name=error.name,
+    ) from error
+
+OWN_COLUMNS = "give columns of your own a default, or make them nullable"
+"""What to do where a constraint refuses a new row."""
+
+_Result = TypeVar("_Result")
+
+
+class Transactions:
+    """Runs work in sessions of the application's own; no error that it raises quotes SQL."""
+
+    def __init__(self, sessions: Callable[[], Session]) -> None:
+        self._sessions = sessions
+
+    def write(self, work: Callable[[Session], _Result], advice: str) -> _Result:
+        """What the work gives, committed; raises MisuseError where a constraint refuses it."""
+        # Twice: a row that another writer put in between is seen the second time.
+        for _ in range(2):
+            with suppress(IntegrityError, StaleDataError):
+                return self.run(work)
+        raise MisuseError(f"the database refused the change by a constraint: {advice}")
+
+    def run(self, work: Callable[[Session], _Result]) -> _Result:
+        """What the work gives, committed; raises StoreUnavailable where there is no answer."""
+        try:
+            with self._sessions() as session, session.begin():
+                return work(session)
+        except IntegrityError:
+            raise
+        except (DBAPIError, DisconnectionError, TimeoutError, OSError) as error:
+            kind = type(error).__name__
+        # Outside the handler: the driver's error quotes SQL and values, and would come along.
+        raise StoreUnavailable(
+            f"the accounts' database did not answer ({kind}): look whether it runs, what its URL "
+            "is, and whether the tables were made (Base.metadata.create_all)"
+        )
