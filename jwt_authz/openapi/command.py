@@ -61,7 +61,7 @@ def _drift(held: dict[str, Any], file: str) -> Iterator[str]:
     operations = list(operations_of(held, app))
     for one in operations:
         if one.access is None:
-            yield f"{one.method} {one.path} stands in {file}, and no route answers it"
+            yield f"{one.method} {one.path} in {file} is answered by no one route"
     answered = {(one.access.rule, one.access.method) for one in operations if one.access}
     for access in read_matrix(app):
         if (access.rule, access.method) not in answered:

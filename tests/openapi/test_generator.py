@@ -48,6 +48,16 @@ def test_each_operation_has_a_name_of_its_own(made: dict[str, Any]) -> None:
     assert "order.get" in names and "back.stock.get" in names
 
 
+def test_a_view_at_several_rules_has_a_name_for_each() -> None:
+    app = make_shop()
+    view = requires()(lambda: "in")
+    for rule in ("/first", "/second"):
+        app.add_url_rule(rule, "often", view)
+    paths = generate(app)["paths"]
+    names = [paths[rule]["get"]["operationId"] for rule in ("/first", "/second")]
+    assert names == ["often.get", "often.get.2"]
+
+
 def test_a_docstring_says_what_an_operation_does(made: dict[str, Any]) -> None:
     show, change = made["paths"]["/orders/{id}"]["get"], made["paths"]["/orders/{id}"]["patch"]
     assert show["summary"] == "Show an order"
