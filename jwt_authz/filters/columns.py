@@ -13,11 +13,11 @@ from sqlalchemy import Column as TableColumn
 from sqlalchemy import Float, inspect, select
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Mapper, RelationshipDirection, aliased
-from sqlalchemy.types import BigInteger, DateTime, Enum, Numeric, String, TypeEngine
+from sqlalchemy.types import BigInteger, DateTime, Enum, Numeric, TypeEngine
 
 from ..conditions.operands import Attribute
 from ..errors import MisuseError
-from .texts import as_stored, by_code_points
+from .texts import ExactText, by_code_points
 
 _KINDS: dict[str, type] = {
     **dict.fromkeys(("string", "text", "unicode", "unicode_text", "VARCHAR", "TEXT"), str),
@@ -33,7 +33,7 @@ _KINDS: dict[str, type] = {
 _TYPES_OF = ("sqlalchemy.sql.sqltypes", "sqlalchemy.dialects.postgresql")
 # As wide as the kind is, so that a value is never cut or rounded to what the column holds.
 _BOUND_AS: dict[type, Callable[[Any], TypeEngine[Any]]] = {
-    str: lambda held: String(),
+    str: lambda held: ExactText(),
     int: lambda held: BigInteger(),
     float: lambda held: Float(53),
     Decimal: lambda held: Numeric(),
@@ -82,7 +82,7 @@ class Column:
         if self.kind is not str or self.choices is not None:
             return expression
         is_plain = sign in ("==", "!=") and self.collation is None
-        return as_stored(expression) if is_plain else by_code_points(expression)
+        return expression if is_plain else by_code_points(expression)
 
     def bound(self, value: Any) -> Any:
         """A value of the column's kind as the database's driver takes it."""
