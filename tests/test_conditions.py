@@ -324,6 +324,16 @@ def test_a_condition_has_a_sentence(condition: Requirement, sentence: str) -> No
     assert condition.sentence == f"meets the condition that {sentence}"
 
 
+def test_a_condition_can_be_given_a_sentence_and_stays_the_same() -> None:
+    said = (attr("owner") == subject).saying("is the owner")
+    assert said.sentence == "is the owner"
+    assert (said | has_role("x")).sentence == "is the owner or has the role x"
+    assert said == (attr("owner") == subject)
+    assert hash(said) == hash(attr("owner") == subject)
+    assert (attr("owner") == subject).sentence != said.sentence
+    assert verdict(said, {"owner": "ada"}) is YES
+
+
 def test_a_condition_names_the_claims_that_it_looks_at() -> None:
     assert (attr("a") == claim("x").as_(int)).claims_of(ADA) == ("x",)
     assert (claim("y") == claim("x")).claims_of(ADA) == ("y", "x")

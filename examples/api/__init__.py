@@ -38,6 +38,7 @@ from .me import me
 from .models import User, connect
 from .reports import reports
 from .roles import roles
+from .rules import add_rules
 from .seed import announce, seed
 from .settings import read_settings
 
@@ -57,6 +58,7 @@ def create_app(new_passwords: bool = False) -> Flask:
         accounts=accounts,
         default="deny",  # a view of which nothing was said is refused
     )
+    add_rules(authz)
     for page in (token_blueprint(), refresh_blueprint(), me, articles, reports, admin):
         app.register_blueprint(page)
     if app.config["JWT_ALGORITHM"] in requires_cryptography:
