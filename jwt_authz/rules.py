@@ -24,6 +24,8 @@ _MOST_KEPT = 1_024
 class Ruled(Requirement):
     """A permission on a resource of these models, which the rule answers."""
 
+    all_parts_needed = True
+
     def __init__(self, asked: has_permission, models: tuple[type, ...], rule: Requirement) -> None:
         self.asked = asked
         self.models = models
@@ -31,7 +33,7 @@ class Ruled(Requirement):
 
     @property
     def sentence(self) -> str:
-        return f"{self.asked.sentence} on this {self._named}"
+        return self.rule.sentence
 
     @property
     def parts(self) -> tuple[Requirement, ...]:
@@ -68,12 +70,9 @@ class Ruled(Requirement):
     def _key(self) -> tuple[Any, ...]:
         return (self.asked, self.models, self.rule)
 
-    @property
-    def _named(self) -> str:
-        return " or ".join(model.__name__ for model in self.models)
-
     def __repr__(self) -> str:
-        return f"rule({self.asked.value!r}, {self._named})"
+        models = " or ".join(model.__name__ for model in self.models)
+        return f"rule({self.asked.value!r}, {models})"
 
 
 class Rules:

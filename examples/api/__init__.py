@@ -43,6 +43,7 @@ from .me import me
 from .models import User, connect
 from .reports import reports
 from .roles import roles
+from .rules import add_rules
 from .seed import announce, seed
 from .settings import read_settings
 
@@ -62,6 +63,7 @@ def create_app(new_passwords: bool = False) -> Flask:
         accounts=accounts,
         default="deny",  # a view of which nothing was said is refused
     )
+    add_rules(authz)
     library = (token_blueprint(), refresh_blueprint(), permissions_blueprint())
     for page in (*library, me, articles, reports, admin):
         app.register_blueprint(page)
