@@ -14,7 +14,7 @@ from sqlalchemy.orm import Mapper
 
 from ..conditions.comparisons import Among, Comparison, IsNull, Operand, fitted_choices, known_of
 from ..conditions.kinds import NEGATED, OPERATORS, UNKNOWN, fitted, is_ordered, named
-from ..conditions.operands import Attribute, Claim
+from ..conditions.operands import attr, claim
 from ..conditions.operators import Literal, mismatch
 from ..errors import MisuseError
 from ..predicates import NO_RESOURCE, Undecided
@@ -191,14 +191,14 @@ def read_leaf(condition: Requirement, mapper: Mapper[Any]) -> Node | None:
 
     Raises `MisuseError` for an attribute that is no column, and for sides that do not match.
     """
-    if isinstance(condition, Comparison) and isinstance(condition.left, Attribute):
+    if isinstance(condition, Comparison) and isinstance(condition.left, attr):
         column = read_column(condition.left, mapper)
-        if isinstance(condition.right, Attribute):
+        if isinstance(condition.right, attr):
             return ComparedColumns(condition, column, read_column(condition.right, mapper))
         return Compared(condition, column)
-    if isinstance(condition, Among) and isinstance(condition.left, Attribute):
+    if isinstance(condition, Among) and isinstance(condition.left, attr):
         return ComparedChoices(condition, read_column(condition.left, mapper))
-    if isinstance(condition, IsNull) and isinstance(condition.left, Attribute):
+    if isinstance(condition, IsNull) and isinstance(condition.left, attr):
         return ComparedWithNull(read_column(condition.left, mapper))
     return None
 
@@ -226,7 +226,7 @@ def _refuse_unfit(column: Column, left: Operand, sign: str, right: Operand) -> N
         _refuse_unfit_literal(column, left, right)
     elif column.choices is not None or issubclass(column.kind, Enum):
         raise MisuseError(f"{left!r} is an Enum: compare it with a value that is written out")
-    elif isinstance(right, Claim):
+    elif isinstance(right, claim):
         if column.kind not in (str, bool, int, float, Decimal):
             raise MisuseError(
                 f"{left!r} is {named(column.kind)}, which no claim is: write {right!r}.as_(...) "
