@@ -52,7 +52,22 @@ class Node(ABC):
     def sound(self, call: Call) -> Criterion: ...
 
 
-class Compared(Node):
+class _Signed(Node):
+    """A comparison by a sign, whose no is the comparison by the opposite sign."""
+
+    _sign: str
+
+    def yes(self, call: Call) -> Criterion:
+        return self._where(self._sign, call)
+
+    def no(self, call: Call) -> Criterion:
+        return self._where(NEGATED[self._sign], call)
+
+    @abstractmethod
+    def _where(self, sign: str, call: Call) -> Criterion: ...
+
+
+class Compared(_Signed):
     """A column against something of the identity, or a literal."""
 
     def __init__(self, condition: Comparison, column: Column) -> None:
@@ -60,12 +75,6 @@ class Compared(Node):
         self._sign = condition.sign
         self._other = condition.right
         _refuse_unfit(column, condition.left, condition.sign, condition.right)
-
-    def yes(self, call: Call) -> Criterion:
-        return self._where(self._sign, call)
-
-    def no(self, call: Call) -> Criterion:
-        return self._where(NEGATED[self._sign], call)
 
     def sound(self, call: Call) -> Criterion:
         return _sound(self._column, call, lambda: self._value(call))
@@ -92,7 +101,7 @@ class Compared(Node):
         return value if value is UNKNOWN else fitted(value, self._column.kind)
 
 
-class ComparedColumns(Node):
+class ComparedColumns(_Signed):
     """Two columns of a row."""
 
     def __init__(self, condition: Comparison, left: Column, right: Column) -> None:
@@ -105,12 +114,6 @@ class ComparedColumns(Node):
         if issubclass(left.kind, Enum) or left.choices is not None or right.choices is not None:
             raise MisuseError(f"{one!r} is an Enum: compare it with a value that is written out")
         _refuse_disorder(one, condition.sign, left.kind)
-
-    def yes(self, call: Call) -> Criterion:
-        return self._where(self._sign, call)
-
-    def no(self, call: Call) -> Criterion:
-        return self._where(NEGATED[self._sign], call)
 
     def sound(self, call: Call) -> Criterion:
         return True
