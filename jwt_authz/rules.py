@@ -11,6 +11,7 @@ import operator
 from collections.abc import Callable, Collection, Iterator
 from typing import Any, TypeVar
 
+from .conditions import one_instant
 from .decision import Decision
 from .errors import MisuseError
 from .permissions import Permission
@@ -55,7 +56,8 @@ class Ruled(Requirement):
         return None
 
     def _judge(self, identity: Any, on: Any, overridden: Collection[Requirement]) -> Decision:
-        decision = self.rule.evaluate(identity, on, overridden)
+        with one_instant():
+            decision = self.rule.evaluate(identity, on, overridden)
         return Decision(decision.verdict, self, (decision,), decision.error)
 
     def __eq__(self, other: object) -> bool:

@@ -31,6 +31,7 @@ MODULES: dict[str, str] = {
     "jwt_authz": "",
     "jwt_authz.catalogue": "",
     "jwt_authz.requirements": "And Or Not FunctionRequirement",
+    "jwt_authz.conditions": "subject tenant issuer claim now one_instant Condition",
     "jwt_authz.decision": "Verdict",
     "jwt_authz.permissions": "PermissionSet",
     "jwt_authz.identity": "Claims",

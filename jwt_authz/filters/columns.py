@@ -15,7 +15,7 @@ from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Mapper, RelationshipDirection, aliased
 from sqlalchemy.types import BigInteger, DateTime, Enum, NullType, Numeric, TypeEngine
 
-from ..conditions.operands import Attribute
+from ..conditions.operands import attr
 from ..errors import MisuseError
 from .texts import ExactText, by_code_points
 
@@ -49,7 +49,7 @@ class Column:
     `choices` are the texts of an `Enum` without a class, else None.
     """
 
-    attribute: Attribute
+    attribute: attr
     kind: type
     bound_as: TypeEngine[Any]
     collation: str | None
@@ -91,7 +91,7 @@ class Column:
         return value
 
 
-def read_column(attribute: Attribute, mapper: Mapper[Any]) -> Column:
+def read_column(attribute: attr, mapper: Mapper[Any]) -> Column:
     """What the attribute is on a mapped class; raises `MisuseError` where it is no column."""
     for name in attribute.path[:-1]:
         mapper = _referred(attribute, name, mapper)
@@ -102,7 +102,7 @@ def read_column(attribute: Attribute, mapper: Mapper[Any]) -> Column:
     return _typed(attribute, column.type, f"{mapper.class_.__name__}.{name}")
 
 
-def _typed(attribute: Attribute, held: Any, place: str) -> Column:
+def _typed(attribute: attr, held: Any, place: str) -> Column:
     if isinstance(held, NullType):  # a foreign key's, which has the type of what it refers to
         raise MisuseError(
             f"{attribute!r}: the type of {place} is not known yet: register the rule once all "
@@ -139,7 +139,7 @@ def _kind_of(held: Any) -> type | None:
     return kind
 
 
-def _referred(attribute: Attribute, name: str, mapper: Mapper[Any]) -> Mapper[Any]:
+def _referred(attribute: attr, name: str, mapper: Mapper[Any]) -> Mapper[Any]:
     """The class at the other end of a many-to-one relation."""
     try:
         relation = mapper.relationships.get(name)
@@ -160,7 +160,7 @@ def _referred(attribute: Attribute, name: str, mapper: Mapper[Any]) -> Mapper[An
     return relation.mapper
 
 
-def _no_column(attribute: Attribute, name: str, mapper: Mapper[Any]) -> str:
+def _no_column(attribute: attr, name: str, mapper: Mapper[Any]) -> str:
     place = f"{mapper.class_.__name__}.{name}"
     if name not in dir(mapper.class_):  # hasattr would call a hybrid
         known = ", ".join(sorted(mapper.columns.keys()))

@@ -1,4 +1,7 @@
-"""Texts and numbers in SQL where a database's own idea of them differs from Python's."""
+"""Texts and numbers in SQL where a database's own idea of them differs from Python's.
+
+What is compiled for no database, to be printed, looks like SQLite's.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ class ExactText(TypeDecorator[str]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        if dialect.name not in ("postgresql", "sqlite"):
+        if dialect.name not in ("postgresql", "sqlite", "default"):
             raise MisuseError(_unknown_to(dialect))
         return dialect.type_descriptor(String())
 
@@ -65,6 +68,7 @@ def _in_postgresql(element: Any, compiler: Any, **keywords: Any) -> str:
     return f'({_inner(element, compiler, keywords)} COLLATE "C")'
 
 
+@compiles(by_code_points, "default")
 @compiles(by_code_points, "sqlite")
 def _in_sqlite(element: Any, compiler: Any, **keywords: Any) -> str:
     return f"({_inner(element, compiler, keywords)} COLLATE BINARY)"
@@ -75,6 +79,7 @@ def _no_nan(element: Any, compiler: Any, **keywords: Any) -> str:
     return f"{_inner(element, compiler, keywords)} <> 'NaN'"
 
 
+@compiles(is_number, "default")
 @compiles(is_number, "sqlite")
 def _not_null(element: Any, compiler: Any, **keywords: Any) -> str:
     return f"{_inner(element, compiler, keywords)} IS NOT NULL"  # NaN is stored as NULL

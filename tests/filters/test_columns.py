@@ -27,7 +27,7 @@ from sqlalchemy import (
     Uuid,
     literal,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, CITEXT
+from sqlalchemy.dialects.postgresql import ARRAY, TSVECTOR
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import (
     DeclarativeBase,
@@ -69,7 +69,7 @@ class Thing(Base):
     text: Mapped[str]
     renamed: Mapped[str] = mapped_column("another_name")
     short: Mapped[str] = mapped_column(CHAR(5))
-    caseless: Mapped[str] = mapped_column(CITEXT())
+    words: Mapped[str] = mapped_column(TSVECTOR())
     single: Mapped[float] = mapped_column(Float(24))
     real: Mapped[float] = mapped_column(REAL())
     exact_float: Mapped[Any] = mapped_column(Float(asdecimal=True))
@@ -108,7 +108,7 @@ def registered(requirement: Requirement, model: type = Thing) -> None:
         (attr("nope") == "x", "Thing has no nope: it has"),
         (attr("another_name") == "x", "Thing has no another_name"),
         (attr("short") == "x", "compare a column of strings"),
-        (attr("caseless") == "x", "compare a column of strings"),
+        (attr("words") == "x", "compare a column of strings"),
         (attr("single") == 1.0, "compare a column of"),
         (attr("real") == 1.0, "compare a column of"),
         (attr("exact_float") == 1.0, "compare a column of"),
