@@ -40,7 +40,7 @@ MODULES: dict[str, str] = {
     "jwt_authz.claims.marks": "NOT_ACCESS_TOKENS",
     "jwt_authz.overrides": "Override Additional RequirementBag overrides additions Manager "
     "OverrideManager AdditionalManager current_overrides current_additions",
-    "jwt_authz.audit": "decided",
+    "jwt_authz.audit": "changed decided",
     "jwt_authz.metrics": "",
     "jwt_authz.decision_points": "",
     "jwt_authz.fields": "",

@@ -91,6 +91,14 @@ def verify_password(hash: str | None, password: str) -> bool:
         return _verify(hash, secret)
 
 
+def is_still_good(verified: str | None, password: str, now: str | None) -> bool:
+    """Whether a password that was verified is that of the hash of now, as well.
+
+    It took a while, in which the password may have been changed, or only its hash replaced.
+    """
+    return now is not None and (now == verified or verify_password(now, password))
+
+
 def _verify(hash: str | None, secret: bytes) -> bool:
     try:
         return _hasher.verify(hash, secret) if hash else _dummy_work(secret)
