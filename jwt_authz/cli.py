@@ -26,10 +26,17 @@ from .reports import commands as reports
 from .tokens import KeySet
 
 authz = AppGroup("authz", help="Look after who may do what.")
-for _command in (
-    *(reports.routes, reports.matrix, reports.who, reports.can),
-    *(explain, openapi, users, roles),
-):
+_COMMANDS = (
+    reports.routes,
+    reports.matrix,
+    reports.who,
+    reports.can,
+    explain,
+    openapi,
+    users,
+    roles,
+)
+for _command in _COMMANDS:
     authz.add_command(_command)
 
 

@@ -52,6 +52,7 @@ MODULES: dict[str, str] = {
     "jwt_authz.pages": "",
     "jwt_authz.sessions": "",
     "jwt_authz.endpoints": "",
+    "jwt_authz.admin": "",
     "jwt_authz.accounts": "",
     "jwt_authz.accounts.memory": "",
     "jwt_authz.accounts.sqlalchemy": "",

@@ -1,4 +1,4 @@
-"""Models: the application's own base, with users and roles by jwt_authz's mixins, and articles."""
+"""Models: the application's own base, with users, roles and changes by jwt_authz's mixins."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from sqlalchemy import Identity, String, Text, create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
 from jwt_authz.accounts.sqlalchemy import RoleMixin, UserMixin
+from jwt_authz.admin import ChangeMixin
 
 LONGEST_TITLE = 200
 LARGEST_ID = 2**31 - 1
@@ -25,6 +26,10 @@ class Role(RoleMixin, Base):
 class User(UserMixin, Base):
     __tablename__ = "users"
     __role__ = Role
+
+
+class Change(ChangeMixin, Base):
+    __tablename__ = "admin_changes"
 
 
 class Article(Base):
