@@ -1,5 +1,6 @@
 """jwt_authz: JWT-claims authorization for Flask REST APIs."""
 
+from .conditions import attr
 from .decision import Decision
 from .errors import AuthzError, InvalidToken, MisuseError
 from .extension import Authz
@@ -28,6 +29,7 @@ __all__ = [
     "Role",
     "Roles",
     "allowed",
+    "attr",
     "authorize",
     "current_identity",
     "exempt",

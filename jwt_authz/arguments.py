@@ -12,6 +12,7 @@ from werkzeug.local import LocalProxy
 from .decision import NO, Verdict
 from .errors import MisuseError
 from .identity import Identity
+from .predicates import NO_RESOURCE
 from .requirements import And, Requirement, as_requirement
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
@@ -89,6 +90,14 @@ def refuse_unfit_identity(identity: Any) -> None:
             f"identity= is who is calling, not {identity!r}: call it, or write "
             "@authz.identity_loader above it"
         )
+
+
+def refuse_unfit_into(into: Any, on: Any) -> None:
+    """Raises `MisuseError` for an argument of a view that is none, or has nothing to hand over."""
+    if into is not None and not (isinstance(into, str) and into.isidentifier()):
+        raise MisuseError(f"into= is the name of an argument of the view, not {into!r}")
+    if into is not None and on is NO_RESOURCE:
+        raise MisuseError("into= hands over what on= loads: write on=load_article, into='article'")
 
 
 def refuse_unfit_view(view: Any) -> None:

@@ -19,8 +19,10 @@ from .matrix import Access, read_matrix
 from .overrides import InUse
 from .parts import CHECKS, Parts, current_parts
 from .places import is_static
+from .predicates import NO_RESOURCE
 from .requirements import has_permission
 from .roles import Roles
+from .rules import Rules
 from .unasked import unasked
 
 _log = logging.getLogger("jwt_authz")
@@ -39,10 +41,9 @@ def find_misuse(
     takes_token = source is None or source.takes_token
     accesses = list(read_matrix(app))
     errors = [*_settings_errors(parts), *_unknown_endpoints(app, parts)]
-    told = dict.fromkeys(
-        text for one in accesses for text in _access_errors(one, parts.roles_known)
-    )
-    errors += dict.fromkeys(text for one in accesses for text in _access_errors(one, lasting))
+    errors += _rule_errors(parts.rules)
+    told = dict.fromkeys(_catalogue_errors(accesses, parts.roles_known, parts.rules))
+    errors += dict.fromkeys(_catalogue_errors(accesses, lasting, parts.rules))
     if not takes_token:
         errors += [_never_fresh(access) for access in accesses if access.asks_for_fresh]
     if denies_unguarded:
@@ -76,7 +77,9 @@ def find_unsaid(app: Flask, roles: Roles | None) -> tuple[list[str], list[str]]:
     errors = [*lost, *(bare(access) for access in accesses if access.is_bare)]
     warnings = [
         f"nothing asks for {permission!r}, which a role grants: guard a view by it, or take it out"
-        for permission in (unasked(accesses, roles) if roles is not None else ())
+        for permission in (
+            unasked(accesses, roles, current_parts().rules) if roles is not None else ()
+        )
     ]
     return errors, warnings
 
@@ -181,17 +184,52 @@ def _unknown_endpoints(app: Flask, parts: Parts) -> Iterator[str]:
         yield f"exempt({endpoint!r}) names an endpoint that the application does not have"
 
 
-def _access_errors(access: Access, catalogue: Roles | None) -> Iterator[str]:
+def _rule_errors(rules: Rules) -> Iterator[str]:
+    for action, model, _ in rules:
+        try:
+            rules.applied_to(has_permission(action), model)
+        except MisuseError as error:
+            yield str(error)
+
+
+def _catalogue_errors(
+    accesses: list[Access], catalogue: Roles | None, rules: Rules
+) -> Iterator[str]:
+    for access in accesses:
+        yield from _access_errors(access, catalogue, rules)
+    for action, model, rule in rules:
+        for asked in rule.walk():
+            text = _unknown(asked, catalogue)
+            if text is not None and not _has_rule(asked, rules, but=action):
+                yield f"the rule of {action!r} for {model.__name__}: {text}"
+
+
+def _access_errors(access: Access, catalogue: Roles | None, rules: Rules) -> Iterator[str]:
     if access.is_guarded_in_vain:
         yield (
             f"{access.method} {access.rule} ({access.endpoint}) is open: its guard stands above "
             "the route decorator, so write @requires(...) below @app.route(...)"
         )
+    for guard in access.guards:
+        for asked in guard.requirement_for(access.method, access.has_head).walk():
+            name = asked.view_argument
+            if name is not None and name not in access.arguments:
+                yield (
+                    f"{access.method} {access.rule} ({access.endpoint}) is always refused: "
+                    f"{asked!r} needs the argument {name}, so write <{name}> in the rule, or "
+                    "@exempt on the view"
+                )
     for guard in access.guards if catalogue is not None else ():
         for asked in guard.requirement_for(access.method, access.has_head).walk():
             text = _unknown(asked, catalogue)
-            if text is not None:
+            is_ruled = guard.on is not NO_RESOURCE and _has_rule(asked, rules)
+            if text is not None and not is_ruled:
                 yield f"{access.endpoint}: {text}"
+
+
+def _has_rule(asked: Any, rules: Rules, but: str = "") -> bool:
+    """Whether a rule answers a permission, which then needs no role that grants it."""
+    return isinstance(asked, has_permission) and asked.value != but and asked.permission in rules
 
 
 def _unknown(asked: Any, catalogue: Roles | None) -> str | None:

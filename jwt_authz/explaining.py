@@ -193,6 +193,7 @@ def _answer(
         return Answer(guard, status=error.code or 500, note="on= does not give a resource")
     except Exception as error:
         return Answer(guard, status=500, note=f"on= fails: {told_of(error)}")
+    requirement = parts.rules.applied(requirement, resource)
     try:
         decision = explanation.explain(requirement, identity, resource, overridden)
     except StoreUnavailable as error:

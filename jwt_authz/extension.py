@@ -19,6 +19,7 @@ from .claims import Issuer
 from .decision import Decision
 from .errors import InvalidToken, MisuseError, StoreUnavailable
 from .explaining import explain
+from .filtering import add_rule, criterion
 from .hooks import answer_invalid, answer_unavailable, deny_unguarded, for_templates
 from .identity import Identity
 from .issuing import claims_of, complete, issue
@@ -29,9 +30,11 @@ from .permissions import Permission
 from .predicates import NO_RESOURCE
 from .refusals import Failing
 from .request_slots import make_slots_lazy
+from .requirements import Requirement
 from .revocation import Family, target
 from .revoking import families_of, revoke
 from .roles import Roles
+from .rules import Rules
 from .tokens import KeySet
 from .trust import Trust
 
@@ -79,6 +82,7 @@ class Authz:
         self._abort = abort
         self._source: IdentitySource | None = None
         self._trust: Trust | None = None
+        self._rules = Rules()
         self._installed: weakref.WeakSet[Parts] = weakref.WeakSet()
         if app is not None:
             self.init_app(app)
@@ -92,7 +96,7 @@ class Authz:
             )
         if EXTENSION not in app.extensions:
             JWTManager(app)
-        parts = Parts(app, self.roles_given, self._failing, self._abort)
+        parts = Parts(app, self.roles_given, self._failing, self._abort, self._rules)
         parts.take_identities_from(self._source)
         parts.trust_in(self._trust)
         self._installed.add(parts)
@@ -131,6 +135,27 @@ class Authz:
         self._trust = (self._trust or Trust()).with_more(issuers, in_code)
         for parts in self._installed:
             parts.trust_in(self._trust)
+
+    def rule(self, action: str | Permission, model: type, requirement: Any) -> Requirement:
+        """Register what an action asks for on a model, once for `on=` one of it and for `filter`.
+
+        It holds for classes below the model, too, that have no rule of their own. The rule is the
+        whole answer; inside it the action's own permission is asked for as it stands. Returns the
+        requirement. Raises `MisuseError` for an action and model that have one, and for a
+        condition that does not fit the columns of a mapped class.
+        """
+        return add_rule(self._rules, action, model, requirement)
+
+    def filter(self, requirement: Any, model: Any, *, identity: Any = NOT_GIVEN) -> Any:
+        """A criterion for `select(model).where(...)`: the rows for which `allowed` would say yes.
+
+        `requirement` is an action that has a rule for the model, or any requirement made of
+        `has_*` and conditions; `model` a class that SQLAlchemy maps, or `aliased(...)` of one.
+        It lets no row through where nobody is identified. Raises `MisuseError` for a part that
+        only calling it answers, and outside a request unless `identity` is given;
+        `AuthorizationUnavailable` where it cannot be known.
+        """
+        return criterion(requirement, model, identity)
 
     def read_identity(self, subject: str, claims: Mapping[str, Any]) -> Identity:
         """What is made of a token where no identity loader is set: for a loader to build upon."""

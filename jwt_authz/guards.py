@@ -15,7 +15,6 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from flask import Flask, current_app, has_request_context
-from flask.views import View as FlaskView
 from werkzeug.exceptions import NotFound
 
 from .arguments import (
@@ -24,6 +23,7 @@ from .arguments import (
     NOT_GIVEN,
     refuse_unfit_fresh,
     refuse_unfit_identity,
+    refuse_unfit_into,
     refuse_unfit_view,
     requirements_of,
 )
@@ -34,7 +34,7 @@ from .errors import InvalidToken, MisuseError, StoreUnavailable
 from .explanation import with_claims
 from .overrides import InUse, applied
 from .parts import KEY, Parts, current_parts, require_request
-from .places import GUARDS, WRAPPED, mark
+from .places import GUARDS, WRAPPED, mark, view_has_head, without_self
 from .predicates import NO_RESOURCE
 from .problem import Problem, not_allowed, token_invalid, token_missing, unavailable
 from .refusals import Failing, raise_response
@@ -64,6 +64,7 @@ class Guard:
         optional: bool = False,
         fresh: bool | timedelta = False,
         enforce: bool = True,
+        into: str | None = None,
     ) -> None:
         self.requirement, self.by_method = requirements_of(requirements)
         self.on = on
@@ -73,6 +74,7 @@ class Guard:
         self.optional = optional
         self.fresh = fresh
         self.enforce = enforce
+        self.into = into
         self.is_question = False  # of `allowed`: a no is an answer there, and refuses nobody
         self._asks_the_token = identity is NOT_GIVEN and fresh is False
         if not isinstance(enforce, bool):
@@ -80,6 +82,7 @@ class Guard:
         if not self._asks_the_token:
             refuse_unfit_fresh(fresh, identity)
         refuse_unfit_identity(identity)
+        refuse_unfit_into(into, on)
 
     is_guard = True  # so that it is not taken for a requirement
 
@@ -152,13 +155,18 @@ class Guard:
         parts = app.extensions.get(KEY) or current_parts()
         requirement = self.requirement
         if self.by_method is not None:
-            requirement = self.requirement_for(get_request().method, _view_has_head(app))
+            requirement = self.requirement_for(get_request().method, view_has_head(app))
         load = None
         if self.on is not NO_RESOURCE:
-            arguments = _without_self(arguments)
-            load = functools.partial(self._load, app.ensure_sync(self.on), arguments, keywords)
+            on, given = app.ensure_sync(self.on), without_self(arguments)
+            load = functools.cache(lambda: self._load(on, given, keywords.copy()))
         problem, _ = self._ask(parts, app, requirement, load)
-        return None if problem is None else self._refuse(parts, problem, arguments, keywords)
+        refused = None
+        if problem is not None:
+            refused = self._refuse(parts, problem, arguments, keywords)
+        if refused is None and load is not None and self.into is not None:
+            keywords[self.into] = load()
+        return refused
 
     def _load(
         self, on: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any]
@@ -175,7 +183,7 @@ class Guard:
     ) -> Any:
         if not self.is_enforced(parts):
             return _let_pass(problem)
-        arguments = _without_self(arguments)
+        arguments = without_self(arguments)
         return parts.refusing.refuse(problem, self.failing, self.hide, arguments, keywords)
 
     def is_enforced(self, parts: Parts) -> bool:
@@ -203,7 +211,10 @@ class Guard:
                 overridden: Any = ()
                 if InUse.anything:
                     requirement, overridden = applied(requirement)
-                resource = NO_RESOURCE if load is None else load()
+                resource = NO_RESOURCE
+                if load is not None:
+                    resource = load()
+                    requirement = parts.rules.applied(requirement, resource)
                 decision = requirement.evaluate(identity, resource, overridden)
                 if decision.verdict is YES and not decision.error:
                     parts.audit.allowed(app, identity, decision)
@@ -238,6 +249,8 @@ class Guard:
 
     def __enter__(self) -> Any:
         """Ask here and now; gives `on`, or the identity; raises the refusal."""
+        if self.into is not None:
+            raise MisuseError("into= is for a view: write with requires(..., on=it) as it: ...")
         if not self.enforce:
             raise MisuseError(
                 "enforce=False belongs on a view, blueprint or application, where flask authz "
@@ -263,7 +276,7 @@ class Guard:
             require_request()
         requirement = self.requirement
         if self.by_method is not None:
-            requirement = self.requirement_for(get_request().method, _view_has_head(get_app()))
+            requirement = self.requirement_for(get_request().method, view_has_head(get_app()))
         return self._ask(parts, get_app(), requirement, lambda: self.on)
 
     def __repr__(self) -> str:
@@ -281,17 +294,6 @@ def _let_pass(problem: Problem) -> None:
     """
     if problem.status == 503 and has_request_context():
         get_request().__dict__[PASSED] = True
-
-
-def _view_has_head(app: Flask) -> bool:
-    """Whether the view being called is a class with a `head` of its own."""
-    view = app.view_functions.get(get_request().endpoint or "")
-    return hasattr(getattr(view, "view_class", None), "head")
-
-
-def _without_self(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A method's arguments without its view object: what the URL gave, as for a function."""
-    return arguments[1:] if arguments and isinstance(arguments[0], FlaskView) else arguments
 
 
 UNGUARDED = Guard((NO_GUARD,))

@@ -31,6 +31,7 @@ class Access:
     exempt: bool
     view: Any
     has_head: bool
+    arguments: frozenset[str]
 
     @property
     def requirement(self) -> Requirement | None:
@@ -81,6 +82,7 @@ def read_matrix(app: Flask) -> Iterator[Access]:
                 is_exempt(app, rule.endpoint, method),
                 view,
                 hasattr(view_class, "head"),
+                frozenset(rule.arguments),
             )
 
 

@@ -21,6 +21,7 @@ from .live_catalogue import LiveCatalogue
 from .refusals import Failing, Refusing
 from .revocation import CATALOGUE, RevocationView, open_store
 from .roles import Roles
+from .rules import Rules
 from .settings import Settings
 from .tokens import KeySet
 from .tokens.key_set import KeyFile
@@ -39,8 +40,14 @@ class Parts:
     """One application's settings, catalogue, authenticator and way of refusing."""
 
     def __init__(
-        self, app: Flask, roles: Roles | RolesSource | None, failing: Failing, abort: Any
+        self,
+        app: Flask,
+        roles: Roles | RolesSource | None,
+        failing: Failing,
+        abort: Any,
+        rules: Rules,
     ) -> None:
+        self.rules = rules
         self._roles = roles if isinstance(roles, Roles) else None
         self._opened = self._roles  # as foreign issuers see it, too
         self._roles_source = None if isinstance(roles, Roles) else roles

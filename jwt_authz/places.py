@@ -7,14 +7,16 @@ from typing import Any
 
 from flask import Blueprint, Flask, request
 from flask.views import MethodView
+from flask.views import View as FlaskView
 
-from .context import get_app
+from .context import get_app, get_request
 from .errors import MisuseError
 from .parts import KEY, Parts, current_parts
 
 GUARDS = "__jwt_authz_guards__"  # on a wrapped view: the guards around it, outermost first
 WRAPPED = "__jwt_authz_wrapped__"  # on the bare view inside: that a guard was put around it
 EXEMPT = "__jwt_authz_exempt__"  # on a view, class, method or blueprint
+PAGES = "__jwt_authz_pages__"  # on a view or blueprint: it answers people and not clients
 
 
 def exempt(what: Any, app: Flask | None = None) -> Any:
@@ -76,6 +78,12 @@ def is_exempt(app: Flask, endpoint: str, method: str) -> bool:
         or (view_class is not None and EXEMPT in vars(view_class))
         or getattr(method_of(view_class, method), EXEMPT, False)
     )
+
+
+def is_page(app: Flask, endpoint: str) -> bool:
+    """Whether an endpoint, or the blueprint that it is in, answers with pages for people."""
+    blueprint = app.blueprints.get(endpoint.rpartition(".")[0])
+    return any(getattr(one, PAGES, False) for one in (app.view_functions.get(endpoint), blueprint))
 
 
 def guards_of(app: Flask, endpoint: str, method: str) -> list[Any]:
@@ -165,3 +173,14 @@ def mark(target: Any, name: str) -> bool:
     except (AttributeError, TypeError):
         return False
     return True
+
+
+def view_has_head(app: Flask) -> bool:
+    """Whether the view being called is a class with a `head` of its own."""
+    view = app.view_functions.get(get_request().endpoint or "")
+    return hasattr(getattr(view, "view_class", None), "head")
+
+
+def without_self(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A method's arguments without its view object: what the URL gave, as for a function."""
+    return arguments[1:] if arguments and isinstance(arguments[0], FlaskView) else arguments

@@ -34,6 +34,8 @@ class Requirement:
 
     takes: ClassVar[Takes]
     all_parts_needed: ClassVar[bool] = False
+    view_argument: str | None = None
+    """The argument that a view must have for it, if any."""
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)

@@ -13,21 +13,19 @@ from .permissions import Permission
 from .places import method_of
 from .requirements import Requirement, has_permission
 from .roles import Roles
+from .rules import Rules
 
 
-def unasked(accesses: Iterable[Access], roles: Roles) -> list[str]:
+def unasked(accesses: Iterable[Access], roles: Roles, rules: Rules) -> list[str]:
     """The permissions that some role grants and nothing asks for, in the order of their text.
 
     A wildcard is asked for with anything that it covers. Looked at are the guards of the
-    accesses, and in the code of their views the texts and the requirements that it names:
-    what the functions that a view calls ask for is not seen.
+    accesses, and in the code of their views the texts and the requirements that it names, and
+    the rules: what the functions that a view calls ask for is not seen.
     """
-    asked = {
-        text
-        for access in accesses
-        for permission in _asked_for(access)
-        for text in permission.covered_by
-    }
+    of_views = (permission for access in accesses for permission in _asked_for(access))
+    of_rules = (permission for _, _, rule in rules for permission in _permissions_of(rule))
+    asked = {text for each in (*of_views, *of_rules) for text in each.covered_by}
     return [permission for permission in roles.ordered_permissions if permission not in asked]
 
 

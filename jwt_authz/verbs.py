@@ -28,12 +28,14 @@ def requires(
     optional: bool = False,
     fresh: bool | timedelta = False,
     enforce: bool = True,
+    into: str | None = None,
 ) -> Guard:
     """A guard: all `requirements` must be met, or the call is refused; a decorator, or `with`.
 
     Each is a `Requirement`, a permission's string, a function of the identity, or a mapping of
     HTTP methods to one of these. `requires()` asks for any identity. In a decorator `on` is a
-    callable of the view's arguments that returns the resource, in `with` the resource itself.
+    callable of the view's arguments that returns the resource, which reaches the view as the
+    argument that `into` names; in `with` it is the resource itself.
     `identity` stands in for the caller. On a refusal `on_fail` (a response, or a callable of the
     view's arguments) or `throws` (an exception) is used; `hide` answers 404 in place of 403.
     `optional` lets a request without a token pass, with no identity; whoever brings one must meet
@@ -42,7 +44,7 @@ def requires(
     have been is logged and counted, and the call goes on; in a decorator alone. Raises
     `MisuseError` for what cannot work.
     """
-    return Guard(requirements, on, identity, on_fail, throws, hide, optional, fresh, enforce)
+    return Guard(requirements, on, identity, on_fail, throws, hide, optional, fresh, enforce, into)
 
 
 def authorize(

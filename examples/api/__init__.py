@@ -45,6 +45,7 @@ from .me import me
 from .models import Change, User, connect
 from .reports import reports
 from .roles import roles
+from .rules import add_rules
 from .seed import announce, seed
 from .settings import read_settings
 
@@ -63,6 +64,7 @@ def create_app(new_passwords: bool = False) -> Flask:
         accounts=accounts,
         default="deny",  # a view of which nothing was said is refused
     )
+    add_rules(authz)
     library = (token_blueprint(), refresh_blueprint(), permissions_blueprint())
     for page in (*library, me, articles, reports, admin, admin_page_blueprint(has_role("admin"))):
         app.register_blueprint(page)

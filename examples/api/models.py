@@ -39,6 +39,7 @@ class Article(Base):
     author: Mapped[str] = mapped_column(String(255))  # a subject
     title: Mapped[str] = mapped_column(String(LONGEST_TITLE))
     body: Mapped[str] = mapped_column(Text)
+    draft: Mapped[bool] = mapped_column(default=False)
 
 
 def connect(app: Flask) -> sessionmaker[Session]:

@@ -14,7 +14,7 @@ from ..endpoints.answers import ProblemAnswer, add_check
 from ..endpoints.bodies import load
 from ..endpoints.login_gate import check_login_rate
 from ..parts import current_parts
-from ..places import exempt
+from ..places import PAGES, exempt, mark
 from ..reports.access import read_access
 from ..verbs import guard, requires
 from .administration import Administration
@@ -52,6 +52,7 @@ def admin_page_blueprint(
         static_folder="static",
         static_url_path="/static",
     )
+    mark(blueprint, PAGES)
     blueprint.url_value_preprocessor(take_cookie)
     guard(blueprint, *requirements, on_fail=to_log_in)
     blueprint.after_request(protect)

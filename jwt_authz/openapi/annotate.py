@@ -17,13 +17,16 @@ from ..matrix import Access, read_matrix
 from ..parts import current_parts
 from ..reports.routes import enforced_guards, requirement_of
 from .answers import components_for, refer_to
-from .paths import names_in, parameters_of, rules_of, shape_of
+from .paths import names_in, parameters_of, rules_of, shape_of, template_of
 from .security import may_refuse_the_identified, schemes_of, security_of
 
 WORDS = "x-authz"
 GENERATOR = "x-generator"
 """The member by which a document is known that was made here, and not by somebody else."""
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+
+Routes = dict[tuple[str, str], list[Access]]
+"""The routes by the shape of their path and their method."""
 
 _log = logging.getLogger("jwt_authz")
 
@@ -58,7 +61,7 @@ def annotate(spec: Any, app: Flask) -> dict[str, Any]:
         for operation in operations_of(document, app):
             if operation.access is None:
                 place = f"{operation.method} {operation.path}"
-                _log.warning("%s stands in the document, and no route answers it", ascii(place))
+                _log.warning("%s in the document is answered by no one route", ascii(place))
                 continue
             security = security_of(operation.access, schemes, names)
             operation.members["security"] = security
@@ -75,7 +78,9 @@ def annotate(spec: Any, app: Flask) -> dict[str, Any]:
 
 def operations_of(document: Mapping[str, Any], app: Flask) -> Iterator[Operation]:
     """The operations of a document, each with the route of the application that answers it."""
-    routes = {(shape_of(one.rule), one.method): one for one in read_matrix(app)}
+    routes: Routes = {}
+    for access in read_matrix(app):
+        routes.setdefault((shape_of(access.rule), access.method), []).append(access)
     bases = _bases(document)
     for path, item in document["paths"].items():
         for method in _METHODS:
@@ -84,19 +89,21 @@ def operations_of(document: Mapping[str, Any], app: Flask) -> Iterator[Operation
                 yield Operation(method.upper(), path, found, item[method], item)
 
 
-def _route(
-    routes: Mapping[tuple[str, str], Access], bases: list[str], path: str, method: str
-) -> Access | None:
-    """The route at a path, as it is written or with another end; HEAD is answered by GET's."""
-    shape = shape_of(path)
-    other = shape.removesuffix("/") if shape.endswith("/") else f"{shape}/"
+def _route(routes: Routes, bases: list[str], path: str, method: str) -> Access | None:
+    """The route at a path, as it is written or with another end; HEAD is answered by GET's.
+
+    None where several may be meant, by converters or hosts that the path does not tell.
+    """
+    other = path.removesuffix("/") if path.endswith("/") else f"{path}/"
     methods = (method, "GET") if method == "HEAD" else (method,)
     for asked in methods:
         for base in bases:
-            for one in (shape, other):
-                found = routes.get((base + one, asked))
-                if found is not None:
-                    return found
+            for one in (base + path, base + other):
+                found = routes.get((shape_of(one), asked), [])
+                named = [access for access in found if template_of(access.rule) == template_of(one)]
+                if found:
+                    meant = named or found
+                    return meant[0] if len(meant) == 1 else None
     return None
 
 

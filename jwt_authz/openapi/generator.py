@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections import Counter
 from http import HTTPStatus
 from typing import Any
 
@@ -11,7 +12,7 @@ from marshmallow import Schema
 
 from ..matrix import Access, read_matrix
 from ..parts import current_parts
-from ..places import method_of
+from ..places import is_page, method_of
 from .annotate import GENERATOR, annotate
 from .documented import Shape, documentation_of
 from .library import documentation_of_library
@@ -40,15 +41,19 @@ def generate(app: Flask, *, title: str | None = None, version: str = "1.0.0") ->
     spec = APISpec(title or app.name, version, "3.1.0", plugins=[plugin])
     with app.app_context():
         current_parts()
-        for access in read_matrix(app):
-            operation = {access.method.lower(): _operation(access, plugin, spec)}
-            spec.path(path=template_of(access.rule), operations=operation)
+        names = Counter[str]()
+        for access in (one for one in read_matrix(app) if not is_page(app, one.endpoint)):
+            operation = _operation(access)
+            names[operation["operationId"]] += 1
+            if names[operation["operationId"]] > 1:  # a view at several rules
+                operation["operationId"] += f".{names[operation['operationId']]}"
+            spec.path(template_of(access.rule), operations={access.method.lower(): operation})
     made = annotate(spec, app)
     head = {name: made[name] for name in ("openapi", "info")}
     return {**head, GENERATOR: "flask authz openapi", **made}
 
 
-def _operation(access: Access, plugin: Any, spec: Any) -> dict[str, Any]:
+def _operation(access: Access) -> dict[str, Any]:
     view = _handler(access)
     said = documentation_of_library(view) or documentation_of(view)
     summary, _, description = (inspect.getdoc(view) or "").partition("\n")

@@ -13,6 +13,7 @@ from ..guards import Guard
 from ..identity import Identity
 from ..matrix import Access, read_matrix
 from ..parts import current_parts
+from ..predicates import NO_RESOURCE
 from ..requirements import Requirement
 from .routes import enforced_guards, is_denied, requirement_of
 
@@ -83,7 +84,7 @@ def depends_on(access: Access, identity: Identity | None) -> list[str]:
         return []
     found: dict[str, None] = {}
     for guard in enforced_guards(access):
-        requirement = guard.requirement_for(access.method, access.has_head)
+        requirement = _asked_by(guard, access)
         if guard.identity is not NOT_GIVEN:
             found[f"is answered by the identity given in code: {requirement.sentence}"] = None
         elif identity is not None:
@@ -111,8 +112,16 @@ def _answer(guard: Guard, access: Access, identity: Identity | None) -> Verdict:
         return NO if is_missing else DEPENDS
     if identity is None:
         return YES if guard.optional else NO
-    verdict = _analysed(guard.requirement_for(access.method, access.has_head), identity)
+    verdict = _analysed(_asked_by(guard, access), identity)
     return DEPENDS if guard.fresh and verdict is YES else verdict
+
+
+def _asked_by(guard: Guard, access: Access) -> Requirement:
+    """What a guard asks for; of a resource, by the rules that there are for one."""
+    requirement = guard.requirement_for(access.method, access.has_head)
+    if guard.on is NO_RESOURCE:
+        return requirement
+    return current_parts().rules.applied_to_some(requirement)
 
 
 def _analysed(requirement: Requirement, identity: Identity) -> Verdict:

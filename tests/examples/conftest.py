@@ -136,6 +136,21 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture(scope="session", params=["sqlite", "postgres"])
 def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """The example, shared by all tests, none of which may touch what another relies on."""
+    yield from made_on(request, tmp_path_factory)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def own_api(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Api]:
+    """The example, for the tests of one module, which may do with it what they like."""
+    yield from made_on(request, tmp_path_factory)
+
+
+def made_on(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Api]:
+    """The example on the database that the parameter names, new."""
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path_factory.mktemp('example') / 'example.db'}"
     else:

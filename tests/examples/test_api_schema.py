@@ -28,17 +28,17 @@ PLACES = [
 ]
 
 
-def new_token(api: Any, role: str) -> str:
-    with api.app.app_context():
-        token: str = api.app.extensions["jwt_authz"].issue(role, roles=[role])
+def new_token(own_api: Any, role: str) -> str:
+    with own_api.app.app_context():
+        token: str = own_api.app.extensions["jwt_authz"].issue(role, roles=[role])
     return token
 
 
-@pytest.fixture(scope="session")
-def described(api: Any) -> Any:
+@pytest.fixture(scope="module")
+def described(own_api: Any) -> Any:
     """The example, by its document."""
     schema = schemathesis.openapi.from_dict(DOCUMENT)
-    schema.app = api.app
+    schema.app = own_api.app
     return schema
 
 
@@ -48,28 +48,28 @@ ROLES = ("viewer", "admin")
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize(("path", "method"), sorted(PLACES))
 def test_generated_calls_are_answered_as_the_document_says(
-    api: Any, described: Any, path: str, method: str, role: str
+    own_api: Any, described: Any, path: str, method: str, role: str
 ) -> None:
-    call_often(api, described[path][method], role, times=10)
+    call_often(own_api, described[path][method], role, times=10)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize(("path", "method"), sorted(PLACES))
 def test_many_generated_calls_are_answered_as_the_document_says(
-    api: Any, described: Any, path: str, method: str, role: str
+    own_api: Any, described: Any, path: str, method: str, role: str
 ) -> None:
-    call_often(api, described[path][method], role, times=200)
+    call_often(own_api, described[path][method], role, times=200)
 
 
-def call_often(api: Any, operation: Any, role: str, times: int) -> None:
+def call_often(own_api: Any, operation: Any, role: str, times: int) -> None:
     """Call an operation that often; raises what schemathesis finds."""
     right, wrong = (operation.as_strategy(generation_mode=mode) for mode in GenerationMode)
 
     @settings(max_examples=times, derandomize=True, deadline=None, database=None, phases=PHASES)
     @given(case=right | wrong)
     def call(case: Any) -> None:
-        case.call_and_validate(headers={"Authorization": f"Bearer {new_token(api, role)}"})
+        case.call_and_validate(headers={"Authorization": f"Bearer {new_token(own_api, role)}"})
 
     call()
 

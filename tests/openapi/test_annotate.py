@@ -199,9 +199,24 @@ def test_what_no_route_answers_is_left_alone_and_told(caplog: pytest.LogCaptureF
         made = annotate(held, make_shop())
     assert made["paths"] == held["paths"]
     assert [record.getMessage() for record in caplog.records] == [
-        r"'GET /gone\n' stands in the document, and no route answers it",
-        "'POST /orders' stands in the document, and no route answers it",
+        r"'GET /gone\n' in the document is answered by no one route",
+        "'POST /orders' in the document is answered by no one route",
     ]
+
+
+def test_paths_that_two_rules_share_are_told_apart_by_the_names_of_their_parameters(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = make_shop()
+    app.add_url_rule("/both/<int:id>", "by_id", requires("orders:refund")(lambda id: "in"))
+    app.add_url_rule("/both/<name>", "by_name", requires("orders:list")(lambda name: "in"))
+    paths = {path: ["get"] for path in ("/both/{id}", "/both/{name}", "/both/{other}")}
+    with caplog.at_level(logging.WARNING, "jwt_authz"):
+        made = annotate(document(**paths), app)["paths"]
+    assert made["/both/{id}"]["get"]["x-authz"] == "has the permission orders:refund"
+    assert made["/both/{name}"]["get"]["x-authz"] == "has the permission orders:list"
+    assert "x-authz" not in made["/both/{other}"]["get"]
+    assert "'GET /both/{other}' in the document is answered by no one route" in caplog.text
 
 
 def test_each_location_of_a_token_is_a_way_in() -> None:

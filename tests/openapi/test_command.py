@@ -55,7 +55,7 @@ def test_a_route_that_is_new_or_gone_is_drift(file: Path) -> None:
     file.write_text(json.dumps(held))
     ended = run(make_shop(), "--check", str(file))
     assert ended.exit_code == 1
-    assert f"GET /gone stands in {file}, and no route answers it" in ended.stderr
+    assert f"GET /gone in {file} is answered by no one route" in ended.stderr
     assert f"GET /any is a route, and {file} lacks it" in ended.stderr
 
 

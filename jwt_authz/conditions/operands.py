@@ -1,0 +1,246 @@
+"""Operands: `attr(...)`, `subject`, `tenant`, `issuer`, `claim(...)` and `now`.
+
+`==` and its siblings make conditions of them, so that two operands are compared by `key`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from ..errors import MisuseError
+from ..identity import Identity
+from ..predicates import Undecided
+from ..requirements import Requirement
+from .comparisons import MISSING, IsNull, Operand
+from .kinds import UNKNOWN, kind_of, named
+from .operators import Comparable
+
+
+class attr(Comparable):
+    """An attribute of the resource, `attr("owner_id")`, or of what it refers to, `attr("team.id")`.
+
+    Compared by `==`, `!=`, `<`, `<=`, `>`, `>=` and `in_` it is a condition, on an object or a
+    mapping. One that is missing or None is not known, which allows nothing, also under `~`.
+    """
+
+    rank = 4
+
+    def __init__(self, path: str) -> None:
+        names = path.split(".") if isinstance(path, str) else []
+        if not names or not all(name.isidentifier() and name[:2] != "__" for name in names):
+            raise MisuseError(f"attr takes an attribute's name, or names in a path, not {path!r}")
+        self.path = tuple(names)
+
+    @property
+    def is_attribute(self) -> bool:
+        return True
+
+    def is_(self, value: None) -> IsNull:
+        """Met where the attribute is there and None, SQL's NULL; never not known."""
+        if value is not None:
+            raise MisuseError(f"is_ asks for None alone: write {self!r} == {value!r}")
+        return IsNull(self)
+
+    def is_not(self, value: None) -> Requirement:
+        """Met where the attribute is there and something else than None."""
+        return ~self.is_(value)
+
+    def read(self, identity: Any, on: Any) -> Any:
+        for name in self.path:
+            if on is None:
+                return None
+            is_mapping = isinstance(on, Mapping)
+            on = on.get(name, MISSING) if is_mapping else getattr(on, name, MISSING)
+            if on is MISSING:
+                return MISSING
+        return on
+
+    @property
+    def words(self) -> str:
+        return f"the resource's {'.'.join(self.path)}"
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        return ("attr", self.path)
+
+    def __repr__(self) -> str:
+        return f"attr({'.'.join(self.path)!r})"
+
+
+class _OfIdentity(Comparable):
+    """A string that the identity has as an attribute."""
+
+    rank = 2
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @property
+    def kind(self) -> type | None:
+        return str
+
+    def as_(self, kind: type) -> Converted:
+        """The same as an `int` or a `UUID`; not known where it is not exactly one's text."""
+        return Converted(self, kind)
+
+    def read(self, identity: Any, on: Any) -> Any:
+        value = getattr(_identity(self, identity), self.name)
+        return UNKNOWN if value is None else value
+
+    @property
+    def words(self) -> str:
+        return f"their {self.name}"
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        return (self.name,)
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+class claim(Comparable):
+    """A claim of the caller's token, to compare: `attr("team") == claim("team")`.
+
+    One that is missing or null is not known; one of another JSON type than what it is compared
+    with is an error, which refuses.
+    """
+
+    rank = 1
+
+    def __init__(self, name: str) -> None:
+        if not isinstance(name, str) or not name:
+            raise MisuseError(f"claim takes the name of a claim, not {name!r}")
+        self.name = name
+
+    @property
+    def claims(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    @property
+    def may_be_list(self) -> bool:
+        return True
+
+    def as_(self, kind: type) -> Converted:
+        """The same as an `int` or a `UUID`; not known where it is not exactly one's text."""
+        return Converted(self, kind)
+
+    def read(self, identity: Any, on: Any) -> Any:
+        value = _identity(self, identity).claims.get(self.name)
+        return UNKNOWN if value is None else value
+
+    @property
+    def words(self) -> str:
+        return f"their claim {self.name}"
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        return ("claim", self.name)
+
+    def __repr__(self) -> str:
+        return f"claim({self.name!r})"
+
+
+class Converted(Comparable):
+    """A string of the identity, read as a value of another kind."""
+
+    rank = 2
+
+    def __init__(self, source: Operand, kind: type) -> None:
+        if kind is not int and kind is not UUID:
+            raise MisuseError(f"{source!r}.as_ takes int or UUID, not {kind!r}")
+        self.source = source
+        self._kind: Callable[[str], Any] = kind
+
+    @property
+    def kind(self) -> type | None:
+        return self._kind  # type: ignore[return-value]
+
+    @property
+    def claims(self) -> tuple[str, ...]:
+        return self.source.claims
+
+    def read(self, identity: Any, on: Any) -> Any:
+        text = self.source.read(identity, on)
+        if text is UNKNOWN:
+            return UNKNOWN
+        if not isinstance(text, str):
+            raise Undecided(f"{self.source!r} is {named(kind_of(text))} and no string")
+        try:
+            value = self._kind(text)
+        except ValueError:
+            return UNKNOWN
+        # " 1", "01" and "1" are three subjects: only what is written as str() writes it is one.
+        return value if str(value) == text else UNKNOWN
+
+    @property
+    def words(self) -> str:
+        return self.source.words
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        return ("as", self.source.key, self._kind)
+
+    def __repr__(self) -> str:
+        return f"{self.source!r}.as_({self._kind.__name__})"
+
+
+class _Now(Comparable):
+    """The time of the evaluation."""
+
+    rank = 2
+
+    @property
+    def kind(self) -> type | None:
+        return datetime
+
+    def read(self, identity: Any, on: Any) -> Any:
+        return _instant.get() or datetime.now(UTC)
+
+    @property
+    def words(self) -> str:
+        return "now"
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        return ("now",)
+
+    def __repr__(self) -> str:
+        return "now"
+
+
+_instant: ContextVar[datetime | None] = ContextVar("jwt_authz_instant", default=None)
+
+
+@contextlib.contextmanager
+def one_instant(instant: datetime | None = None) -> Iterator[None]:
+    """Let `now` be one instant inside: this one, that of a block around it, or when it begins."""
+    token = _instant.set(instant or _instant.get() or datetime.now(UTC))
+    try:
+        yield
+    finally:
+        _instant.reset(token)
+
+
+subject = _OfIdentity("subject")
+"""The caller's subject, a string; `subject.as_(int)` for a column of integers."""
+tenant = _OfIdentity("tenant")
+"""The caller's tenant, a string; not known where the token has none."""
+issuer = _OfIdentity("issuer")
+"""Who signed the caller's token; not known for a token of the application's own without `iss`."""
+now = _Now()
+"""The time of the evaluation, aware; a datetime without a time zone is taken for UTC."""
+
+
+def _identity(operand: Operand, identity: Any) -> Identity:
+    if not isinstance(identity, Identity):
+        raise Undecided(
+            f"{operand!r} looks at an Identity, not at {type(identity).__name__}: "
+            "return an Identity from the identity loader"
+        )
+    return identity

@@ -1,0 +1,51 @@
+"""The rows in a database of each kind, and the same rows as objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from sqlalchemy import ColumnElement, Engine, create_engine, select
+from sqlalchemy.orm import Session, joinedload
+
+from .models import Article, Base, Team, fill
+
+
+@dataclass(repr=False)
+class Rows:
+    """The articles of a database, as objects by their id, and an open session."""
+
+    session: Session
+    articles: dict[int, Article]
+
+    def ids_where(self, criterion: ColumnElement[bool], first: int, last: int) -> set[int]:
+        """The ids, of those from first to last, of the rows that the database lets through."""
+        asked = select(Article.id).where(Article.id.between(first, last), criterion)
+        return set(self.session.scalars(asked))
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def rows(request: pytest.FixtureRequest) -> Iterator[Rows]:
+    url = "sqlite://"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres_url")
+    engine = create_engine(url)
+    try:
+        yield from _filled(engine)
+    finally:
+        Base.metadata.drop_all(engine)
+        engine.dispose()
+
+
+def _filled(engine: Engine) -> Iterator[Rows]:
+    Base.metadata.drop_all(engine)
+    Base.metadata.create_all(engine)
+    with Session(engine) as session:
+        fill(session)
+        session.commit()
+        loaded = select(Article).options(joinedload(Article.team).joinedload(Team.parent))
+        teams = list(session.scalars(select(Team).options(joinedload(Team.parent))))
+        assert teams
+        articles = {article.id: article for article in session.scalars(loaded)}
+        yield Rows(session, articles)
