@@ -119,9 +119,9 @@ def enable(managed: Users, username: str) -> None:
 @click.option("--random", "is_random", is_flag=True, help="Make one up, and print it once.")
 def reset_password(managed: Users, username: str, is_random: bool) -> None:
     """Give a user another password, asked for or read from standard input; end their log-ins."""
-    managed.find(username)  # before anybody types a password
+    user = managed.find(username)  # before anybody types a password
     password = _password(username, is_random)
-    managed.set_password(username, password)
+    managed.set_password(user, password)
     _say(f"{username} has another password, {_ended()}")
     _show(username, password if is_random else None)
 

@@ -201,6 +201,14 @@ def test_a_password_that_is_reset_ends_what_was_there_and_the_old_one(
     assert there.status(there.log_in(password="another good password")) == 200
 
 
+def test_a_reset_to_a_password_that_cannot_be_set_ends_nothing(here: Process) -> None:
+    tokens = here.log_in()
+    result = here.run("users", "reset-password", "ann", input="password1\n")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "a common one" in result.stderr
+    assert here.status(tokens) == 200
+
+
 def test_a_reset_may_make_the_password_up(here: Process) -> None:
     result = here.run("users", "reset-password", "ann", "--random")
     found = re.search(r"^password of ann: (\S+)$", result.stdout, re.MULTILINE)

@@ -29,7 +29,12 @@ from jwt.algorithms import requires_cryptography
 
 from jwt_authz import Authz
 from jwt_authz.accounts.sqlalchemy import SQLAlchemyAccounts
-from jwt_authz.endpoints import key_set_blueprint, refresh_blueprint, token_blueprint
+from jwt_authz.endpoints import (
+    key_set_blueprint,
+    password_blueprint,
+    refresh_blueprint,
+    token_blueprint,
+)
 
 from .admin import admin
 from .articles import articles
@@ -57,7 +62,9 @@ def create_app(new_passwords: bool = False) -> Flask:
         accounts=accounts,
         default="deny",  # a view of which nothing was said is refused
     )
-    for page in (token_blueprint(), refresh_blueprint(), me, articles, reports, admin):
+    for page in (token_blueprint(), refresh_blueprint(), password_blueprint()):
+        app.register_blueprint(page)
+    for page in (me, articles, reports, admin):
         app.register_blueprint(page)
     if app.config["JWT_ALGORITHM"] in requires_cryptography:
         app.register_blueprint(key_set_blueprint())

@@ -2,12 +2,14 @@
 
 from .introspect import introspection_blueprint
 from .key_set import key_set_blueprint
+from .password import password_blueprint
 from .refresh import refresh_blueprint
 from .token import token_blueprint
 
 __all__ = [
     "introspection_blueprint",
     "key_set_blueprint",
+    "password_blueprint",
     "refresh_blueprint",
     "token_blueprint",
 ]
