@@ -22,7 +22,10 @@ from .reports.tables import Table, visible
 _RANDOM_BYTES = 16
 _LONGEST_LINE = 65_536
 
-_METHODS = ("named", "users", "add", "grant_roles", "take_roles", "set_password", "disable")
+_METHODS = (
+    *("is_shared", "named", "users", "add", "remove", "grant_roles", "take_roles"),
+    *("check_new_password", "set_password", "disable", "enable"),
+)
 
 
 @click.group("users")
@@ -132,7 +135,7 @@ def _accounts() -> ManagedAccounts:
     if accounts is None:
         raise MisuseError("there are no users: write Authz(app, accounts=...)")
     if not isinstance(accounts, ManagedAccounts):
-        lacking = [name for name in _METHODS if not hasattr(accounts, name)] or ["is_shared"]
+        lacking = [name for name in _METHODS if not hasattr(accounts, name)]
         raise MisuseError(
             f"these users cannot be changed here: {type(accounts).__name__} lacks "
             f"{', '.join(lacking)} of ManagedAccounts"
