@@ -22,7 +22,10 @@ from .reports.tables import Table, visible
 _RANDOM_BYTES = 16
 _LONGEST_LINE = 65_536
 
-_METHODS = ("named", "users", "add", "grant_roles", "take_roles", "set_password", "disable")
+_METHODS = (
+    *("is_shared", "named", "users", "add", "remove", "grant_roles", "take_roles"),
+    *("check_new_password", "set_password", "disable", "enable"),
+)
 
 
 @click.group("users")
@@ -119,9 +122,9 @@ def enable(managed: Users, username: str) -> None:
 @click.option("--random", "is_random", is_flag=True, help="Make one up, and print it once.")
 def reset_password(managed: Users, username: str, is_random: bool) -> None:
     """Give a user another password, asked for or read from standard input; end their log-ins."""
-    managed.find(username)  # before anybody types a password
+    user = managed.find(username)  # before anybody types a password
     password = _password(username, is_random)
-    managed.set_password(username, password)
+    managed.set_password(user, password)
     _say(f"{username} has another password, {_ended()}")
     _show(username, password if is_random else None)
 
@@ -132,7 +135,7 @@ def _accounts() -> ManagedAccounts:
     if accounts is None:
         raise MisuseError("there are no users: write Authz(app, accounts=...)")
     if not isinstance(accounts, ManagedAccounts):
-        lacking = [name for name in _METHODS if not hasattr(accounts, name)] or ["is_shared"]
+        lacking = [name for name in _METHODS if not hasattr(accounts, name)]
         raise MisuseError(
             f"these users cannot be changed here: {type(accounts).__name__} lacks "
             f"{', '.join(lacking)} of ManagedAccounts"

@@ -62,8 +62,8 @@ class LiveCatalogue:
             loaded.mark == self._view.mark_of_catalogue() or not self._is_late()
         ):
             return loaded
-        self._breaker.check()
         with self._loading:
+            self._breaker.check()
             return self._load()
 
     def reload(self) -> None:

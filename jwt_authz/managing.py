@@ -69,9 +69,12 @@ class Users:
         """Let a user log in again."""
         return self._told("enable", self._accounts.enable(self.find(username).subject))
 
-    def set_password(self, username: str, password: str) -> User:
-        """Give a user another password, and end all their log-ins and tokens."""
-        user = self.find(username)
+    def set_password(self, user: User, password: str) -> User:
+        """Give a user another password, and end all their log-ins and tokens.
+
+        Raises PasswordRefused for one that cannot be set.
+        """
+        self._accounts.check_new_password(password)
         # Before, so that nothing has changed where the store does not answer; and after, so that
         # a log-in with the old password, which had begun before the change, is ended as well.
         self._end(user)

@@ -5,40 +5,28 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 import pytest
-from argon2 import PasswordHasher
 from flask import Flask
 
 from jwt_authz import Authz, Role, Roles
-from jwt_authz.accounts import passwords
 from jwt_authz.catalogue import RolesFile
 from jwt_authz.cli import authz as commands
 from jwt_authz.errors import StoreUnavailable
 from jwt_authz.revocation import RevocationView
-from tests.managed import PASSWORD, Process, becomes
+from tests.managed import PASSWORD, Process, becomes, make_argon2_cheap, processes
 
 
 @pytest.fixture(autouse=True)
 def cheap_argon2(monkeypatch: pytest.MonkeyPatch) -> None:
-    hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-    monkeypatch.setattr(passwords, "_hasher", hasher)
-    monkeypatch.setattr(passwords, "_DUMMY", hasher.hash(token_hex()))
+    make_argon2_cheap(monkeypatch)
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Process]]:
-    made: list[Process] = []
-
-    def one(**config: Any) -> Process:
-        made.append(Process(tmp_path, **config))
-        return made[-1]
-
-    yield one
-    for process in made:
-        process.close()
+    with processes(tmp_path) as start:
+        yield start
 
 
 @pytest.fixture

@@ -10,43 +10,32 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 import pytest
-from argon2 import PasswordHasher
 from flask import Flask
 
 from jwt_authz import Authz, Role, Roles
-from jwt_authz.accounts import User, passwords
+from jwt_authz.accounts import User
 from jwt_authz.accounts.memory import MemoryAccounts
 from jwt_authz.audit import changed
 from jwt_authz.cli import authz as commands
 from jwt_authz.errors import StoreUnavailable
 from jwt_authz.revocation import RevocationView
-from tests.managed import PASSWORD, Process, becomes
+from tests.managed import PASSWORD, Process, becomes, make_argon2_cheap, processes
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(autouse=True)
 def cheap_argon2(monkeypatch: pytest.MonkeyPatch) -> None:
-    hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-    monkeypatch.setattr(passwords, "_hasher", hasher)
-    monkeypatch.setattr(passwords, "_DUMMY", hasher.hash(token_hex()))
+    make_argon2_cheap(monkeypatch)
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Process]]:
-    made: list[Process] = []
-
-    def one(**config: Any) -> Process:
-        made.append(Process(tmp_path, **config))
-        return made[-1]
-
-    yield one
-    for process in made:
-        process.close()
+    with processes(tmp_path) as start:
+        yield start
 
 
 @pytest.fixture
@@ -201,6 +190,14 @@ def test_a_password_that_is_reset_ends_what_was_there_and_the_old_one(
     assert there.status(there.log_in(password="another good password")) == 200
 
 
+def test_a_reset_to_a_password_that_cannot_be_set_ends_nothing(here: Process) -> None:
+    tokens = here.log_in()
+    result = here.run("users", "reset-password", "ann", input="password1\n")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "a common one" in result.stderr
+    assert here.status(tokens) == 200
+
+
 def test_a_reset_may_make_the_password_up(here: Process) -> None:
     result = here.run("users", "reset-password", "ann", "--random")
     found = re.search(r"^password of ann: (\S+)$", result.stdout, re.MULTILINE)
@@ -317,7 +314,10 @@ def test_accounts_that_cannot_be_changed_say_what_they_lack() -> None:
         def find(self, subject: str) -> User | None:
             return None
 
-    for accounts, message in ((Ours(), "Ours lacks named, users, add"), (None, "accounts=...")):
+    for accounts, message in (
+        (Ours(), "Ours lacks is_shared, named, users, add"),
+        (None, "accounts=..."),
+    ):
         app = Flask("ours")
         app.config["JWT_SECRET_KEY"] = "m" * 40
         Authz(app, accounts=accounts)

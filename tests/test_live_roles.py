@@ -34,10 +34,10 @@ from jwt_authz.cli import authz as commands
 from jwt_authz.errors import StoreUnavailable
 from jwt_authz.live_catalogue import LiveCatalogue
 from jwt_authz.parts import KEY
+from tests.managed import becomes
 
 SECRET = "l" * 40
 PATIENT = "?socket_timeout=2&socket_connect_timeout=2"  # for a machine that also runs the tests
-BOUND = 5.0
 
 
 class Source:
@@ -97,16 +97,6 @@ def token_of(app: Flask, *roles: str) -> str:
 
 def status(app: Flask, token: str, path: str = "/read") -> int:
     return app.test_client().get(path, headers={"Authorization": f"Bearer {token}"}).status_code
-
-
-def becomes(wanted: int, ask: Callable[[], int], within: float = BOUND) -> bool:
-    """Whether an answer becomes another one within the bound."""
-    until = time.monotonic() + within
-    while time.monotonic() < until:
-        if ask() == wanted:
-            return True
-        time.sleep(0.02)
-    return False
 
 
 @pytest.fixture(params=["redis", "sqlite", "postgres"])

@@ -86,7 +86,16 @@ def test_the_package_is_marked_as_typed() -> None:
     assert (PACKAGE / "py.typed").exists()
 
 
-EXTRAS = ("sqlalchemy", "alembic", "redis", "argon2", "apispec", "limits", "prometheus_client")
+EXTRAS = (
+    "sqlalchemy",
+    "alembic",
+    "redis",
+    "argon2",
+    "zxcvbn",
+    "apispec",
+    "limits",
+    "prometheus_client",
+)
 WITHOUT_EXTRAS = f"""
 import sys
 

@@ -33,6 +33,7 @@ from jwt_authz import Authz, has_role
 from jwt_authz.admin import AdminAccounts, admin_page_blueprint
 from jwt_authz.endpoints import (
     key_set_blueprint,
+    password_blueprint,
     permissions_blueprint,
     refresh_blueprint,
     token_blueprint,
@@ -65,9 +66,11 @@ def create_app(new_passwords: bool = False) -> Flask:
         default="deny",  # a view of which nothing was said is refused
     )
     add_rules(authz)
-    library = (token_blueprint(), refresh_blueprint(), permissions_blueprint())
-    for page in (*library, me, articles, reports, admin, admin_page_blueprint(has_role("admin"))):
+    for page in (token_blueprint(), refresh_blueprint(), password_blueprint()):
         app.register_blueprint(page)
+    for page in (permissions_blueprint(), me, articles, reports, admin):
+        app.register_blueprint(page)
+    app.register_blueprint(admin_page_blueprint(has_role("admin")))
     if app.config["JWT_ALGORITHM"] in requires_cryptography:
         app.register_blueprint(key_set_blueprint())
     answer_with_problems(app)

@@ -8,6 +8,7 @@ from threading import Lock
 from typing import NamedTuple
 
 from ..errors import MisuseError
+from .password_rules import check_new_password
 from .passwords import hash_password, is_still_good, verify_password
 from .user import User, new_user, role_names
 
@@ -90,6 +91,10 @@ class MemoryAccounts:
         """Take these roles from the user: see `ManagedAccounts`."""
         names = role_names(roles)
         return self._change_roles(subject, lambda held: role_names({*held}.difference(names)))
+
+    def check_new_password(self, password: str) -> None:
+        """Raises PasswordRefused for a password that cannot be set: see `ManagedAccounts`."""
+        check_new_password(password)
 
     def set_password(self, subject: str, password: str) -> User:
         """Have the user log in by another password: see `ManagedAccounts`."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..errors import MisuseError
 from .catalogue_tables import CatalogueRoleMixin, PermissionMixin
+from .password_rules import check_new_password
 from .passwords import hash_password, is_still_good, upgraded_hash, verify_password
 from .sqlalchemy_roles import SQLAlchemyRoles
 from .tables import RoleMixin, UserMixin, role_of
@@ -147,6 +148,10 @@ class SQLAlchemyAccounts:
             row.roles = [role for role in row.roles if role.name not in names]
 
         return self._change(subject, change, OWN_COLUMNS)
+
+    def check_new_password(self, password: str) -> None:
+        """Raises PasswordRefused for a password that cannot be set: see `ManagedAccounts`."""
+        check_new_password(password)
 
     def set_password(self, subject: str, password: str) -> User:
         """Have the user log in by another password: see `ManagedAccounts`."""

@@ -106,6 +106,10 @@ class ManagedAccounts(Accounts, Protocol):
         """Take these roles from the user."""
         ...
 
+    def check_new_password(self, password: str) -> None:
+        """Raises PasswordRefused for a password that `set_password` would refuse."""
+        ...
+
     def set_password(self, subject: str, password: str) -> User:
         """Have the user log in by another password; raises what `hash_password` raises."""
         ...

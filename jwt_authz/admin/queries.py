@@ -8,7 +8,7 @@ from typing import Any
 from flask import request
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validate
 
-from ..accounts.passwords import MIN_CHARACTERS
+from ..accounts.password_rules import MIN_CHARACTERS
 from ..accounts.user import MAX_TEXT, is_storable
 from ..endpoints.answers import ProblemAnswer
 from ..endpoints.bodies import load, read_members

@@ -136,6 +136,7 @@ def example_of(api: Any, path: str) -> Any:
     """A body for the operation that has this path."""
     return {
         "/token": {"username": "viewer", "password": "correct horse"},
+        "/me/password": {"old_password": "correct horse", "new_password": "correct horse"},
         "/token/refresh": {"refresh_token": api.log_in("viewer").json["refresh_token"]},
         "/token/revoke": {"token": api.log_in("viewer").json["refresh_token"]},
         "/admin/users/{username}/roles": ["viewer"],

@@ -21,6 +21,7 @@ TABLE: list[tuple[str, str, Any, str | None, int, int, int, int]] = [
     ("DELETE", "/token/families/<family>", None, None, 401, 404, 404, 404),
     ("GET", "/me", None, None, 401, 200, 200, 200),
     ("GET", "/me/permissions", None, None, 401, 200, 200, 200),
+    ("PUT", "/me/password", {}, None, 401, 400, 400, 400),
     ("GET", "/articles", None, None, 401, 200, 200, 200),
     ("POST", "/articles", TITLE, None, 401, 403, 201, 201),
     ("GET", "/articles/<int:id>", None, "editor", 401, 200, 200, 200),
