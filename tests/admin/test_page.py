@@ -1,4 +1,7 @@
-"""The admin page: who is let in, what is refused that was forged, and what each answer carries."""
+"""The admin page: who is let in, what is refused that was forged, and what each answer carries.
+
+SECURITY 2.30, 2.57, 2.58.
+"""
 
 from __future__ import annotations
 

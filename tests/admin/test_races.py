@@ -1,4 +1,7 @@
-"""Two administrators who take the role from each other at the same moment: one of them stays."""
+"""Two administrators who take the role from each other at the same moment: one of them stays.
+
+SECURITY 2.34, 2.52.
+"""
 
 from __future__ import annotations
 
