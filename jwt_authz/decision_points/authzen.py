@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
 from typing import Any, TypeVar
 from uuid import uuid4
 
 from ..decision import printable
 from ..errors import MisuseError, StoreUnavailable
 from ..revocation.breaker import Breaker
-from ..tokens.fetch import check_url, post_json
+from ..tokens.fetch import WrongStatus, check_url, post_json
 from .question import Question
 
 _ONE, _MANY = "/access/v1/evaluation", "/access/v1/evaluations"
 _BATCH = 100
 _LONGEST_REASON = 200
+_LONGEST_TIME = 60
+_BEARER = re.compile("[A-Za-z0-9._~+/-]+=*")  # RFC 6750 section 2.1
 
 Answer = TypeVar("Answer")
 _log = logging.getLogger("jwt_authz")
@@ -26,18 +30,17 @@ class AuthZEN:
     """The decision point at a URL, below which `/access/v1/evaluation` answers.
 
     `token` is this application's own credential there, sent as a bearer token (RFC 6750);
-    `timeout` the seconds for a whole exchange. Only `{"decision": true}` is a yes and only
-    `{"decision": false}` a no; whatever else comes, or nothing, raises `StoreUnavailable`, and
-    after three failures in a row the server is asked once a second. Raises `MisuseError` for a
-    URL that is neither https nor on this machine.
+    `timeout` the seconds for a whole exchange, 60 at most. Only `{"decision": true}` is a yes and
+    only `{"decision": false}` a no; whatever else comes, or nothing, raises `StoreUnavailable`,
+    and after three failures in a row the server is asked once a second; that it cannot read a
+    question (400) is none of these. Raises `MisuseError` for a URL that is neither https nor on
+    this machine.
     """
 
     def __init__(self, url: str, *, token: str | None = None, timeout: float = 1.0) -> None:
-        if not isinstance(timeout, int | float) or isinstance(timeout, bool) or timeout <= 0:
-            raise MisuseError(f"timeout is seconds, more than none: write 1.0, not {timeout!r}")
-        self.url = check_url(url).rstrip("/")
-        self.timeout = timeout
-        self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        self.url = _base(url)
+        self.timeout = _seconds(timeout)
+        self._headers = {} if token is None else {"Authorization": f"Bearer {_bearer(token)}"}
         self._breaker = Breaker()
 
     def decide(self, question: Question) -> bool:
@@ -66,13 +69,45 @@ class AuthZEN:
             until = time.monotonic() + self.timeout
             answer = read(post_json(self.url + path, members, until, headers))
         except StoreUnavailable as error:
-            self._breaker.failed()
+            if not _is_of_the_question(error):
+                self._breaker.failed()
             raise StoreUnavailable(f"the decision point did not decide: {error}") from None
         self._breaker.succeeded()
         return answer
 
     def __repr__(self) -> str:
         return f"AuthZEN({self.url!r})"
+
+
+def _base(url: str) -> str:
+    """The URL below which the endpoints stand."""
+    if "?" in check_url(url):
+        raise MisuseError("the URL of a decision point has no query: write https://host/path")
+    return url.rstrip("/")
+
+
+def _seconds(timeout: float) -> float:
+    is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+    if not is_number or not 0 < timeout <= _LONGEST_TIME:
+        raise MisuseError(
+            f"timeout is seconds, more than none and {_LONGEST_TIME} at most: write 1.0, "
+            f"not {timeout!r}"
+        )
+    return timeout
+
+
+def _bearer(token: str) -> str:
+    if not isinstance(token, str) or not _BEARER.fullmatch(token):
+        raise MisuseError(
+            "token is this application's bearer token at the decision point, without 'Bearer ' "
+            "before it: write AuthZEN(url, token=the_token)"
+        )
+    return token
+
+
+def _is_of_the_question(error: StoreUnavailable) -> bool:
+    """Whether the server is up and cannot read what was asked: one caller must not shut out all."""
+    return isinstance(error, WrongStatus) and error.status == HTTPStatus.BAD_REQUEST
 
 
 def _decision(answer: Any) -> bool:
