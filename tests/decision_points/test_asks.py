@@ -192,6 +192,15 @@ def test_no_answer_is_503_and_asked_for_once_a_request(
     assert len(server.asked) == 1
 
 
+@pytest.mark.parametrize("path", ["/articles/7", "/unless/7", "/articles"])
+def test_an_error_that_comes_as_a_no_is_503_also_under_not(
+    app: Flask, server: PolicyServer, path: str
+) -> None:
+    told = '{"decision": false, "context": {"error": {"status": 500}}}'
+    server.sends(told if "7" in path else f'{{"evaluations": [{told}, {told}, {told}]}}')
+    assert authz_client(app, roles=["viewer"]).get(path).status_code == 503
+
+
 def test_a_failure_is_remembered_for_its_request_alone(app: Flask, server: PolicyServer) -> None:
     edit = asks(AuthZEN(server.url), "article", "edit")
     editor = Identity("ann", roles=["editor"], catalogue=ROLES)

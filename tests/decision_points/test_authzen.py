@@ -66,12 +66,12 @@ def test_a_credential_of_the_applications_own_is_sent_and_not_shown(server: Poli
     assert repr(point) == f"AuthZEN('{server.url}')"
 
 
-def test_many_questions_are_asked_a_hundred_at_a_time(server: PolicyServer, point: AuthZEN) -> None:
-    asked = [question(id=str(number)) for number in range(1, 251)]
+def test_many_questions_are_asked_fifty_at_a_time(server: PolicyServer, point: AuthZEN) -> None:
+    asked = [question(id=str(number)) for number in range(1, 121)]
     answers = point.decide_all(asked)
-    assert answers == [number != 13 for number in range(1, 251)]
+    assert answers == [number != 13 for number in range(1, 121)]
     assert server.paths == ["evaluations"] * 3
-    assert [len(body["evaluations"]) for _, body in server.asked] == [100, 100, 50]
+    assert [len(body["evaluations"]) for _, body in server.asked] == [50, 50, 20]
     assert point.decide_all([]) == []
 
 
@@ -140,6 +140,25 @@ def test_a_batch_with_an_answer_too_few_or_wrong_is_none(
     server.sends(body)
     with pytest.raises(StoreUnavailable, match="did not decide"):
         point.decide_all([question(), question(id="8")])
+
+
+@pytest.mark.parametrize("decision", ["true", "false"])
+@pytest.mark.parametrize("error", ['{"status": 500, "message": "no\\nstore"}', "null", '"x"'])
+def test_a_decision_with_an_error_beside_it_is_none(
+    server: PolicyServer, point: AuthZEN, decision: str, error: str
+) -> None:
+    """Where one of many questions fails, its decision is false (AuthZEN 1.0 section 7.2)."""
+    told = f'{{"decision": {decision}, "context": {{"error": {error}}}}}'
+    server.sends(told)
+    with pytest.raises(StoreUnavailable, match="did not decide: the answer tells of an error"):
+        point.decide(question())
+    server.sends(f'{{"evaluations": [{{"decision": true}}, {told}]}}')
+    for _ in range(4):
+        with pytest.raises(StoreUnavailable, match="tells of an error") as caught:
+            point.decide_all([question(), question(id="8")])
+        assert "\n" not in str(caught.value)
+    server.answer = None  # and the server is still asked, since it is up
+    assert point.decide(question()) is True
 
 
 @pytest.mark.parametrize("how", ["is_silent", "drips", "drips_headers", "hangs_up"])
