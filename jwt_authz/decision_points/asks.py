@@ -70,6 +70,16 @@ class asks(Requirement):
                     f"a type and an action are texts: write asks(point, 'article', 'edit'), not "
                     f"{name!r}"
                 )
+        if not (isinstance(id, str) or callable(id)) or not callable(subject):
+            raise MisuseError(
+                "id is an attribute's name or a function of the resource, and subject a function "
+                "of the identity: write asks(..., id=lambda article: article.number)"
+            )
+        if properties is not None and not callable(properties):
+            raise MisuseError(
+                "properties is a function of the resource: write "
+                "asks(..., properties=lambda article: {'owner': article.owner})"
+            )
         self.point = point
         self.resource_type = resource_type
         self.action = action

@@ -398,6 +398,9 @@ def test_a_refusal_says_the_sentence_and_not_where_it_was_asked(
         (lambda point: asks("https://pdp", "article", "edit"), "is no decision point"),
         (lambda point: asks(point, "", "edit"), r"write asks\(point, 'article', 'edit'\)"),
         (lambda point: asks(point, "article", None), r"write asks\(point, 'article', 'edit'\)"),
+        (lambda point: asks(point, "article", "edit", id=7), "id is an attribute's name or a func"),
+        (lambda point: asks(point, "article", "edit", subject="ann"), "subject a function of the"),
+        (lambda point: asks(point, "article", "edit", properties={}), "properties is a function"),
     ],
 )
 def test_what_cannot_be_asked_is_a_misuse(make: Any, message: str) -> None:
