@@ -1,11 +1,13 @@
 """Audit: a signal and a counter for every decision, a log record for every refusal.
 
+A change of users and roles is told by a signal and a log record of its own.
+
 What was allowed is logged at the level DEBUG, and at WARNING where an override stood in.
 
-Neither the record nor the counter ever holds a token, a claim's value or a line break from
-outside; what is logged of a call is the endpoint and the method, which the application chose, and
-that the token is of another catalogue. Who was refused stands in the signal, for receivers that
-may know.
+Neither the record of a decision nor the counter ever holds a token, a claim's value or a line break
+from outside; what is logged of a call is the endpoint and the method, which the application chose,
+and that the token is of another catalogue. Who was refused stands in the signal, for receivers that
+may know. The record of a change names the user or the role that was changed.
 """
 
 from __future__ import annotations
@@ -35,6 +37,10 @@ decided = Namespace().signal("jwt-authz-decided")
 """Sent with the application and `outcome` (`allowed`, `refused`, `not identified`, `unavailable`,
 `would have been refused`), `identity`, `decision` and `problem`, each of these three None where
 there is none."""
+
+changed = Namespace().signal("jwt-authz-changed")
+"""Sent with the application after a change of users or roles: `by` is who made it, `action` what
+was done ("users disable"), `name` to which user or role, and `subject` the user's, else None."""
 
 _log = logging.getLogger("jwt_authz")
 _DEBUG = logging.DEBUG
@@ -96,6 +102,13 @@ class Audit:
         if _log.isEnabledFor(level):
             text = _text(outcome, identity, decision, problem.type, problem.instance, note)
             _log.log(level, "%s", text, extra=_extra(outcome, identity, problem))
+
+
+def tell_change(app: Flask, by: str, action: str, name: str, subject: str | None = None) -> None:
+    """Tell of a change that somebody has made: see `changed`. The log record has the level INFO."""
+    changed.send(app, by=by, action=action, name=name, subject=subject)
+    text = printable(f"changed | {action} {name} | by {by}")
+    _log.info("%s", text, extra={"authz_change": action, "authz_by": by})
 
 
 def _send(

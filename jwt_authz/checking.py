@@ -29,19 +29,21 @@ _log = logging.getLogger("jwt_authz")
 
 
 def find_misuse(
-    parts: Parts, roles: Roles | None, source: IdentitySource | None, *, denies_unguarded: bool
+    parts: Parts, source: IdentitySource | None, *, denies_unguarded: bool
 ) -> tuple[list[str], list[str]]:
     """The errors and the warnings of the current application, each a sentence.
 
-    `roles` is the catalogue of its own roles, `source` its identity loader.
+    `source` is its identity loader.
     """
     app = get_app()
+    # Roles that change at run time may lack a name for a while: it is refused, and warned of here.
+    lasting = None if parts.has_live_roles else parts.catalogue
     takes_token = source is None or source.takes_token
     accesses = list(read_matrix(app))
     errors = [*_settings_errors(parts), *_unknown_endpoints(app, parts)]
     errors += _rule_errors(parts.rules)
-    told = dict.fromkeys(_catalogue_errors(accesses, roles, parts.rules))
-    errors += dict.fromkeys(_catalogue_errors(accesses, parts.catalogue, parts.rules))
+    told = dict.fromkeys(_catalogue_errors(accesses, parts.roles_known, parts.rules))
+    errors += dict.fromkeys(_catalogue_errors(accesses, lasting, parts.rules))
     if not takes_token:
         errors += [_never_fresh(access) for access in accesses if access.asks_for_fresh]
     if denies_unguarded:
@@ -162,7 +164,14 @@ def _settings_errors(parts: Parts) -> Iterator[str]:
                 parts.needed_revocations()  # opens the store, and connects to nothing
         except (MisuseError, ImportError) as error:
             yield str(error)
-        if encoding == "compact" and parts.catalogue is None:
+        if parts.has_live_roles and parts.settings.store_url is None:
+            yield (
+                "the roles come from a source, and no store tells the processes of a change: set "
+                "AUTHZ_STORE_URL, or write Authz(app, roles=source.load()) for roles that never "
+                "change"
+            )
+        has_roles = parts.has_live_roles or parts.roles_known is not None
+        if encoding == "compact" and not has_roles:
             yield "AUTHZ_ENCODING='compact' needs a catalogue: write Authz(app, roles=Roles(...))"
         trust = parts.trust
         yield from misconfigured(keys is not None, needs_key=trust is None)

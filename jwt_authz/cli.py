@@ -14,6 +14,8 @@ from flask.cli import AppGroup, ScriptInfo
 
 from .checking import find_unsaid
 from .cli_explain import explain
+from .cli_roles import roles
+from .cli_users import users
 from .context import get_app
 from .errors import MisuseError, StoreUnavailable
 from .extension import Authz
@@ -24,7 +26,17 @@ from .reports import commands as reports
 from .tokens import KeySet
 
 authz = AppGroup("authz", help="Look after who may do what.")
-for _command in (reports.routes, reports.matrix, reports.who, reports.can, explain, openapi):
+_COMMANDS = (
+    reports.routes,
+    reports.matrix,
+    reports.who,
+    reports.can,
+    explain,
+    openapi,
+    users,
+    roles,
+)
+for _command in _COMMANDS:
     authz.add_command(_command)
 
 
@@ -45,8 +57,10 @@ def check() -> None:
     """Exit 1 for misuse and for views of which nothing was said; say what to write."""
     parts = current_parts()  # no Authz: say so
     extension: Authz = current_app.extensions["jwt_authz"]
+    not_loaded = _load_roles(extension)
     errors, warnings = extension.findings()
-    unsaid, unasked = find_unsaid(get_app(), extension.roles)
+    warnings += not_loaded
+    unsaid, unasked = find_unsaid(get_app(), parts.roles_known)
     errors += unsaid
     for text in [*warnings, *unasked]:
         click.echo(f"warning: {text}")
@@ -57,6 +71,15 @@ def check() -> None:
     refuse = all(guard.is_enforced(parts) for one in read_matrix(get_app()) for guard in one.guards)
     said = "" if refuse else ", but not every guard is enforced"
     click.echo(f"every view has a guard, or is exempt{said}")
+
+
+def _load_roles(extension: Authz) -> list[str]:
+    """Have the roles at hand by which names in guards are checked; a warning where they are not."""
+    try:
+        extension.roles  # noqa: B018 loads them where they come from a source
+    except (MisuseError, StoreUnavailable) as error:
+        return [f"names of roles and permissions were not checked: {error}"]
+    return []
 
 
 @authz.group("keys")

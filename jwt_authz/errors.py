@@ -13,6 +13,10 @@ class MisuseError(AuthzError):
     """The program uses the library in a way that cannot work; the message says what to write."""
 
 
+class PasswordRefused(MisuseError):
+    """A password that nobody can have from now on; the message says why, and never quotes it."""
+
+
 class StoreUnavailable(AuthzError):
     """A store that must answer did not; at the Flask edge this is a 503 with `Retry-After`."""
 

@@ -13,6 +13,7 @@ from flask_jwt_extended import JWTManager
 from .accounts import Accounts, User
 from .arguments import NOT_GIVEN
 from .authentication import IdentitySource
+from .catalogue import RolesSource
 from .checking import FirstRequest, find_misuse
 from .claims import Issuer
 from .decision import Decision
@@ -43,7 +44,8 @@ Loader = TypeVar("Loader", bound=Callable[..., Any])
 class Authz:
     """The extension: `Authz(app, roles=Roles(...))`, or `Authz(...)` and `init_app(app)` later.
 
-    `roles` is the catalogue of all roles; `accounts` what the token endpoint asks at log-in;
+    `roles` is the catalogue of all roles, or a source that it is loaded from, and loaded anew from
+    after each change (`jwt_authz.catalogue`); `accounts` what the token endpoint asks at log-in;
     `default` is "allow" or "deny", what becomes of a view with neither guard nor `exempt`.
     `abort` gets the `Problem` of a refusal and returns a response or raises; `on_fail` and
     `throws` are those of guards that have none. Makes a `JWTManager` if the application has none.
@@ -53,15 +55,17 @@ class Authz:
         self,
         app: Flask | None = None,
         *,
-        roles: Roles | None = None,
+        roles: Roles | RolesSource | None = None,
         accounts: Accounts | None = None,
         default: Literal["allow", "deny"] = "allow",
         abort: Callable[..., Any] | None = None,
         on_fail: Any = None,
         throws: Any = None,
     ) -> None:
-        if roles is not None and not isinstance(roles, Roles):
-            raise MisuseError(f"roles is a catalogue: write roles=Roles(Role(...)), not {roles!r}")
+        if roles is not None and not isinstance(roles, Roles | RolesSource):
+            raise MisuseError(
+                f"roles is a catalogue: write roles=Roles(Role(...)), or a source, not {roles!r}"
+            )
         if default not in ("allow", "deny"):
             raise MisuseError(f"default is 'allow' or 'deny', not {default!r}")
         if abort is not None and not callable(abort):
@@ -71,7 +75,7 @@ class Authz:
                 f"accounts needs authenticate(username, password) and find(subject), which "
                 f"{type(accounts).__name__} lacks"
             )
-        self.roles = roles
+        self.roles_given = roles
         self.accounts = accounts
         self.default = default
         self._failing = Failing(on_fail, throws)
@@ -92,7 +96,7 @@ class Authz:
             )
         if EXTENSION not in app.extensions:
             JWTManager(app)
-        parts = Parts(app, self.roles, self._failing, self._abort, self._rules)
+        parts = Parts(app, self.roles_given, self._failing, self._abort, self._rules)
         parts.take_identities_from(self._source)
         parts.trust_in(self._trust)
         self._installed.add(parts)
@@ -127,7 +131,8 @@ class Authz:
         header. Raises `MisuseError` for an issuer that is trusted already, whose keys cannot be
         used, or that may grant a role that the catalogue lacks.
         """
-        self._trust = (self._trust or Trust()).with_more(issuers, self.roles)
+        in_code = self.roles_given if isinstance(self.roles_given, Roles) else None
+        self._trust = (self._trust or Trust()).with_more(issuers, in_code)
         for parts in self._installed:
             parts.trust_in(self._trust)
 
@@ -169,6 +174,26 @@ class Authz:
         its verdict is that of `allowed`. Nobody is refused, and nothing is counted or logged.
         """
         return explain(requirements, on, identity)
+
+    @property
+    def roles(self) -> Roles | None:
+        """The catalogue of all roles as of now; None where there is none.
+
+        From a source it is that of the current application, and raises `StoreUnavailable` where it
+        cannot be loaded.
+        """
+        given = self.roles_given
+        return given if given is None or isinstance(given, Roles) else current_parts().roles
+
+    def reload_roles(self) -> None:
+        """Have all processes load the catalogue anew from its source: say it after each change.
+
+        They do within `AUTHZ_REVOCATION_MAX_AGE`, this one at once, and tokens that are in use have
+        the permissions that their roles have then. Raises `StoreUnavailable` where the store does
+        not take it, or the catalogue cannot be loaded, and then it must be said again;
+        `MisuseError` where the roles are in code, or `AUTHZ_STORE_URL` names no store.
+        """
+        current_parts().reload_roles()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -318,7 +343,7 @@ class Authz:
     def findings(self) -> tuple[list[str], list[str]]:
         """What `check` finds in the current application: the errors, and the warnings."""
         denies = self.default == "deny"
-        return find_misuse(current_parts(), self.roles, self._source, denies_unguarded=denies)
+        return find_misuse(current_parts(), self._source, denies_unguarded=denies)
 
     def complete(
         self, subject: Any, claims: dict[str, Any]

@@ -74,11 +74,13 @@ class Logins:
         has_refresh: bool,
         since: float | None = None,
         client: str | None = None,
+        lifetime: float | None = None,
     ) -> Tokens | None:
         """Tokens for a user who has proved who they are; None where they are gone or disabled.
 
-        `since` is a time before the proof was looked at. Raises `StoreUnavailable`, also where all
-        that the user had was revoked since then: the proof may not hold any more.
+        `since` is a time before the proof was looked at; `lifetime` the seconds after which the
+        log-in is over, by default those of refresh tokens. Raises `StoreUnavailable`, also where
+        all that the user had was revoked since then: the proof may not hold any more.
         """
         if not isinstance(user, User):
             name = type(user).__name__
@@ -86,7 +88,7 @@ class Logins:
         issued_at, found = self._user_now(user.subject)
         if found is None:
             return None
-        started = self._start_family(found, client) if has_refresh else None
+        started = self._start_family(found, client, lifetime) if has_refresh else None
         if since is not None:
             self._refuse_ended_since(found, since, started)
         claims = None if started is None else _claims_of(started, found.subject, issued_at)
@@ -153,8 +155,10 @@ class Logins:
             user = self.accounts.find(subject)
         return issued_at, None if user is None or user.disabled else user
 
-    def _start_family(self, user: User, client: str | None) -> Rotation:
-        lifetime = refresh_lifetime()
+    def _start_family(
+        self, user: User, client: str | None, lifetime: float | None = None
+    ) -> Rotation:
+        lifetime = refresh_lifetime() if lifetime is None else lifetime
         if lifetime is None:
             raise MisuseError(NEVER_ENDS)
         return self._parts.needed_revocations().ask_families(

@@ -12,12 +12,14 @@ from flask_jwt_extended import JWTManager
 
 from .audit import Audit
 from .authentication import Authenticator, IdentitySource
+from .catalogue import RolesSource
 from .claims import IdentityReader
 from .context import get_app, get_request
 from .errors import KeyUnknown, MisuseError
 from .jwt_extended import EXTENSION, longest_token, manager_of, read_deciding
+from .live_catalogue import LiveCatalogue
 from .refusals import Failing, Refusing
-from .revocation import RevocationView, open_store
+from .revocation import CATALOGUE, RevocationView, open_store
 from .roles import Roles
 from .rules import Rules
 from .settings import Settings
@@ -38,10 +40,18 @@ class Parts:
     """One application's settings, catalogue, authenticator and way of refusing."""
 
     def __init__(
-        self, app: Flask, catalogue: Roles | None, failing: Failing, abort: Any, rules: Rules
+        self,
+        app: Flask,
+        roles: Roles | RolesSource | None,
+        failing: Failing,
+        abort: Any,
+        rules: Rules,
     ) -> None:
-        self.catalogue = catalogue
         self.rules = rules
+        self._roles = roles if isinstance(roles, Roles) else None
+        self._opened = self._roles  # as foreign issuers see it, too
+        self._roles_source = None if isinstance(roles, Roles) else roles
+        self._live: LiveCatalogue | None = None
         self.source: IdentitySource | None = None
         self.audit = Audit()
         self.exempt_endpoints: set[str] = set()
@@ -73,12 +83,61 @@ class Parts:
         return self._refusing
 
     @property
+    def catalogue(self) -> Roles | None:
+        """The catalogue as of now, in which all permissions are known where others grant some.
+
+        From a source it may change from one call to the next, and raises `StoreUnavailable` where
+        what it is now is not known.
+        """
+        return self._opened if self._roles_source is None else self._live_catalogue.current().opened
+
+    @property
+    def roles(self) -> Roles | None:
+        """The same, with the permissions alone that its own roles grant."""
+        return self._roles if self._roles_source is None else self._live_catalogue.current().roles
+
+    @property
+    def roles_known(self) -> Roles | None:
+        """The same as far as it was loaded already: nobody is asked, and nothing connected to."""
+        loaded = self._live.loaded if self._live is not None else None
+        return self._roles if loaded is None else loaded.roles
+
+    @property
+    def has_live_roles(self) -> bool:
+        """Whether the roles come from a source, and so may be others at the next request."""
+        return self._roles_source is not None
+
+    def reload_roles(self) -> None:
+        """Have all processes load the catalogue anew: see `Authz.reload_roles`."""
+        live = self._live_catalogue
+        self.needed_revocations().write(CATALOGUE)
+        live.reload()
+
+    @property
+    def _live_catalogue(self) -> LiveCatalogue:
+        if self._live is not None:
+            return self._live
+        if self._roles_source is None:
+            raise MisuseError(
+                "the roles are in code, and change with it: write Authz(roles=...) with a source, "
+                "such as RolesFile(path) or SQLAlchemyRoles(sessions, Role)"
+            )
+        view = self.needed_revocations()
+        with self._lock:
+            if self._live is None:
+                age = self.settings.revocation_max_age
+                self._live = LiveCatalogue(self._roles_source, view, age)
+        return self._live
+
+    @property
     def reader(self) -> IdentityReader:
         """What reads the application's own tokens: one, so that a thing told once is told once."""
-        if self._reader is None:
-            settings = self.settings
-            self._reader = IdentityReader(settings.encoding, self.catalogue, settings.claim_names)
-        return self._reader
+        settings, catalogue = self.settings, self.catalogue
+        made = self._reader
+        if made is None or made.catalogue is not catalogue:
+            made = IdentityReader(settings.encoding, catalogue, settings.claim_names)
+            self._reader = made
+        return made
 
     @property
     def revocations(self) -> RevocationView | None:
@@ -114,8 +173,8 @@ class Parts:
         with self._lock:
             self.trust = trust
             self._drop_authenticator()
-            if trust is not None and self.catalogue is not None:
-                self.catalogue, self._reader = self.catalogue.open_ended(), None
+            if trust is not None and self._roles is not None:
+                self._opened = self._roles.open_ended()
 
     @property
     def keys(self) -> KeySet | None:
@@ -135,10 +194,12 @@ class Parts:
         """Who sent the current request; an error of their token is kept in the answer."""
         authenticator = self._authenticator
         keys = self.keys if self._key_file is not None else None
+        catalogue = self._opened if self._roles_source is None else self.catalogue
         if (
             authenticator is None
             or authenticator.deciding != read_deciding(app.config)
             or authenticator.verification.keys is not keys
+            or authenticator.verification.catalogue is not catalogue
         ):
             authenticator = self.current_authenticator(app)
         manager = app.extensions.get(EXTENSION) or manager_of(app)
@@ -172,16 +233,21 @@ class Parts:
 
     def current_authenticator(self, app: Flask) -> Authenticator:
         """The authenticator for the settings and keys of now, made anew where they changed."""
-        keys, revocations = self.keys, self.revocations
+        keys, revocations, reader = self.keys, self.revocations, self.reader
         with self._lock:
             made = self._authenticator
             deciding = read_deciding(app.config)
-            if made is None or made.deciding != deciding or made.verification.keys is not keys:
+            if (
+                made is None
+                or made.deciding != deciding
+                or made.verification.keys is not keys
+                or made.verification.catalogue is not reader.catalogue
+            ):
                 made = Authenticator(
                     app,
                     self.settings,
-                    self.reader,
-                    self.catalogue,
+                    reader,
+                    reader.catalogue,
                     self.source,
                     keys,
                     self.trust,

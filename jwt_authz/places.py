@@ -16,6 +16,7 @@ from .parts import KEY, Parts, current_parts
 GUARDS = "__jwt_authz_guards__"  # on a wrapped view: the guards around it, outermost first
 WRAPPED = "__jwt_authz_wrapped__"  # on the bare view inside: that a guard was put around it
 EXEMPT = "__jwt_authz_exempt__"  # on a view, class, method or blueprint
+PAGES = "__jwt_authz_pages__"  # on a view or blueprint: it answers people and not clients
 
 
 def exempt(what: Any, app: Flask | None = None) -> Any:
@@ -77,6 +78,12 @@ def is_exempt(app: Flask, endpoint: str, method: str) -> bool:
         or (view_class is not None and EXEMPT in vars(view_class))
         or getattr(method_of(view_class, method), EXEMPT, False)
     )
+
+
+def is_page(app: Flask, endpoint: str) -> bool:
+    """Whether an endpoint, or the blueprint that it is in, answers with pages for people."""
+    blueprint = app.blueprints.get(endpoint.rpartition(".")[0])
+    return any(getattr(one, PAGES, False) for one in (app.view_functions.get(endpoint), blueprint))
 
 
 def guards_of(app: Flask, endpoint: str, method: str) -> list[Any]:

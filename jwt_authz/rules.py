@@ -11,6 +11,7 @@ import operator
 from collections.abc import Callable, Collection, Iterator
 from typing import Any, TypeVar
 
+from .conditions import one_instant
 from .decision import Decision
 from .errors import MisuseError
 from .permissions import Permission
@@ -24,6 +25,8 @@ _MOST_KEPT = 1_024
 class Ruled(Requirement):
     """A permission on a resource of these models, which the rule answers."""
 
+    all_parts_needed = True
+
     def __init__(self, asked: has_permission, models: tuple[type, ...], rule: Requirement) -> None:
         self.asked = asked
         self.models = models
@@ -31,7 +34,7 @@ class Ruled(Requirement):
 
     @property
     def sentence(self) -> str:
-        return f"{self.asked.sentence} on this {self._named}"
+        return self.rule.sentence
 
     @property
     def parts(self) -> tuple[Requirement, ...]:
@@ -53,7 +56,8 @@ class Ruled(Requirement):
         return None
 
     def _judge(self, identity: Any, on: Any, overridden: Collection[Requirement]) -> Decision:
-        decision = self.rule.evaluate(identity, on, overridden)
+        with one_instant():
+            decision = self.rule.evaluate(identity, on, overridden)
         return Decision(decision.verdict, self, (decision,), decision.error)
 
     def __eq__(self, other: object) -> bool:
@@ -68,12 +72,9 @@ class Ruled(Requirement):
     def _key(self) -> tuple[Any, ...]:
         return (self.asked, self.models, self.rule)
 
-    @property
-    def _named(self) -> str:
-        return " or ".join(model.__name__ for model in self.models)
-
     def __repr__(self) -> str:
-        return f"rule({self.asked.value!r}, {self._named})"
+        models = " or ".join(model.__name__ for model in self.models)
+        return f"rule({self.asked.value!r}, {models})"
 
 
 class Rules:

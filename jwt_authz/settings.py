@@ -113,7 +113,8 @@ class Settings:
         5.0,
         lambda value: type(value) in (int, float) and value >= 1,
         "seconds, at least 1",
-        "How old a process's knowledge of revocations may be; past it guarded views answer 503.",
+        "How old a process's knowledge of revocations, and of roles that change, may be; past it "
+        "guarded views answer 503.",
     )
     refresh_grace: float = _setting(
         10.0,

@@ -159,7 +159,7 @@ class Verification:
         self.keys = keys
         self.revocations = revocations
         self.cache = VerifiedCache(settings.cache_bytes)
-        self._catalogue = catalogue
+        self.catalogue = catalogue
         self._trust = trust
         longest = max(LONGEST_TOKEN, settings.max_token_bytes)
         profile = own_claims(settings) if settings.token_profile is not None else None
@@ -259,7 +259,7 @@ class Verification:
         verified, lease = trusted.verify(signed, issuer)
         subject = trusted.issuer.subject_of(verified.payload)
         verified.payload[self._verifier.subject_claim] = subject  # as get_jwt_identity() reads it
-        identity = trusted.issuer.read(subject, verified.payload, self._catalogue)
+        identity = trusted.issuer.read(subject, verified.payload, self.catalogue)
         return _entry(identity, verified, False, lease.since, lease.until)
 
 

@@ -4,6 +4,8 @@
     gunicorn examples.api:app         # one worker; passwords are printed at the start
     flask --app examples.api authz check
 
+The admin page is at `/admin/`, for whoever has the role `admin`.
+
 Settings are the environment's `FLASK_*`, see `settings`. What is not set is made up at the start:
 the key that signs tokens, the database, the passwords. For several workers, and to keep tokens
 and articles over a restart, set the first two (for asymmetric keys `FLASK_JWT_PRIVATE_KEY` in
@@ -27,10 +29,11 @@ from __future__ import annotations
 from flask import Flask
 from jwt.algorithms import requires_cryptography
 
-from jwt_authz import Authz
-from jwt_authz.accounts.sqlalchemy import SQLAlchemyAccounts
+from jwt_authz import Authz, has_role
+from jwt_authz.admin import AdminAccounts, admin_page_blueprint
 from jwt_authz.endpoints import (
     key_set_blueprint,
+    password_blueprint,
     permissions_blueprint,
     refresh_blueprint,
     token_blueprint,
@@ -40,9 +43,10 @@ from .admin import admin
 from .articles import articles
 from .errors import answer_with_problems
 from .me import me
-from .models import User, connect
+from .models import Change, User, connect
 from .reports import reports
 from .roles import roles
+from .rules import add_rules
 from .seed import announce, seed
 from .settings import read_settings
 
@@ -54,17 +58,19 @@ def create_app(new_passwords: bool = False) -> Flask:
     """
     app = Flask(__name__, static_folder=None)
     read_settings(app)
-    accounts = SQLAlchemyAccounts(connect(app), User)
-    app.extensions["accounts"] = accounts
+    accounts = AdminAccounts(connect(app), User, Change)
     authz = Authz(
         app,
         roles=roles,
         accounts=accounts,
         default="deny",  # a view of which nothing was said is refused
     )
-    library = (token_blueprint(), refresh_blueprint(), permissions_blueprint())
-    for page in (*library, me, articles, reports, admin):
+    add_rules(authz)
+    for page in (token_blueprint(), refresh_blueprint(), password_blueprint()):
         app.register_blueprint(page)
+    for page in (permissions_blueprint(), me, articles, reports, admin):
+        app.register_blueprint(page)
+    app.register_blueprint(admin_page_blueprint(has_role("admin")))
     if app.config["JWT_ALGORITHM"] in requires_cryptography:
         app.register_blueprint(key_set_blueprint())
     answer_with_problems(app)

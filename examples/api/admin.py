@@ -1,7 +1,7 @@
 """Admin: one guard for a whole blueprint, and so for each view that is added to it.
 
 What an admin changes is in force at once: tokens with the old roles are refused, and the next
-refresh brings the new ones.
+refresh brings the new ones. The page at `/admin/` keeps the same rules and the same trail.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from sqlalchemy import select
 from werkzeug.exceptions import NotFound
 
 from jwt_authz import Authz, guard, has_role
-from jwt_authz.accounts.sqlalchemy import SQLAlchemyAccounts
+from jwt_authz.admin import Administration
 
 from .bodies import read_body, read_json, storable
 from .models import User, transaction
@@ -23,6 +23,7 @@ NAMES = fields.List(fields.String(validate=validate.OneOf(roles)), required=True
 
 admin = Blueprint("admin", __name__, url_prefix="/admin")
 guard(admin, has_role("admin"))
+administration = Administration((has_role("admin"),))
 
 
 @admin.get("/users")
@@ -34,17 +35,13 @@ def list_users() -> ResponseReturnValue:
 
 @admin.put("/users/<username>/roles")
 def set_roles(username: str) -> ResponseReturnValue:
-    authz: Authz = current_app.extensions["jwt_authz"]
     names = read_json(NAMES)
     storable(username)
     with transaction() as session:
         subject = session.scalar(select(User.subject).where(User.username == username))
     if subject is None:
         raise NotFound("There is no user of this name.")
-    accounts: SQLAlchemyAccounts = current_app.extensions["accounts"]
-    accounts.set_roles(subject, names)
-    # Also where nothing changed: a call whose revocation failed can so be repeated.
-    authz.revoke(subject=subject, keeps_families=True)
+    administration.give_roles(subject, names)
     return "", 204
 
 

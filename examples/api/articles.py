@@ -1,44 +1,40 @@
-"""Articles: a permission for each action, and a rule that looks at the article itself."""
+"""Articles: a permission for each action, and rules that look at the articles themselves."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, abort, url_for
+from flask import Blueprint, abort, current_app, url_for
 from flask.typing import ResponseReturnValue
 from flask.views import MethodView
 from marshmallow import Schema, fields, validate
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select, true
 from sqlalchemy.orm import Session
 
-from jwt_authz import Identity, authorize, current_identity, has_role, requirement, requires
+from jwt_authz import Authz, authorize, current_identity, has_role, requires
 
-from .bodies import read_body, storable
+from .bodies import boolean, read_body, storable
 from .models import LARGEST_ID, LONGEST_TITLE, Article, transaction
 
 articles = Blueprint("articles", __name__)
 
 
 class ArticleSchema(Schema):
-    """An article as it is shown; `title` and `body` are also what a client may send."""
+    """An article as it is shown; all but `id` and `author` are also what a client may send."""
 
     id = fields.Integer(dump_only=True)
     author = fields.String(dump_only=True)
     title = fields.String(required=True, validate=[validate.Length(1, LONGEST_TITLE), storable])
     body = fields.String(load_default="", validate=storable)
-
-
-@requirement("is the author of this article")
-def author(identity: Identity, article: Article) -> bool:
-    return identity.subject == article.author
+    draft = fields.Raw(load_default=False, validate=boolean)
 
 
 @articles.get("/articles")
 @requires("article:read")
 def list_articles() -> ResponseReturnValue:
     with transaction() as session:
-        found = session.scalars(select(Article).order_by(Article.id))
+        found = session.scalars(select(Article).where(readable()).order_by(Article.id))
         return {"articles": [shown(article) for article in found]}
 
 
@@ -57,12 +53,12 @@ class ArticleView(MethodView):
     @requires("article:read")
     def get(self, id: int) -> ResponseReturnValue:
         with transaction() as session:
-            return shown(load(session, id))
+            return shown(load(session, id, readable()))
 
     @requires()  # anybody with a token; what else it takes depends on the article
     def patch(self, id: int) -> ResponseReturnValue:
         with transaction() as session:
-            article = authorize(author | "article:edit_any", on=load(session, id))
+            article = authorize("article:edit", on=load(session, id, readable()))
             for name, value in read_body(ArticleSchema(partial=True)).items():
                 setattr(article, name, value)
             return shown(article)
@@ -70,19 +66,27 @@ class ArticleView(MethodView):
     @requires(has_role("admin"))  # asked first: others do not learn which articles there are
     def delete(self, id: int) -> ResponseReturnValue:
         with transaction() as session:
-            session.delete(load(session, id))
+            session.delete(load(session, id, true()))
         return "", HTTPStatus.NO_CONTENT
 
 
 articles.add_url_rule("/articles/<int:id>", view_func=ArticleView.as_view("article"))
 
 
-def load(session: Session, id: int) -> Article:
-    """The article with this id; 404 where there is none."""
-    article = session.get(Article, id) if id <= LARGEST_ID else None
+def readable() -> ColumnElement[bool]:
+    """The criterion of the articles that the caller may read, by the rule of `article:read`."""
+    authz: Authz = current_app.extensions["jwt_authz"]
+    return authz.filter("article:read", Article)  # type: ignore[no-any-return]
+
+
+def load(session: Session, id: int, where: ColumnElement[bool]) -> Article:
+    """The article with this id; 404 where there is none, or none that the criterion has."""
+    asked = select(Article).where(Article.id == id, where)
+    article = session.scalar(asked) if id <= LARGEST_ID else None
     return article or abort(HTTPStatus.NOT_FOUND, "There is no such article.")
 
 
 def shown(article: Article) -> dict[str, Any]:
-    members: dict[str, Any] = ArticleSchema().dump(article)
+    hidden = () if article.draft else ("draft",)  # it is said of drafts alone
+    members: dict[str, Any] = ArticleSchema(exclude=hidden).dump(article)
     return members

@@ -35,6 +35,12 @@ def read_value() -> Any:
         raise BadRequest("The body is not JSON.") from None
 
 
+def boolean(value: object) -> None:
+    """A validator for true and false, for which 1 and "yes" do not stand."""
+    if not isinstance(value, bool):
+        raise ValidationError("Send true or false.")
+
+
 def storable(text: str) -> None:
     """A validator for texts that every database takes: Unicode without NUL."""
     try:

@@ -1,4 +1,4 @@
-"""Models: the application's own base, with users and roles by jwt_authz's mixins, and articles."""
+"""Models: the application's own base, with users, roles and changes by jwt_authz's mixins."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from sqlalchemy import Identity, String, Text, create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
 from jwt_authz.accounts.sqlalchemy import RoleMixin, UserMixin
+from jwt_authz.admin import ChangeMixin
 
 LONGEST_TITLE = 200
 LARGEST_ID = 2**31 - 1
@@ -27,6 +28,10 @@ class User(UserMixin, Base):
     __role__ = Role
 
 
+class Change(ChangeMixin, Base):
+    __tablename__ = "admin_changes"
+
+
 class Article(Base):
     __tablename__ = "articles"
 
@@ -34,6 +39,7 @@ class Article(Base):
     author: Mapped[str] = mapped_column(String(255))  # a subject
     title: Mapped[str] = mapped_column(String(LONGEST_TITLE))
     body: Mapped[str] = mapped_column(Text)
+    draft: Mapped[bool] = mapped_column(default=False)
 
 
 def connect(app: Flask) -> sessionmaker[Session]:

@@ -8,7 +8,7 @@
 | `FLASK_JWT_PUBLIC_KEY` | its public half | taken from it |
 | `FLASK_DATABASE_URL` | an SQLAlchemy URL | SQLite in a fresh folder, gone at the end |
 | `FLASK_AUTHZ_STORE_URL` | where revocations and refresh tokens are kept | in the database |
-| `FLASK_DEMO_PASSWORD` | the password of all three users, at least 8 characters | random ones |
+| `FLASK_DEMO_PASSWORD` | all users' password: 8 characters, not common | random ones |
 
 Every other setting of Flask, Flask-JWT-Extended (`FLASK_JWT_...`) and jwt_authz
 (`FLASK_AUTHZ_...`) is taken in the same way.

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from threading import Lock
 from typing import NamedTuple
 
 from ..errors import MisuseError
-from .passwords import hash_password, verify_password
+from .password_rules import check_new_password
+from .passwords import hash_password, is_still_good, verify_password
 from .user import User, new_user, role_names
 
 
 class MemoryAccounts:
     """Accounts kept by this process alone; its methods may be called from several threads."""
+
+    is_shared = False
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -25,7 +28,9 @@ class MemoryAccounts:
         subject, password_hash = self._credentials(username)
         if not verify_password(password_hash, password):
             return None
-        # Asked anew: the hash took a while, in which the user may have been disabled or removed.
+        # Asked anew: the hash took a while, in which all of it may have changed.
+        if not is_still_good(password_hash, password, self._credentials(username)[1]):
+            return None
         user = self.find(subject)
         return None if user is None or user.disabled else user
 
@@ -33,6 +38,16 @@ class MemoryAccounts:
         """The user with this subject as they are now, disabled or not; None when there is none."""
         kept = self._kept.get(subject)
         return None if kept is None else kept.user
+
+    def named(self, username: str) -> User | None:
+        """The user of this name as they are now, disabled or not; None when there is none."""
+        return self.find(self._subjects.get(username, ""))
+
+    def users(self) -> list[User]:
+        """All users, in the order of their names."""
+        with self._lock:
+            found = [kept.user for kept in self._kept.values()]
+        return sorted(found, key=lambda user: user.username)
 
     def add(
         self,
@@ -65,15 +80,35 @@ class MemoryAccounts:
         Raises MisuseError when no user has the subject.
         """
         names = role_names(roles)
+        return self._change_roles(subject, lambda held: names)
+
+    def grant_roles(self, subject: str, roles: Iterable[str]) -> User:
+        """Give the user these roles besides those that they have: see `ManagedAccounts`."""
+        names = role_names(roles)
+        return self._change_roles(subject, lambda held: role_names({*held, *names}))
+
+    def take_roles(self, subject: str, roles: Iterable[str]) -> User:
+        """Take these roles from the user: see `ManagedAccounts`."""
+        names = role_names(roles)
+        return self._change_roles(subject, lambda held: role_names({*held}.difference(names)))
+
+    def check_new_password(self, password: str) -> None:
+        """Raises PasswordRefused for a password that cannot be set: see `ManagedAccounts`."""
+        check_new_password(password)
+
+    def set_password(self, subject: str, password: str) -> User:
+        """Have the user log in by another password: see `ManagedAccounts`."""
+        password_hash = hash_password(password)
         with self._lock:
-            kept = self._existing(subject)
-            return self._keep(kept._replace(user=replace(kept.user, roles=names)))
+            return self._keep(self._existing(subject)._replace(password_hash=password_hash))
 
     def disable(self, subject: str) -> User:
         """Let the user log in no more; raises MisuseError when no user has the subject."""
-        with self._lock:
-            kept = self._existing(subject)
-            return self._keep(kept._replace(user=replace(kept.user, disabled=True)))
+        return self._set_disabled(subject, True)
+
+    def enable(self, subject: str) -> User:
+        """Let the user log in again; raises MisuseError when no user has the subject."""
+        return self._set_disabled(subject, False)
 
     def remove(self, subject: str) -> None:
         """Forget the user; a later one of the same name is another subject.
@@ -92,6 +127,19 @@ class MemoryAccounts:
             return "", None
         # A disabled user's password is not looked at: right or wrong, the work is the same.
         return kept.user.subject, None if kept.user.disabled else kept.password_hash
+
+    def _change_roles(
+        self, subject: str, change: Callable[[tuple[str, ...]], tuple[str, ...]]
+    ) -> User:
+        with self._lock:
+            kept = self._existing(subject)
+            roles = change(kept.user.roles)
+            return self._keep(kept._replace(user=replace(kept.user, roles=roles)))
+
+    def _set_disabled(self, subject: str, disabled: bool) -> User:
+        with self._lock:
+            kept = self._existing(subject)
+            return self._keep(kept._replace(user=replace(kept.user, disabled=disabled)))
 
     def _existing(self, subject: str) -> _Kept:
         kept = self._kept.get(subject)

@@ -11,6 +11,7 @@ from base64 import b64encode
 from secrets import token_bytes
 
 from ..errors import MisuseError, StoreUnavailable
+from .password_rules import as_secret, check_new_password
 from .slots import Slots, usable_cores
 
 try:
@@ -28,9 +29,6 @@ except ImportError as error:
         "pip install 'jwt_authz[accounts]'",
         name=error.name,
     ) from error
-
-MIN_CHARACTERS = 8
-MAX_BYTES = 4096
 
 _hasher = PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)
 
@@ -59,19 +57,12 @@ def limit_hashing(at_once: int, waiting: int) -> None:
 def hash_password(password: str) -> str:
     """An Argon2id hash of the password (RFC 9106 section 4, second recommended option).
 
-    Raises MisuseError for a password of fewer than 8 characters, more than 4,096 bytes, or with
-    lone surrogates; StoreUnavailable when there is no memory left to hash in, or too many are
-    being hashed: see `limit_hashing`.
+    Raises PasswordRefused for a password of fewer than 8 characters, more than 4,096 bytes, with
+    lone surrogates, or from the list of common ones; StoreUnavailable when there is no memory left
+    to hash in, or too many are being hashed: see `limit_hashing`.
     """
-    if len(password) < MIN_CHARACTERS:
-        raise MisuseError(f"the password is too short: take {MIN_CHARACTERS} characters or more")
-    secret = _secret(password)
-    if secret is None:
-        raise MisuseError(
-            f"the password cannot be hashed: take one of at most {MAX_BYTES} bytes of UTF-8, "
-            "without lone surrogates"
-        )
-    return _hash(secret)
+    check_new_password(password)
+    return _hash(password.encode())
 
 
 def verify_password(hash: str | None, password: str) -> bool:
@@ -84,11 +75,19 @@ def verify_password(hash: str | None, password: str) -> bool:
     Raises StoreUnavailable when there is no memory left to hash in, or too many are being
     hashed: see `limit_hashing`.
     """
-    secret = _secret(password)
+    secret = as_secret(password)
     if secret is None:
         return False
     with _slots:
         return _verify(hash, secret)
+
+
+def is_still_good(verified: str | None, password: str, now: str | None) -> bool:
+    """Whether a password that was verified is that of the hash of now, as well.
+
+    It took a while, in which the password may have been changed, or only its hash replaced.
+    """
+    return now is not None and (now == verified or verify_password(now, password))
 
 
 def _verify(hash: str | None, secret: bytes) -> bool:
@@ -113,19 +112,8 @@ def upgraded_hash(hash: str, password: str) -> str | None:
 
     Takes a password that today is too short, too: it is good until its owner changes it.
     """
-    secret = _secret(password)
+    secret = as_secret(password)
     return _hash(secret) if secret is not None and needs_rehash(hash) else None
-
-
-def _secret(password: str) -> bytes | None:
-    # Each character is at least one byte, so a megabyte of text is not even encoded.
-    if len(password) > MAX_BYTES:
-        return None
-    try:
-        secret = password.encode()
-    except UnicodeEncodeError:
-        return None
-    return secret if len(secret) <= MAX_BYTES else None
 
 
 def _hash(secret: bytes) -> str:

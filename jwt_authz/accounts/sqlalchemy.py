@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from ..errors import MisuseError
 from .catalogue_tables import CatalogueRoleMixin, PermissionMixin
-from .passwords import hash_password, upgraded_hash, verify_password
+from .password_rules import check_new_password
+from .passwords import hash_password, is_still_good, upgraded_hash, verify_password
 from .sqlalchemy_roles import SQLAlchemyRoles
 from .tables import RoleMixin, UserMixin, role_of
 from .transactions import OWN_COLUMNS, Transactions
@@ -40,6 +42,8 @@ class SQLAlchemyAccounts:
     answer.
     """
 
+    is_shared = True
+
     def __init__(
         self,
         sessions: Callable[[], Session],
@@ -61,7 +65,9 @@ class SQLAlchemyAccounts:
         if not verify_password(password_hash, password) or password_hash is None:
             return None
         self._upgrade(subject, password_hash, password)
-        # Asked anew: the hash took a while, in which the user may have been disabled or removed.
+        # Asked anew: the hash took a while, in which all of it may have changed.
+        if not is_still_good(password_hash, password, self._credentials(username)[1]):
+            return None
         user = self.find(subject)
         return None if user is None or user.disabled else user
 
@@ -69,13 +75,20 @@ class SQLAlchemyAccounts:
         """The user with this subject as they are now, disabled or not; None when there is none."""
         if not is_storable(subject):
             return None
-        query = select(self._users).where(self._users.subject == subject)
+        return self._found(select(self._users).where(self._users.subject == subject))
 
-        def read(session: Session) -> User | None:
-            row = session.scalars(query).one_or_none()
-            return None if row is None else _user(row)
+    def named(self, username: str) -> User | None:
+        """The user of this name as they are now, disabled or not; None when there is none."""
+        if not is_storable(username):
+            return None
+        return self._found(select(self._users).where(self._users.username == username))
 
-        return self._transactions.run(read)
+    def users(self) -> list[User]:
+        """All users, in the order of their names."""
+        query = select(self._users).order_by(self._users.username)
+        return self._transactions.run(
+            lambda session: [user_of(row) for row in session.scalars(query)]
+        )
 
     def add(
         self,
@@ -112,22 +125,45 @@ class SQLAlchemyAccounts:
         """
         names = role_names(roles)
 
-        def change(session: Session) -> User:
-            row = self._existing(session, subject)
+        def change(session: Session, row: UserMixin) -> None:
             row.roles = self._role_rows(session, names)
-            return _user(row)
 
-        return self._transactions.write(change, OWN_COLUMNS)
+        return self._change(subject, change, OWN_COLUMNS)
+
+    def grant_roles(self, subject: str, roles: Iterable[str]) -> User:
+        """Give the user these roles besides those that they have: see `ManagedAccounts`."""
+        names = role_names(roles)
+
+        def change(session: Session, row: UserMixin) -> None:
+            given = self._role_rows(session, names)
+            row.roles.extend(role for role in given if role not in row.roles)
+
+        return self._change(subject, change, OWN_COLUMNS)
+
+    def take_roles(self, subject: str, roles: Iterable[str]) -> User:
+        """Take these roles from the user: see `ManagedAccounts`."""
+        names = role_names(roles)
+
+        def change(_: Session, row: UserMixin) -> None:
+            row.roles = [role for role in row.roles if role.name not in names]
+
+        return self._change(subject, change, OWN_COLUMNS)
+
+    def check_new_password(self, password: str) -> None:
+        """Raises PasswordRefused for a password that cannot be set: see `ManagedAccounts`."""
+        check_new_password(password)
+
+    def set_password(self, subject: str, password: str) -> User:
+        """Have the user log in by another password: see `ManagedAccounts`."""
+        return self._set(subject, "password_hash", hash_password(password))
 
     def disable(self, subject: str) -> User:
         """Let the user log in no more; raises MisuseError when no user has the subject."""
+        return self._set(subject, "disabled", True)
 
-        def change(session: Session) -> User:
-            row = self._existing(session, subject)
-            row.disabled = True
-            return _user(row)
-
-        return self._transactions.write(change, "look at the constraints of your own on `disabled`")
+    def enable(self, subject: str) -> User:
+        """Let the user log in again; raises MisuseError when no user has the subject."""
+        return self._set(subject, "disabled", False)
 
     def remove(self, subject: str) -> None:
         """Delete the user; a later one of the same name is another subject.
@@ -141,6 +177,29 @@ class SQLAlchemyAccounts:
         self._transactions.write(
             delete, "delete the rows that refer to the user first, or call disable()"
         )
+
+    def _found(self, query: Any) -> User | None:
+        def read(session: Session) -> User | None:
+            row = session.scalars(query).one_or_none()
+            return None if row is None else user_of(row)
+
+        return self._transactions.run(read)
+
+    def _change(
+        self, subject: str, change: Callable[[Session, UserMixin], None], advice: str
+    ) -> User:
+        """The user after a change of their row, which nobody else changes meanwhile."""
+
+        def work(session: Session) -> User:
+            row = self._existing(session, subject)
+            change(session, row)
+            return user_of(row)
+
+        return self._transactions.write(work, advice)
+
+    def _set(self, subject: str, column: str, value: object) -> User:
+        advice = f"look at the constraints of your own on `{column}`"
+        return self._change(subject, lambda _, row: setattr(row, column, value), advice)
 
     def _credentials(self, username: str) -> tuple[str, str | None]:
         if not is_storable(username):
@@ -196,7 +255,8 @@ class SQLAlchemyAccounts:
         return rows
 
 
-def _user(row: UserMixin) -> User:
+def user_of(row: UserMixin) -> User:
+    """A row of the users as the value that is handed out."""
     return User(
         subject=row.subject,
         username=row.username,

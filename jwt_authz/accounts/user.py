@@ -62,6 +62,71 @@ class Accounts(Protocol):
         ...
 
 
+@runtime_checkable
+class ManagedAccounts(Accounts, Protocol):
+    """Accounts that can be changed here: what `flask authz users` and a change of password need.
+
+    Each change is made as a whole or not at all, and may be repeated: what is so already stays.
+    All raise MisuseError for a subject that nobody has, and StoreUnavailable. What becomes of
+    tokens issued before is not theirs to say.
+    """
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes see a change."""
+        ...
+
+    def named(self, username: str) -> User | None:
+        """The user of this name as they are now, disabled or not; None when there is none."""
+        ...
+
+    def users(self) -> list[User]:
+        """All users, in the order of their names."""
+        ...
+
+    def add(
+        self,
+        username: str,
+        password: str | None = None,
+        roles: Iterable[str] = (),
+        tenant: str | None = None,
+        subject: str | None = None,
+    ) -> User:
+        """Keep a new user; without a password they cannot log in by one.
+
+        Raises MisuseError where the name is taken, and for a password that `hash_password` refuses.
+        """
+        ...
+
+    def grant_roles(self, subject: str, roles: Iterable[str]) -> User:
+        """Give the user these roles besides those that they have."""
+        ...
+
+    def take_roles(self, subject: str, roles: Iterable[str]) -> User:
+        """Take these roles from the user."""
+        ...
+
+    def check_new_password(self, password: str) -> None:
+        """Raises PasswordRefused for a password that `set_password` would refuse."""
+        ...
+
+    def set_password(self, subject: str, password: str) -> User:
+        """Have the user log in by another password; raises what `hash_password` raises."""
+        ...
+
+    def disable(self, subject: str) -> User:
+        """Let the user log in no more."""
+        ...
+
+    def enable(self, subject: str) -> User:
+        """Let the user log in again."""
+        ...
+
+    def remove(self, subject: str) -> None:
+        """Forget the user; a later one of the same name is another subject."""
+        ...
+
+
 def new_user(username: str, roles: Iterable[str], tenant: str | None, subject: str | None) -> User:
     """A user whose texts every store can hold, with a random 128-bit subject unless one is given.
 

@@ -120,7 +120,7 @@ class IdentityReader:
     def __init__(
         self, encoding: Encoding, catalogue: Roles | None, names: ClaimNames = _NAMES
     ) -> None:
-        self._catalogue = catalogue
+        self.catalogue = catalogue
         self._names = names
         self._is_by_roles = encoding == "roles"
         roles, scopes = (names.roles,), (names.scope,)
@@ -156,7 +156,7 @@ class IdentityReader:
             if names.scope in payload
             else _NO_SCOPES,
             claims=Claims(payload),
-            catalogue=self._catalogue,
+            catalogue=self.catalogue,
             # Of an outdated token none but permissions that come from the roles are read.
             sources=self._from_roles if self._is_by_roles or is_outdated else self._from_claims,
             is_outdated=is_outdated,
@@ -164,13 +164,13 @@ class IdentityReader:
 
     def _is_outdated(self, payload: Mapping[str, Any]) -> bool:
         """Whether the token says that it was made with another catalogue than this one."""
-        if self._catalogue is None:
+        if self.catalogue is None:
             return False
         claim = payload.get(self._names.permissions)
         if isinstance(claim, str):
-            return Packed.read(claim).fingerprint != self._catalogue.fingerprint
+            return Packed.read(claim).fingerprint != self.catalogue.fingerprint
         made_with = payload.get(CATALOGUE, "")  # a text of another form is somebody's own claim
-        return is_fingerprint(made_with) and made_with != self._catalogue.fingerprint
+        return is_fingerprint(made_with) and made_with != self.catalogue.fingerprint
 
     def _shared_roles(self, names: Iterable[str]) -> frozenset[str]:
         """One set for all tokens of equal roles, as long as there are not too many of them."""
@@ -188,9 +188,9 @@ class IdentityReader:
             return self._granted(payload)
         if packed is None:
             return self._shared(frozenset(map(share, claim)))
-        if self._catalogue is None or is_outdated:
+        if self.catalogue is None or is_outdated:
             raise ClaimInvalid("its permissions are positions in another catalogue, not in today's")
-        return self._shared(frozenset(packed.permissions(self._catalogue)))
+        return self._shared(frozenset(packed.permissions(self.catalogue)))
 
     def _shared(self, names: frozenset[str]) -> PermissionSet:
         """One set for all tokens of equal permissions."""
@@ -200,14 +200,14 @@ class IdentityReader:
         return held
 
     def _granted(self, payload: Mapping[str, Any]) -> PermissionSet:
-        if self._catalogue is None:
+        if self.catalogue is None:
             return _NONE
-        return self._catalogue.permissions_of(payload.get(self._names.roles, ()))
+        return self.catalogue.permissions_of(payload.get(self._names.roles, ()))
 
     def _tell_unknown(self, roles: frozenset[str]) -> None:
-        if self._catalogue is None or self._unknown_was_told:
+        if self.catalogue is None or self._unknown_was_told:
             return
-        if not all(name in self._catalogue for name in roles):
+        if not all(name in self.catalogue for name in roles):
             self._unknown_was_told = True
             _log.warning("a token carries a role that the catalogue lacks; it grants nothing")
 

@@ -8,9 +8,10 @@ same order into SQL.
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Collection
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from ..decision import DEPENDS, NO, YES, Decision, Verdict
 from ..errors import MisuseError
@@ -70,6 +71,21 @@ class Condition(Requirement):
     """What all conditions share: operands, and a verdict of what is read from them."""
 
     operands: tuple[Operand, ...]
+    _said = ""
+
+    def saying(self, sentence: str) -> Self:
+        """The same condition with a sentence of its own, to follow on "a caller who ..."."""
+        said = copy.copy(self)
+        said._said = sentence
+        return said
+
+    @property
+    def sentence(self) -> str:
+        return self._said or f"meets the condition that {self._words}"
+
+    @property
+    def _words(self) -> str:
+        raise NotImplementedError
 
     @property
     def takes_resource(self) -> bool:
@@ -117,9 +133,9 @@ class Comparison(Condition):
         self.sign = MIRRORED[sign] if turned else sign
 
     @property
-    def sentence(self) -> str:
+    def _words(self) -> str:
         left, right = self.operands
-        return f"meets the condition that {left.words} {_VERBS[self._written]} {right.words}"
+        return f"{left.words} {_VERBS[self._written]} {right.words}"
 
     def _verdict(self, identity: Any, on: Any) -> Verdict:
         left = known_of(self.left.read(identity, on))
@@ -162,12 +178,12 @@ class Among(Condition):
         self.operands = (left, *(choices if isinstance(choices, tuple) else (choices,)))
 
     @property
-    def sentence(self) -> str:
+    def _words(self) -> str:
         choices = self.choices
         if isinstance(choices, Operand):
-            return f"meets the condition that {self.left.words} is in {choices.words}"
+            return f"{self.left.words} is in {choices.words}"
         listed = ", ".join(choice.words for choice in choices) or "nothing"
-        return f"meets the condition that {self.left.words} is one of {listed}"
+        return f"{self.left.words} is one of {listed}"
 
     def read_choices(self, identity: Any) -> Any:
         """The values to be among, `UNKNOWN` where they are not known; `Undecided` for no list."""
@@ -207,8 +223,8 @@ class IsNull(Condition):
         self.operands = (left,)
 
     @property
-    def sentence(self) -> str:
-        return f"meets the condition that {self.left.words} is not set"
+    def _words(self) -> str:
+        return f"{self.left.words} is not set"
 
     def _verdict(self, identity: Any, on: Any) -> Verdict:
         value = self.left.read(identity, on)

@@ -21,8 +21,12 @@ from .kinds import UNKNOWN, kind_of, named
 from .operators import Comparable
 
 
-class Attribute(Comparable):
-    """An attribute of the resource, or of what it refers to."""
+class attr(Comparable):
+    """An attribute of the resource, `attr("owner_id")`, or of what it refers to, `attr("team.id")`.
+
+    Compared by `==`, `!=`, `<`, `<=`, `>`, `>=` and `in_` it is a condition, on an object or a
+    mapping. One that is missing or None is not known, which allows nothing, also under `~`.
+    """
 
     rank = 4
 
@@ -100,8 +104,12 @@ class _OfIdentity(Comparable):
         return self.name
 
 
-class Claim(Comparable):
-    """A claim of the caller's token."""
+class claim(Comparable):
+    """A claim of the caller's token, to compare: `attr("team") == claim("team")`.
+
+    One that is missing or null is not known; one of another JSON type than what it is compared
+    with is an error, which refuses.
+    """
 
     rank = 1
 
@@ -219,10 +227,6 @@ def one_instant(instant: datetime | None = None) -> Iterator[None]:
         _instant.reset(token)
 
 
-attr = Attribute
-"""An attribute of the resource: `attr("owner_id")`, or `attr("team.id")` of what it refers to."""
-claim = Claim
-"""A claim of the caller's token: `claim("department")`."""
 subject = _OfIdentity("subject")
 """The caller's subject, a string; `subject.as_(int)` for a column of integers."""
 tenant = _OfIdentity("tenant")

@@ -139,8 +139,9 @@ def _refuse_mismatch(left: Operand, sign: str, right: Operand) -> None:
 def mismatch(left: Operand, own: type | None, right: Operand, other: type | None) -> str:
     """What to write for two sides that cannot be compared."""
     hint = ""
-    if own in (int, UUID) and hasattr(right, "as_"):
-        hint = f": write {right!r}.as_({own.__name__})"
-    elif own is not None and issubclass(own, Enum):
+    for operand, wanted in ((right, own), (left, other)):
+        if wanted in (int, UUID) and hasattr(operand, "as_"):
+            hint = f": write {operand!r}.as_({wanted.__name__})"
+    if own is not None and issubclass(own, Enum):
         hint = f": write a member of {own.__name__}"
     return f"{left!r} is {named(own)}, and {right!r} {named(other)}{hint}"

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
-from flask import Response, current_app, jsonify
+from flask import Response, current_app, jsonify, request
 from flask.sansio.app import App
 from werkzeug.exceptions import HTTPException
 
+from ..context import get_app
 from ..errors import MisuseError
 from ..extension import Authz
 from ..logins import NO_ACCOUNTS, Logins
 from ..parts import CHECKS, current_parts
 from ..problem import TYPE_PREFIX, Problem
+from ..refusals import NotIdentified, TooManyAttempts
+
+LONGEST_CLIENT = 200
 
 REFRESH = "jwt_authz.refresh"
 """Under this name `app.extensions` says that there is an endpoint for refresh tokens."""
@@ -24,8 +28,8 @@ class ProblemAnswer(HTTPException):
 
     def __init__(self, status: int, name: str, detail: str, error: str | None = None) -> None:
         title = name.replace("-", " ").capitalize()
-        problem = Problem(f"{TYPE_PREFIX}{name}", title, status, detail, error=error)
-        response = unstored(problem.as_dict())
+        self.problem = Problem(f"{TYPE_PREFIX}{name}", title, status, detail, error=error)
+        response = unstored(self.problem.as_dict())
         response.status_code = status
         response.mimetype = "application/problem+json"
         super().__init__(detail, response)
@@ -47,6 +51,20 @@ def current_logins() -> Logins:
 def has_refresh() -> bool:
     """Whether the current application takes refresh tokens, so that it is of use to give one."""
     return REFRESH in current_app.extensions
+
+
+def client_of_request() -> str | None:
+    """What the user's list of log-ins calls this one: the program that it came from."""
+    return request.user_agent.string[:LONGEST_CLIENT] or None
+
+
+def refuse(problem: Problem, wait: int, note: str = "log-in") -> NoReturn:
+    """Refuse whoever proves who they are, and tell the audit; `wait` is seconds, of a 429."""
+    parts = current_parts()
+    parts.audit.refused(get_app(), None, None, problem, note)
+    if problem.status == 429:
+        raise TooManyAttempts(problem, parts.settings.realm, wait)
+    raise NotIdentified(problem, parts.settings.realm)
 
 
 def add_check(app: App, check: Callable[[], list[str]]) -> None:

@@ -17,21 +17,21 @@ from .answers import ProblemAnswer, unstored
 
 def show_families() -> Response:
     """List the log-ins that can still be refreshed, the one used last first; times in seconds."""
-    subject, issuer, current = _caller()
+    subject, issuer, current = caller()
     found = families_of(current_parts(), subject, issuer)
     return unstored({"families": [_shown(family, current) for family in found]})
 
 
 def end_families() -> Response:
     """Log the caller out everywhere: all their families and tokens end, this request's, too."""
-    subject, issuer, _ = _caller()
+    subject, issuer, _ = caller()
     revoke(current_parts(), Target("subject", subject, issuer))
     return Response(status=204)
 
 
 def end_one_family(family: str) -> Response:
     """End one of the caller's log-ins; 404 for one that is not theirs, or not living."""
-    subject, issuer, _ = _caller()
+    subject, issuer, _ = caller()
     parts = current_parts()
     if all(one.id != family for one in families_of(parts, subject, issuer)):
         raise ProblemAnswer(404, "log-in-unknown", "There is no such log-in of yours.")
@@ -39,7 +39,7 @@ def end_one_family(family: str) -> Response:
     return Response(status=204)
 
 
-def _caller() -> tuple[str, str | None, str | None]:
+def caller() -> tuple[str, str | None, str | None]:
     """The caller's subject, their issuer (None for this application), and their token's family."""
     parts = current_parts()
     found = parts.authenticate(get_app())

@@ -6,21 +6,24 @@ for it is answered `unsupported_grant_type`. Its answer has the members of RFC 6
 
 from __future__ import annotations
 
-from typing import NoReturn
-
 from flask import Blueprint, Response, request
 from marshmallow import RAISE, Schema, fields, validate
 
-from ..context import get_app
-from ..parts import current_parts
 from ..places import exempt
-from ..problem import Problem, too_many_attempts, wrong_credentials
-from ..refusals import NotIdentified, TooManyAttempts
-from .answers import ProblemAnswer, add_check, check_accounts, current_logins, has_refresh, unstored
+from ..problem import too_many_attempts, wrong_credentials
+from .answers import (
+    ProblemAnswer,
+    add_check,
+    check_accounts,
+    client_of_request,
+    current_logins,
+    has_refresh,
+    refuse,
+    unstored,
+)
 from .bodies import JSON, UnsupportedGrant, UnsupportedType, load, read_members
 from .login_gate import Attempt, check_login_rate
 
-LONGEST_CLIENT = 200
 LONGEST_PASSWORD = 4_096
 """The bytes of a password that are read at most."""
 
@@ -56,30 +59,18 @@ def log_in() -> Response:
     logins = current_logins()
     attempt = Attempt(body["username"])
     if attempt.must_wait:
-        _refuse(too_many_attempts(), attempt.wait)
+        refuse(too_many_attempts(), attempt.wait)
     since = logins.now()
     user = logins.accounts.authenticate(body["username"], body["password"])
     tokens = None
     if user is not None:
-        tokens = logins.start(user, has_refresh=has_refresh(), since=since, client=_client())
+        client = client_of_request()
+        tokens = logins.start(user, has_refresh=has_refresh(), since=since, client=client)
     if tokens is not None:
         attempt.succeeded()
         return unstored(tokens.as_dict())
     attempt.failed()
-    _refuse(too_many_attempts() if attempt.wait else wrong_credentials(), attempt.wait)
-
-
-def _refuse(problem: Problem, wait: int) -> NoReturn:
-    parts = current_parts()
-    parts.audit.refused(get_app(), None, None, problem, "log-in")
-    if problem.status == 429:
-        raise TooManyAttempts(problem, parts.settings.realm, wait)
-    raise NotIdentified(problem, parts.settings.realm)
-
-
-def _client() -> str | None:
-    """What the user's list of log-ins calls this one: the program that it came from."""
-    return request.user_agent.string[:LONGEST_CLIENT] or None
+    refuse(too_many_attempts() if attempt.wait else wrong_credentials(), attempt.wait)
 
 
 def _credentials() -> dict[str, str]:

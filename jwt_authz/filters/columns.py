@@ -13,11 +13,11 @@ from sqlalchemy import Column as TableColumn
 from sqlalchemy import Float, inspect, select
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Mapper, RelationshipDirection, aliased
-from sqlalchemy.types import BigInteger, DateTime, Enum, Numeric, String, TypeEngine
+from sqlalchemy.types import BigInteger, DateTime, Enum, NullType, Numeric, TypeEngine
 
-from ..conditions.operands import Attribute
+from ..conditions.operands import attr
 from ..errors import MisuseError
-from .texts import as_stored, by_code_points
+from .texts import ExactText, by_code_points
 
 _KINDS: dict[str, type] = {
     **dict.fromkeys(("string", "text", "unicode", "unicode_text", "VARCHAR", "TEXT"), str),
@@ -33,7 +33,7 @@ _KINDS: dict[str, type] = {
 _TYPES_OF = ("sqlalchemy.sql.sqltypes", "sqlalchemy.dialects.postgresql")
 # As wide as the kind is, so that a value is never cut or rounded to what the column holds.
 _BOUND_AS: dict[type, Callable[[Any], TypeEngine[Any]]] = {
-    str: lambda held: String(),
+    str: lambda held: ExactText(),
     int: lambda held: BigInteger(),
     float: lambda held: Float(53),
     Decimal: lambda held: Numeric(),
@@ -49,7 +49,7 @@ class Column:
     `choices` are the texts of an `Enum` without a class, else None.
     """
 
-    attribute: Attribute
+    attribute: attr
     kind: type
     bound_as: TypeEngine[Any]
     collation: str | None
@@ -82,7 +82,7 @@ class Column:
         if self.kind is not str or self.choices is not None:
             return expression
         is_plain = sign in ("==", "!=") and self.collation is None
-        return as_stored(expression) if is_plain else by_code_points(expression)
+        return expression if is_plain else by_code_points(expression)
 
     def bound(self, value: Any) -> Any:
         """A value of the column's kind as the database's driver takes it."""
@@ -91,7 +91,7 @@ class Column:
         return value
 
 
-def read_column(attribute: Attribute, mapper: Mapper[Any]) -> Column:
+def read_column(attribute: attr, mapper: Mapper[Any]) -> Column:
     """What the attribute is on a mapped class; raises `MisuseError` where it is no column."""
     for name in attribute.path[:-1]:
         mapper = _referred(attribute, name, mapper)
@@ -102,7 +102,12 @@ def read_column(attribute: Attribute, mapper: Mapper[Any]) -> Column:
     return _typed(attribute, column.type, f"{mapper.class_.__name__}.{name}")
 
 
-def _typed(attribute: Attribute, held: Any, place: str) -> Column:
+def _typed(attribute: attr, held: Any, place: str) -> Column:
+    if isinstance(held, NullType):  # a foreign key's, which has the type of what it refers to
+        raise MisuseError(
+            f"{attribute!r}: the type of {place} is not known yet: register the rule once all "
+            "models are defined"
+        )
     kind = _kind_of(held)
     if kind is None:
         raise MisuseError(
@@ -134,14 +139,14 @@ def _kind_of(held: Any) -> type | None:
     return kind
 
 
-def _referred(attribute: Attribute, name: str, mapper: Mapper[Any]) -> Mapper[Any]:
+def _referred(attribute: attr, name: str, mapper: Mapper[Any]) -> Mapper[Any]:
     """The class at the other end of a many-to-one relation."""
     try:
         relation = mapper.relationships.get(name)
     except InvalidRequestError as error:
         raise MisuseError(
             f"{attribute!r}: the models cannot be mapped yet ({error}): register the rule once all "
-            "of them are defined"
+            "models are defined"
         ) from error
     if relation is None:
         raise MisuseError(
@@ -155,9 +160,9 @@ def _referred(attribute: Attribute, name: str, mapper: Mapper[Any]) -> Mapper[An
     return relation.mapper
 
 
-def _no_column(attribute: Attribute, name: str, mapper: Mapper[Any]) -> str:
+def _no_column(attribute: attr, name: str, mapper: Mapper[Any]) -> str:
     place = f"{mapper.class_.__name__}.{name}"
-    if not hasattr(mapper.class_, name):
+    if name not in dir(mapper.class_):  # hasattr would call a hybrid
         known = ", ".join(sorted(mapper.columns.keys()))
         return f"{attribute!r}: {mapper.class_.__name__} has no {name}: it has {known}"
     if name in mapper.relationships:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Mapper
 
 from ..conditions.comparisons import Among, Comparison, IsNull, Operand, fitted_choices, known_of
 from ..conditions.kinds import NEGATED, OPERATORS, UNKNOWN, fitted, is_ordered, named
-from ..conditions.operands import Attribute, Claim
+from ..conditions.operands import attr, claim
 from ..conditions.operators import Literal, mismatch
 from ..errors import MisuseError
 from ..predicates import NO_RESOURCE, Undecided
@@ -52,7 +52,22 @@ class Node(ABC):
     def sound(self, call: Call) -> Criterion: ...
 
 
-class Compared(Node):
+class _Signed(Node):
+    """A comparison by a sign, whose no is the comparison by the opposite sign."""
+
+    _sign: str
+
+    def yes(self, call: Call) -> Criterion:
+        return self._where(self._sign, call)
+
+    def no(self, call: Call) -> Criterion:
+        return self._where(NEGATED[self._sign], call)
+
+    @abstractmethod
+    def _where(self, sign: str, call: Call) -> Criterion: ...
+
+
+class Compared(_Signed):
     """A column against something of the identity, or a literal."""
 
     def __init__(self, condition: Comparison, column: Column) -> None:
@@ -60,12 +75,6 @@ class Compared(Node):
         self._sign = condition.sign
         self._other = condition.right
         _refuse_unfit(column, condition.left, condition.sign, condition.right)
-
-    def yes(self, call: Call) -> Criterion:
-        return self._where(self._sign, call)
-
-    def no(self, call: Call) -> Criterion:
-        return self._where(NEGATED[self._sign], call)
 
     def sound(self, call: Call) -> Criterion:
         return _sound(self._column, call, lambda: self._value(call))
@@ -92,7 +101,7 @@ class Compared(Node):
         return value if value is UNKNOWN else fitted(value, self._column.kind)
 
 
-class ComparedColumns(Node):
+class ComparedColumns(_Signed):
     """Two columns of a row."""
 
     def __init__(self, condition: Comparison, left: Column, right: Column) -> None:
@@ -105,12 +114,6 @@ class ComparedColumns(Node):
         if issubclass(left.kind, Enum) or left.choices is not None or right.choices is not None:
             raise MisuseError(f"{one!r} is an Enum: compare it with a value that is written out")
         _refuse_disorder(one, condition.sign, left.kind)
-
-    def yes(self, call: Call) -> Criterion:
-        return self._where(self._sign, call)
-
-    def no(self, call: Call) -> Criterion:
-        return self._where(NEGATED[self._sign], call)
 
     def sound(self, call: Call) -> Criterion:
         return True
@@ -191,14 +194,14 @@ def read_leaf(condition: Requirement, mapper: Mapper[Any]) -> Node | None:
 
     Raises `MisuseError` for an attribute that is no column, and for sides that do not match.
     """
-    if isinstance(condition, Comparison) and isinstance(condition.left, Attribute):
+    if isinstance(condition, Comparison) and isinstance(condition.left, attr):
         column = read_column(condition.left, mapper)
-        if isinstance(condition.right, Attribute):
+        if isinstance(condition.right, attr):
             return ComparedColumns(condition, column, read_column(condition.right, mapper))
         return Compared(condition, column)
-    if isinstance(condition, Among) and isinstance(condition.left, Attribute):
+    if isinstance(condition, Among) and isinstance(condition.left, attr):
         return ComparedChoices(condition, read_column(condition.left, mapper))
-    if isinstance(condition, IsNull) and isinstance(condition.left, Attribute):
+    if isinstance(condition, IsNull) and isinstance(condition.left, attr):
         return ComparedWithNull(read_column(condition.left, mapper))
     return None
 
@@ -226,7 +229,7 @@ def _refuse_unfit(column: Column, left: Operand, sign: str, right: Operand) -> N
         _refuse_unfit_literal(column, left, right)
     elif column.choices is not None or issubclass(column.kind, Enum):
         raise MisuseError(f"{left!r} is an Enum: compare it with a value that is written out")
-    elif isinstance(right, Claim):
+    elif isinstance(right, claim):
         if column.kind not in (str, bool, int, float, Decimal):
             raise MisuseError(
                 f"{left!r} is {named(column.kind)}, which no claim is: write {right!r}.as_(...) "

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from .annotate import annotate
-from .documented import documented
+from .documented import documented, undocumented
 
-__all__ = ["annotate", "documented"]
+__all__ = ["annotate", "documented", "undocumented"]

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, TypeVar
 
+from flask import Blueprint
 from marshmallow import Schema
 
 from ..errors import MisuseError
+from ..places import PAGES, mark
 
+Target = TypeVar("Target", bound=Callable[..., Any] | Blueprint)
 View = TypeVar("View", bound=Callable[..., Any])
 Shape = Schema | type[Schema] | None
 _SAID = "_jwt_authz_documented"
@@ -48,11 +51,20 @@ def documented(
         if status not in {known.value for known in HTTPStatus}:
             raise MisuseError(f"{status!r} is no HTTP status: write answers={{200: Article}}")
 
-    def mark(view: View) -> View:
+    def say(view: View) -> View:
         setattr(view, _SAID, said)
         return view
 
-    return mark
+    return say
+
+
+def undocumented(target: Target) -> Target:
+    """Leave a view, or all of a blueprint, out of documents: it answers with pages for people.
+
+    A decorator for a view, below the route decorator, or called with a blueprint.
+    """
+    mark(target, PAGES)
+    return target
 
 
 def documentation_of(view: Any) -> Documentation:

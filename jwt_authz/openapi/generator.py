@@ -12,7 +12,7 @@ from marshmallow import Schema
 
 from ..matrix import Access, read_matrix
 from ..parts import current_parts
-from ..places import method_of
+from ..places import is_page, method_of
 from .annotate import GENERATOR, annotate
 from .documented import Shape, documentation_of
 from .library import documentation_of_library
@@ -42,7 +42,7 @@ def generate(app: Flask, *, title: str | None = None, version: str = "1.0.0") ->
     with app.app_context():
         current_parts()
         names = Counter[str]()
-        for access in read_matrix(app):
+        for access in (one for one in read_matrix(app) if not is_page(app, one.endpoint)):
             operation = _operation(access)
             names[operation["operationId"]] += 1
             if names[operation["operationId"]] > 1:  # a view at several rules

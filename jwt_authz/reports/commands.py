@@ -15,7 +15,7 @@ from werkzeug.routing import RequestRedirect
 
 from ..context import get_app
 from ..decision import DEPENDS, NO, YES
-from ..errors import MisuseError
+from ..errors import MisuseError, StoreUnavailable
 from ..identity import Identity
 from ..matrix import Access, read_matrix
 from ..parts import current_parts
@@ -56,7 +56,7 @@ def _command(name: str, *forms: str) -> Callable[[Callable[..., None]], click.Co
             try:
                 current_parts()  # no Authz: say so
                 function(**given)
-            except (MisuseError, OSError) as error:
+            except (MisuseError, StoreUnavailable, OSError) as error:
                 raise _Failed(str(error)) from None
 
         made: Any = command

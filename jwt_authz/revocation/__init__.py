@@ -2,11 +2,12 @@
 
 from .families import Families, Family, Outcome, Rotation, is_id
 from .memory import MemoryStore
-from .statements import Statement, Target, target
+from .statements import CATALOGUE, Statement, Target, target
 from .stores import Store, open_store
 from .view import RevocationView
 
 __all__ = [
+    "CATALOGUE",
     "Families",
     "Family",
     "MemoryStore",

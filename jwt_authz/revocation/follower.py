@@ -49,6 +49,11 @@ class Follower:
         self._unread: dict[int, Statement] = {}
         self._missing_since: float | None = None
 
+    @property
+    def generation(self) -> str | None:
+        """The store's generation, None before the first look; a new one has forgotten something."""
+        return self._generation
+
     def wrote(self, entry: Entry) -> None:
         """Remember what this process wrote until it has been read back: any thread may say so."""
         self._unread[entry.position] = entry.statement

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Callable
 from threading import Event, Lock, Thread
 from weakref import ReferenceType, ref
 
@@ -19,6 +20,7 @@ from .follower import Follower
 from .forks import renew_after_fork
 from .known import Known
 from .log import Listener, Log
+from .statements import SLACK
 
 FORGET_EVERY = 60.0
 RETRY = 0.1
@@ -45,6 +47,8 @@ class Keeper:
         self._forgot_at = time.monotonic()
         self._is_stopped = False
         self._is_failing = False
+        self._gaps = 0
+        self.heed: Callable[[tuple[float, float]], None] | None = None
         self.clock = self._follower.clock
         self.wrote = self._follower.wrote
         self.after_fork()
@@ -60,6 +64,14 @@ class Keeper:
         self._first = Event()
         self._give_up_at: float | None = None
         self.is_loaded = False
+
+    @property
+    def mark(self) -> tuple[str | None, int]:
+        """Another one where something may have been said that was never read here.
+
+        The store has forgotten something, or nobody looked for longer than a statement may live.
+        """
+        return self._follower.generation, self._gaps
 
     def check_age(self, max_age: float) -> None:
         """Raises StoreUnavailable where what is known is older than `max_age` seconds."""
@@ -98,12 +110,15 @@ class Keeper:
         """Look into the store now; whether there was news. Raises StoreUnavailable."""
         with self._looking:
             # What is read was there when it was asked for; what came later may be missing.
-            began = time.monotonic(), time.time()
+            before, began = self._fresh, (time.monotonic(), time.time())
             is_news = self._follower.follow()
+            self._gaps += max(began[0] - before[0], began[1] - before[1]) > SLACK
             self._fresh = began
             self._forget_now_and_then()
-        self.is_loaded = True
-        self._first.set()
+            self.is_loaded = True
+            self._first.set()
+            if self.heed is not None:
+                self.heed(before)
         return is_news
 
     def distrust(self) -> None:

@@ -36,6 +36,8 @@ class Known:
         self._tenants: dict[_Key, tuple[float, float]] = {}
         self._families: dict[_Key, tuple[float, float]] = {}
         self._everything: dict[_Key, tuple[float, float]] = {}
+        self._catalogue: dict[_Key, tuple[float, float]] = {}
+        self.news_of_catalogue = 0  # how often it was told to have changed
         self.said_last = -math.inf  # by any of them
         self.additions = 0  # while it stays the same, what was good is good
         self._newest_of = {
@@ -45,6 +47,7 @@ class Known:
             "tenant": self._tenants,
             "family": self._families,
             "everything": self._everything,
+            "catalogue": self._catalogue,
         }
 
     def __len__(self) -> int:
@@ -101,6 +104,7 @@ class Known:
                 self._add_id(_key(statement.target), statement.forget_at)
             else:
                 self.said_last = max(self.said_last, statement.revoked_at)
+                self.news_of_catalogue += statement.kind == "catalogue"
                 newest = self._newest_of[statement.kind]
                 key = _key(statement.target)
                 said, until = newest.get(key, _NEVER)

@@ -2,7 +2,8 @@
 
 A statement is of one token (`jti`), of a subject, of a subject's claims (their access tokens, while
 their log-ins go on), of a role, of a tenant, of a refresh family (the access tokens that came with
-its refresh tokens), or of everything. The issuer belongs to those of a token and of a subject:
+its refresh tokens), or of everything. One kind ends nothing: that the catalogue of roles has
+changed, and is to be loaded anew. The issuer belongs to those of a token and of a subject:
 `jti` and `sub` are unique for one issuer (RFC 7519 sections 4.1.2 and 4.1.7), so that two
 issuers' equal `sub` are two subjects. Roles and tenants are the application's own words, whoever
 signed the token that carries them.
@@ -17,7 +18,8 @@ from typing import Any, NamedTuple
 from ..errors import MisuseError, StoreUnavailable
 
 WITH_ISSUER = frozenset({"jti", "subject", "claims"})
-KINDS = WITH_ISSUER | {"role", "tenant", "family", "everything"}
+_WITHOUT_VALUE = frozenset({"everything", "catalogue"})
+KINDS = WITH_ISSUER | _WITHOUT_VALUE | {"role", "tenant", "family"}
 
 SLACK = 3600.0
 """Seconds that a statement outlives its tokens: a clock that steps back finds it still there."""
@@ -32,15 +34,17 @@ class Target(NamedTuple):
 
 
 EVERYTHING = Target("everything")
+CATALOGUE = Target("catalogue")
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
     """Tokens that carry `value` and were not issued after `revoked_at` are no longer good.
 
-    `kind` is one of `KINDS`; `issuer` is None for this application's own tokens. `revoked_at` and
-    `forget_at` are seconds since the epoch with their fraction; after `forget_at` no token is
-    left that the statement could concern.
+    One of the kind `catalogue` says that the roles were changed before `revoked_at`. `kind` is one
+    of `KINDS`; `issuer` is None for this application's own tokens. `revoked_at` and `forget_at` are
+    seconds since the epoch with their fraction; after `forget_at` no token is left that the
+    statement could concern.
     """
 
     kind: str
@@ -129,7 +133,7 @@ def _is_target(made: Target) -> bool:
         return False
     if issuer is not None and (kind not in WITH_ISSUER or not _is_text(issuer)):
         return False
-    return value is None if kind == "everything" else _is_text(value)
+    return value is None if kind in _WITHOUT_VALUE else _is_text(value)
 
 
 def _is_text(value: object) -> bool:

@@ -135,6 +135,30 @@ class RevocationView:
         """The seconds since all that was in the store was known here; 0 with a store in memory."""
         return 0.0 if self._keeper is None else self._keeper.age()
 
+    # What the catalogue asks
+
+    def mark_of_catalogue(self) -> tuple[object, ...]:
+        """Another one whenever the catalogue may have changed; ask for it before it is loaded.
+
+        Raises StoreUnavailable where the revocations were never loaded.
+        """
+        if self._keeper is None:
+            return (self._known.news_of_catalogue,)
+        if not self._keeper.is_loaded:
+            self._keeper.load()
+        return (*self._keeper.mark, self._known.news_of_catalogue)
+
+    def have_heeded(self, heed: Callable[[tuple[float, float]], None]) -> bool:
+        """Have this called after each look into the store; whether anybody looks at all.
+
+        It is given when the look before began, by the monotonic and by the wall clock: what is new
+        was said after that.
+        """
+        if self._keeper is None:
+            return False
+        self._keeper.heed = heed
+        return True
+
     # What a log-in asks
 
     def newest(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging.config
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -190,8 +191,10 @@ def create_app(url):
 # Flask-Migrate's own env.py tries the older name first.
 @pytest.mark.filterwarnings("ignore:'get_engine' is deprecated:DeprecationWarning")
 def test_flask_migrate_upgrades_an_application_that_names_the_branch(
-    tmp_path: Path, url: str, engine: sa.Engine
+    tmp_path: Path, url: str, engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Its env.py configures logging from a file, which switches off all loggers there are.
+    monkeypatch.setattr(logging.config, "fileConfig", lambda *given, **named: None)
     names: dict[str, Any] = {}
     exec(textwrap.dedent(APPLICATION), names)
     app, folder = names["create_app"](url), str(tmp_path / "migrations")

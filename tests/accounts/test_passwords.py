@@ -14,7 +14,7 @@ from argon2 import PasswordHasher, Type, extract_parameters
 from argon2.exceptions import HashingError, VerificationError
 from argon2.profiles import RFC_9106_LOW_MEMORY
 
-from jwt_authz.accounts import passwords
+from jwt_authz.accounts import password_rules, passwords
 from jwt_authz.accounts.memory import MemoryAccounts
 from jwt_authz.accounts.passwords import (
     hash_password,
@@ -84,7 +84,7 @@ def test_every_character_of_a_password_counts(password: str) -> None:
         pytest.param(NFC, NFD, id="NFC and NFD"),
         pytest.param("x" * 72 + "one", "x" * 72 + "other", id="equal first 72 bytes"),
         pytest.param("password\0one", "password\0other", id="equal up to a NUL"),
-        pytest.param("Password", "password", id="case"),
+        pytest.param("Passwords alike", "passwords alike", id="case"),
     ],
 )
 @pytest.mark.usefixtures("cheap_argon2")
@@ -102,6 +102,11 @@ def test_two_passwords_that_look_alike_are_told_apart(one: str, other: str) -> N
         pytest.param("x" * 4097, "at most 4096 bytes", id="4,097 bytes"),
         pytest.param("€" * 1366, "at most 4096 bytes", id="4,098 bytes of 1,366 characters"),
         pytest.param("password\ud800", "without lone surrogates", id="lone surrogate"),
+        pytest.param("iloveyou", "is a common one", id="common"),
+        pytest.param("12345678", "is a common one", id="common digits"),
+        pytest.param("ILoveYou", "is a common one", id="common, in another case"),
+        pytest.param(" iloveyou ", "is a common one", id="common, between blanks"),
+        pytest.param("\uff49loveyou", "is a common one", id="common, with a wide letter"),
     ],
 )
 def test_a_password_that_cannot_be_kept_is_a_misuse_that_does_not_quote_it(
@@ -261,3 +266,32 @@ def test_log_ins_that_fail_take_equally_long_whoever_is_asked_for() -> None:
     medians = {name: statistics.median(times) for name, times in took.items()}
     print(medians)
     assert max(medians.values()) <= 1.05 * min(medians.values())
+
+
+def test_the_list_of_common_passwords_is_longer_than_the_three_thousand_of_asvs_6_2_4() -> None:
+    """SECURITY 2.40."""
+    assert len(password_rules._COMMON) >= 3_000
+    assert all(len(password) >= 8 for password in password_rules._COMMON)
+
+
+@pytest.mark.parametrize("password", ["x" * 64, "aaaaaaaaab", "my password", "zzzzzzzzzz 1"])
+def test_there_are_no_rules_on_what_a_password_is_made_of(password: str) -> None:
+    """SECURITY 2.40."""
+    password_rules.check_new_password(password)
+
+
+@pytest.mark.usefixtures("cheap_argon2")
+def test_a_common_password_from_before_the_rule_still_logs_in() -> None:
+    hashed = passwords._hasher.hash("password")
+    assert verify_password(hashed, "password")
+    older = PasswordHasher(time_cost=2, memory_cost=8, parallelism=1).hash("password")
+    assert upgraded_hash(older, "password") is not None
+
+
+def test_a_missing_list_of_common_passwords_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "zxcvbn.frequency_lists", None)
+    monkeypatch.delitem(sys.modules, "jwt_authz.accounts.password_rules")
+    with pytest.raises(ImportError, match=r"pip install 'jwt_authz\[accounts\]'"):
+        importlib.import_module("jwt_authz.accounts.password_rules")

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from jwt_authz.claims import ENCODINGS
+from tests.benchmarks.filters import CASES
 from tests.benchmarks.sizes import COUNTS
 
 PROJECT = Path(__file__).parents[2]
@@ -66,3 +67,16 @@ def test_the_table_of_sizes_in_the_documentation_is_the_one_that_its_command_pri
 
 def numbers(table: str) -> list[int]:
     return [int(cell.replace(",", "")) for cell in re.findall(r"[\d,]*\d", table)]
+
+
+def test_a_short_run_of_filters_finds_the_same_rows_both_ways_and_prints_its_table() -> None:
+    command = [sys.executable, "-m", "tests.benchmarks.filters", "--rows=3000", "--rounds=3"]
+    done = subprocess.run(
+        [*command, "--postgres="],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert not done.stderr
+    assert re.findall(r"\| SQLite, 3,000 rows \| ([^|]+) \|", done.stdout) == list(CASES)

@@ -25,11 +25,13 @@ from pathlib import Path
 from click.testing import CliRunner
 from flask import Flask
 from flask.cli import ScriptInfo
+from sqlalchemy import Engine
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from jwt_authz.audit import decided
 from jwt_authz.cli import authz as authz_commands
 from jwt_authz.overrides import InUse
+from jwt_authz.parts import KEY
 
 _FENCE = re.compile(
     r"^(?P<skip><!-- not run[^\n]*-->\n)?```(?P<language>\w*)(?P<words>[^\n]*)\n(?P<text>.*?)^```$",
@@ -139,6 +141,7 @@ def module_of(page: Page) -> Iterator[types.ModuleType]:
     try:
         yield module
     finally:
+        close(module)
         del sys.modules[page.module_name]
         if before is not None:
             sys.modules[page.module_name] = before
@@ -149,6 +152,17 @@ def module_of(page: Page) -> Iterator[types.ModuleType]:
         InUse.anything = used
         InUse.pushed_at.clear()
         InUse.pushed_at.update(pushed)
+
+
+def close(module: types.ModuleType) -> None:
+    """Give back what the module's applications and engines opened."""
+    for made in vars(module).values():
+        if isinstance(made, Engine):
+            made.dispose()
+        parts = made.extensions.get(KEY) if isinstance(made, Flask) else None
+        if parts is not None and parts._revocations is not None:
+            parts._revocations.stop()
+            parts._revocations.store.close()
 
 
 def run(page: Page, block: Block, module: types.ModuleType) -> None:

@@ -126,3 +126,26 @@ def test_an_unknown_name_and_a_wrong_password_are_told_alike(api: Any) -> None:
     for problem in told:
         del problem["instance"]
     assert told[0] == told[1]
+
+
+def test_a_draft_is_there_for_its_author_and_for_whoever_edits_any(api: Any) -> None:
+    body = {"title": "Not yet", "draft": True}
+    created = api.ask("editor", "POST", "/articles", json=body)
+    assert created.json["draft"] is True
+    readers = {"editor": True, "admin": True, "viewer": False}
+    for who, reads in readers.items():
+        listed = api.ask(who, "GET", "/articles").json["articles"]
+        assert (created.json in listed) is reads
+        assert api.ask(who, "GET", created.location).status_code == (200 if reads else 404)
+    missing = api.ask("viewer", "GET", "/articles/987654")
+    assert api.ask("viewer", "GET", created.location).json == missing.json
+    assert api.ask("viewer", "PATCH", created.location, json={}).status_code == 404
+    published = api.ask("editor", "PATCH", created.location, json={"draft": False})
+    assert "draft" not in published.json
+    assert api.ask("viewer", "GET", created.location).json == published.json
+
+
+@pytest.mark.parametrize("draft", [1, "yes", None, []])
+def test_a_draft_is_said_by_true_or_false_alone(api: Any, draft: Any) -> None:
+    answer = api.ask("editor", "POST", "/articles", json={"title": "x", "draft": draft})
+    assert answer.status_code == 422

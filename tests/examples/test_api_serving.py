@@ -70,7 +70,7 @@ def paste(lines: list[str], folder: Path) -> list[tuple[int, str, Any]]:
 
 
 @needs_curl
-@pytest.mark.parametrize("password", ["", "12345678", r"""it's "5$HOME" \n !x `é` 日本"""])
+@pytest.mark.parametrize("password", ["", "73051946", r"""it's "5$HOME" \n !x `é` 日本"""])
 def test_the_curl_lines_that_are_printed_work_when_pasted(
     serve: Any, tmp_path: Path, password: str
 ) -> None:

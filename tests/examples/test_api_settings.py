@@ -53,7 +53,7 @@ def test_a_plain_jwt_required_takes_the_same_tokens(start: Any, algorithm: str) 
 
 @pytest.mark.parametrize(
     "password",
-    ["12345678", "00012345678", "1234567e8", "-1.50000", "[1, 2, 3]", '{"a": "b"}', "1" * 4_096],
+    ["73051946", "00073051946", "7305194e8", "-1.50000", "[1, 2, 3]", '{"a": "b"}', "1" * 4_096],
 )
 def test_a_password_is_taken_as_it_was_written(start: Any, password: str) -> None:
     api = start(DEMO_PASSWORD=password)

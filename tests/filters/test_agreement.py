@@ -3,19 +3,46 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import false, func, not_
 
-from jwt_authz import Identity, Requirement
-from jwt_authz.conditions import one_instant
-from jwt_authz.filters import criterion
+from jwt_authz import Identity, Requirement, attr
+from jwt_authz.conditions import claim, now, one_instant, subject, tenant
+from jwt_authz.filters import criterion, plans
 
 from .conftest import Rows
-from .generated import identities, requirements
-from .models import NOON, ROWS, Article
+from .generated import CATALOGUE, identities, requirements
+from .models import DATES, KEYS, NOON, ROWS, Article, Status
 
+SAMPLES = [
+    attr("owner") == tenant,
+    attr("owner") < "b",
+    attr("owner") > attr("editor"),
+    attr("owner").in_(claim("list")),
+    attr("number") == subject.as_(int),
+    attr("large") <= 2**31,
+    attr("large") != claim("number"),
+    attr("score") > 1,
+    attr("score") != attr("weight"),
+    attr("score") == float("inf"),
+    attr("price") <= Decimal("1.00"),
+    attr("open") == attr("locked"),
+    attr("starts") <= now,
+    attr("noted") <= now,
+    attr("starts") < attr("ends"),
+    attr("day").in_(DATES[:2]),
+    attr("key") == KEYS[0],
+    attr("status") != Status.DRAFT,
+    attr("colour") == "red",
+    attr("team.name") != "ada",
+    attr("team.parent.id").is_(None),
+    attr("team.parent.size") == 1,
+]
 pytestmark = pytest.mark.filterwarnings("ignore:Dialect sqlite.*does \\*not\\* support Decimal")
 AT = NOON + timedelta(minutes=30)
 WINDOW = 500
@@ -39,6 +66,30 @@ def test_a_filter_lets_through_the_rows_that_the_item_check_does(
     rows: Rows, requirement: Requirement, identity: Identity, window: int
 ) -> None:
     compare(rows, requirement, identity, window * WINDOW + 1, WINDOW)
+
+
+def test_a_compiler_that_takes_null_for_a_no_is_found_out(
+    rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def turned(self: Any, call: Any) -> Any:
+        where = self._node.yes(call)
+        return not where if isinstance(where, bool) else not_(func.coalesce(where, false()))
+
+    requirement = ~(attr("owner") == subject)
+    assert compare(rows, requirement, Identity("ada"), 1, ROWS)
+    monkeypatch.setattr(plans._Turned, "yes", turned)
+    with pytest.raises(AssertionError):
+        compare(rows, requirement, Identity("ada"), 1, ROWS)
+
+
+@pytest.mark.parametrize("requirement", SAMPLES, ids=repr)
+def test_every_kind_of_condition_lets_some_rows_through_and_agrees(
+    rows: Rows, requirement: Requirement
+) -> None:
+    claims = {"text": "ada", "number": 17, "list": ["ada", None, "17"]}
+    identity = Identity("17", tenant="ada", claims=claims, catalogue=CATALOGUE)
+    assert 0 < compare(rows, requirement, identity, 1, ROWS) < ROWS
+    compare(rows, ~requirement, identity, 1, ROWS)
 
 
 @pytest.mark.long

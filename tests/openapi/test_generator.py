@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Blueprint, Flask
 from marshmallow import Schema, fields
 from openapi_spec_validator import validate
 
@@ -20,7 +20,7 @@ from jwt_authz.endpoints import (
     token_blueprint,
 )
 from jwt_authz.matrix import read_matrix
-from jwt_authz.openapi import documented
+from jwt_authz.openapi import documented, undocumented
 from jwt_authz.openapi.generator import generate
 from jwt_authz.openapi.paths import template_of
 
@@ -46,6 +46,15 @@ def test_each_operation_has_a_name_of_its_own(made: dict[str, Any]) -> None:
     names = [one["operationId"] for item in made["paths"].values() for one in item.values()]
     assert len(set(names)) == len(names)
     assert "order.get" in names and "back.stock.get" in names
+
+
+def test_pages_for_people_stand_in_no_document() -> None:
+    app = make_shop()
+    pages = undocumented(Blueprint("pages", __name__, url_prefix="/pages"))
+    pages.get("/")(requires()(lambda: "<h1>Shop</h1>"))
+    app.register_blueprint(pages)
+    app.add_url_rule("/page", "page", undocumented(requires()(lambda: "<h1>Shop</h1>")))
+    assert generate(app) == generate(make_shop())
 
 
 def test_a_view_at_several_rules_has_a_name_for_each() -> None:

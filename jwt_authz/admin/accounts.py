@@ -1,0 +1,251 @@
+"""AdminAccounts: accounts in a database that can be listed and changed, each change with its trail.
+
+How it works. Changes come one after the other: each holds the rows of all roles until it is
+committed, with its entry in the trail. So whoever asks, before the commit, whether an
+administrator is left sees what every earlier change has left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from time import time
+from typing import Any
+
+from ..accounts.passwords import hash_password
+from ..accounts.sqlalchemy import SQLAlchemyAccounts, user_of
+from ..accounts.tables import UserMixin
+from ..accounts.transactions import OWN_COLUMNS
+from ..accounts.user import User, new_user, role_names
+from ..errors import MisuseError
+from .trail import ChangeMixin, Entry, State, entry_of, row_of
+
+try:
+    from sqlalchemy import Select, false, func, select, update
+    from sqlalchemy.orm import Session
+except ImportError as error:
+    raise ImportError(
+        "jwt_authz.admin needs SQLAlchemy 2, which is missing: "
+        "pip install 'jwt_authz[accounts,sqlalchemy]'",
+        name=error.name,
+    ) from error
+
+
+_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which users are asked for: a part of their name, a role, disabled or not, and in what order.
+
+    `sort` is `username` or `added`, with a `-` before it for the other way round. Without a
+    `tenant` the users of all are asked for.
+    """
+
+    search: str = ""
+    role: str | None = None
+    disabled: bool | None = None
+    sort: str = "username"
+    page: int = 1
+    page_size: int = 25
+    tenant: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who makes a change."""
+
+    subject: str
+    username: str
+
+
+Rule = Callable[[User, User, Iterator[User]], None]
+"""Raises where a change may not be: the user before and after, and all users as they will be."""
+
+
+class AdminAccounts(SQLAlchemyAccounts):
+    """The accounts of the class `User`, and the trail of their changes in the class `Change`.
+
+    For `Authz(accounts=...)` as well. All methods raise StoreUnavailable when the database does
+    not answer.
+    """
+
+    def __init__(
+        self,
+        sessions: Callable[[], Session],
+        User: type[UserMixin],
+        Change: type[ChangeMixin],
+    ) -> None:
+        super().__init__(sessions, User)
+        if not (isinstance(Change, type) and issubclass(Change, ChangeMixin)):
+            raise MisuseError(
+                "changes need a table: write class Change(ChangeMixin, Base) and give the class"
+            )
+        self._changes = Change
+
+    def page_of(self, wanted: Wanted) -> tuple[list[User], int]:
+        """A page of the users that are wanted, and how many there are on all pages."""
+        query = self._matching(wanted)
+
+        def read(session: Session) -> tuple[list[User], int]:
+            total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
+            first = (wanted.page - 1) * wanted.page_size
+            rows = session.scalars(
+                self._ordered(query, wanted.sort).limit(wanted.page_size).offset(first)
+            )
+            return [user_of(row) for row in rows], total
+
+        return self._transactions.run(read)
+
+    def changes(
+        self, page: int, page_size: int, subject: str | None = None, tenant: str | None = None
+    ) -> tuple[list[Entry], int]:
+        """A page of the trail, the newest first, and how many entries there are.
+
+        Of one user with `subject`, of the users of one tenant with `tenant`.
+        """
+        change = self._changes
+        query = select(change)
+        if subject is not None:
+            query = query.where(change.subject == subject)
+        if tenant is not None:
+            query = query.where(change.tenant == tenant)
+
+        def read(session: Session) -> tuple[list[Entry], int]:
+            total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
+            first = (page - 1) * page_size
+            rows = session.scalars(query.order_by(change.id.desc()).limit(page_size).offset(first))
+            return [entry_of(row) for row in rows], total
+
+        return self._transactions.run(read)
+
+    def create(
+        self,
+        actor: Actor,
+        username: str,
+        password: str | None,
+        roles: tuple[str, ...],
+        tenant: str | None = None,
+    ) -> tuple[User, Entry]:
+        """A new user; raises MisuseError where the name is taken or the password is unfit."""
+        user = new_user(username, roles, tenant, None)
+        password_hash = None if password is None else hash_password(password)
+
+        def insert(session: Session) -> Entry:
+            self._wait_for_others(session)
+            self._refuse_taken(session, user)
+            row = self._users()
+            row.subject, row.username, row.tenant = user.subject, user.username, user.tenant
+            row.password_hash, row.roles = password_hash, self._role_rows(session, user.roles)
+            session.add(row)
+            return self._told(session, actor, "create user", user, None, {"roles": [*user.roles]})
+
+        return user, self._transactions.write(insert, OWN_COLUMNS)
+
+    def give_roles(
+        self, actor: Actor, subject: str, roles: tuple[str, ...], rule: Rule
+    ) -> tuple[User, Entry | None]:
+        """The user with these roles and no others; no entry where they had them already."""
+        names = role_names(roles)
+
+        def change(session: Session, row: UserMixin) -> None:
+            row.roles = self._role_rows(session, names)
+
+        return self._administer(
+            actor, subject, "change roles", change, rule, lambda user: {"roles": [*user.roles]}
+        )
+
+    def set_disabled(
+        self, actor: Actor, subject: str, disabled: bool, rule: Rule
+    ) -> tuple[User, Entry | None]:
+        """The user disabled, or enabled again; no entry where they were so already."""
+
+        def change(session: Session, row: UserMixin) -> None:
+            row.disabled = disabled
+
+        action = "disable user" if disabled else "enable user"
+        return self._administer(
+            actor, subject, action, change, rule, lambda user: {"disabled": user.disabled}
+        )
+
+    def record(self, actor: Actor, action: str, user: User, before: State, after: State) -> Entry:
+        """An entry of what was changed elsewhere than in the accounts."""
+        return self._transactions.write(
+            lambda session: self._told(session, actor, action, user, before, after), OWN_COLUMNS
+        )
+
+    def _administer(
+        self,
+        actor: Actor,
+        subject: str,
+        action: str,
+        work: Callable[[Session, UserMixin], None],
+        rule: Rule,
+        state: Callable[[User], State],
+    ) -> tuple[User, Entry | None]:
+        def change(session: Session) -> tuple[User, Entry | None]:
+            self._wait_for_others(session)
+            row = self._existing(session, subject)
+            before = user_of(row)
+            work(session, row)
+            session.flush()
+            after = user_of(row)
+            if before == after:
+                return after, None
+            rule(before, after, self._everybody(session))
+            told = self._told(session, actor, action, after, state(before), state(after))
+            return after, told
+
+        return self._transactions.write(change, OWN_COLUMNS)
+
+    def _everybody(self, session: Session) -> Iterator[User]:
+        """All users who are not disabled, some at a time: mostly the first few will do."""
+        users, last = self._users, -1
+        query = select(users).where(users.disabled == false()).order_by(users.id).limit(_AT_ONCE)
+        while rows := session.scalars(query.where(users.id > last)).all():
+            yield from map(user_of, rows)
+            last = rows[-1].id
+
+    def _wait_for_others(self, session: Session) -> None:
+        """Let no other change begin before this one is committed.
+
+        An UPDATE locks SQLite's database, also one of no row; elsewhere the roles' rows are locked.
+        """
+        roles: Any = self._roles
+        table = roles.__table__
+        session.execute(update(table).where(false()).values(name=table.c.name))
+        session.execute(select(table.c.id).order_by(table.c.id).with_for_update())
+
+    def _told(
+        self,
+        session: Session,
+        actor: Actor,
+        action: str,
+        user: User,
+        before: State | None,
+        after: State | None,
+    ) -> Entry:
+        entry = Entry(
+            int(time()), actor.subject, actor.username, action, user.subject, user.username,
+            user.tenant, before, after,
+        )  # fmt: skip
+        session.add(row_of(self._changes, entry))
+        return entry
+
+    def _matching(self, wanted: Wanted) -> Select[Any]:
+        users: Any = self._users
+        query = select(users)
+        if wanted.search:
+            query = query.where(users.username.icontains(wanted.search, autoescape=True))
+        if wanted.role is not None:
+            query = query.where(users.roles.any(self._roles.name == wanted.role))
+        if wanted.tenant is not None:
+            query = query.where(users.tenant == wanted.tenant)
+        if wanted.disabled is not None:
+            query = query.where(users.disabled.is_(wanted.disabled))
+        return query
+
+    def _ordered(self, query: Select[Any], sort: str) -> Select[Any]:
+        columns = {"username": self._users.username, "added": self._users.id}
+        column = columns[sort.removeprefix("-")]
+        return query.order_by(column.desc() if sort.startswith("-") else column)

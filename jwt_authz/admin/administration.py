@@ -1,0 +1,167 @@
+"""Administration: each change with its rules, its trail, and the end of the tokens it outdates."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from flask import current_app
+
+from ..accounts import User
+from ..context import get_app
+from ..endpoints.answers import ProblemAnswer
+from ..errors import MisuseError
+from ..extension import Authz
+from ..identity import Identity
+from ..parts import current_parts
+from ..problem import not_allowed, token_missing
+from ..refusals import NotAllowed, NotIdentified
+from ..requirements import And, Requirement
+from ..revocation import Family
+from .accounts import Actor, AdminAccounts, Wanted
+from .rules import Rules
+from .trail import Entry
+
+_log = logging.getLogger("jwt_authz.admin")
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Administration:
+    """What a caller who meets the requirements may do to the accounts of the application."""
+
+    requirements: tuple[object, ...]
+
+    @property
+    def required(self) -> Requirement:
+        """All that is required, as one."""
+        return And(*self.requirements)
+
+    @property
+    def accounts(self) -> AdminAccounts:
+        """The current application's accounts; raises MisuseError where they cannot be changed."""
+        authz: Authz = current_app.extensions["jwt_authz"]
+        if not isinstance(authz.accounts, AdminAccounts):
+            raise MisuseError(
+                "there are no accounts to administer: write "
+                "Authz(app, accounts=AdminAccounts(sessions, User, Change))"
+            )
+        return authz.accounts
+
+    def users(self, wanted: Wanted) -> tuple[list[User], int]:
+        """A page of the users, of the caller's tenant where they have one; and their number."""
+        return self.accounts.page_of(replace(wanted, tenant=self.rules().caller.tenant))
+
+    def changes(
+        self, page: int, page_size: int, subject: str | None = None
+    ) -> tuple[list[Entry], int]:
+        """A page of the trail, of the caller's tenant where they have one; and its length."""
+        tenant = self.rules().caller.tenant
+        return self.accounts.changes(page, page_size, subject, tenant)
+
+    def user(self, subject: str) -> User:
+        """The user with the subject; a 404 where there is none, or they are another tenant's."""
+        user, tenant = self.accounts.find(subject), self.rules().caller.tenant
+        if user is None or tenant not in (None, user.tenant):
+            raise ProblemAnswer(404, "user-unknown", "There is no such user.")
+        return user
+
+    def create(self, username: str, password: str | None, roles: Iterable[str]) -> User:
+        """A new user of the caller's tenant, who has only roles that the caller holds."""
+        rules, names = self.rules(), tuple(roles)
+        rules.refuse_unheld(names)
+        actor, tenant = self._actor(rules), rules.caller.tenant
+        user, entry = _fit(lambda: self.accounts.create(actor, username, password, names, tenant))
+        _log_entry(entry)
+        return user
+
+    def give_roles(self, subject: str, roles: Iterable[str]) -> User:
+        """The user with these roles alone; tokens with the others are refused from now on."""
+        self.user(subject)
+        rules, names = self.rules(), tuple(roles)
+        actor = self._actor(rules)
+        user, entry = _fit(lambda: self.accounts.give_roles(actor, subject, names, rules))
+        _log_entry(entry)
+        # Also where nothing changed: a call whose revocation failed can so be repeated.
+        _authz().revoke(subject=subject, keeps_families=True)
+        return user
+
+    def set_disabled(self, subject: str, disabled: bool) -> User:
+        """The user disabled, and logged out everywhere; or enabled again."""
+        self.user(subject)
+        rules = self.rules()
+        actor = self._actor(rules)
+        user, entry = _fit(lambda: self.accounts.set_disabled(actor, subject, disabled, rules))
+        _log_entry(entry)
+        if disabled:
+            _authz().revoke(subject=subject)
+        return user
+
+    def sessions(self, subject: str) -> tuple[Family, ...]:
+        """The user's log-ins that are not over."""
+        self.user(subject)
+        return _authz().families(subject)
+
+    def end_sessions(self, subject: str) -> None:
+        """Log the user out everywhere."""
+        user = self.user(subject)
+        before, actor = len(_authz().families(subject)), self.actor()
+        _authz().revoke(subject=subject)
+        change = ({"sessions": before}, {"sessions": 0})
+        _log_entry(self.accounts.record(actor, "end sessions", user, *change))
+
+    def rules(self) -> Rules:
+        """The rules for the current caller, who is asked for the requirements once more.
+
+        A second layer below the guards, which `AUTHZ_ENFORCE=False` may have opened.
+        """
+        caller, is_own = _caller()
+        decision = self.required.evaluate(caller)
+        if not decision:
+            parts = current_parts()
+            problem = not_allowed(decision, parts.settings.disclose)
+            parts.audit.refused(get_app(), caller, decision, problem, "administration")
+            raise NotAllowed(problem, parts.settings.realm)
+        return Rules(caller, is_own, self.required, current_parts().catalogue)
+
+    def actor(self) -> Actor:
+        """Who is calling."""
+        return self._actor(self.rules())
+
+    def _actor(self, rules: Rules) -> Actor:
+        user = self.accounts.find(rules.caller.subject) if rules.is_own else None
+        name = rules.caller.subject if user is None else user.username
+        return Actor(rules.caller.subject, name)
+
+
+def _authz() -> Authz:
+    authz: Authz = current_app.extensions["jwt_authz"]
+    return authz
+
+
+def _caller() -> tuple[Identity, bool]:
+    """Who is calling, and whether the application itself has issued their token."""
+    parts = current_parts()
+    found = parts.authenticate(get_app())
+    identity = found.identity if found.token is None else found.token.identity
+    if identity is None:
+        raise NotIdentified(token_missing(), parts.settings.realm)
+    if not isinstance(identity, Identity):
+        raise MisuseError("who administers? the identity loader gives no Identity")
+    return identity, found.token is None or found.token.is_own
+
+
+def _fit(change: Callable[[], _Result]) -> _Result:
+    """What the change gives; what the accounts refuse is answered 409, in their words."""
+    try:
+        return change()
+    except MisuseError as error:
+        raise ProblemAnswer(409, "change-refused", f"Not changed: {error}.") from None
+
+
+def _log_entry(entry: Entry | None) -> None:
+    if entry is not None:
+        _log.info("changed: %s", json.dumps(entry.as_dict()))  # escapes what could forge a line

@@ -1,0 +1,150 @@
+"""The admin API: users, their roles and log-ins, and the trail of changes, as JSON."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from flask import Blueprint, Response
+
+from ..accounts import User
+from ..endpoints.answers import add_check, unstored
+from ..endpoints.bodies import load
+from ..errors import MisuseError
+from ..parts import current_parts
+from ..verbs import guard, requires
+from .administration import Administration
+from .queries import (
+    ChangesQuery,
+    DisabledBody,
+    NewUser,
+    RolesBody,
+    read_json,
+    read_query,
+    wanted_of,
+)
+
+FRESH = timedelta(minutes=10)
+"""How long ago a log-in may be for a change of roles."""
+
+
+def admin_api_blueprint(
+    *requirements: Any, url_prefix: str = "/admin/api", fresh: timedelta = FRESH
+) -> Blueprint:
+    """A blueprint by which callers who meet the requirements administer the users.
+
+    The accounts of the Authz are `AdminAccounts`. A new user, other roles, and disabling ask for a
+    log-in at most `fresh` ago by the token's `auth_time`, which a log-in gives where there is a
+    `refresh_blueprint`. Nobody gives themselves a role, nor others one that they do not hold; and
+    the last one who meets the requirements stays. Raises `MisuseError` without a requirement.
+    """
+    administration = administration_of("admin_api_blueprint", requirements)
+    blueprint = Blueprint("jwt_authz_admin_api", __name__, url_prefix=url_prefix)
+    guard(blueprint, *requirements)
+    blueprint.record(lambda state: add_check(state.app, lambda: check(administration)))
+    views = _Views(administration)
+    is_fresh = requires(fresh=fresh)
+    for method, rule, view, needs_fresh in (
+        ("GET", "/users", views.list_users, False),
+        ("POST", "/users", views.create_user, True),
+        ("GET", "/users/<subject>", views.show_user, False),
+        ("PUT", "/users/<subject>/roles", views.give_roles, True),
+        ("PUT", "/users/<subject>/disabled", views.set_disabled, True),
+        ("GET", "/users/<subject>/sessions", views.list_sessions, False),
+        ("DELETE", "/users/<subject>/sessions", views.end_sessions, False),
+        ("GET", "/changes", views.list_changes, False),
+    ):
+        name = view.__name__
+        blueprint.add_url_rule(
+            rule, name, is_fresh(view) if needs_fresh else view, methods=[method]
+        )
+    return blueprint
+
+
+def administration_of(name: str, requirements: tuple[Any, ...]) -> Administration:
+    """The administration behind a blueprint; raises `MisuseError` without a requirement."""
+    if not requirements:
+        raise MisuseError(f'who administers? write {name}("users:manage"), or has_role("admin")')
+    return Administration(requirements)
+
+
+def check(administration: Administration) -> list[str]:
+    """Raises `MisuseError` where the application cannot be administered: see `Authz.check`."""
+    administration.accounts  # noqa: B018 raises
+    current_parts().needed_revocations()
+    return []
+
+
+class _Views:
+    """The views of one blueprint."""
+
+    def __init__(self, administration: Administration) -> None:
+        self._administration = administration
+
+    def list_users(self) -> Response:
+        wanted = wanted_of(read_query())
+        users, total = self._administration.users(wanted)
+        return unstored(
+            {"users": [*map(shown, users)], **_paged(wanted.page, wanted.page_size, total)}
+        )
+
+    def create_user(self) -> Response:
+        body = read_json(NewUser())
+        user = self._administration.create(body["username"], body["password"], body["roles"])
+        answer = unstored(shown(user))
+        answer.status_code = 201
+        return answer
+
+    def show_user(self, subject: str) -> Response:
+        return unstored(shown(self._administration.user(subject)))
+
+    def give_roles(self, subject: str) -> Response:
+        return unstored(
+            shown(self._administration.give_roles(subject, read_json(RolesBody())["roles"]))
+        )
+
+    def set_disabled(self, subject: str) -> Response:
+        disabled = read_json(DisabledBody())["disabled"]
+        return unstored(shown(self._administration.set_disabled(subject, disabled)))
+
+    def list_sessions(self, subject: str) -> Response:
+        families = self._administration.sessions(subject)
+        return unstored(
+            {
+                "sessions": [
+                    {
+                        "id": family.id,
+                        "client": family.client,
+                        "created_at": int(family.created_at),
+                        "used_at": int(family.used_at),
+                        "expires_at": int(family.expires_at),
+                    }
+                    for family in families
+                ]
+            }
+        )
+
+    def end_sessions(self, subject: str) -> Response:
+        self._administration.end_sessions(subject)
+        return Response(status=204)
+
+    def list_changes(self) -> Response:
+        query = load(ChangesQuery(), read_query())
+        page, size = query["page"], query["page_size"]
+        entries, total = self._administration.changes(page, size, query.get("subject"))
+        told = [entry.as_dict() for entry in entries]
+        return unstored({"changes": told, **_paged(page, size, total)})
+
+
+def shown(user: User) -> dict[str, object]:
+    """What is told of a user: these members, and no column besides."""
+    return {
+        "subject": user.subject,
+        "username": user.username,
+        "roles": sorted(user.roles),
+        "disabled": user.disabled,
+    }
+
+
+def _paged(page: int, page_size: int, total: int) -> dict[str, object]:
+    return {"page": page, "page_size": page_size, "total": total}

@@ -1,0 +1,57 @@
+"""The cookie of the page's log-in, and what tells the page's own forms from forged ones.
+
+How it works. The cookie holds an access token of the log-in just made, whose refresh family ends
+when the token does: what ends a user's tokens ends their page, too. It goes to the page's path
+alone and with requests of the page's own site alone (`SameSite=Strict`); scripts cannot read it.
+What is posted must come from the page: by the browser's own word (`Sec-Fetch-Site`, or `Origin`),
+and by a value made of the token, which another site does not know.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import request, url_for
+
+from ..context import get_app, get_request
+from ..jwt_extended import manager_of
+from ..parts import current_parts
+
+COOKIE = "authz_admin"
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def take_cookie(*_: object) -> None:
+    """Take a request of the page for one that brought the token of its cookie."""
+    text = request.cookies.get(COOKIE)
+    if text:
+        app = get_app()
+        authenticator = current_parts().current_authenticator(app)
+        authenticator.take(get_request(), manager_of(app), text)
+
+
+def csrf_token() -> str:
+    """What the forms of this log-in carry."""
+    text = request.cookies.get(COOKIE, "")
+    return sha256(b"jwt_authz admin page form: " + text.encode()).hexdigest()
+
+
+def is_from_here() -> bool:
+    """Whether the browser says that the page itself has sent the request."""
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if site is not None:
+        return site == "same-origin"
+    return origin is not None and urlsplit(origin).netloc == request.host
+
+
+def cookie_options() -> dict[str, Any]:
+    """How the cookie is set and deleted: `Secure`, save on this very machine without TLS."""
+    is_loopback = urlsplit(f"//{request.host}").hostname in _LOOPBACK
+    return {
+        "path": url_for(".show_users"),
+        "httponly": True,
+        "samesite": "Strict",
+        "secure": request.is_secure or not is_loopback,
+    }

@@ -1,0 +1,163 @@
+"""Entry: the page's log-in and log-out, what those without one are answered, and all headers."""
+
+from __future__ import annotations
+
+from hmac import compare_digest
+from typing import Any
+
+from flask import Response, redirect, request, url_for
+from marshmallow import EXCLUDE, Schema, fields, validate
+
+from ..context import get_app
+from ..endpoints.answers import ProblemAnswer, current_logins
+from ..endpoints.bodies import FORM, LONGEST_BODY, load
+from ..endpoints.login_gate import Attempt
+from ..endpoints.token import LONGEST_PASSWORD
+from ..jwt_extended import access_lifetime
+from ..locations import vary_by
+from ..pages import next_url
+from ..parts import current_parts
+from ..problem import too_many_attempts, wrong_credentials
+from ..revoking import end_family
+from .cookie import COOKIE, cookie_options, csrf_token, is_from_here
+from .rendering import render
+
+CLIENT = "Administration page"
+TOKEN_FIELD = "csrf_token"  # noqa: S105 a field's name
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+
+
+class LogInForm(Schema):
+    """What is sent to log in."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    username = fields.String(required=True, validate=validate.Length(1, 255))
+    password = fields.String(required=True, validate=validate.Length(1, LONGEST_PASSWORD))
+
+
+def refuse_forged() -> Any:
+    """Refuse what was posted and does not come from the page itself."""
+    if request.method != "POST":
+        return None
+    if request.mimetype != FORM or not 0 <= (request.content_length or -1) <= LONGEST_BODY:
+        return render("message.html", 400, message="This form cannot be read.")
+    is_log_in = request.endpoint is not None and request.endpoint.endswith(".log_in")
+    known = is_log_in or compare_digest(_posted_token().encode(), csrf_token().encode())
+    if not is_from_here() or not known:
+        return render("message.html", 403, message="This was not sent by the page: try it again.")
+    return None
+
+
+def protect(response: Response) -> Any:
+    """The headers of all answers of the page."""
+    headers = response.headers
+    headers["Content-Security-Policy"] = POLICY
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers["Referrer-Policy"] = "same-origin"
+    headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    if not (request.endpoint or "").endswith(".static"):
+        headers["Cache-Control"] = "no-store"
+    return vary_by(response, "Cookie")
+
+
+def show_log_in() -> Response:
+    """The form to log in by."""
+    return _form(200)
+
+
+def log_in() -> Response:
+    """Log in: set the cookie and go on, or show the form with what went wrong."""
+    try:
+        body = load(LogInForm(), request.form.to_dict())
+    except ProblemAnswer:
+        return _form(400, "Write your username and your password.")
+    logins, attempt = current_logins(), Attempt(body["username"])
+    if attempt.must_wait:
+        return _refused(429, attempt.wait)
+    since = logins.now()
+    user = logins.accounts.authenticate(body["username"], body["password"])
+    started = None
+    if user is not None:
+        started = logins.start(
+            user, has_refresh=True, since=since, client=CLIENT, lifetime=access_lifetime()
+        )
+    if started is None:
+        attempt.failed()
+        return _refused(429 if attempt.wait else 401, attempt.wait)
+    attempt.succeeded()
+    response: Any = redirect(next_url(url_for(".show_users")), 303)
+    response.set_cookie(
+        COOKIE, started.access_token, max_age=started.expires_in, **cookie_options()
+    )
+    return response  # type: ignore[no-any-return]
+
+
+def log_out() -> Response:
+    """Log out: the log-in ends, and the cookie goes."""
+    parts = current_parts()
+    found = parts.authenticate(get_app())
+    if found.token is not None and found.token.family is not None:
+        end_family(parts, found.token.family)
+    response: Any = redirect(url_for(".show_log_in"), 303)
+    response.delete_cookie(COOKIE, **cookie_options())
+    return response  # type: ignore[no-any-return]
+
+
+def to_log_in(*_: object, **__: object) -> Any:
+    """What a caller who may not go on is answered: the way to log in, or a page that says no."""
+    found = current_parts().authenticate(get_app())
+    if found.identity is None:
+        return _go_to_log_in()
+    message = "You are signed in, and may not administer."
+    return render("message.html", 403, message=message, may_log_out=True)
+
+
+def to_confirm(*_: object, **__: object) -> Any:
+    """What a caller is answered whose log-in is too long ago for what they want."""
+    return _go_to_log_in(confirm="1")
+
+
+def _go_to_log_in(confirm: str | None = None) -> Any:
+    """Redirect to the log-in; a script's request is told to take the whole page there."""
+    target = request.full_path.rstrip("?") if request.method == "GET" else None
+    if target is None and "subject" in (request.view_args or {}):
+        target = url_for(".show_user", **(request.view_args or {}))
+    elif target is not None:
+        target = request.script_root + target
+    url = url_for(".show_log_in", next=target or url_for(".show_users"), confirm=confirm)
+    if request.headers.get("HX-Request") == "true":
+        return Response(status=401, headers={"HX-Redirect": url})
+    return redirect(url, 303)
+
+
+def _form(status: int, message: str = "") -> Response:
+    is_confirming = request.values.get("confirm") == "1"
+    return render(
+        "log_in.html",
+        status,
+        message=message,
+        next=next_url(""),
+        is_confirming=is_confirming,
+        username=request.form.get("username", ""),
+    )
+
+
+def _refused(status: int, wait: int) -> Response:
+    parts = current_parts()
+    problem = too_many_attempts() if status == 429 else wrong_credentials()
+    parts.audit.refused(get_app(), None, None, problem, "log-in")
+    told = f" Try again in {wait} seconds." if wait else ""
+    response = _form(status, f"{problem.detail}{told}")
+    if wait:
+        response.headers["Retry-After"] = str(wait)
+    return response
+
+
+def _posted_token() -> str:
+    return request.form.get(TOKEN_FIELD, "")

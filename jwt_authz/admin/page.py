@@ -1,0 +1,209 @@
+"""The admin page: what the API does, in a browser; it works without scripts, too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import wraps
+from typing import Any
+
+from flask import Blueprint, Response, redirect, request, url_for
+
+from ..accounts import User
+from ..endpoints.answers import ProblemAnswer, add_check
+from ..endpoints.bodies import load
+from ..endpoints.login_gate import check_login_rate
+from ..parts import current_parts
+from ..places import PAGES, exempt, mark
+from ..reports.access import read_access
+from ..verbs import guard, requires
+from .administration import Administration
+from .api import FRESH, administration_of, check
+from .cookie import take_cookie
+from .effect import effect_of
+from .entry import log_in, log_out, protect, refuse_forged, show_log_in, to_confirm, to_log_in
+from .queries import ChangesQuery, NewUser, read_query, wanted_of
+from .rendering import render
+
+_DONE = {
+    "roles": "The roles are changed, and are in force.",
+    "disabled": "The user is disabled and logged out everywhere.",
+    "enabled": "The user is enabled.",
+    "sessions": "The user is logged out everywhere.",
+    "created": "The user is created.",
+}
+
+
+def admin_page_blueprint(
+    *requirements: Any, url_prefix: str = "/admin", fresh: timedelta = FRESH
+) -> Blueprint:
+    """A blueprint with a page on which those who meet the requirements administer the users.
+
+    What holds for `admin_api_blueprint` holds here. The page has a log-in of its own, limited as
+    `POST /token` is, that lasts as long as an access token and is worth nothing elsewhere; where
+    it is older than `fresh`, a change of roles asks for the password again. Raises `MisuseError`
+    without a requirement.
+    """
+    administration = administration_of("admin_page_blueprint", requirements)
+    blueprint = Blueprint(
+        "jwt_authz_admin_page",
+        __name__,
+        url_prefix=url_prefix,
+        static_folder="static",
+        static_url_path="/static",
+    )
+    mark(blueprint, PAGES)
+    blueprint.url_value_preprocessor(take_cookie)
+    guard(blueprint, *requirements, on_fail=to_log_in)
+    blueprint.after_request(protect)
+    blueprint.record(lambda state: add_check(state.app, lambda: check(administration)))
+    blueprint.record(lambda state: add_check(state.app, check_login_rate))
+    _add_views(blueprint, _Pages(administration), requires(fresh=fresh, on_fail=to_confirm))
+    return blueprint
+
+
+def _add_views(blueprint: Blueprint, pages: _Pages, fresh: Any) -> None:
+    for method, rule, view in (
+        ("GET", "/", pages.show_users),
+        ("GET", "/user/<subject>", pages.show_user),
+        ("POST", "/user/<subject>/preview", pages.preview),
+        ("POST", "/user/<subject>/roles", fresh(pages.give_roles)),
+        ("POST", "/user/<subject>/disabled", fresh(pages.set_disabled)),
+        ("POST", "/user/<subject>/sessions", pages.end_sessions),
+        ("GET", "/new", pages.show_new),
+        ("POST", "/new", fresh(pages.create)),
+        ("GET", "/access", pages.show_access),
+        ("GET", "/trail", pages.show_trail),
+        ("GET", "/log-in", exempt(show_log_in)),
+        ("POST", "/log-in", exempt(log_in)),
+        ("POST", "/log-out", exempt(log_out)),
+    ):
+        blueprint.add_url_rule(rule, view.__name__, _explained(view), methods=[method])
+
+
+def _explained(view: Callable[..., Any]) -> Callable[..., Any]:
+    """The view for what the page itself sends alone, its problems shown as pages."""
+
+    @wraps(view)
+    def explained(**values: Any) -> Any:
+        try:
+            return refuse_forged() or view(**values)
+        except ProblemAnswer as problem:
+            return render("message.html", status_of(problem), message=problem.description)
+
+    return explained
+
+
+def status_of(problem: ProblemAnswer) -> int:
+    """The status that a problem is answered with."""
+    return problem.get_response().status_code
+
+
+class _Pages:
+    """The views of one blueprint."""
+
+    def __init__(self, administration: Administration) -> None:
+        self._administration = administration
+
+    def show_users(self) -> Response:
+        given = {name: value for name, value in read_query().items() if value}
+        wanted = wanted_of(given)
+        users, total = self._administration.users(wanted)
+        return self._render(
+            "users.html", users=users, total=total, wanted=wanted, given=given,
+            roles=_role_names(), pages=-(-total // wanted.page_size) or 1,
+        )  # fmt: skip
+
+    def show_user(self, subject: str) -> Response:
+        return self._user(self._administration.user(subject), done=_done())
+
+    def preview(self, subject: str) -> Response:
+        user, roles = self._administration.user(subject), _chosen()
+        return self._user(user, chosen=roles, effects=effect_of(user.roles, roles))
+
+    def give_roles(self, subject: str) -> Any:
+        return self._do(
+            subject, "roles", lambda: self._administration.give_roles(subject, _chosen())
+        )
+
+    def set_disabled(self, subject: str) -> Any:
+        disabled = request.form.get("disabled") == "true"
+        done = "disabled" if disabled else "enabled"
+        return self._do(subject, done, lambda: self._administration.set_disabled(subject, disabled))
+
+    def end_sessions(self, subject: str) -> Any:
+        return self._do(subject, "sessions", lambda: self._administration.end_sessions(subject))
+
+    def show_new(self) -> Response:
+        return self._new()
+
+    def create(self) -> Any:
+        form = {name: request.form.get(name, "") for name in ("username", "password")}
+        try:
+            body = load(NewUser(), {**form, "roles": _chosen()})
+            user = self._administration.create(body["username"], body["password"], body["roles"])
+        except ProblemAnswer as problem:
+            return self._new(status_of(problem), problem.description or "", form["username"])
+        return redirect(url_for(".show_user", subject=user.subject, done="created"), 303)
+
+    def show_access(self) -> Response:
+        return self._render("access.html", matrix=read_access())
+
+    def show_trail(self) -> Response:
+        query = load(ChangesQuery(), read_query())
+        page, size = query["page"], query["page_size"]
+        entries, total = self._administration.changes(page, size, query.get("subject"))
+        pages = -(-total // size) or 1
+        return self._render("trail.html", entries=entries, total=total, page=page, pages=pages)
+
+    def _do(self, subject: str, done: str, change: Callable[[], object]) -> Any:
+        try:
+            change()
+        except ProblemAnswer as problem:
+            status = status_of(problem)
+            if status == 404:
+                raise
+            user = self._administration.user(subject)
+            return self._user(user, status=status, alert=problem.description)
+        return redirect(url_for(".show_user", subject=subject, done=done), 303)
+
+    def _user(
+        self,
+        user: User,
+        status: int = 200,
+        *,
+        chosen: list[str] | None = None,
+        effects: Any = None,
+        **told: Any,
+    ) -> Response:
+        entries, _ = self._administration.changes(1, 10, user.subject)
+        return self._render(
+            "user.html", status, user=user, entries=entries, effects=effects,
+            chosen=user.roles if chosen is None else chosen, roles=_role_names(),
+            sessions=self._administration.sessions(user.subject), when=_when,
+            **{"done": None, "alert": None, **told},
+        )  # fmt: skip
+
+    def _new(self, status: int = 200, alert: str = "", username: str = "") -> Response:
+        values = {"alert": alert, "username": username, "chosen": _chosen()}
+        return self._render("new.html", status, roles=_role_names(), **values)
+
+    def _render(self, template: str, status: int = 200, **values: Any) -> Response:
+        return render(template, status, who=self._administration.actor().username, **values)
+
+
+def _role_names() -> tuple[str, ...]:
+    return tuple(current_parts().catalogue or ())
+
+
+def _chosen() -> list[str]:
+    return request.form.getlist("roles")
+
+
+def _done() -> str | None:
+    return _DONE.get(request.args.get("done", ""))
+
+
+def _when(seconds: float) -> str:
+    """A time as people read it, in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")

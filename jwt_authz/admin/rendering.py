@@ -1,0 +1,30 @@
+"""Rendering: the page's own templates, apart from those of the application."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, request, url_for
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from ..reports.tables import visible
+from .cookie import csrf_token
+
+_ENVIRONMENT = Environment(
+    loader=PackageLoader("jwt_authz.admin"),
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    undefined=StrictUndefined,
+)
+_ENVIRONMENT.filters["visible"] = visible
+_ENVIRONMENT.globals["url_for"] = url_for
+
+
+def render(template: str, status: int = 200, **values: Any) -> Response:
+    """A page of the template, which knows `url_for`, the endpoint's name and the forms' token."""
+    endpoint = (request.endpoint or "").rpartition(".")[2]
+    text = _ENVIRONMENT.get_template(template).render(
+        endpoint=endpoint, csrf_token=csrf_token(), **{"who": None, **values}
+    )
+    return Response(text, status, mimetype="text/html")

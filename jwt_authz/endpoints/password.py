@@ -1,0 +1,121 @@
+"""The password endpoint: `PUT /me/password` changes the caller's own, by the old one.
+
+All their log-ins and tokens end with it (OWASP ASVS 7.4.3); the answer has new ones for whoever
+made the change.
+"""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, current_app, request
+from marshmallow import RAISE, Schema, fields, validate
+
+from ..accounts import ManagedAccounts, User
+from ..context import get_app
+from ..errors import MisuseError, PasswordRefused, SubjectUnknown
+from ..managing import Users
+from ..parts import current_parts
+from ..problem import token_invalid, too_many_attempts
+from ..verbs import requires
+from .answers import (
+    ProblemAnswer,
+    add_check,
+    check_accounts,
+    client_of_request,
+    current_logins,
+    has_refresh,
+    refuse,
+    unstored,
+)
+from .bodies import JSON, UnsupportedType, load, read_members
+from .families import caller
+from .login_gate import Attempt, check_login_rate
+
+_WANTED = "Send JSON with old_password and new_password."
+_BY = "themselves"
+
+
+class PasswordChange(Schema):
+    """The body: `old_password` and `new_password`, both texts."""
+
+    class Meta:
+        unknown = RAISE
+
+    old_password = fields.String(required=True, validate=validate.Length(1))
+    new_password = fields.String(required=True)
+
+
+def password_blueprint(url: str = "/me/password") -> Blueprint:
+    """A blueprint by which whoever is logged in changes their own password, by `PUT` at `url`.
+
+    JSON with `old_password` and `new_password` gives new tokens, as a log-in does, and ends all
+    that were issued before. A wrong old one is a 403, and counts as a failed log-in, so that too
+    many are a 429; a new one that cannot be set is a 422. Needs `AUTHZ_STORE_URL`, and accounts
+    that are `ManagedAccounts`.
+    """
+    blueprint = Blueprint("jwt_authz_password", __name__)
+    for check in (check_accounts, check_login_rate, check_password_changes):
+        blueprint.record(lambda state, check=check: add_check(state.app, check))  # type: ignore[misc]
+    blueprint.put(url)(requires()(change_password))
+    return blueprint
+
+
+def check_password_changes() -> list[str]:
+    """Raises `MisuseError` where passwords of the current application cannot be changed."""
+    current_parts().needed_revocations()
+    _accounts()
+    return []
+
+
+def change_password() -> Response:
+    """Change the caller's password, and answer with new tokens."""
+    if request.mimetype != JSON:
+        raise UnsupportedType(_WANTED)
+    body = load(PasswordChange(), read_members(_WANTED))
+    accounts, user = _accounts(), _user()
+    try:
+        accounts.check_new_password(body["new_password"])
+        _prove(user, body["old_password"])
+        Users(current_parts(), accounts, _BY).set_password(user, body["new_password"])
+    except PasswordRefused as error:
+        text = str(error)
+        raise ProblemAnswer(422, "password-refused", f"{text[0].upper()}{text[1:]}.") from None
+    tokens = current_logins().start(user, has_refresh=has_refresh(), client=client_of_request())
+    if tokens is None:  # disabled or removed meanwhile
+        refuse(token_invalid(SubjectUnknown()), 0, "password")
+    return unstored(tokens.as_dict())
+
+
+def _user() -> User:
+    """The caller as the accounts know them; a `ProblemAnswer` for a subject that is not theirs."""
+    subject, issuer, _ = caller()
+    user = _accounts().find(subject) if issuer is None else None
+    if user is None:
+        raise ProblemAnswer(403, "no-password", "Your password is not kept by this application.")
+    return user
+
+
+def _prove(user: User, password: str) -> None:
+    """Have the caller prove by the old password that they are not somebody with their token."""
+    attempt = Attempt(user.username)
+    if attempt.must_wait:
+        refuse(too_many_attempts(), attempt.wait, "password")
+    found = _accounts().authenticate(user.username, password)
+    if found is not None and found.subject == user.subject:
+        attempt.succeeded()
+        return
+    attempt.failed()
+    if attempt.wait:
+        refuse(too_many_attempts(), attempt.wait, "password")
+    wrong = ProblemAnswer(403, "wrong-password", "The old password is wrong.")
+    current_parts().audit.refused(get_app(), None, None, wrong.problem, "password")
+    raise wrong
+
+
+def _accounts() -> ManagedAccounts:
+    accounts = current_app.extensions["jwt_authz"].accounts
+    if not isinstance(accounts, ManagedAccounts):
+        raise MisuseError(
+            "password_blueprint changes passwords, which these accounts do not let be changed: "
+            f"{type(accounts).__name__} is no jwt_authz.accounts.ManagedAccounts"
+        )
+    return accounts

@@ -1,0 +1,117 @@
+"""LiveCatalogue: the catalogue of one application whose roles change while it runs.
+
+How it works. The store of revocations tells all processes that the catalogue has changed, and each
+loads it anew from its source: the thread that follows the store does, so that requests wait for
+the very first loading alone, and a request asks the source nothing. Until a change is loaded the
+old catalogue is used, for `AUTHZ_REVOCATION_MAX_AGE` at most; after that requests try to load it
+themselves, and are answered 503 where that fails.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from threading import Lock
+from typing import NamedTuple
+
+from .catalogue import RolesSource
+from .errors import MisuseError, StoreUnavailable
+from .revocation import RevocationView
+from .revocation.breaker import Breaker
+from .revocation.forks import renew_after_fork
+from .roles import Roles
+
+_log = logging.getLogger("jwt_authz")
+
+
+class Loaded(NamedTuple):
+    """A catalogue, the same where all permissions are known, and what was told of it by then."""
+
+    roles: Roles
+    opened: Roles
+    mark: tuple[object, ...]
+
+
+class LiveCatalogue:
+    """What `source` held when `view` last told of a change; any thread may call it.
+
+    `max_age` is the seconds for which a change may be known of and not be loaded.
+    """
+
+    def __init__(self, source: RolesSource, view: RevocationView, max_age: float) -> None:
+        self.loaded: Loaded | None = None
+        self._source = source
+        self._view = view
+        self._max_age = max_age
+        self._behind_since: tuple[float, float] | None = None
+        self._is_failing = False
+        self._breaker = Breaker()
+        self._is_told = view.have_heeded(self._heed)
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Drop a lock that another thread of the parent process may have held."""
+        self._loading = Lock()
+
+    def current(self) -> Loaded:
+        """The catalogue as of now; raises StoreUnavailable where that is not known."""
+        self._view.check_age()
+        loaded = self.loaded
+        if loaded is not None and (
+            loaded.mark == self._view.mark_of_catalogue() or not self._is_late()
+        ):
+            return loaded
+        with self._loading:
+            self._breaker.check()
+            return self._load()
+
+    def reload(self) -> None:
+        """Load it in this thread, after a change was told; raises StoreUnavailable."""
+        with self._loading:
+            self._load()
+
+    def _is_late(self) -> bool:
+        """Whether a change that is known of may wait no longer for being loaded."""
+        since = self._behind_since
+        if since is None:
+            return not self._is_told  # nobody else will load it
+        return max(time.monotonic() - since[0], time.time() - since[1]) > self._max_age
+
+    def _heed(self, looked_before: tuple[float, float]) -> None:
+        """Load the catalogue where it has changed; for the thread, which goes on in any case."""
+        loaded = self.loaded
+        if loaded is None or loaded.mark == self._view.mark_of_catalogue():
+            return
+        if self._behind_since is None:
+            self._behind_since = looked_before
+        if self._loading.acquire(blocking=False):
+            try:
+                self._load()
+            except StoreUnavailable:
+                pass  # told in the log, and tried again at the next look
+            except Exception:
+                _log.exception("the catalogue of roles cannot be loaded")
+            finally:
+                self._loading.release()
+
+    def _load(self) -> Loaded:
+        mark = self._view.mark_of_catalogue()  # first: of what comes later there will be news
+        if self.loaded is not None and self.loaded.mark == mark:
+            return self.loaded  # another thread was quicker
+        try:
+            roles = self._source.load()
+            if not isinstance(roles, Roles):
+                raise MisuseError(f"load() gives Roles, not {type(roles).__name__}")
+        except (MisuseError, StoreUnavailable) as error:
+            self._breaker.failed()
+            if not self._is_failing:
+                _log.error("the catalogue of roles cannot be loaded: %s", error)
+            self._is_failing = True
+            raise StoreUnavailable(f"the catalogue of roles cannot be loaded: {error}") from None
+        self._breaker.succeeded()
+        if self._is_failing:
+            _log.warning("the catalogue of roles can be loaded again")
+        self._is_failing, self._behind_since = False, None
+        self.loaded = Loaded(roles, roles.open_ended(), mark)
+        return self.loaded

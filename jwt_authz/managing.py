@@ -1,0 +1,176 @@
+"""Managing: changes of users and roles while the application runs, heeded by all its processes.
+
+Whatever takes something away ends the tokens that had it. Where the store does not take that, the
+change stands, and whoever made it is told to make it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .accounts import ManagedAccounts, User
+from .audit import tell_change
+from .catalogue import ManagedRoles
+from .context import get_app
+from .errors import MisuseError, StoreUnavailable
+from .parts import Parts
+from .revocation import Target
+from .revoking import revoke
+
+
+class Users:
+    """Changes of the users of the current application, each told to the audit as `by` somebody.
+
+    All raise MisuseError for a name that nobody has, and StoreUnavailable. Tokens are ended where
+    `AUTHZ_STORE_URL` names a store; else they go on until they expire.
+    """
+
+    def __init__(self, parts: Parts, accounts: ManagedAccounts, by: str) -> None:
+        self._parts = parts
+        self._accounts = accounts
+        self._by = by
+
+    def add(
+        self,
+        username: str,
+        password: str | None = None,
+        roles: Iterable[str] = (),
+        tenant: str | None = None,
+    ) -> User:
+        """Add a user: see `ManagedAccounts`; raises MisuseError for a role that there is not."""
+        names = self._known(roles)
+        return self._told("add", self._accounts.add(username, password, names, tenant))
+
+    def remove(self, username: str) -> User:
+        """Remove a user, and end all their log-ins and tokens."""
+        user = self.disable(username)  # so that it may be repeated where the store does not answer
+        self._accounts.remove(user.subject)
+        return self._told("remove", user)
+
+    def grant(self, username: str, roles: Iterable[str]) -> User:
+        """Give a user roles, which count from their next log-in or refresh on."""
+        names = self._known(roles)
+        return self._told("grant", self._accounts.grant_roles(self.find(username).subject, names))
+
+    def take(self, username: str, roles: Iterable[str]) -> User:
+        """Take roles from a user, and end the access tokens that have them; log-ins go on."""
+        subject = self.find(username).subject
+        user = self._told("take", self._accounts.take_roles(subject, roles))
+        self._end(user, keeps_families=True)
+        return user
+
+    def disable(self, username: str) -> User:
+        """Let a user log in no more, and end all their log-ins and tokens."""
+        user = self._told("disable", self._accounts.disable(self.find(username).subject))
+        self._end(user)
+        return user
+
+    def enable(self, username: str) -> User:
+        """Let a user log in again."""
+        return self._told("enable", self._accounts.enable(self.find(username).subject))
+
+    def set_password(self, user: User, password: str) -> User:
+        """Give a user another password, and end all their log-ins and tokens.
+
+        Raises PasswordRefused for one that cannot be set.
+        """
+        self._accounts.check_new_password(password)
+        # Before, so that nothing has changed where the store does not answer; and after, so that
+        # a log-in with the old password, which had begun before the change, is ended as well.
+        self._end(user)
+        user = self._told("password", self._accounts.set_password(user.subject, password))
+        self._end(user)
+        return user
+
+    def find(self, username: str) -> User:
+        """The user of this name; raises MisuseError where there is none."""
+        found = self._accounts.named(username)
+        if found is None:
+            raise MisuseError(f"no user is named {username!r}: mend the spelling")
+        return found
+
+    def _known(self, roles: Iterable[str]) -> tuple[str, ...]:
+        names, catalogue = tuple(roles), self._parts.roles
+        for name in names:
+            if catalogue is not None and name not in catalogue:
+                there = ", ".join(catalogue) or "none yet"
+                raise MisuseError(f"no role is named {name!r}; there are: {there}")
+        return names
+
+    def _end(self, user: User, *, keeps_families: bool = False) -> None:
+        if self._parts.revocations is None:
+            return
+        try:
+            what = Target("subject", user.subject)
+            revoke(self._parts, what, keeps_families=keeps_families)
+        except StoreUnavailable as error:
+            raise StoreUnavailable(
+                f"tokens of {user.username!r} issued until now were not ended, so do it again: "
+                f"{error}"
+            ) from None
+
+    def _told(self, action: str, user: User) -> User:
+        tell_change(get_app(), self._by, f"users {action}", user.username, user.subject)
+        return user
+
+
+class RoleChanges:
+    """Changes of the catalogue of the current application, each told as `by` somebody.
+
+    All raise MisuseError for what would be no catalogue, and StoreUnavailable.
+    """
+
+    def __init__(self, parts: Parts, roles: ManagedRoles, by: str) -> None:
+        parts.needed_revocations()  # before anything is changed that could be told to nobody
+        self._parts = parts
+        self._roles = roles
+        self._by = by
+
+    def add(
+        self, name: str, permissions: Iterable[str], includes: Iterable[str], level: int | None
+    ) -> None:
+        """Add a role; tokens that carry one of this name, which was removed, are ended."""
+        self._roles.add(name, *permissions, includes=tuple(includes), level=level)
+        self._tell("add", name, is_new=True)
+
+    def remove(self, name: str) -> None:
+        """Remove a role from the catalogue and from all users."""
+        self._roles.remove(name)
+        self._tell("remove", name)
+
+    def grant(self, name: str, permissions: Iterable[str]) -> None:
+        """Give a role permissions."""
+        self._roles.grant(name, *permissions)
+        self._tell("grant", name)
+
+    def take(self, name: str, permissions: Iterable[str]) -> None:
+        """Take permissions from a role, and from all tokens that have it."""
+        self._roles.take(name, *permissions)
+        self._tell("take", name)
+
+    def include(self, name: str, others: Iterable[str]) -> None:
+        """Have a role include others."""
+        self._roles.include(name, *others)
+        self._tell("include", name)
+
+    def exclude(self, name: str, others: Iterable[str]) -> None:
+        """Have a role include others no more."""
+        self._roles.exclude(name, *others)
+        self._tell("exclude", name)
+
+    def set_level(self, name: str, level: int | None) -> None:
+        """Give a role another level, or none."""
+        self._roles.set_level(name, level)
+        self._tell("level", name)
+
+    def _tell(self, action: str, name: str, is_new: bool = False) -> None:
+        tell_change(get_app(), self._by, f"roles {action}", name)
+        try:
+            if is_new:
+                revoke(self._parts, Target("role", name))
+            self._parts.reload_roles()
+        except StoreUnavailable as error:
+            raise StoreUnavailable(
+                "the change is made, but other processes may not have been told of it, so say "
+                f"`flask authz roles reload`: {error}"
+            ) from None

@@ -1,0 +1,102 @@
+"""What the tests of the administration share: an application on a database, its users, callers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Flask
+from sqlalchemy import create_engine
+from sqlalchemy.orm import DeclarativeBase, sessionmaker
+from werkzeug.test import TestResponse
+
+from jwt_authz import Authz, Role, Roles, current_identity, has_role, requires
+from jwt_authz.accounts.sqlalchemy import RoleMixin, UserMixin
+from jwt_authz.admin import (
+    AdminAccounts,
+    ChangeMixin,
+    admin_api_blueprint,
+    admin_page_blueprint,
+)
+from jwt_authz.endpoints import refresh_blueprint, token_blueprint
+from jwt_authz.parts import KEY
+
+SECRET = "a secret of the tests of administration: " + 32 * "a"
+PASSWORD = "correct horse battery staple"
+PROBLEM = "application/problem+json"
+USERS = "/admin/api/users"
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class RoleRow(RoleMixin, Base):
+    __tablename__ = "roles"
+
+
+class UserRow(UserMixin, Base):
+    __tablename__ = "users"
+    __role__ = RoleRow
+
+
+class Change(ChangeMixin, Base):
+    __tablename__ = "admin_changes"
+
+
+def catalogue() -> Roles:
+    return Roles(
+        Role("viewer", "articles:read"),
+        Role("editor", "articles:write", includes="viewer"),
+        Role("admin", "users:manage", includes="editor"),
+        Role("auditor"),
+    )
+
+
+def make_app(url: str, **settings: Any) -> Flask:
+    """An application with ann (admin), bob (editor), cy (no role), on tables made anew."""
+    app = Flask("administration")
+    app.config.update(
+        {"JWT_SECRET_KEY": SECRET, "AUTHZ_STORE_URL": "memory:", "AUTHZ_LOGIN_RATE": "", **settings}
+    )
+    engine = create_engine(url)
+    Base.metadata.create_all(engine)
+    accounts = AdminAccounts(sessionmaker(engine), UserRow, Change)
+    Authz(app, roles=catalogue(), accounts=accounts, default="deny")
+    for blueprint in (
+        token_blueprint(),
+        refresh_blueprint(),
+        admin_api_blueprint(has_role("admin")),
+        admin_page_blueprint(has_role("admin")),
+    ):
+        app.register_blueprint(blueprint)
+    app.add_url_rule("/me", "me", requires()(lambda: current_identity.subject))
+    app.add_url_rule("/write", "write", requires("articles:write")(lambda: "written"))
+    app.extensions["engine"] = engine
+    for name, roles in (("ann", ["admin"]), ("bob", ["editor"]), ("cy", [])):
+        accounts.add(name, PASSWORD, roles=roles, subject=name)
+    with app.app_context():
+        app.extensions["jwt_authz"].prepare_store()
+    return app
+
+
+def close(app: Flask) -> None:
+    """Give back what the application opened."""
+    app.extensions["engine"].dispose()
+    view = app.extensions[KEY]._revocations
+    if view is not None:
+        view.stop()
+        view.store.close()
+
+
+def tokens(app: Flask, who: str) -> dict[str, Any]:
+    """The answer to a log-in."""
+    answer = app.test_client().post("/token", json={"username": who, "password": PASSWORD})
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json
+    return found
+
+
+def ask(app: Flask, token: str, method: str, path: str, **keywords: Any) -> TestResponse:
+    """The answer to whoever has the token."""
+    headers = {"Authorization": f"Bearer {token}"}
+    return app.test_client().open(path, method=method, headers=headers, **keywords)

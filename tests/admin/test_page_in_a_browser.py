@@ -1,0 +1,130 @@
+"""The admin page in a real browser, by keyboard and by pointer, on a desktop and on a phone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+from playwright.sync_api import Browser, Page
+from werkzeug.serving import make_server
+
+from .application import PASSWORD, ask, tokens
+
+SIZES = {"desktop": (1280, 800), "phone": (390, 844)}
+CONTRAST = """() => {
+  const parse = text => text.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
+    .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const ground = node => {
+    for (; node; node = node.parentElement) {
+      const colour = parse(getComputedStyle(node).backgroundColor);
+      if (colour.length < 4 || colour[3] > 0) return colour;
+    }
+  };
+  return [...document.querySelectorAll("main *, header *")].filter(node => node.checkVisibility()
+      && [...node.childNodes].some(child => child.nodeType === 3 && child.data.trim()))
+    .map(node => {
+      const [a, b] = [light(parse(getComputedStyle(node).color)), light(ground(node))];
+      const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+      return [ratio, node.outerHTML.slice(0, 80)];
+    }).filter(([ratio]) => ratio < 4.5);
+}"""
+
+
+@pytest.fixture
+def url(app: Flask) -> Iterator[str]:
+    """Where the application is served."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(params=[("desktop", "light"), ("desktop", "dark"), ("phone", "dark")])
+def page(request: pytest.FixtureRequest, browser: Browser, url: str) -> Iterator[Page]:
+    """A window in which ann has signed in; nothing in it may break the policy, or fail."""
+    size, scheme = request.param
+    width, height = SIZES[size]
+    context = browser.new_context(
+        color_scheme=scheme, viewport={"width": width, "height": height}, base_url=url
+    )
+    page, told = context.new_page(), []
+    page.on("console", lambda message: told.append(message.text))
+    page.on("pageerror", lambda error: told.append(str(error)))
+    sign_in(page)
+    yield page
+    context.close()
+    assert told == []
+
+
+def sign_in(page: Page) -> None:
+    """By the keyboard alone."""
+    page.goto("/admin/")
+    page.locator("#username").focus()
+    page.keyboard.type("ann")
+    page.keyboard.press("Tab")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#results")
+
+
+def test_a_role_is_taken_away_and_the_next_request_with_the_old_token_is_refused(
+    app: Flask, page: Page
+) -> None:
+    old = tokens(app, "bob")["access_token"]
+    assert ask(app, old, "GET", "/write").status_code == 200
+    page.get_by_label("Name contains").fill("bo")
+    page.get_by_role("status").get_by_text("1 user found").wait_for()
+    page.wait_for_url("**search=bo**")
+    assert page.locator("#results tbody tr").count() == 1
+    page.get_by_role("link", name="bob").click()
+    page.get_by_label("editor").uncheck()
+    page.get_by_role("button", name="Show what would change").click()
+    assert "/write" in page.locator("#effects").inner_text()
+    assert ask(app, old, "GET", "/write").status_code == 200
+    page.get_by_role("button", name="Save roles").click()
+    page.get_by_text("The roles are changed, and are in force.").wait_for()
+    assert ask(app, old, "GET", "/write").status_code == 401
+    page.get_by_role("link", name="Trail").click()
+    assert "change roles" in page.locator("table").inner_text()
+
+
+def test_no_page_is_wider_than_the_window_and_all_text_can_be_read(app: Flask, page: Page) -> None:
+    tokens(app, "bob")
+    for path in ("", "user/bob", "new", "access", "trail", "log-in"):
+        page.goto(f"/admin/{path}")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+        assert page.evaluate(CONTRAST) == [], path
+
+
+def test_each_field_has_a_label_each_table_a_caption_and_focus_can_be_seen(page: Page) -> None:
+    for path in ("", "user/bob", "new", "access", "trail", "log-in"):
+        page.goto(f"/admin/{path}")
+        fields = "input:not([type=hidden]), select"
+        labelled = "nodes => nodes.every(node => node.labels.length > 0)"
+        assert page.locator(fields).evaluate_all(labelled), path
+        captioned = "nodes => nodes.every(node => node.caption && node.querySelector('[scope]'))"
+        assert page.locator("table").evaluate_all(captioned), path
+        page.keyboard.press("Tab")
+        assert page.locator(":focus").inner_text() == "Skip to the content"
+        outline = "getComputedStyle(document.activeElement).outlineWidth"
+        assert page.evaluate(outline) == "3px"
+
+
+def test_the_page_works_without_scripts(app: Flask, browser: Browser, url: str) -> None:
+    context = browser.new_context(java_script_enabled=False, base_url=url)
+    page = context.new_page()
+    sign_in(page)
+    page.get_by_label("Name contains").fill("bo")
+    page.get_by_role("button", name="Search").click()
+    page.get_by_role("link", name="bob").click()
+    page.get_by_role("button", name="Disable bob").click()
+    page.get_by_text("The user is disabled and logged out everywhere.").wait_for()
+    context.close()
+    assert app.extensions["jwt_authz"].accounts.find("bob").disabled is True
