@@ -59,27 +59,8 @@ class asks(Requirement):
         properties: Callable[[Any], Mapping[str, Any]] | None = None,
         subject: Callable[[Any], Entity] = subject_of,
     ) -> None:
-        if isinstance(point, type) or not isinstance(point, DecisionPoint):
-            raise MisuseError(
-                f"{point!r} is no decision point: write AuthZEN(url), or an object with decide and "
-                "decide_all"
-            )
-        for name in (resource_type, action):
-            if not isinstance(name, str) or not name:
-                raise MisuseError(
-                    f"a type and an action are texts: write asks(point, 'article', 'edit'), not "
-                    f"{name!r}"
-                )
-        if not (isinstance(id, str) or callable(id)) or not callable(subject):
-            raise MisuseError(
-                "id is an attribute's name or a function of the resource, and subject a function "
-                "of the identity: write asks(..., id=lambda article: article.number)"
-            )
-        if properties is not None and not callable(properties):
-            raise MisuseError(
-                "properties is a function of the resource: write "
-                "asks(..., properties=lambda article: {'owner': article.owner})"
-            )
+        _check_question(point, resource_type, action)
+        _check_functions(id, properties, subject)
         self.point = point
         self.resource_type = resource_type
         self.action = action
@@ -133,3 +114,30 @@ class asks(Requirement):
 
     def __repr__(self) -> str:
         return f"asks({self.point!r}, {self.resource_type!r}, {self.action!r})"
+
+
+def _check_question(point: object, resource_type: object, action: object) -> None:
+    if isinstance(point, type) or not isinstance(point, DecisionPoint):
+        raise MisuseError(
+            f"{point!r} is no decision point: write AuthZEN(url), or an object with decide and "
+            "decide_all"
+        )
+    for name in (resource_type, action):
+        if not isinstance(name, str) or not name:
+            raise MisuseError(
+                f"a type and an action are texts: write asks(point, 'article', 'edit'), not "
+                f"{name!r}"
+            )
+
+
+def _check_functions(id: object, properties: object, subject: object) -> None:
+    if not (isinstance(id, str) or callable(id)) or not callable(subject):
+        raise MisuseError(
+            "id is an attribute's name or a function of the resource, and subject a function of "
+            "the identity: write asks(..., id=lambda article: article.number)"
+        )
+    if properties is not None and not callable(properties):
+        raise MisuseError(
+            "properties is a function of the resource: write "
+            "asks(..., properties=lambda article: {'owner': article.owner})"
+        )
