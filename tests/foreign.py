@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import functools
 import json
 import socket
@@ -13,14 +14,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import jwt
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 from jwt.algorithms import get_default_algorithms
 from jwt.utils import base64url_encode
 
 from jwt_authz.claims import Issuer
-from tests.edge import private_key
+from tests.edge import private_key, private_pem
 
 ISSUER = "https://issuer.example"
 AUDIENCE = "https://api.example"
@@ -83,30 +88,23 @@ def trusted(**more: Any) -> Issuer:
     return Issuer(**said)
 
 
-class KeyServer:
-    """An issuer's web server on loopback, which answers well or as badly as it is told.
+class WebServer:
+    """A web server on loopback, which answers well or as badly as it is told.
 
-    `document` is what `/jwks` answers; `answer`, where it is set, takes the request's handler
-    and answers in its own way. `asked` counts the paths.
+    `respond` is how it answers well; `answer`, where it is set, takes the request's handler and
+    answers in its own way.
     """
 
     def __init__(self, certificate: Path | None = None) -> None:
-        self.document: Any = jwks()
-        self.metadata: dict[str, Any] = {}
         self.answer: Callable[[BaseHTTPRequestHandler], None] | None = None
-        self.asked: Counter[str] = Counter()
         self.ends = threading.Event()
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                outer.asked[self.path] += 1
-                if outer.answer is not None:
-                    outer.answer(self)
-                elif self.path == "/.well-known/openid-configuration":
-                    send(self, json.dumps({"issuer": outer.url, **outer.named, **outer.metadata}))
-                else:
-                    send(self, json.dumps(outer.document))
+                outer.respond(self)
+
+            do_POST = do_GET
 
             def log_message(self, *arguments: Any) -> None:
                 pass
@@ -126,11 +124,10 @@ class KeyServer:
         self.url = f"http://127.0.0.1:{self.port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
 
-    @property
-    def named(self) -> dict[str, Any]:
-        return {"jwks_uri": f"{self.url}/jwks"}
+    def respond(self, handler: BaseHTTPRequestHandler) -> None:
+        raise NotImplementedError
 
-    def __enter__(self) -> KeyServer:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -166,6 +163,34 @@ class KeyServer:
         """Answer every request with this."""
         self.answer = lambda handler: send(handler, body, status, **headers)
 
+    def hangs_up(self, handler: BaseHTTPRequestHandler) -> None:
+        """The connection is closed without a word."""
+        handler.close_connection = True
+        handler.connection.close()
+
+
+class KeyServer(WebServer):
+    """An issuer's web server: `document` is what `/jwks` answers, `asked` counts the paths."""
+
+    def __init__(self, certificate: Path | None = None) -> None:
+        super().__init__(certificate)
+        self.document: Any = jwks()
+        self.metadata: dict[str, Any] = {}
+        self.asked: Counter[str] = Counter()
+
+    @property
+    def named(self) -> dict[str, Any]:
+        return {"jwks_uri": f"{self.url}/jwks"}
+
+    def respond(self, handler: BaseHTTPRequestHandler) -> None:
+        self.asked[handler.path] += 1
+        if self.answer is not None:
+            self.answer(handler)
+        elif handler.path == "/.well-known/openid-configuration":
+            send(handler, json.dumps({"issuer": self.url, **self.named, **self.metadata}))
+        else:
+            send(handler, json.dumps(self.document))
+
 
 def send(
     handler: BaseHTTPRequestHandler, body: str | bytes, status: int = 200, **headers: str
@@ -177,6 +202,31 @@ def send(
     handler.send_header("Content-Length", str(len(data)))
     handler.end_headers()
     handler.wfile.write(data)
+
+
+def self_signed(folder: Path) -> Path:
+    """A certificate for localhost with its key, in one file."""
+    key, name = (
+        private_key("ES256"),
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")]),
+    )
+    today = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(today - datetime.timedelta(days=1))
+        .not_valid_after(today + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "localhost.pem"
+    path.write_bytes(made.public_bytes(Encoding.PEM) + private_pem("ES256").encode())
+    return path
 
 
 @contextlib.contextmanager

@@ -1,27 +1,20 @@
-"""Asks: the requirement that a decision point says yes, once a question and request at most.
-
-How it works. Answers are kept on the request that they were given for, with those that failed, and
-nowhere else. Outside a request each check asks.
-"""
+"""Asks: the requirement that a decision point says yes, once a question and request at most."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
-from flask import has_request_context
-
 from ..arguments import NOT_GIVEN
-from ..context import get_request
 from ..decision import Decision
-from ..errors import MisuseError, StoreUnavailable
+from ..errors import MisuseError
 from ..identity import Identity
 from ..predicates import NO_RESOURCE, Takes, Undecided
 from ..requirements import Requirement
 from ..verbs import current_identity
+from .answers import answers_now
 from .question import DecisionPoint, Entity, Question
 
-_KEPT = "_jwt_authz_answers"
 ANY = "*"
 """The id of a resource where a question is about its type."""
 
@@ -66,17 +59,8 @@ class asks(Requirement):
         properties: Callable[[Any], Mapping[str, Any]] | None = None,
         subject: Callable[[Any], Entity] = subject_of,
     ) -> None:
-        if isinstance(point, type) or not isinstance(point, DecisionPoint):
-            raise MisuseError(
-                f"{point!r} is no decision point: write AuthZEN(url), or an object with decide and "
-                "decide_all"
-            )
-        for name in (resource_type, action):
-            if not isinstance(name, str) or not name:
-                raise MisuseError(
-                    f"a type and an action are texts: write asks(point, 'article', 'edit'), not "
-                    f"{name!r}"
-                )
+        _check_question(point, resource_type, action)
+        _check_functions(id, properties, subject)
         self.point = point
         self.resource_type = resource_type
         self.action = action
@@ -105,24 +89,13 @@ class asks(Requirement):
         caller = current_identity._get_current_object() if identity is NOT_GIVEN else identity
         if not caller:
             return []
-        asked = [(resource, self.question(caller, resource)) for resource in resources]
-        texts = [question.as_text() for _, question in asked]
-        questions = {text: question for text, (_, question) in zip(texts, asked, strict=True)}
-        kept = _answers_of(self.point)
-        missing = [text for text in questions if text not in kept]
-        answers = self.point.decide_all([questions[text] for text in missing]) if missing else ()
-        kept.update(zip(missing, map(_checked, _counted(answers, missing)), strict=True))
-        return [one for text, (one, _) in zip(texts, asked, strict=True) if _told(kept[text])]
+        asked = list(resources)
+        questions = [self.question(caller, resource) for resource in asked]
+        answers = answers_now().many(self.point, questions)
+        return [resource for resource, yes in zip(asked, answers, strict=True) if yes]
 
     def _judge(self, identity: Any, on: Any, overridden: Collection[Requirement]) -> Decision:
-        question = self.question(identity, on)
-        kept, text = _answers_of(self.point), question.as_text()
-        if text not in kept:
-            try:
-                kept[text] = _checked(self.point.decide(question))
-            except StoreUnavailable as error:
-                kept[text] = str(error)
-        return self._read(_told(kept[text]))
+        return self._read(answers_now().one(self.point, self.question(identity, on)))
 
     def _id_of(self, resource: Any) -> str:
         if callable(self.id):
@@ -131,38 +104,40 @@ class asks(Requirement):
             found = resource.get(self.id)
         else:
             found = getattr(resource, self.id, None)
-        if found is None or found == "":
+        told = "" if found is None else str(found)
+        if told in ("", ANY):  # which would be the question about the type
             raise Undecided(
-                f"{self!r} needs the id of the resource: write asks(..., id=a_function_of_it)"
+                f"{self!r} needs the id of the resource, which is neither empty nor {ANY!r}: "
+                "write asks(..., id=a_function_of_it)"
             )
-        return str(found)
+        return told
 
     def __repr__(self) -> str:
         return f"asks({self.point!r}, {self.resource_type!r}, {self.action!r})"
 
 
-def _answers_of(point: DecisionPoint) -> dict[str, bool | str]:
-    """What this point answered in the current request; a text says why it did not."""
-    if not has_request_context():
-        return {}
-    points: dict[int, dict[str, bool | str]] = get_request().__dict__.setdefault(_KEPT, {})
-    return points.setdefault(id(point), {})
+def _check_question(point: object, resource_type: object, action: object) -> None:
+    if isinstance(point, type) or not isinstance(point, DecisionPoint):
+        raise MisuseError(
+            f"{point!r} is no decision point: write AuthZEN(url), or an object with decide and "
+            "decide_all"
+        )
+    for name in (resource_type, action):
+        if not isinstance(name, str) or not name:
+            raise MisuseError(
+                f"a type and an action are texts: write asks(point, 'article', 'edit'), not "
+                f"{name!r}"
+            )
 
 
-def _told(answer: bool | str) -> bool:
-    if isinstance(answer, str):
-        raise StoreUnavailable(answer)
-    return answer
-
-
-def _counted(answers: Sequence[bool], questions: list[str]) -> Sequence[bool]:
-    if len(answers) != len(questions):
-        raise StoreUnavailable("the decision point has not one answer for each question")
-    return answers
-
-
-def _checked(answer: object) -> bool:
-    """An answer that is one; a decision point of the application's own may give any."""
-    if not isinstance(answer, bool):
-        raise StoreUnavailable(f"the decision point answered {type(answer).__name__}")
-    return answer
+def _check_functions(id: object, properties: object, subject: object) -> None:
+    if not (isinstance(id, str) or callable(id)) or not callable(subject):
+        raise MisuseError(
+            "id is an attribute's name or a function of the resource, and subject a function of "
+            "the identity: write asks(..., id=lambda article: article.number)"
+        )
+    if properties is not None and not callable(properties):
+        raise MisuseError(
+            "properties is a function of the resource: write "
+            "asks(..., properties=lambda article: {'owner': article.owner})"
+        )

@@ -6,10 +6,12 @@ an address leads to is decided by whoever wrote it down (OWASP ASVS 15.3.2).
 
 from __future__ import annotations
 
+import functools
 import http.client
 import io
 import ipaddress
 import json
+import os
 import re
 import socket
 import ssl
@@ -32,6 +34,16 @@ _HEADERS = {
 }
 _PORTS = {"http": 80, "https": 443}
 _VISIBLE = re.compile("[!-~]+")
+_AUTHORITIES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+_AUTHORITIES_KEPT = 600  # seconds
+
+
+class WrongStatus(StoreUnavailable):
+    """An answer came, and its `status` is not 200."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"the answer was {status} and not 200")
+        self.status = status
 
 
 def check_url(url: object) -> str:
@@ -106,7 +118,7 @@ def _target(parts: SplitResult) -> str:
 
 def _body(answer: http.client.HTTPResponse) -> bytes:
     if answer.status != http.client.OK:  # a redirect, too: nobody is sent elsewhere
-        raise StoreUnavailable(f"the answer was {answer.status} and not 200")
+        raise WrongStatus(answer.status)
     if answer.getheader("Content-Encoding", "identity").lower() != "identity":
         raise StoreUnavailable("the answer is encoded, which was not asked for")
     if answer.length is not None and answer.length > MOST_BYTES:
@@ -135,8 +147,8 @@ class _Connection(http.client.HTTPConnection):
     def connect(self) -> None:
         self._raw = raw = self._reach()
         if self._is_tls:
+            context = _tls()
             raw.settimeout(_left(self._until))
-            context = ssl.create_default_context()
             self._raw = raw = context.wrap_socket(raw, server_hostname=self.host)
         elif not _is_loopback(raw.getpeername()[0]):
             raise OSError("a name for this machine led to another one")
@@ -154,6 +166,19 @@ class _Connection(http.client.HTTPConnection):
             except OSError as error:
                 failed = error
         raise failed
+
+
+def _tls() -> ssl.SSLContext:
+    """What checks certificates: kept for a while, since reading the authorities takes long."""
+    return _read_authorities(
+        tuple(os.environ.get(name) for name in _AUTHORITIES), int(monotonic() // _AUTHORITIES_KEPT)
+    )
+
+
+@functools.lru_cache(maxsize=1)
+def _read_authorities(named: tuple[str | None, ...], period: int) -> ssl.SSLContext:
+    """The certificate authorities that this machine trusts now."""
+    return ssl.create_default_context()
 
 
 class _TimedSocket:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from flask import Flask, jsonify
+from flask import Flask, copy_current_request_context, jsonify
 
 from jwt_authz import (
     Authz,
@@ -21,6 +23,7 @@ from jwt_authz import (
     has_role,
     requires,
 )
+from jwt_authz.cli import authz as authz_commands
 from jwt_authz.decision import DEPENDS
 from jwt_authz.decision_points import AuthZEN, Entity, Question, asks, subject_of
 from jwt_authz.errors import StoreUnavailable
@@ -189,6 +192,15 @@ def test_no_answer_is_503_and_asked_for_once_a_request(
     assert len(server.asked) == 1
 
 
+@pytest.mark.parametrize("path", ["/articles/7", "/unless/7", "/articles"])
+def test_an_error_that_comes_as_a_no_is_503_also_under_not(
+    app: Flask, server: PolicyServer, path: str
+) -> None:
+    told = '{"decision": false, "context": {"error": {"status": 500}}}'
+    server.sends(told if "7" in path else f'{{"evaluations": [{told}, {told}, {told}]}}')
+    assert authz_client(app, roles=["viewer"]).get(path).status_code == 503
+
+
 def test_a_failure_is_remembered_for_its_request_alone(app: Flask, server: PolicyServer) -> None:
     edit = asks(AuthZEN(server.url), "article", "edit")
     editor = Identity("ann", roles=["editor"], catalogue=ROLES)
@@ -204,8 +216,26 @@ def test_a_failure_is_remembered_for_its_request_alone(app: Flask, server: Polic
         assert edit.evaluate(editor, Article(7))
 
 
-@pytest.mark.parametrize("resource", [Article(None), {}, {"id": ""}, object()])  # type: ignore[arg-type]
-def test_a_resource_without_an_id_refuses(
+def test_a_batch_without_an_answer_is_remembered_for_its_request(
+    app: Flask, edit: asks, server: PolicyServer
+) -> None:
+    editor = Identity("ann", roles=["editor"], catalogue=ROLES)
+    with app.test_request_context():
+        assert edit.evaluate(editor, Article(12))
+        server.sends("", 500)
+        with pytest.raises(StoreUnavailable):
+            edit.allowed_among([Article(12), Article(14)], identity=editor)
+        server.answer = None
+        with pytest.raises(StoreUnavailable):
+            edit.evaluate(editor, Article(14))
+        with pytest.raises(StoreUnavailable):
+            edit.allowed_among([Article(14)], identity=editor)
+        assert edit.evaluate(editor, Article(12)) and not edit.evaluate(editor, Article(13))
+    assert server.paths == ["evaluation", "evaluations", "evaluation"]
+
+
+@pytest.mark.parametrize("resource", [Article(None), {}, {"id": ""}, {"id": "*"}, object()])  # type: ignore[arg-type]
+def test_a_resource_without_an_id_of_its_own_refuses(
     app: Flask, edit: asks, server: PolicyServer, resource: Any
 ) -> None:
     editor = Identity("ann", roles=["editor"], catalogue=ROLES)
@@ -257,6 +287,90 @@ def test_an_error_in_a_decision_point_refuses_also_under_not() -> None:
     assert client.get("/unless/7").status_code == 403
 
 
+def test_an_error_in_a_decision_point_is_remembered_too() -> None:
+    asked: list[Question] = []
+
+    def fail(question: Question) -> bool:
+        asked.append(question)
+        raise ZeroDivisionError
+
+    edit = asks(Scripted(fail), "article", "edit")
+    with Flask("shop").test_request_context():
+        with pytest.raises(ZeroDivisionError):
+            edit.allowed_among([Article(7)], identity=Identity("ann"))
+        for requirement in (edit, ~edit):
+            decision = requirement.evaluate(Identity("ann"), Article(7))
+            assert not decision and "ZeroDivisionError in fail" in decision.error
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("answers", [[], [True], [True] * 3, None, iter([True, True])])
+def test_answers_of_another_number_than_the_questions_are_none(answers: Any) -> None:
+    point = Scripted(lambda asked: True)
+    point.decide_all = lambda questions: answers  # type: ignore[method-assign]
+    edit = asks(point, "article", "edit")
+    with pytest.raises((StoreUnavailable, TypeError)):
+        edit.allowed_among([Article(7), Article(8)], identity=Identity("ann"))
+
+
+def test_the_answers_of_a_decision_point_that_is_gone_are_not_told_for_the_next_one() -> None:
+    with Flask("shop").test_request_context():
+        for answer in (True, True, False, False) * 5:
+            edit = asks(Scripted(lambda asked, said=answer: said), "article", "edit")
+            assert bool(edit.evaluate(Identity("ann"), Article(7))) is answer
+            del edit
+
+
+def test_the_threads_of_a_request_ask_a_question_once() -> None:
+    asked: list[Question] = []
+
+    def slow(question: Question) -> bool:
+        asked.append(question)
+        time.sleep(0.1)
+        return True
+
+    edit = asks(Scripted(slow), "article", "edit")
+    told: list[bool] = []
+
+    def check() -> None:
+        told.append(bool(edit.evaluate(Identity("ann"), Article(7))))
+
+    with Flask("shop").test_request_context():
+        threads = [threading.Thread(target=copy_current_request_context(check)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert told == [True] * 4 and len(asked) == 1
+
+
+def test_a_decision_point_may_ask_another_one() -> None:
+    inner = asks(Scripted(lambda asked: asked.resource.id == "7"), "article", "read")
+    outer = asks(
+        Scripted(lambda asked: bool(inner.evaluate(Identity("ann"), {"id": asked.resource.id}))),
+        "article",
+        "edit",
+    )
+    with Flask("shop").test_request_context():
+        assert outer.evaluate(Identity("ann"), Article(7))
+        assert not outer.evaluate(Identity("ann"), Article(8))
+
+
+def test_the_matrix_shows_it_and_an_explanation_asks_for_real(
+    app: Flask, server: PolicyServer
+) -> None:
+    run = app.test_cli_runner().invoke
+    table = run(authz_commands, ["matrix"]).output
+    line = next(line for line in table.splitlines() if "/articles/<int:id>" in line)
+    assert "depends" in line and server.asked == []
+    ways = [("editor", "allowed", 0), ("viewer", "refused, 403", 1)]
+    for role, said, code in ways:
+        told = run(authz_commands, ["explain", "GET", "/articles/7", "--role", role])
+        assert told.exit_code == code and said in told.output.splitlines()[0]
+        assert f"asks(AuthZEN('{server.url}'), 'article', 'edit')" in told.output
+    assert server.paths == ["evaluation"] * 2
+
+
 def test_it_reads_like_its_source_and_is_a_value(edit: asks, server: PolicyServer) -> None:
     assert repr(edit) == f"asks(AuthZEN('{server.url}'), 'article', 'edit')"
     assert edit.sentence == "may edit article, as the decision point says"
@@ -284,6 +398,9 @@ def test_a_refusal_says_the_sentence_and_not_where_it_was_asked(
         (lambda point: asks("https://pdp", "article", "edit"), "is no decision point"),
         (lambda point: asks(point, "", "edit"), r"write asks\(point, 'article', 'edit'\)"),
         (lambda point: asks(point, "article", None), r"write asks\(point, 'article', 'edit'\)"),
+        (lambda point: asks(point, "article", "edit", id=7), "id is an attribute's name or a func"),
+        (lambda point: asks(point, "article", "edit", subject="ann"), "subject a function of the"),
+        (lambda point: asks(point, "article", "edit", properties={}), "properties is a function"),
     ],
 )
 def test_what_cannot_be_asked_is_a_misuse(make: Any, message: str) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import ssl
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -13,6 +16,7 @@ from jwt_authz import MisuseError
 from jwt_authz.decision_points import AuthZEN, DecisionPoint, Entity, Question
 from jwt_authz.errors import StoreUnavailable
 from jwt_authz.revocation import breaker as breaker_module
+from tests.foreign import self_signed
 
 from .server import PolicyServer
 
@@ -62,12 +66,12 @@ def test_a_credential_of_the_applications_own_is_sent_and_not_shown(server: Poli
     assert repr(point) == f"AuthZEN('{server.url}')"
 
 
-def test_many_questions_are_asked_a_hundred_at_a_time(server: PolicyServer, point: AuthZEN) -> None:
-    asked = [question(id=str(number)) for number in range(1, 251)]
+def test_many_questions_are_asked_fifty_at_a_time(server: PolicyServer, point: AuthZEN) -> None:
+    asked = [question(id=str(number)) for number in range(1, 121)]
     answers = point.decide_all(asked)
-    assert answers == [number != 13 for number in range(1, 251)]
+    assert answers == [number != 13 for number in range(1, 121)]
     assert server.paths == ["evaluations"] * 3
-    assert [len(body["evaluations"]) for _, body in server.asked] == [100, 100, 50]
+    assert [len(body["evaluations"]) for _, body in server.asked] == [50, 50, 20]
     assert point.decide_all([]) == []
 
 
@@ -138,7 +142,26 @@ def test_a_batch_with_an_answer_too_few_or_wrong_is_none(
         point.decide_all([question(), question(id="8")])
 
 
-@pytest.mark.parametrize("how", ["is_silent", "drips", "hangs_up"])
+@pytest.mark.parametrize("decision", ["true", "false"])
+@pytest.mark.parametrize("error", ['{"status": 500, "message": "no\\nstore"}', "null", '"x"'])
+def test_a_decision_with_an_error_beside_it_is_none(
+    server: PolicyServer, point: AuthZEN, decision: str, error: str
+) -> None:
+    """Where one of many questions fails, its decision is false (AuthZEN 1.0 section 7.2)."""
+    told = f'{{"decision": {decision}, "context": {{"error": {error}}}}}'
+    server.sends(told)
+    with pytest.raises(StoreUnavailable, match="did not decide: the answer tells of an error"):
+        point.decide(question())
+    server.sends(f'{{"evaluations": [{{"decision": true}}, {told}]}}')
+    for _ in range(4):
+        with pytest.raises(StoreUnavailable, match="tells of an error") as caught:
+            point.decide_all([question(), question(id="8")])
+        assert "\n" not in str(caught.value)
+    server.answer = None  # and the server is still asked, since it is up
+    assert point.decide(question()) is True
+
+
+@pytest.mark.parametrize("how", ["is_silent", "drips", "drips_headers", "hangs_up"])
 def test_a_server_that_does_not_come_to_an_end_is_waited_for_so_long(
     server: PolicyServer, point: AuthZEN, how: str
 ) -> None:
@@ -167,6 +190,37 @@ def test_a_server_that_is_down_is_asked_once_a_second_after_three_failures(
     assert len(server.asked) == 5
 
 
+def test_a_caller_whose_questions_cannot_be_read_does_not_shut_out_the_others(
+    server: PolicyServer, point: AuthZEN
+) -> None:
+    """Cerbos, for one, answers 400 where a subject has no role."""
+    server.sends("", 400)
+    for _ in range(4):
+        with pytest.raises(StoreUnavailable, match="did not decide: the answer was 400"):
+            point.decide(question())
+    server.answer = None
+    assert point.decide(question()) is True
+
+
+def test_over_tls_the_certificate_is_checked_and_the_authorities_are_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = self_signed(tmp_path)
+    with PolicyServer(certificate) as server:
+        url = f"https://localhost:{server.port}"
+        with pytest.raises(StoreUnavailable, match="SSLCertVerificationError"):
+            AuthZEN(url).decide(question())
+        assert server.asked == []
+        read = Mock(wraps=ssl.create_default_context)
+        monkeypatch.setattr(ssl, "create_default_context", read)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        point = AuthZEN(url)
+        assert [point.decide(question(id=str(number))) for number in (12, 13)] == [True, False]
+        assert read.call_count == 1
+        with pytest.raises(StoreUnavailable, match="SSLCertVerificationError"):
+            AuthZEN(url.replace("localhost", "127.0.0.1")).decide(question())
+
+
 def test_nobody_at_the_port_is_no_answer() -> None:
     with pytest.raises(StoreUnavailable, match=r"did not decide: 127\.0\.0\.1: "):
         AuthZEN("http://127.0.0.1:1").decide(question())
@@ -178,6 +232,7 @@ def test_nobody_at_the_port_is_no_answer() -> None:
         ("http://pdp.example", "plain http is for loopback addresses alone"),
         ("ftp://pdp.example", "is no URL to ask"),
         ("https://user:secret@pdp.example", "is no URL to ask"),
+        ("https://pdp.example?key=secret", "has no query: write https://host/path"),
         ("", "is no URL to ask"),
         (None, "is no URL to ask"),
     ],
@@ -187,7 +242,16 @@ def test_a_url_that_cannot_be_asked_is_a_misuse(url: Any, message: str) -> None:
         AuthZEN(url)
 
 
-@pytest.mark.parametrize("timeout", [0, -1, None, "1", True])
+@pytest.mark.parametrize("timeout", [0, -1, None, "1", True, 61, float("inf"), float("nan")])
 def test_a_timeout_that_is_none_is_a_misuse(timeout: Any) -> None:
-    with pytest.raises(MisuseError, match=r"timeout is seconds, more than none: write 1\.0"):
+    with pytest.raises(MisuseError, match=r"timeout is seconds, .* 60 at most: write 1\.0"):
         AuthZEN("https://pdp.example", timeout=timeout)
+
+
+@pytest.mark.parametrize(
+    "token", ["", "Bearer secret", "secret\r\nX: y", "s\u00e9cret", 7, b"secret"]
+)
+def test_a_token_that_is_none_is_a_misuse_that_does_not_show_it(token: Any) -> None:
+    with pytest.raises(MisuseError, match="without 'Bearer ' before it") as caught:
+        AuthZEN("https://pdp.example", token=token)
+    assert "secret" not in str(caught.value)

@@ -6,7 +6,6 @@ and against a clock that the tests turn.
 
 from __future__ import annotations
 
-import datetime
 import itertools
 import json
 import multiprocessing
@@ -19,19 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 
 from jwt_authz.errors import KeyUnknown, MisuseError, StoreUnavailable
-from jwt_authz.tokens import remote_keys
+from jwt_authz.tokens import fetch, remote_keys
 from jwt_authz.tokens.fetch import MOST_BYTES, check_url, fetch_json
 from jwt_authz.tokens.jwk import new_jwk
 from jwt_authz.tokens.jwk_set import MOST_KEYS, read_jwk_set
 from jwt_authz.tokens.remote_keys import APART, FRESH, KEPT, FixedKeys, Lease, RemoteKeys
-from tests.edge import private_key, private_pem
-from tests.foreign import Clock, KeyServer, jwk, jwks, listening, send
+from tests.foreign import Clock, KeyServer, jwk, jwks, listening, self_signed, send
 
 KNOWN = {"alg": "ES256", "kid": "k1"}
 
@@ -458,29 +452,23 @@ def test_https_is_spoken_to_a_server_whose_certificate_is_good(
             fetch_json(url.replace("localhost", "127.0.0.1"), time.monotonic() + 5)
 
 
-def self_signed(folder: Path) -> Path:
-    """A certificate for localhost with its key, in one file."""
-    key, name = (
-        private_key("ES256"),
-        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")]),
-    )
-    today = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(today - datetime.timedelta(days=1))
-        .not_valid_after(today + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = folder / "localhost.pem"
-    path.write_bytes(made.public_bytes(Encoding.PEM) + private_pem("ES256").encode())
-    return path
+def test_the_authorities_that_are_trusted_are_read_anew_after_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = 0.0
+    monkeypatch.setattr(fetch, "monotonic", lambda: time.monotonic() + later)
+    authorities = tmp_path / "authorities.pem"
+    monkeypatch.setenv("SSL_CERT_FILE", str(authorities))
+    certificate = self_signed(tmp_path)
+    with KeyServer(certificate) as server:
+        url = f"https://localhost:{server.port}/jwks"
+        for wrote in (False, True):
+            if wrote:
+                authorities.write_bytes(certificate.read_bytes())
+            with pytest.raises(StoreUnavailable, match="SSLCertVerificationError"):
+                fetch_json(url, fetch.monotonic() + 5)
+        later = 600
+        assert fetch_json(url, fetch.monotonic() + 5) == jwks()
 
 
 def test_a_name_of_this_machine_that_leads_elsewhere_is_not_spoken_to(
