@@ -190,8 +190,10 @@ def create_app(url):
 # Flask-Migrate's own env.py tries the older name first.
 @pytest.mark.filterwarnings("ignore:'get_engine' is deprecated:DeprecationWarning")
 def test_flask_migrate_upgrades_an_application_that_names_the_branch(
-    tmp_path: Path, url: str, engine: sa.Engine
+    tmp_path: Path, url: str, engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Its env.py would silence all loggers that there are, those of other tests as well.
+    monkeypatch.setattr("logging.config.fileConfig", lambda *given, **options: None)
     names: dict[str, Any] = {}
     exec(textwrap.dedent(APPLICATION), names)
     app, folder = names["create_app"](url), str(tmp_path / "migrations")
