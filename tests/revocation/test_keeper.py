@@ -17,10 +17,11 @@ from typing import Any
 import pytest
 
 from jwt_authz.errors import StoreUnavailable
-from jwt_authz.revocation import RevocationView
+from jwt_authz.revocation import CATALOGUE, RevocationView
 from jwt_authz.revocation import clock as clock_module
 from jwt_authz.revocation import keeper as keeper_module
 from jwt_authz.revocation.keeper import Keeper
+from jwt_authz.revocation.statements import SLACK
 
 from .conftest import Clock, Shared, eventually, set_clocks
 from .proxy import Proxy
@@ -324,7 +325,7 @@ def test_a_step_of_the_wall_clock_is_mended_by_the_next_look(
 
 FORK = """
 import os, sys, threading, time
-from jwt_authz.revocation import RevocationView
+from jwt_authz.revocation import CATALOGUE, RevocationView
 sys.path.insert(0, "tests")
 from revocation.workers import open_shared
 
@@ -427,3 +428,38 @@ def test_nothing_of_a_request_waits_for_a_look_that_takes_long(
         view.next_iat("ann")
     assert time.monotonic() - began < 0.05
     release.set()
+
+
+# What is told of the catalogue
+
+
+def test_news_of_the_catalogue_and_nothing_else_changes_its_mark(
+    view: RevocationView, other: RevocationView
+) -> None:
+    mark = view.mark_of_catalogue()
+    other.revoke(subject="ann")
+    view.refresh()
+    assert view.mark_of_catalogue() == mark
+    other.write(CATALOGUE)
+    view.refresh()
+    assert view.mark_of_catalogue() != mark
+
+
+def test_who_did_not_look_for_longer_than_a_statement_may_live_may_have_missed_news(
+    view: RevocationView,
+) -> None:
+    mark = view.mark_of_catalogue()
+    monotonic, wall = keeper(view)._fresh
+    keeper(view)._fresh = monotonic - SLACK - 1, wall - SLACK - 1
+    view.refresh()
+    assert view.mark_of_catalogue() != mark
+
+
+def test_whoever_heeds_is_told_when_the_look_before_began(view: RevocationView) -> None:
+    told: list[tuple[float, float]] = []
+    assert view.have_heeded(told.append)
+    view.check_age()
+    view.stop()
+    before = keeper(view)._fresh
+    view.refresh()
+    assert told[-1] == before

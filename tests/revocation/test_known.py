@@ -194,3 +194,15 @@ def test_what_is_forgotten_gives_its_memory_back() -> None:
 
     assert len(many) == 0
     assert not many._slots
+
+
+def test_that_the_catalogue_has_changed_ends_nothing_and_is_counted_each_time() -> None:
+    said = Statement("catalogue", None, None, 5, UNTIL)
+    told = known(said)
+
+    assert told.newest("ann", None, "acme", ["editor"], "family") == -math.inf
+    assert told.newest_of_logins("ann", None, "acme") == -math.inf
+    assert told.news_of_catalogue == 1
+    told.add(Statement("catalogue", None, None, 5, UNTIL))  # at the same moment, and another one
+    assert told.news_of_catalogue == 2
+    assert list(told.statements()) == [said]  # so that a store that forgets it is told again

@@ -22,7 +22,9 @@ issuers = st.none() | texts
 statements = st.one_of(
     st.builds(Statement, st.sampled_from(["jti", "subject"]), texts, issuers, times, times),
     st.builds(Statement, st.sampled_from(["role", "tenant"]), texts, st.none(), times, times),
-    st.builds(Statement, st.just("everything"), st.none(), st.none(), times, times),
+    st.builds(
+        Statement, st.sampled_from(["everything", "catalogue"]), st.none(), st.none(), times, times
+    ),
 )
 
 
@@ -65,6 +67,7 @@ def changed(position: int, value: Any) -> list[Any]:
         json.dumps(changed(3, float("inf"))),
         json.dumps(changed(0, "role")),
         json.dumps(changed(0, "everything")),
+        json.dumps(changed(0, "catalogue")),
     ],
 )
 def test_what_cannot_be_read_is_not_known_and_says_nothing_of_itself(stored: str | bytes) -> None:
