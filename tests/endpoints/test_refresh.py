@@ -366,9 +366,9 @@ def test_a_log_in_that_was_under_way_while_everything_of_its_user_was_ended_cann
     """The whole revocation falls between the look at the user and the start of the family."""
     start_family = Logins._start_family
 
-    def revoked_before(self: Logins, user: User, client: str | None) -> Any:
+    def revoked_before(self: Logins, user: User, *rest: Any) -> Any:
         authz_of(app).revoke(subject="ada")
-        return start_family(self, user, client)
+        return start_family(self, user, *rest)
 
     with app.app_context():
         user = accounts_of(app).find("ada")
