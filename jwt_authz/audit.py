@@ -40,7 +40,8 @@ there is none."""
 
 changed = Namespace().signal("jwt-authz-changed")
 """Sent with the application after a change of users or roles: `by` is who made it, `action` what
-was done ("users disable"), `name` to which user or role, and `subject` the user's, else None."""
+was done ("users disable" by a command, "disable user" by the admin API or page), `name` to which
+user or role, and `subject` the user's, else None."""
 
 _log = logging.getLogger("jwt_authz")
 _DEBUG = logging.DEBUG

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
+from .errors import MisuseError
 from .permissions import Permission
 from .roles import Roles
 
@@ -71,11 +74,49 @@ class ManagedRoles(RolesSource, Protocol):
 
 
 class RolesFile:
-    """A catalogue in a JSON or TOML file: see `Roles.from_file`."""
+    """A catalogue in a file, JSON or TOML by the end of its name: see `Roles.from_document`."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
 
     def load(self) -> Roles:
-        """The catalogue as the file has it now; raises MisuseError that names the place."""
-        return Roles.from_file(self.path)
+        """The catalogue as the file has it now.
+
+        Raises MisuseError that names the file and the place in it.
+        """
+        document = _read(self.path)
+        try:
+            return Roles.from_document(document)
+        except MisuseError as error:
+            raise MisuseError(f"{self.path}: {error}") from None
+
+
+def _read(path: Path) -> Any:
+    parse = _PARSERS.get(path.suffix.lower())
+    if parse is None:
+        raise MisuseError(f"{path}: roles stand in a file whose name ends in .json or .toml")
+    try:
+        return parse(path.read_bytes().decode("utf-8-sig"))
+    except OSError as error:
+        raise MisuseError(f"{path} cannot be read: {error.strerror}") from None
+    except RecursionError:
+        raise MisuseError(f"{path}: it is nested too deeply") from None
+    except ValueError as error:  # no UTF-8, no JSON, no TOML: each says line and column, or byte
+        raise MisuseError(f"{path}: {error}") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The members of a JSON object, in which a name stands once: TOML has no other, either."""
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice!r} stands twice in one object")
+    return members
+
+
+def _json(text: str) -> Any:
+    return json.loads(text, object_pairs_hook=_unique)
+
+
+_PARSERS: Mapping[str, Callable[[str], Any]] = {".json": _json, ".toml": tomllib.loads}

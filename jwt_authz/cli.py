@@ -76,7 +76,7 @@ def check() -> None:
 def _load_roles(extension: Authz) -> list[str]:
     """Have the roles at hand by which names in guards are checked; a warning where they are not."""
     try:
-        extension.roles  # noqa: B018 loads them where they come from a source
+        _ = extension.roles  # loads them where they come from a source
     except (MisuseError, StoreUnavailable) as error:
         return [f"names of roles and permissions were not checked: {error}"]
     return []

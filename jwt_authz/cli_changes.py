@@ -1,4 +1,4 @@
-"""What the commands that change users and roles share: who says it, and how it fails."""
+"""What the commands that change users and roles share: who says it, what is said, how it fails."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from flask.cli import with_appcontext
 
 from .errors import MisuseError, StoreUnavailable
 from .parts import current_parts
+from .reports.tables import visible
 
 
 def changing(
@@ -36,6 +37,11 @@ def changing(
         return made
 
     return decorate
+
+
+def say(text: str) -> None:
+    """Write a line, in which names from outside stand so that a terminal only shows them."""
+    click.echo(visible(text))
 
 
 def who() -> str:

@@ -9,13 +9,13 @@ import click
 from flask import current_app
 
 from .catalogue import ManagedRoles
-from .cli_changes import changing, who
+from .cli_changes import changing, say, who
 from .errors import MisuseError
 from .extension import Authz
 from .managing import RoleChanges
 from .parts import current_parts
 from .permissions import Permission
-from .reports.tables import Table, visible
+from .reports.tables import Table
 from .roles import Roles
 
 
@@ -33,7 +33,7 @@ def _look(name: str) -> Callable[[Callable[..., None]], click.Command]:
 
 
 @_look("list")
-@click.option("--json", "as_json", is_flag=True, help="Write JSON, which Roles.from_file reads.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON, which RolesFile reads.")
 def list_roles(_: object, as_json: bool) -> None:
     """Show each role with its permissions, the roles that it includes, and its level."""
     found = current_parts().roles or Roles()
@@ -73,7 +73,7 @@ def add(
 ) -> None:
     """Add a role with these permissions, RESOURCE:ACTION each."""
     managed.add(name, permissions, includes, level)
-    _say(f"{name} is added, {_grants(name)}")
+    say(f"{name} is added, {_grants(name)}")
 
 
 @_command("remove")
@@ -81,7 +81,7 @@ def add(
 def remove(managed: RoleChanges, name: str) -> None:
     """Remove a role, also from all users; no other role may include it."""
     managed.remove(name)
-    _say(f"{name} is removed, and grants nothing to tokens issued until now")
+    say(f"{name} is removed, and grants nothing to tokens issued until now")
 
 
 @_command("grant")
@@ -90,7 +90,7 @@ def remove(managed: RoleChanges, name: str) -> None:
 def grant(managed: RoleChanges, name: str, permissions: tuple[str, ...]) -> None:
     """Give a role permissions."""
     managed.grant(name, permissions)
-    _say(f"{name} {_grants(name)}")
+    say(f"{name} {_grants(name)}")
 
 
 @_command("take")
@@ -99,7 +99,7 @@ def grant(managed: RoleChanges, name: str, permissions: tuple[str, ...]) -> None
 def take(managed: RoleChanges, name: str, permissions: tuple[str, ...]) -> None:
     """Take permissions from a role, and from all tokens that have it."""
     managed.take(name, permissions)
-    _say(f"{name} {_grants(name)}")
+    say(f"{name} {_grants(name)}")
     held = (current_parts().roles or Roles()).permissions_of([name])
     for permission in permissions:
         by = next((one for one in Permission.parse(permission).covered_by if one in held.held), "")
@@ -114,7 +114,7 @@ def take(managed: RoleChanges, name: str, permissions: tuple[str, ...]) -> None:
 def include(managed: RoleChanges, name: str, others: tuple[str, ...]) -> None:
     """Have a role include others, with all that they grant."""
     managed.include(name, others)
-    _say(f"{name} {_grants(name)}")
+    say(f"{name} {_grants(name)}")
 
 
 @_command("exclude")
@@ -123,7 +123,7 @@ def include(managed: RoleChanges, name: str, others: tuple[str, ...]) -> None:
 def exclude(managed: RoleChanges, name: str, others: tuple[str, ...]) -> None:
     """Have a role include others no more."""
     managed.exclude(name, others)
-    _say(f"{name} {_grants(name)}")
+    say(f"{name} {_grants(name)}")
 
 
 @_command("level")
@@ -132,7 +132,7 @@ def exclude(managed: RoleChanges, name: str, others: tuple[str, ...]) -> None:
 def set_level(managed: RoleChanges, name: str, level: int | None) -> None:
     """Give a role another level; without a number it has none."""
     managed.set_level(name, level)
-    _say(f"{name} has {'no level' if level is None else f'the level {level}'} now")
+    say(f"{name} has {'no level' if level is None else f'the level {level}'} now")
 
 
 def _managed() -> ManagedRoles:
@@ -152,10 +152,6 @@ def _grants(name: str) -> str:
     """What the role grants now, with what it includes."""
     held = (current_parts().roles or Roles()).permissions_of([name])
     return f"grants {', '.join(sorted(held))}" if len(held) else "grants nothing"
-
-
-def _say(text: str) -> None:
-    click.echo(visible(text))
 
 
 def _shown(found: Roles, name: str) -> dict[str, object]:

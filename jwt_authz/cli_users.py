@@ -12,7 +12,7 @@ import click
 from flask import current_app
 
 from .accounts import ManagedAccounts, User
-from .cli_changes import changing, who
+from .cli_changes import changing, say, who
 from .errors import MisuseError
 from .extension import Authz
 from .managing import Users
@@ -56,7 +56,7 @@ def add(
         raise click.UsageError("a password is made up, or there is none: not both")
     password = None if no_password else _password(username, is_random)
     user = managed.add(username, password, roles, tenant)
-    _say(f"{username} is added, {_roles_of(user)}; subject {user.subject}")
+    say(f"{username} is added, {_roles_of(user)}; subject {user.subject}")
     _show(username, password if is_random else None)
 
 
@@ -80,7 +80,7 @@ def list_users(_: Users, as_json: bool) -> None:
 def remove(managed: Users, username: str) -> None:
     """Remove a user, and end their log-ins and tokens."""
     managed.remove(username)
-    _say(f"{username} is removed, {_ended()}")
+    say(f"{username} is removed, {_ended()}")
 
 
 @_command("grant")
@@ -89,7 +89,7 @@ def remove(managed: Users, username: str) -> None:
 def grant(managed: Users, username: str, roles: tuple[str, ...]) -> None:
     """Give a user roles."""
     user = managed.grant(username, roles)
-    _say(f"{username} is {_roles_of(user)}, from the next log-in or refresh on")
+    say(f"{username} is {_roles_of(user)}, from the next log-in or refresh on")
 
 
 @_command("take")
@@ -98,7 +98,7 @@ def grant(managed: Users, username: str, roles: tuple[str, ...]) -> None:
 def take(managed: Users, username: str, roles: tuple[str, ...]) -> None:
     """Take roles from a user, and end the access tokens that have them."""
     user = managed.take(username, roles)
-    _say(f"{username} is {_roles_of(user)}, {_ended('access tokens')}")
+    say(f"{username} is {_roles_of(user)}, {_ended('access tokens')}")
 
 
 @_command("disable")
@@ -106,7 +106,7 @@ def take(managed: Users, username: str, roles: tuple[str, ...]) -> None:
 def disable(managed: Users, username: str) -> None:
     """Let a user log in no more, and end their log-ins and tokens."""
     managed.disable(username)
-    _say(f"{username} is disabled, {_ended()}")
+    say(f"{username} is disabled, {_ended()}")
 
 
 @_command("enable")
@@ -114,7 +114,7 @@ def disable(managed: Users, username: str) -> None:
 def enable(managed: Users, username: str) -> None:
     """Let a user log in again."""
     managed.enable(username)
-    _say(f"{username} is enabled")
+    say(f"{username} is enabled")
 
 
 @_command("reset-password")
@@ -125,7 +125,7 @@ def reset_password(managed: Users, username: str, is_random: bool) -> None:
     user = managed.find(username)  # before anybody types a password
     password = _password(username, is_random)
     managed.set_password(user, password)
-    _say(f"{username} has another password, {_ended()}")
+    say(f"{username} has another password, {_ended()}")
     _show(username, password if is_random else None)
 
 
@@ -161,10 +161,6 @@ def _password(username: str, is_random: bool) -> str:
 def _show(username: str, password: str | None) -> None:
     if password is not None:
         click.echo(f"password of {visible(username)}: {password}")
-
-
-def _say(text: str) -> None:
-    click.echo(visible(text))
 
 
 def _roles_of(user: User) -> str:

@@ -55,15 +55,12 @@ class Users:
     def take(self, username: str, roles: Iterable[str]) -> User:
         """Take roles from a user, and end the access tokens that have them; log-ins go on."""
         subject = self.find(username).subject
-        user = self._told("take", self._accounts.take_roles(subject, roles))
-        self._end(user, keeps_families=True)
-        return user
+        user = self._accounts.take_roles(subject, roles)
+        return self._ended("take", user, keeps_families=True)
 
     def disable(self, username: str) -> User:
         """Let a user log in no more, and end all their log-ins and tokens."""
-        user = self._told("disable", self._accounts.disable(self.find(username).subject))
-        self._end(user)
-        return user
+        return self._ended("disable", self._accounts.disable(self.find(username).subject))
 
     def enable(self, username: str) -> User:
         """Let a user log in again."""
@@ -78,9 +75,7 @@ class Users:
         # Before, so that nothing has changed where the store does not answer; and after, so that
         # a log-in with the old password, which had begun before the change, is ended as well.
         self._end(user)
-        user = self._told("password", self._accounts.set_password(user.subject, password))
-        self._end(user)
-        return user
+        return self._ended("password", self._accounts.set_password(user.subject, password))
 
     def find(self, username: str) -> User:
         """The user of this name; raises MisuseError where there is none."""
@@ -108,6 +103,14 @@ class Users:
                 f"tokens of {user.username!r} issued until now were not ended, so do it again: "
                 f"{error}"
             ) from None
+
+    def _ended(self, action: str, user: User, *, keeps_families: bool = False) -> User:
+        """End the tokens that a change outdates; it is told last, since a receiver may raise."""
+        try:
+            self._end(user, keeps_families=keeps_families)
+        finally:
+            self._told(action, user)
+        return user
 
     def _told(self, action: str, user: User) -> User:
         tell_change(get_app(), self._by, f"users {action}", user.username, user.subject)
@@ -164,7 +167,6 @@ class RoleChanges:
         self._tell("level", name)
 
     def _tell(self, action: str, name: str, is_new: bool = False) -> None:
-        tell_change(get_app(), self._by, f"roles {action}", name)
         try:
             if is_new:
                 revoke(self._parts, Target("role", name))
@@ -174,3 +176,5 @@ class RoleChanges:
                 "the change is made, but other processes may not have been told of it, so say "
                 f"`flask authz roles reload`: {error}"
             ) from None
+        finally:  # last, since a receiver may raise
+            tell_change(get_app(), self._by, f"roles {action}", name)

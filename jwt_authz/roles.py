@@ -10,13 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 from .errors import MisuseError
 from .permissions import Permission, PermissionSet
-from .roles_document import read_document, told_roles
+from .roles_document import told_roles
 
 _Value = TypeVar("_Value")
 _MEMO_ENTRIES = 4_096  # combinations of roles that are remembered, not a limit on roles
@@ -106,18 +105,6 @@ class Roles(Mapping[str, Role]):
         self._granted = PermissionSet(held for role in roles for held in role.permissions)
         self._with_included: dict[frozenset[str], frozenset[str]] = {}
         self._permissions: dict[frozenset[str], PermissionSet] = {}
-
-    @classmethod
-    def from_file(cls, path: str | Path) -> Roles:
-        """The catalogue of a file, JSON or TOML by the end of its name: see `from_document`.
-
-        Raises `MisuseError` that names the file and the place in it.
-        """
-        document = read_document(Path(path))
-        try:
-            return cls.from_document(document)
-        except MisuseError as error:
-            raise MisuseError(f"{path}: {error}") from None
 
     @classmethod
     def from_document(cls, document: Any) -> Roles:

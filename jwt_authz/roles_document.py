@@ -1,11 +1,8 @@
-"""Reads the roles of a JSON or TOML document; each error names the place where it is."""
+"""The roles that a JSON or TOML document tells of; each error names the place where it is."""
 
 from __future__ import annotations
 
-import json
-import tomllib
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from .errors import MisuseError
@@ -21,24 +18,6 @@ class Told(NamedTuple):
     permissions: tuple[str, ...]
     includes: tuple[str, ...]
     level: int | None
-
-
-def read_document(path: Path) -> Any:
-    """What a file holds whose name ends in `.json` or `.toml`.
-
-    Raises MisuseError for a file that cannot be read, or is not what its name says.
-    """
-    parse = _PARSERS.get(path.suffix.lower())
-    if parse is None:
-        raise MisuseError(f"{path}: roles stand in a file whose name ends in .json or .toml")
-    try:
-        return parse(path.read_bytes().decode("utf-8-sig"))
-    except OSError as error:
-        raise MisuseError(f"{path} cannot be read: {error.strerror}") from None
-    except RecursionError:
-        raise MisuseError(f"{path}: it is nested too deeply") from None
-    except ValueError as error:  # no UTF-8, no JSON, no TOML: each says line and column, or byte
-        raise MisuseError(f"{path}: {error}") from None
 
 
 def told_roles(document: Any) -> Iterator[Told]:
@@ -73,20 +52,3 @@ def _level(place: str, value: Any) -> int | None:
     if value is not None and type(value) is not int:
         raise MisuseError(f"{place}.level is a whole number")
     return value
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The members of a JSON object, in which a name stands once: TOML has no other, either."""
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{twice!r} stands twice in one object")
-    return members
-
-
-def _json(text: str) -> Any:
-    return json.loads(text, object_pairs_hook=_unique)
-
-
-_PARSERS: Mapping[str, Callable[[str], Any]] = {".json": _json, ".toml": tomllib.loads}

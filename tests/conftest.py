@@ -1,18 +1,54 @@
-"""Servers and a browser that some tests need: absent ones skip a test, and fail it if CI=true."""
+"""What tests of several folders need.
+
+Servers and a browser among it: absent ones skip a test, and fail it if CI=true.
+"""
 
 import os
 import shutil
-from collections.abc import Iterator
-from typing import NoReturn
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 import redis
 import sqlalchemy
+from argon2 import PasswordHasher
 from playwright.sync_api import Browser, sync_playwright
+
+from jwt_authz.overrides import InUse
+from tests.cheap_argon2 import make_argon2_cheap
+from tests.managed import Process
 
 IN_CI = os.environ.get("CI") == "true"
 POSTGRES = "postgresql+psycopg://postgres@127.0.0.1:5432/test"
 REDIS = "redis://127.0.0.1:6379/15"
+
+
+@pytest.fixture
+def cheap_argon2(monkeypatch: pytest.MonkeyPatch) -> PasswordHasher:
+    """Passwords are hashed at a price that tests can pay, by this."""
+    return make_argon2_cheap(monkeypatch)
+
+
+@pytest.fixture
+def nothing_is_pushed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a process in which no override or addition has been pushed so far."""
+    monkeypatch.setattr(InUse, "anything", False)
+    monkeypatch.setattr(InUse, "pushed_at", set())
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    """Starts applications on one database and one store, and closes them at the end."""
+    made: list[Process] = []
+
+    def start(**config: Any) -> Process:
+        made.append(Process(tmp_path, **config))
+        return made[-1]
+
+    yield start
+    for process in made:
+        process.close()
 
 
 @pytest.fixture(scope="session")

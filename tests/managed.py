@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-from argon2 import PasswordHasher
 from click.testing import Result
 from flask import Flask
 from sqlalchemy import create_engine
 from sqlalchemy.orm import sessionmaker
 
 from jwt_authz import Authz, requires
-from jwt_authz.accounts import models, passwords
+from jwt_authz.accounts import models
 from jwt_authz.accounts.sqlalchemy import SQLAlchemyAccounts, SQLAlchemyRoles
 from jwt_authz.cli import authz as commands
 from jwt_authz.endpoints import refresh_blueprint, token_blueprint
@@ -70,27 +67,6 @@ class Process:
     def refresh(self, tokens: dict[str, Any]) -> Any:
         body = {"refresh_token": tokens["refresh_token"]}
         return self.app.test_client().post("/token/refresh", json=body)
-
-
-@contextmanager
-def processes(folder: Path) -> Iterator[Callable[..., Process]]:
-    """Starts processes on one folder, and closes them at the end."""
-    made: list[Process] = []
-
-    def start(**config: Any) -> Process:
-        made.append(Process(folder, **config))
-        return made[-1]
-
-    yield start
-    for process in made:
-        process.close()
-
-
-def make_argon2_cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have passwords hashed at a price that tests can pay."""
-    hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-    monkeypatch.setattr(passwords, "_hasher", hasher)
-    monkeypatch.setattr(passwords, "_DUMMY", hasher.hash("nobody's password"))
 
 
 def becomes(wanted: int, ask: Callable[[], int], within: float = 5.0) -> bool:

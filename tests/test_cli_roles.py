@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +15,9 @@ from jwt_authz.catalogue import RolesFile
 from jwt_authz.cli import authz as commands
 from jwt_authz.errors import StoreUnavailable
 from jwt_authz.revocation import RevocationView
-from tests.managed import PASSWORD, Process, becomes, make_argon2_cheap, processes
+from tests.managed import PASSWORD, Process, becomes
 
-
-@pytest.fixture(autouse=True)
-def cheap_argon2(monkeypatch: pytest.MonkeyPatch) -> None:
-    make_argon2_cheap(monkeypatch)
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Process]]:
-    with processes(tmp_path) as start:
-        yield start
+pytestmark = pytest.mark.usefixtures("cheap_argon2")
 
 
 @pytest.fixture
@@ -47,7 +38,7 @@ def test_list_shows_all_and_its_json_is_what_a_file_may_hold(here: Process, tmp_
     ]
     file = tmp_path / "roles.json"
     file.write_text(here.run("roles", "list", "--json").stdout)
-    assert dict(Roles.from_file(file)) == dict(here.roles.load())
+    assert dict(RolesFile(file).load()) == dict(here.roles.load())
 
 
 def test_each_command_says_what_the_role_grants_after_it(here: Process) -> None:

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +22,11 @@ from jwt_authz.audit import changed
 from jwt_authz.cli import authz as commands
 from jwt_authz.errors import StoreUnavailable
 from jwt_authz.revocation import RevocationView
-from tests.managed import PASSWORD, Process, becomes, make_argon2_cheap, processes
+from tests.managed import PASSWORD, Process, becomes
 
 ROOT = Path(__file__).resolve().parents[1]
 
-
-@pytest.fixture(autouse=True)
-def cheap_argon2(monkeypatch: pytest.MonkeyPatch) -> None:
-    make_argon2_cheap(monkeypatch)
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Process]]:
-    with processes(tmp_path) as start:
-        yield start
+pytestmark = pytest.mark.usefixtures("cheap_argon2")
 
 
 @pytest.fixture
@@ -360,6 +351,20 @@ def test_the_audit_is_told_who_did_what_to_whom(
     assert records[0].getMessage() == ("changed | users grant ann | by root at the command line")
     assert len(records) == len(told)
     assert all("another good password" not in r.getMessage() for r in caplog.records)
+
+
+def test_what_a_receiver_raises_keeps_no_token_alive(here: Process) -> None:
+    def fail(sender: Flask, **what: Any) -> None:
+        raise RuntimeError("the receiver's own")
+
+    here.accounts.add("bob", PASSWORD, roles=["clerk"])
+    ann, bob = here.log_in("ann"), here.log_in("bob")
+    assert (here.status(ann), here.status(bob)) == (200, 200)
+    with changed.connected_to(fail, here.app):
+        assert str(here.run("users", "take", "ann", "clerk").exception) == "the receiver's own"
+        assert here.status(ann) == 401
+        assert str(here.run("roles", "take", "clerk", "orders:read").exception)
+        assert here.status(bob) == 403
 
 
 def test_who_has_no_name_is_somebody(

@@ -31,7 +31,7 @@ from jwt_authz.errors import StoreUnavailable
 from jwt_authz.explaining import CallExplanation, explain_call
 from jwt_authz.identity import Sources
 from jwt_authz.jwt_extended import manager_of
-from jwt_authz.overrides import Additional, InUse, Override, additions, overrides
+from jwt_authz.overrides import Additional, Override, additions, overrides
 from jwt_authz.parts import KEY
 from tests.edge import bearer, get, guarded_app, token_for
 
@@ -142,9 +142,8 @@ def test_a_store_that_does_not_answer_is_an_error_of_the_decision() -> None:
     assert decision.error == "the accounts do not answer"
 
 
-def test_overrides_and_additions_in_force_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(InUse, "anything", False)
-    monkeypatch.setattr(InUse, "pushed_at", set())
+@pytest.mark.usefixtures("nothing_is_pushed")
+def test_overrides_and_additions_in_force_are_told() -> None:
     app = guarded_app()
     with (
         as_caller(app, token_for(app, "bob", "viewer")),

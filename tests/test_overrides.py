@@ -69,9 +69,7 @@ ALICE = Identity(subject="alice")
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(InUse, "anything", False)
-    monkeypatch.setattr(InUse, "pushed_at", set())
+def nothing_is_left(nothing_is_pushed: None) -> Iterator[None]:
     yield
     left = overrides.current, additions.current
     module._overrides.set(())

@@ -44,18 +44,18 @@ def written(folder: Path, name: str, text: str | bytes) -> Path:
 @pytest.mark.parametrize(("name", "text"), [("roles.toml", TOML), ("ROLES.JSON", JSON)])
 def test_a_file_holds_the_same_catalogue_as_code(tmp_path: Path, name: str, text: str) -> None:
     path = written(tmp_path, name, text)
-    for found in (Roles.from_file(path), Roles.from_file(str(path)), RolesFile(path).load()):
+    for found in (RolesFile(path).load(), RolesFile(str(path)).load()):
         assert dict(found) == dict(WANTED)
         assert found.fingerprint == WANTED.fingerprint
 
 
 def test_a_byte_order_mark_is_no_error(tmp_path: Path) -> None:
     path = written(tmp_path, "roles.json", b"\xef\xbb\xbf" + JSON.encode())
-    assert dict(Roles.from_file(path)) == dict(WANTED)
+    assert dict(RolesFile(path).load()) == dict(WANTED)
 
 
 def test_a_catalogue_without_roles_is_one(tmp_path: Path) -> None:
-    assert dict(Roles.from_file(written(tmp_path, "roles.toml", "[roles]"))) == {}
+    assert dict(RolesFile(written(tmp_path, "roles.toml", "[roles]")).load()) == {}
 
 
 @pytest.mark.parametrize(
@@ -74,12 +74,12 @@ def test_what_cannot_be_read_is_told_with_its_file_and_place(
     tmp_path: Path, name: str, text: str | bytes, message: str
 ) -> None:
     with pytest.raises(MisuseError, match=message):
-        Roles.from_file(written(tmp_path, name, text))
+        RolesFile(written(tmp_path, name, text)).load()
 
 
 def test_a_file_that_is_not_there_is_a_misuse(tmp_path: Path) -> None:
     with pytest.raises(MisuseError, match=r"roles\.toml cannot be read: No such file"):
-        Roles.from_file(tmp_path / "roles.toml")
+        RolesFile(tmp_path / "roles.toml").load()
 
 
 @pytest.mark.parametrize(

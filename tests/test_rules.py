@@ -31,7 +31,7 @@ from jwt_authz.cli import authz as commands
 from jwt_authz.conditions import subject
 from jwt_authz.decision import DEPENDS
 from jwt_authz.matrix import read_matrix
-from jwt_authz.overrides import Additional, InUse, Override, additions, overrides
+from jwt_authz.overrides import Additional, Override, additions, overrides
 from jwt_authz.reports.access import answer as answer_for
 from jwt_authz.reports.access import depends_on, read_access
 from tests.edge import bare_app, catalogue, get, token_for
@@ -51,13 +51,9 @@ class Poem(Essay):
     pass
 
 
+pytestmark = pytest.mark.usefixtures("nothing_is_pushed")
+
 OWN = attr("owner") == subject
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_pushed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(InUse, "anything", False)
-    monkeypatch.setattr(InUse, "pushed_at", set())
 
 
 @pytest.fixture

@@ -76,7 +76,8 @@ articles.add_url_rule("/articles/<int:id>", view_func=ArticleView.as_view("artic
 def readable() -> ColumnElement[bool]:
     """The criterion of the articles that the caller may read, by the rule of `article:read`."""
     authz: Authz = current_app.extensions["jwt_authz"]
-    return authz.filter("article:read", Article)  # type: ignore[no-any-return]
+    criterion: ColumnElement[bool] = authz.filter("article:read", Article)
+    return criterion
 
 
 def load(session: Session, id: int, where: ColumnElement[bool]) -> Article:

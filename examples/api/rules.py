@@ -8,6 +8,7 @@ from jwt_authz.conditions import subject
 from .models import Article
 
 author = (attr("author") == subject).saying("is the author of this article")
+# A condition, and no answer: `not attr("draft")` or `is False` could make none.
 is_public = (attr("draft") == False).saying("reads an article that is no draft")  # noqa: E712
 
 

@@ -14,8 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from ..errors import MisuseError
-from .tables import RoleMixin, key_to, never_reuse_ids
+from .tables import RoleMixin, class_named_by, key_to, never_reuse_ids
 from .user import MAX_TEXT
 
 try:
@@ -93,11 +92,4 @@ def _join_permissions(mapper: Mapper[Any], roles: type[CatalogueRoleMixin]) -> N
 
 def permission_of(roles: type[CatalogueRoleMixin]) -> type[PermissionMixin]:
     """The class that `__permission__` names; raises MisuseError where it names none."""
-    found = getattr(roles, "__permission__", None)
-    is_class = isinstance(found, type) and issubclass(found, PermissionMixin)
-    if not (is_class and hasattr(found, "__mapper__")):
-        raise MisuseError(
-            f"{roles.__name__} does not say which class its permissions are: define the class with "
-            f"PermissionMixin first, and write __permission__ = Permission in {roles.__name__}"
-        )
-    return cast(type[PermissionMixin], found)
+    return class_named_by(roles, "__permission__", PermissionMixin)

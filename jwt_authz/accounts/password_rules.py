@@ -11,7 +11,7 @@ from unicodedata import normalize
 from ..errors import PasswordRefused
 
 try:
-    from zxcvbn.frequency_lists import FREQUENCY_LISTS  # type: ignore[import-untyped]
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS  # type: ignore[import-untyped] # it has no types
 except ImportError as error:
     raise ImportError(
         "jwt_authz.accounts knows common passwords by zxcvbn, which is missing: "

@@ -109,11 +109,7 @@ class SQLAlchemyAccounts:
         password_hash = None if password is None else hash_password(password)
 
         def insert(session: Session) -> User:
-            self._refuse_taken(session, user)
-            row = self._users()
-            row.subject, row.username, row.tenant = user.subject, user.username, user.tenant
-            row.password_hash, row.roles = password_hash, self._role_rows(session, user.roles)
-            session.add(row)
+            self._insert(session, user, password_hash)
             return user
 
         return self._transactions.write(insert, OWN_COLUMNS)
@@ -225,6 +221,13 @@ class SQLAlchemyAccounts:
                 row.password_hash = new_hash
 
         self._transactions.write(replace, "look at the constraints of your own on `password_hash`")
+
+    def _insert(self, session: Session, user: User, password_hash: str | None) -> None:
+        self._refuse_taken(session, user)
+        row = self._users()
+        row.subject, row.username, row.tenant = user.subject, user.username, user.tenant
+        row.password_hash, row.roles = password_hash, self._role_rows(session, user.roles)
+        session.add(row)
 
     def _refuse_taken(self, session: Session, user: User) -> None:
         users = self._users

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, cast
+from typing import Any
 
 from ..errors import MisuseError
 from ..permissions import Permission
 from ..roles import Role, Roles
 from .catalogue_tables import CatalogueRoleMixin, permission_of
-from .transactions import OWN_COLUMNS, Transactions
+from .transactions import OWN_COLUMNS, Transactions, wait_for_others
 from .user import is_storable, role_names
 
 try:
-    from sqlalchemy import String, false, literal, select, union_all, update
+    from sqlalchemy import String, literal, select, union_all
     from sqlalchemy import cast as sql_cast
     from sqlalchemy.orm import Session, aliased
 except ImportError as error:
@@ -137,24 +137,12 @@ class SQLAlchemyRoles:
         """Do the work and commit it, unless what comes of it is no catalogue."""
 
         def change(session: Session) -> None:
-            self._wait_for_others(session)
+            wait_for_others(session, self._roles)
             work(session)
             session.flush()
             self._read(session)
 
         self._transactions.write(change, OWN_COLUMNS)
-
-    def _wait_for_others(self, session: Session) -> None:
-        """Let no other change begin before this one is committed.
-
-        An UPDATE locks SQLite's database, also one of no row; elsewhere the roles' rows are locked.
-        """
-        session.execute(update(self._table).where(false()).values(name=self._table.c.name))
-        session.execute(select(self._table.c.id).order_by(self._table.c.id).with_for_update())
-
-    @property
-    def _table(self) -> Any:
-        return cast(Any, self._roles).__table__
 
     def _read(self, session: Session) -> Roles:
         # One statement, so that no other's change comes in between its parts.

@@ -16,7 +16,7 @@ The join table comes by itself. Both classes may have columns of their own; thos
 from __future__ import annotations
 
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from ..errors import MisuseError
 from .user import MAX_TEXT
@@ -30,6 +30,8 @@ except ImportError as error:
         "pip install 'jwt_authz[accounts,sqlalchemy]'",
         name=error.name,
     ) from error
+
+_Mixin = TypeVar("_Mixin")
 
 
 class RoleMixin:
@@ -89,13 +91,20 @@ def _join_roles(mapper: Mapper[Any], users: type[UserMixin]) -> None:
 
 def role_of(users: type[UserMixin]) -> type[RoleMixin]:
     """The role class that `__role__` names; raises MisuseError where it names none."""
-    role = getattr(users, "__role__", None)
-    if not (isinstance(role, type) and issubclass(role, RoleMixin) and hasattr(role, "__mapper__")):
+    return class_named_by(users, "__role__", RoleMixin)
+
+
+def class_named_by(owner: type[Any], attribute: str, mixin: type[_Mixin]) -> type[_Mixin]:
+    """The mapped class that an attribute of another names; raises MisuseError for none."""
+    found = getattr(owner, attribute, None)
+    is_class = isinstance(found, type) and issubclass(found, mixin)
+    if not (is_class and hasattr(found, "__mapper__")):
+        kind = mixin.__name__.removesuffix("Mixin")
         raise MisuseError(
-            f"{users.__name__} does not say which class its roles are: define the class with "
-            f"RoleMixin first, and write __role__ = Role in {users.__name__}"
+            f"{owner.__name__} does not say which class its {kind.lower()}s are: define the class "
+            f"with {kind}Mixin first, and write {attribute} = {kind} in {owner.__name__}"
         )
-    return role
+    return cast(type[_Mixin], found)
 
 
 def key_to(name: str, table: Table, index: bool = False) -> Column[Any]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..errors import MisuseError, StoreUnavailable
 
 try:
+    from sqlalchemy import false, select, update
     from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError, TimeoutError
     from sqlalchemy.orm import Session
     from sqlalchemy.orm.exc import StaleDataError
@@ -53,3 +54,13 @@ class Transactions:
             f"the accounts' database did not answer ({kind}): look whether it runs, what its URL "
             "is, and whether the tables were made (Base.metadata.create_all)"
         )
+
+
+def wait_for_others(session: Session, roles: Any) -> None:
+    """Let no other change that calls this begin before the session's is committed.
+
+    An UPDATE locks SQLite's database, also one of no row; elsewhere the roles' rows are locked.
+    """
+    table = roles.__table__
+    session.execute(update(table).where(false()).values(name=table.c.name))
+    session.execute(select(table.c.id).order_by(table.c.id).with_for_update())

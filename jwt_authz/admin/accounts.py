@@ -15,13 +15,13 @@ from typing import Any
 from ..accounts.passwords import hash_password
 from ..accounts.sqlalchemy import SQLAlchemyAccounts, user_of
 from ..accounts.tables import UserMixin
-from ..accounts.transactions import OWN_COLUMNS
+from ..accounts.transactions import OWN_COLUMNS, wait_for_others
 from ..accounts.user import User, new_user, role_names
 from ..errors import MisuseError
 from .trail import ChangeMixin, Entry, State, entry_of, row_of
 
 try:
-    from sqlalchemy import Select, false, func, select, update
+    from sqlalchemy import Select, false, func, select
     from sqlalchemy.orm import Session
 except ImportError as error:
     raise ImportError(
@@ -132,12 +132,8 @@ class AdminAccounts(SQLAlchemyAccounts):
         password_hash = None if password is None else hash_password(password)
 
         def insert(session: Session) -> Entry:
-            self._wait_for_others(session)
-            self._refuse_taken(session, user)
-            row = self._users()
-            row.subject, row.username, row.tenant = user.subject, user.username, user.tenant
-            row.password_hash, row.roles = password_hash, self._role_rows(session, user.roles)
-            session.add(row)
+            wait_for_others(session, self._roles)
+            self._insert(session, user, password_hash)
             return self._told(session, actor, "create user", user, None, {"roles": [*user.roles]})
 
         return user, self._transactions.write(insert, OWN_COLUMNS)
@@ -184,7 +180,7 @@ class AdminAccounts(SQLAlchemyAccounts):
         state: Callable[[User], State],
     ) -> tuple[User, Entry | None]:
         def change(session: Session) -> tuple[User, Entry | None]:
-            self._wait_for_others(session)
+            wait_for_others(session, self._roles)
             row = self._existing(session, subject)
             before = user_of(row)
             work(session, row)
@@ -205,16 +201,6 @@ class AdminAccounts(SQLAlchemyAccounts):
         while rows := session.scalars(query.where(users.id > last)).all():
             yield from map(user_of, rows)
             last = rows[-1].id
-
-    def _wait_for_others(self, session: Session) -> None:
-        """Let no other change begin before this one is committed.
-
-        An UPDATE locks SQLite's database, also one of no row; elsewhere the roles' rows are locked.
-        """
-        roles: Any = self._roles
-        table = roles.__table__
-        session.execute(update(table).where(false()).values(name=table.c.name))
-        session.execute(select(table.c.id).order_by(table.c.id).with_for_update())
 
     def _told(
         self,

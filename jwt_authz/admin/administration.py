@@ -11,6 +11,7 @@ from typing import TypeVar
 from flask import current_app
 
 from ..accounts import User
+from ..audit import tell_change
 from ..context import get_app
 from ..endpoints.answers import ProblemAnswer
 from ..errors import MisuseError
@@ -35,6 +36,11 @@ class Administration:
 
     requirements: tuple[object, ...]
 
+    def check(self) -> None:
+        """Raises `MisuseError` where the current application cannot be administered."""
+        _accounts()
+        current_parts().needed_revocations()
+
     @property
     def required(self) -> Requirement:
         """All that is required, as one."""
@@ -43,13 +49,7 @@ class Administration:
     @property
     def accounts(self) -> AdminAccounts:
         """The current application's accounts; raises MisuseError where they cannot be changed."""
-        authz: Authz = current_app.extensions["jwt_authz"]
-        if not isinstance(authz.accounts, AdminAccounts):
-            raise MisuseError(
-                "there are no accounts to administer: write "
-                "Authz(app, accounts=AdminAccounts(sessions, User, Change))"
-            )
-        return authz.accounts
+        return _accounts()
 
     def users(self, wanted: Wanted) -> tuple[list[User], int]:
         """A page of the users, of the caller's tenant where they have one; and their number."""
@@ -75,7 +75,7 @@ class Administration:
         rules.refuse_unheld(names)
         actor, tenant = self._actor(rules), rules.caller.tenant
         user, entry = _fit(lambda: self.accounts.create(actor, username, password, names, tenant))
-        _log_entry(entry)
+        _tell(entry)
         return user
 
     def give_roles(self, subject: str, roles: Iterable[str]) -> User:
@@ -84,9 +84,11 @@ class Administration:
         rules, names = self.rules(), tuple(roles)
         actor = self._actor(rules)
         user, entry = _fit(lambda: self.accounts.give_roles(actor, subject, names, rules))
-        _log_entry(entry)
-        # Also where nothing changed: a call whose revocation failed can so be repeated.
-        _authz().revoke(subject=subject, keeps_families=True)
+        try:
+            # Also where nothing changed: a call whose revocation failed can so be repeated.
+            _authz().revoke(subject=subject, keeps_families=True)
+        finally:
+            _tell(entry)
         return user
 
     def set_disabled(self, subject: str, disabled: bool) -> User:
@@ -95,9 +97,11 @@ class Administration:
         rules = self.rules()
         actor = self._actor(rules)
         user, entry = _fit(lambda: self.accounts.set_disabled(actor, subject, disabled, rules))
-        _log_entry(entry)
-        if disabled:
-            _authz().revoke(subject=subject)
+        try:
+            if disabled:
+                _authz().revoke(subject=subject)
+        finally:
+            _tell(entry)
         return user
 
     def sessions(self, subject: str) -> tuple[Family, ...]:
@@ -111,7 +115,7 @@ class Administration:
         before, actor = len(_authz().families(subject)), self.actor()
         _authz().revoke(subject=subject)
         change = ({"sessions": before}, {"sessions": 0})
-        _log_entry(self.accounts.record(actor, "end sessions", user, *change))
+        _tell(self.accounts.record(actor, "end sessions", user, *change))
 
     def rules(self) -> Rules:
         """The rules for the current caller, who is asked for the requirements once more.
@@ -142,6 +146,16 @@ def _authz() -> Authz:
     return authz
 
 
+def _accounts() -> AdminAccounts:
+    accounts = _authz().accounts
+    if not isinstance(accounts, AdminAccounts):
+        raise MisuseError(
+            "there are no accounts to administer: write "
+            "Authz(app, accounts=AdminAccounts(sessions, User, Change))"
+        )
+    return accounts
+
+
 def _caller() -> tuple[Identity, bool]:
     """Who is calling, and whether the application itself has issued their token."""
     parts = current_parts()
@@ -162,6 +176,9 @@ def _fit(change: Callable[[], _Result]) -> _Result:
         raise ProblemAnswer(409, "change-refused", f"Not changed: {error}.") from None
 
 
-def _log_entry(entry: Entry | None) -> None:
+def _tell(entry: Entry | None) -> None:
+    """Tell of a change; last, since those who are told may raise."""
     if entry is not None:
+        name, subject = entry.username, entry.subject
+        tell_change(get_app(), entry.actor_name, entry.action, name, subject)
         _log.info("changed: %s", json.dumps(entry.as_dict()))  # escapes what could forge a line

@@ -11,7 +11,6 @@ from ..accounts import User
 from ..endpoints.answers import add_check, unstored
 from ..endpoints.bodies import load
 from ..errors import MisuseError
-from ..parts import current_parts
 from ..verbs import guard, requires
 from .administration import Administration
 from .queries import (
@@ -70,8 +69,7 @@ def administration_of(name: str, requirements: tuple[Any, ...]) -> Administratio
 
 def check(administration: Administration) -> list[str]:
     """Raises `MisuseError` where the application cannot be administered: see `Authz.check`."""
-    administration.accounts  # noqa: B018 raises
-    current_parts().needed_revocations()
+    administration.check()
     return []
 
 

@@ -67,7 +67,7 @@ class Operand(ABC):
         """What makes two of them equal: `==` makes a condition, and does not tell."""
 
 
-class Condition(Requirement):
+class Condition(Requirement, ABC):
     """What all conditions share: operands, and a verdict of what is read from them."""
 
     operands: tuple[Operand, ...]
@@ -84,8 +84,9 @@ class Condition(Requirement):
         return self._said or f"meets the condition that {self._words}"
 
     @property
+    @abstractmethod
     def _words(self) -> str:
-        raise NotImplementedError
+        """What has to be so, to stand in a sentence."""
 
     @property
     def takes_resource(self) -> bool:
@@ -99,13 +100,14 @@ class Condition(Requirement):
             raise Undecided(f"{self!r} looks at a resource and none was given: write on=...")
         return Decision(self._verdict(identity, on), self)
 
+    @abstractmethod
     def _verdict(self, identity: Any, on: Any) -> Verdict:
-        raise NotImplementedError
+        """What comes of the operands' values; raises `Undecided` for kinds that do not compare."""
 
     @property
+    @abstractmethod
     def key(self) -> tuple[Any, ...]:
         """What makes two conditions of a class equal."""
-        raise NotImplementedError
 
     def __bool__(self) -> bool:
         raise MisuseError(

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
@@ -84,7 +84,7 @@ class _OfIdentity(Comparable):
     def kind(self) -> type | None:
         return str
 
-    def as_(self, kind: type) -> Converted:
+    def as_(self, kind: type[int] | type[UUID]) -> Converted:
         """The same as an `int` or a `UUID`; not known where it is not exactly one's text."""
         return Converted(self, kind)
 
@@ -126,7 +126,7 @@ class claim(Comparable):
     def may_be_list(self) -> bool:
         return True
 
-    def as_(self, kind: type) -> Converted:
+    def as_(self, kind: type[int] | type[UUID]) -> Converted:
         """The same as an `int` or a `UUID`; not known where it is not exactly one's text."""
         return Converted(self, kind)
 
@@ -151,15 +151,15 @@ class Converted(Comparable):
 
     rank = 2
 
-    def __init__(self, source: Operand, kind: type) -> None:
+    def __init__(self, source: Operand, kind: type[int] | type[UUID]) -> None:
         if kind is not int and kind is not UUID:
             raise MisuseError(f"{source!r}.as_ takes int or UUID, not {kind!r}")
         self.source = source
-        self._kind: Callable[[str], Any] = kind
+        self._kind = kind
 
     @property
     def kind(self) -> type | None:
-        return self._kind  # type: ignore[return-value]
+        return self._kind
 
     @property
     def claims(self) -> tuple[str, ...]:
@@ -172,7 +172,7 @@ class Converted(Comparable):
         if not isinstance(text, str):
             raise Undecided(f"{self.source!r} is {named(kind_of(text))} and no string")
         try:
-            value = self._kind(text)
+            value: object = self._kind(text)
         except ValueError:
             return UNKNOWN
         # " 1", "01" and "1" are three subjects: only what is written as str() writes it is one.

@@ -14,8 +14,8 @@ from ..matrix import Access, read_matrix
 from ..parts import current_parts
 from ..places import is_page, method_of
 from .annotate import GENERATOR, annotate
+from .blueprints import documentation_of_blueprints
 from .documented import Shape, documentation_of
-from .library import documentation_of_library
 from .paths import template_of
 
 try:
@@ -55,7 +55,7 @@ def generate(app: Flask, *, title: str | None = None, version: str = "1.0.0") ->
 
 def _operation(access: Access) -> dict[str, Any]:
     view = _handler(access)
-    said = documentation_of_library(view) or documentation_of(view)
+    said = documentation_of_blueprints(view) or documentation_of(view)
     summary, _, description = (inspect.getdoc(view) or "").partition("\n")
     blueprint, _, _ = access.endpoint.rpartition(".")
     made: dict[str, Any] = {"operationId": f"{access.endpoint}.{access.method.lower()}"}

@@ -13,7 +13,6 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import DeclarativeBase, sessionmaker
 from sqlalchemy.schema import CreateSchema, DropSchema
 
-from jwt_authz.accounts import passwords
 from jwt_authz.accounts.memory import MemoryAccounts
 from jwt_authz.accounts.sqlalchemy import RoleMixin, SQLAlchemyAccounts, UserMixin
 
@@ -40,15 +39,6 @@ class Database:
     Base = Base
     Role = Role
     User = User
-
-
-@pytest.fixture
-def cheap_argon2(monkeypatch: pytest.MonkeyPatch) -> PasswordHasher:
-    """Argon2 that costs next to nothing; the dummy hash has the same parameters."""
-    hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-    monkeypatch.setattr(passwords, "_hasher", hasher)
-    monkeypatch.setattr(passwords, "_DUMMY", hasher.hash(token_hex()))
-    return hasher
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, create_engine, insert, text
 from sqlalchemy.orm import DeclarativeBase, sessionmaker
 
 from jwt_authz import MisuseError, Role, Roles
-from jwt_authz.accounts import models
+from jwt_authz.accounts import models, sqlalchemy_roles
 from jwt_authz.accounts.sqlalchemy import (
     CatalogueRoleMixin,
     PermissionMixin,
@@ -306,7 +306,7 @@ def test_without_the_wait_for_others_they_do(
         for table in reversed(models.metadata.sorted_tables):
             connection.execute(table.delete())
     stored = SQLAlchemyRoles(sessionmaker(postgres_engine), models.Role)
-    monkeypatch.setattr(SQLAlchemyRoles, "_wait_for_others", lambda self, session: None)
+    monkeypatch.setattr(sqlalchemy_roles, "wait_for_others", lambda session, roles: None)
     with pytest.raises(MisuseError, match="roles include each other"):
         include_each_other(stored, monkeypatch)
 

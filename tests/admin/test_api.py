@@ -18,6 +18,7 @@ from jwt_authz import MisuseError, has_role, verification
 from jwt_authz.accounts.memory import MemoryAccounts
 from jwt_authz.admin import admin_api_blueprint
 from jwt_authz.admin.api import FRESH
+from jwt_authz.audit import changed
 from jwt_authz.extension import Authz
 
 from .application import PASSWORD, PROBLEM, USERS, ask, catalogue, tokens
@@ -310,6 +311,46 @@ def test_a_change_is_logged_on_one_line_without_a_secret(
     assert "\n" not in message
     assert json.loads(message.removeprefix("changed: "))["username"] == "d\r\nee"
     assert PASSWORD not in message
+
+
+def test_the_audit_is_told_of_each_change_and_of_none_that_was_refused(
+    app: Flask, as_ann: Ask, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[dict[str, Any]] = []
+
+    def receive(sender: Flask, **what: Any) -> None:
+        told.append(what)
+
+    with changed.connected_to(receive, app), caplog.at_level(logging.INFO, "jwt_authz"):
+        assert as_ann("PUT", f"{USERS}/bob/roles", json={"roles": []}).status_code == 200
+        assert as_ann("PUT", f"{USERS}/bob/disabled", json={"disabled": True}).status_code == 200
+        assert as_ann("PUT", f"{USERS}/bob/disabled", json={"disabled": True}).status_code == 200
+        assert as_ann("PUT", f"{USERS}/ann/disabled", json={"disabled": True}).status_code == 409
+        assert as_ann("DELETE", f"{USERS}/bob/sessions").status_code == 204
+        created = as_ann("POST", USERS, json={"username": "d\nee", "password": PASSWORD})
+    subject = created.json["subject"]
+    assert told == [
+        {"by": "ann", "action": action, "name": name, "subject": of}
+        for action, name, of in [
+            ("change roles", "bob", "bob"),
+            ("disable user", "bob", "bob"),
+            ("end sessions", "bob", "bob"),
+            ("create user", "d\nee", subject),
+        ]
+    ]
+    records = [one.getMessage() for one in caplog.records if one.name == "jwt_authz"]
+    assert "changed | change roles bob | by ann" in records
+    assert not any("\n" in text for text in records)
+
+
+def test_what_a_receiver_raises_keeps_no_token_alive(app: Flask, as_ann: Ask) -> None:
+    def fail(sender: Flask, **what: Any) -> None:
+        raise RuntimeError("the receiver's own")
+
+    token = tokens(app, "bob")["access_token"]
+    with changed.connected_to(fail, app):
+        assert as_ann("PUT", f"{USERS}/bob/roles", json={"roles": []}).status_code == 500
+    assert problem(ask(app, token, "GET", USERS), 401) == "token-revoked"
 
 
 def test_a_caller_of_one_tenant_sees_and_changes_its_users_alone(app: Flask) -> None:

@@ -16,17 +16,15 @@ import sqlalchemy
 from flask import Flask
 from sqlalchemy.schema import CreateSchema, DropSchema
 
-from jwt_authz.admin import AdminAccounts
+from jwt_authz.admin import accounts
 from jwt_authz.admin.rules import Rules
 
 from .application import USERS, ask, close, make_app, tokens
-from .conftest import hash_cheaply
 
 
 @pytest.fixture
-def postgres_app(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
+def postgres_app(postgres_url: str, cheap_argon2: object) -> Iterator[Flask]:
     """The application on PostgreSQL, in a schema of its own."""
-    hash_cheaply(monkeypatch)
     name, engine = f"admin_{token_hex(6)}", sqlalchemy.create_engine(postgres_url)
     with engine.begin() as connection:
         connection.execute(CreateSchema(name))
@@ -87,6 +85,6 @@ def test_of_two_who_remove_each_other_one_stays(
 def test_without_the_order_of_changes_nobody_would_be_left(
     postgres_app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(AdminAccounts, "_wait_for_others", lambda self, session: None)
+    monkeypatch.setattr(accounts, "wait_for_others", lambda session, roles: None)
     assert answers_of_both(postgres_app, monkeypatch) == [200, 200]
     assert administrators(postgres_app) == []

@@ -11,16 +11,13 @@ import pytest
 from flask.testing import FlaskClient
 
 import jwt_authz.compat.flask_allows as flask_allows
-from jwt_authz.overrides import InUse
 from tests.compat import allows_app
 
 GUEST = None
 
 
 @pytest.fixture
-def client(monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
-    monkeypatch.setattr(InUse, "anything", False)
-    monkeypatch.setattr(InUse, "pushed_at", set())
+def client(nothing_is_pushed: None) -> FlaskClient:
     return allows_app.create_app().test_client()
 
 

@@ -62,9 +62,7 @@ from tests.edge import get, guarded_app, token_for
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(native.InUse, "anything", False)
-    monkeypatch.setattr(native.InUse, "pushed_at", set())
+def nothing_is_left(nothing_is_pushed: None) -> Iterator[None]:
     yield
     left = native.overrides.current, native.additions.current
     native._overrides.set(())

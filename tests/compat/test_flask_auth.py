@@ -49,19 +49,13 @@ from jwt_authz.compat.flask_auth.models import sa
 from jwt_authz.errors import MisuseError
 from tests.compat import auth_app
 
+pytestmark = pytest.mark.usefixtures("cheap_argon2")
+
 PASSWORD = "correct horse"
 USER, TIME = "auth_user", "auth_login"
 
 read, write = Permission("article", "read"), Permission("article", "write")
 ROLES = {"reader": Role("reader", [read]), "writer": Role("writer", [write])}
-
-
-@pytest.fixture(autouse=True)
-def cheap_argon2(monkeypatch: pytest.MonkeyPatch) -> PasswordHasher:
-    hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-    monkeypatch.setattr(passwords, "_hasher", hasher)
-    monkeypatch.setattr(passwords, "_DUMMY", hasher.hash("nobody's"))
-    return hasher
 
 
 @pytest.fixture

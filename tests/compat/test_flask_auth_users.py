@@ -8,24 +8,17 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
 
-from jwt_authz.accounts import passwords
 from tests.compat.auth_users import in_a_file, in_memory, in_peewee, in_sqlalchemy
 from tests.compat.auth_users.shop import OLD_HASH, OLD_PASSWORD
+
+pytestmark = pytest.mark.usefixtures("cheap_argon2")
 
 LASTING = [in_a_file, in_sqlalchemy, in_peewee]
 
 Open = Callable[[], Flask]
-
-
-@pytest.fixture(autouse=True)
-def cheap_argon2(monkeypatch: pytest.MonkeyPatch) -> None:
-    hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-    monkeypatch.setattr(passwords, "_hasher", hasher)
-    monkeypatch.setattr(passwords, "_DUMMY", hasher.hash("nobody's"))
 
 
 @pytest.fixture(params=[in_memory, *LASTING], ids=lambda module: module.__name__.split(".")[-1])

@@ -14,12 +14,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from argon2 import PasswordHasher
 
 from jwt_authz import errors
 from jwt_authz.accounts import passwords
 from jwt_authz.problem import TYPE_PREFIX
 from jwt_authz.settings import settings_table
+from tests.cheap_argon2 import make_argon2_cheap
 from tests.docs.reading import Block, Page, console, module_of, outputs, run, told
 from tests.edge import bearer, token_for
 from tests.hostile import KINDER, STRICTER
@@ -45,9 +45,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FLASK_JWT_SECRET_KEY", "a-secret-for-the-documentation:" + 33 * "x")
     monkeypatch.setenv("FLASK_SECRET_KEY", "another-one-for-its-sessions:" + 35 * "y")
-    cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-    monkeypatch.setattr(passwords, "_hasher", cheap)
-    monkeypatch.setattr(passwords, "_DUMMY", cheap.hash("nobody's password"))
+    make_argon2_cheap(monkeypatch)
     monkeypatch.setattr(passwords, "_slots", passwords._slots)  # a page sets others
 
 

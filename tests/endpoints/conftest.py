@@ -10,11 +10,8 @@ from typing import Any
 import pytest
 import redis
 import sqlalchemy
-from argon2 import PasswordHasher
 from flask import Flask
 from sqlalchemy.schema import CreateSchema, DropSchema
-
-from jwt_authz.accounts import passwords
 
 from .refreshing import close, make_app
 
@@ -60,15 +57,7 @@ def _schema(url: str, undo: list[Callable[[], object]]) -> str:
 
 
 @pytest.fixture
-def cheap_argon2(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hashes that cost next to nothing."""
-    hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-    monkeypatch.setattr(passwords, "_hasher", hasher)
-    monkeypatch.setattr(passwords, "_DUMMY", hasher.hash(token_hex()))
-
-
-@pytest.fixture
-def start(store_url: Callable[[str], str], cheap_argon2: None) -> Iterator[Callable[..., Flask]]:
+def start(store_url: Callable[[str], str], cheap_argon2: object) -> Iterator[Callable[..., Flask]]:
     """Makes applications with the settings given, by default with a store in memory."""
     made: list[Flask] = []
 

@@ -22,6 +22,7 @@ from argon2 import PasswordHasher
 
 from jwt_authz.accounts import passwords
 from jwt_authz.accounts.slots import Slots
+from tests.cheap_argon2 import make_argon2_cheap
 from tests.edge import bearer
 from tests.endpoints.login_server import PASSWORD, make_app
 
@@ -55,10 +56,8 @@ class StuckHasher:
 
 def flood(monkeypatch: pytest.MonkeyPatch, slots: Any) -> tuple[StuckHasher, Counter[int], float]:
     """500 log-ins while hashing is stuck; then how they ended, and a guarded request meanwhile."""
-    cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-    hasher = StuckHasher(cheap)
+    hasher = StuckHasher(make_argon2_cheap(monkeypatch))
     monkeypatch.setattr(passwords, "_hasher", hasher)
-    monkeypatch.setattr(passwords, "_DUMMY", cheap.hash("nobody's"))
     app = make_app()
     monkeypatch.setattr(passwords, "_slots", slots)
     with app.app_context():

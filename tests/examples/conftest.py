@@ -16,14 +16,13 @@ from typing import Any
 
 import pytest
 import sqlalchemy
-from argon2 import PasswordHasher
 from flask import Flask
 from sqlalchemy.schema import CreateSchema, DropSchema
 from werkzeug.test import TestResponse
 
 from examples.api import create_app
-from jwt_authz.accounts import passwords
 from jwt_authz.parts import KEY
+from tests.cheap_argon2 import make_argon2_cheap
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "correct horse"
@@ -82,10 +81,8 @@ def environment(**settings: str) -> Iterator[pytest.MonkeyPatch]:
 @pytest.fixture(scope="session", autouse=True)
 def cheap_argon2() -> Iterator[None]:
     """Hashes that cost next to nothing, in this process; what is served apart has the real ones."""
-    hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(passwords, "_hasher", hasher)
-        patch.setattr(passwords, "_DUMMY", hasher.hash(token_hex()))
+        make_argon2_cheap(patch)
         yield
 
 

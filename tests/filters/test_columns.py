@@ -98,8 +98,8 @@ class Thing(Base):
         return self.text
 
 
-def registered(requirement: Requirement, model: type = Thing) -> None:
-    Authz().rule("thing:read", model, requirement)
+def registered(requirement: Requirement, model: type = Thing) -> Requirement:
+    return Authz().rule("thing:read", model, requirement)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_types_that_do_not_match_are_refused(requirement: Requirement, told: str
     ],
 )
 def test_types_that_match_are_registered(requirement: Requirement) -> None:
-    registered(requirement)
+    assert registered(requirement) == requirement
 
 
 def test_a_whole_number_that_a_float_cannot_hold_is_refused() -> None:

@@ -20,7 +20,7 @@ from werkzeug.exceptions import ServiceUnavailable
 from jwt_authz import Authz, Identity, MisuseError, allowed, attr, has_claim, has_role, requires
 from jwt_authz.conditions import claim, subject, tenant
 from jwt_authz.filters import plans
-from jwt_authz.overrides import Additional, InUse, Override, additions, overrides
+from jwt_authz.overrides import Additional, Override, additions, overrides
 from jwt_authz.parts import KEY
 from tests.edge import bare_app, catalogue, get, guarded_app, token_for
 
@@ -65,14 +65,10 @@ class Memo(Note):
     __mapper_args__ = {"polymorphic_identity": "memo"}  # noqa: RUF012
 
 
+pytestmark = pytest.mark.usefixtures("nothing_is_pushed")
+
 OWN = attr("owner") == subject
 READ = OWN | (attr("status") == "published") | has_role("admin")
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_pushed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(InUse, "anything", False)
-    monkeypatch.setattr(InUse, "pushed_at", set())
 
 
 @pytest.fixture

@@ -281,11 +281,11 @@ def test_no_random_secret_is_taken_for_a_public_key(size: int) -> None:
     random = Random(size)
     for _ in range(300):
         for secret in spelled(random.randbytes(size)):
-            prepare_key(secret, "HS256")
+            assert prepare_key(secret, "HS256").name == "HS256"
     for first in (0x02, 0x03, 0x04, 0x30):  # what points and DER begin with
         for _ in range(30):
             for secret in spelled(bytes([first]) + random.randbytes(size - 1)):
-                prepare_key(secret, "HS256")
+                assert prepare_key(secret, "HS256").name == "HS256"
 
 
 # Bound keys

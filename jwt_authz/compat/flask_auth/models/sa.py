@@ -55,15 +55,8 @@ def get_user_class(declarative_base: Any) -> Any:
             Committed at once, with what has been flushed before; where a change still waits in
             the user's session, that is left to the application's commit.
             """
-            session = object_session(self)
-            if session is None or self in session.new:
+            if not _replaced_in_database(self, old, new):
                 super().replace_password(old, new)
-                return
-            alone = not (session.new or session.dirty or session.deleted)
-            mine = (User.id == self.id, User.password == old)
-            session.execute(update(User).where(*mine).values(password=new))
-            if alone:
-                session.commit()
 
         @classmethod
         def load_current_user(cls, apply_timeout: bool = True) -> Any:
@@ -73,6 +66,20 @@ def get_user_class(declarative_base: Any) -> Any:
             return cls.query.filter(cls.username == data["username"]).one_or_none()
 
     return User
+
+
+def _replaced_in_database(user: Any, old: str, new: str) -> bool:
+    """Have the database replace the hash if it is still the old one; False for a user not there."""
+    session = object_session(user)
+    if session is None or user in session.new:
+        return False
+    is_alone = not (session.new or session.dirty or session.deleted)
+    users = type(user)
+    mine = (users.id == user.id, users.password == old)
+    session.execute(update(users).where(*mine).values(password=new))
+    if is_alone:
+        session.commit()
+    return True
 
 
 def _now() -> datetime:

@@ -79,6 +79,6 @@ _SAID = {
 }
 
 
-def documentation_of_library(view: Any) -> Documentation | None:
+def documentation_of_blueprints(view: Any) -> Documentation | None:
     """What one of the library's own views takes and answers; None for any other."""
     return _SAID.get(inspect.unwrap(view)) if callable(view) else None
