@@ -1,13 +1,15 @@
 """Models for an application that has no tables of its own for users, roles and permissions.
 
-The tables are `authz_users`, `authz_roles`, `authz_permissions` and the three that join them, on
-`metadata`: for `create_all`, or for alembic by the migrations beside this file.
+The tables are `authz_users`, `authz_roles`, `authz_permissions`, the three that join them, and
+`authz_changes` for the trail of an administration, on `metadata`: for `create_all`, or for alembic
+by the migrations beside this file.
 """
 
 from __future__ import annotations
 
 from .catalogue_tables import CatalogueRoleMixin, PermissionMixin
 from .tables import UserMixin
+from .trail import ChangeMixin
 
 try:
     from sqlalchemy import MetaData
@@ -56,3 +58,9 @@ class User(UserMixin, Base):
     __tablename__ = "authz_users"
     __role__ = Role
     __join_table__ = "authz_users_roles"
+
+
+class Change(ChangeMixin, Base):
+    """An entry of the trail that `jwt_authz.admin` keeps."""
+
+    __tablename__ = "authz_changes"

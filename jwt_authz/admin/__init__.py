@@ -1,10 +1,10 @@
 """Admin: who has which role, changed over an API or on a page, and a trail of who changed what."""
 
+from ..accounts.trail import ChangeMixin
 from .accounts import AdminAccounts
 from .administration import Administration
 from .api import admin_api_blueprint
 from .page import admin_page_blueprint
-from .trail import ChangeMixin
 
 __all__ = [
     "AdminAccounts",

@@ -15,10 +15,10 @@ from typing import Any
 from ..accounts.passwords import hash_password
 from ..accounts.sqlalchemy import SQLAlchemyAccounts, user_of
 from ..accounts.tables import UserMixin
+from ..accounts.trail import ChangeMixin, Entry, State, entry_of, row_of
 from ..accounts.transactions import OWN_COLUMNS, wait_for_others
 from ..accounts.user import User, new_user, role_names
 from ..errors import MisuseError
-from .trail import ChangeMixin, Entry, State, entry_of, row_of
 
 try:
     from sqlalchemy import Select, false, func, select
@@ -213,7 +213,7 @@ class AdminAccounts(SQLAlchemyAccounts):
     ) -> Entry:
         entry = Entry(
             int(time()), actor.subject, actor.username, action, user.subject, user.username,
-            user.tenant, before, after,
+            user.tenant, None, before, after,
         )  # fmt: skip
         session.add(row_of(self._changes, entry))
         return entry

@@ -11,6 +11,7 @@ from typing import TypeVar
 from flask import current_app
 
 from ..accounts import User
+from ..accounts.trail import Entry
 from ..audit import tell_change
 from ..context import get_app
 from ..endpoints.answers import ProblemAnswer
@@ -24,7 +25,6 @@ from ..requirements import And, Requirement
 from ..revocation import Family
 from .accounts import Actor, AdminAccounts, Wanted
 from .rules import Rules
-from .trail import Entry
 
 _log = logging.getLogger("jwt_authz.admin")
 _Result = TypeVar("_Result")
@@ -179,6 +179,5 @@ def _fit(change: Callable[[], _Result]) -> _Result:
 def _tell(entry: Entry | None) -> None:
     """Tell of a change; last, since those who are told may raise."""
     if entry is not None:
-        name, subject = entry.username, entry.subject
-        tell_change(get_app(), entry.actor_name, entry.action, name, subject)
+        tell_change(get_app(), entry.actor_name, entry.action, entry.name, entry.subject)
         _log.info("changed: %s", json.dumps(entry.as_dict()))  # escapes what could forge a line

@@ -1,4 +1,4 @@
-"""The trail: what was changed of whom, by whom, before and after; rows that are only ever added.
+"""The trail: what was changed, by whom, before and after; rows that are only ever added.
 
 class Change(ChangeMixin, Base):
     __tablename__ = "admin_changes"
@@ -12,14 +12,14 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from ..accounts.user import MAX_TEXT
+from .user import MAX_TEXT
 
 try:
     from sqlalchemy import BigInteger, Integer, String, Text
     from sqlalchemy.orm import Mapped, mapped_column
 except ImportError as error:
     raise ImportError(
-        "jwt_authz.admin needs SQLAlchemy 2, which is missing: "
+        "jwt_authz.accounts.trail needs SQLAlchemy 2, which is missing: "
         "pip install 'jwt_authz[accounts,sqlalchemy]'",
         name=error.name,
     ) from error
@@ -31,20 +31,26 @@ State = Mapping[str, Any]
 class Entry:
     """One change: `actor` and `subject` are subjects, beside the usernames that they had then.
 
-    `tenant` is the user's. `at` is in seconds since the epoch; `before` and `after` hold what the
-    change was about (roles, say) and are None where there was nothing. Never a password, a hash
-    or a token.
+    `tenant` is the user's. Of a change of a role `role` is its name, and the three that tell of a
+    user are None. `at` is in seconds since the epoch; `before` and `after` hold what the change was
+    about (roles, say) and are None where there was nothing. Never a password, a hash or a token.
     """
 
     at: int
     actor: str
     actor_name: str
     action: str
-    subject: str
-    username: str
+    subject: str | None
+    username: str | None
     tenant: str | None
+    role: str | None
     before: State | None
     after: State | None
+
+    @property
+    def name(self) -> str:
+        """The name of the user or of the role."""
+        return self.username or self.role or ""
 
     def as_dict(self) -> dict[str, Any]:
         """The entry as JSON has it."""
@@ -64,9 +70,10 @@ class ChangeMixin:
     actor: Mapped[str] = mapped_column(String(MAX_TEXT), index=True)
     actor_name: Mapped[str] = mapped_column(String(MAX_TEXT))
     action: Mapped[str] = mapped_column(String(MAX_TEXT))
-    subject: Mapped[str] = mapped_column(String(MAX_TEXT), index=True)
-    username: Mapped[str] = mapped_column(String(MAX_TEXT))
+    subject: Mapped[str | None] = mapped_column(String(MAX_TEXT), index=True)
+    username: Mapped[str | None] = mapped_column(String(MAX_TEXT))
     tenant: Mapped[str | None] = mapped_column(String(MAX_TEXT), index=True)
+    role: Mapped[str | None] = mapped_column(String(MAX_TEXT), index=True)
     before: Mapped[str | None] = mapped_column(Text)
     after: Mapped[str | None] = mapped_column(Text)
 
@@ -90,6 +97,7 @@ def entry_of(row: ChangeMixin) -> Entry:
         row.subject,
         row.username,
         row.tenant,
+        row.role,
         _state(row.before),
         _state(row.after),
     )

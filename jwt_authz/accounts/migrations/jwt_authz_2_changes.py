@@ -1,0 +1,39 @@
+"""The trail of an administration: the table of `jwt_authz.accounts.models.Change`."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "jwt_authz_2"
+down_revision = "jwt_authz_1"
+branch_labels = None
+depends_on = None
+
+_TEXT = sa.String(255)
+_NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite counts an INTEGER alone
+_INDEXED = ("actor", "role", "subject", "tenant")
+
+
+def upgrade() -> None:
+    op.create_table(
+        "authz_changes",
+        sa.Column("id", _NUMBER, nullable=False),
+        sa.Column("at", sa.BigInteger, nullable=False),
+        sa.Column("actor", _TEXT, nullable=False),
+        sa.Column("actor_name", _TEXT, nullable=False),
+        sa.Column("action", _TEXT, nullable=False),
+        sa.Column("subject", _TEXT, nullable=True),
+        sa.Column("username", _TEXT, nullable=True),
+        sa.Column("tenant", _TEXT, nullable=True),
+        sa.Column("role", _TEXT, nullable=True),
+        sa.Column("before", sa.Text, nullable=True),
+        sa.Column("after", sa.Text, nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_authz_changes"),
+    )
+    for column in _INDEXED:
+        op.create_index(f"ix_authz_changes_{column}", "authz_changes", [column])
+
+
+def downgrade() -> None:
+    op.drop_table("authz_changes")
