@@ -43,7 +43,7 @@ class SQLAlchemyRoles:
 
     def load(self) -> Roles:
         """The catalogue as the tables have it now, in one query: see `RolesSource`."""
-        return self._transactions.run(self._read)
+        return self._transactions.run(self.read_in)
 
     def add(
         self,
@@ -57,13 +57,9 @@ class SQLAlchemyRoles:
         made = Role(role, *permissions, includes=includes, level=level)
 
         def insert(session: Session) -> None:
-            if role in self._read(session):
+            if role in self.read_in(session):
                 raise MisuseError(f"there is a role {role!r} already: grant it more, or remove it")
-            row = self._roles()
-            row.name, row.level = role, level
-            row.permissions = self._permission_rows(session, made.permissions)
-            row.includes = [self._row(session, other) for other in dict.fromkeys(made.includes)]
-            session.add(row)
+            self.put_in(session, made)
 
         self._change(insert)
 
@@ -74,11 +70,10 @@ class SQLAlchemyRoles:
         """
 
         def delete(session: Session) -> None:
-            row = self._row(session, name)
-            by = [role.name for role in self._read(session).values() if name in role.includes]
+            by = [role.name for role in self.read_in(session).values() if name in role.includes]
             if by:
                 raise MisuseError(f"the role {by[0]!r} includes {name!r}: take that out first")
-            session.delete(row)
+            self.delete_in(session, name)
 
         self._change(delete)
 
@@ -107,13 +102,7 @@ class SQLAlchemyRoles:
     def include(self, name: str, *others: str) -> None:
         """Have the role include these: see `ManagedRoles`."""
 
-        def include(session: Session) -> None:
-            row = self._row(session, name)
-            for other in (self._row(session, one) for one in others):
-                if other not in row.includes:
-                    row.includes.append(other)
-
-        self._change(include)
+        self._change(lambda session: self.include_in(session, name, *others))
 
     def exclude(self, name: str, *others: str) -> None:
         """Have the role include these no more: see `ManagedRoles`."""
@@ -133,18 +122,8 @@ class SQLAlchemyRoles:
 
         self._change(change)
 
-    def _change(self, work: Callable[[Session], None]) -> None:
-        """Do the work and commit it, unless what comes of it is no catalogue."""
-
-        def change(session: Session) -> None:
-            wait_for_others(session, self._roles)
-            work(session)
-            session.flush()
-            self._read(session)
-
-        self._transactions.write(change, OWN_COLUMNS)
-
-    def _read(self, session: Session) -> Roles:
+    def read_in(self, session: Session) -> Roles:
+        """The catalogue as a session sees it."""
         # One statement, so that no other's change comes in between its parts.
         role, other = self._roles, aliased(self._roles)
         permission = self._permissions
@@ -159,9 +138,45 @@ class SQLAlchemyRoles:
         ).all()
         return _catalogue(rows)
 
-    def _row(self, session: Session, name: str) -> Any:
+    def put_in(self, session: Session, role: Role) -> None:
+        """Have the role stand there as it is given, new or in place of the one of its name."""
+        row = self._found(session, role.name)
+        if row is None:
+            row = self._roles()
+            row.name = role.name
+            session.add(row)
+        row.level = role.level
+        row.permissions = self._permission_rows(session, role.permissions)
+        row.includes = [self._row(session, other) for other in dict.fromkeys(role.includes)]
+
+    def include_in(self, session: Session, name: str, *others: str) -> None:
+        """Have the role include these, besides those that it does."""
+        row = self._row(session, name)
+        for other in (self._row(session, one) for one in others):
+            if other not in row.includes:
+                row.includes.append(other)
+
+    def delete_in(self, session: Session, name: str) -> None:
+        """Delete the role, also from all users."""
+        session.delete(self._row(session, name))
+
+    def _change(self, work: Callable[[Session], None]) -> None:
+        """Do the work and commit it, unless what comes of it is no catalogue."""
+
+        def change(session: Session) -> None:
+            wait_for_others(session, self._roles)
+            work(session)
+            session.flush()
+            self.read_in(session)
+
+        self._transactions.write(change, OWN_COLUMNS)
+
+    def _found(self, session: Session, name: str) -> Any:
         query = select(self._roles).where(self._roles.name == name)
-        row = session.scalars(query).one_or_none() if is_storable(name) else None
+        return session.scalars(query).one_or_none() if is_storable(name) else None
+
+    def _row(self, session: Session, name: str) -> Any:
+        row = self._found(session, name)
         if row is None:
             raise MisuseError(f"no role is named {name!r}: add it first, or mend the spelling")
         return row

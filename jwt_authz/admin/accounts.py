@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from time import time
-from typing import Any
+from typing import Any, TypeVar
 
 from ..accounts.passwords import hash_password
 from ..accounts.sqlalchemy import SQLAlchemyAccounts, user_of
@@ -32,6 +32,7 @@ except ImportError as error:
 
 
 _AT_ONCE = 500
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +133,10 @@ class AdminAccounts(SQLAlchemyAccounts):
         password_hash = None if password is None else hash_password(password)
 
         def insert(session: Session) -> Entry:
-            wait_for_others(session, self._roles)
             self._insert(session, user, password_hash)
             return self._told(session, actor, "create user", user, None, {"roles": [*user.roles]})
 
-        return user, self._transactions.write(insert, OWN_COLUMNS)
+        return user, self.in_turn(insert)
 
     def give_roles(
         self, actor: Actor, subject: str, roles: tuple[str, ...], rule: Rule
@@ -180,7 +180,6 @@ class AdminAccounts(SQLAlchemyAccounts):
         state: Callable[[User], State],
     ) -> tuple[User, Entry | None]:
         def change(session: Session) -> tuple[User, Entry | None]:
-            wait_for_others(session, self._roles)
             row = self._existing(session, subject)
             before = user_of(row)
             work(session, row)
@@ -188,13 +187,22 @@ class AdminAccounts(SQLAlchemyAccounts):
             after = user_of(row)
             if before == after:
                 return after, None
-            rule(before, after, self._everybody(session))
+            rule(before, after, self.everybody(session))
             told = self._told(session, actor, action, after, state(before), state(after))
             return after, told
 
-        return self._transactions.write(change, OWN_COLUMNS)
+        return self.in_turn(change)
 
-    def _everybody(self, session: Session) -> Iterator[User]:
+    def in_turn(self, change: Callable[[Session], _Result]) -> _Result:
+        """What a change gives, made in a transaction that begins when those before it are over."""
+
+        def turn(session: Session) -> _Result:
+            wait_for_others(session, self._roles)
+            return change(session)
+
+        return self._transactions.write(turn, OWN_COLUMNS)
+
+    def everybody(self, session: Session) -> Iterator[User]:
         """All users who are not disabled, some at a time: mostly the first few will do."""
         users, last = self._users, -1
         query = select(users).where(users.disabled == false()).order_by(users.id).limit(_AT_ONCE)
@@ -215,6 +223,10 @@ class AdminAccounts(SQLAlchemyAccounts):
             int(time()), actor.subject, actor.username, action, user.subject, user.username,
             user.tenant, None, before, after,
         )  # fmt: skip
+        return self.keep(session, entry)
+
+    def keep(self, session: Session, entry: Entry) -> Entry:
+        """Add an entry to the trail."""
         session.add(row_of(self._changes, entry))
         return entry
 

@@ -270,7 +270,7 @@ def include_each_other(stored: SQLAlchemyRoles, monkeypatch: pytest.MonkeyPatch)
     stored.add("clerk")
     stored.add("auditor")
     both = Barrier(2)
-    read = stored._read
+    read = stored.read_in
 
     def read_together(session: object) -> Roles:
         found = read(session)  # type: ignore[arg-type]
@@ -280,11 +280,11 @@ def include_each_other(stored: SQLAlchemyRoles, monkeypatch: pytest.MonkeyPatch)
             both.reset()
         return found
 
-    monkeypatch.setattr(stored, "_read", read_together)
+    monkeypatch.setattr(stored, "read_in", read_together)
     outcome = at_once(
         lambda: stored.include("clerk", "auditor"), lambda: stored.include("auditor", "clerk")
     )
-    monkeypatch.setattr(stored, "_read", read)
+    monkeypatch.setattr(stored, "read_in", read)
     assert outcome.count(None) >= 1
     stored.load()
 
