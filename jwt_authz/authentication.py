@@ -43,6 +43,7 @@ from .trust import Trust
 from .verification import Authentication, Token, Verification
 
 _KEPT = "_jwt_authz_authentication"
+_TAKEN = "_jwt_authz_taken"
 
 
 class IdentitySource:
@@ -89,6 +90,7 @@ class Authenticator:
         trust: Trust | None = None,
         revocations: RevocationView | None = None,
     ) -> None:
+        self._app = app
         self.deciding = _copied(read_deciding(app.config))
         self.verification = Verification(settings, reader, catalogue, keys, trust, revocations)
         self._source = source
@@ -102,8 +104,12 @@ class Authenticator:
     def authenticate(self, request: Request, manager: JWTManager) -> Authentication:
         """Who sent this request, found out once a request; raises no `InvalidToken`."""
         kept = request.__dict__.get(_KEPT)
-        if kept is not None and kept[0] is self:  # another application's verdict is not ours
-            return kept[1]  # type: ignore[no-any-return]
+        if kept is not None:
+            if kept[0] is self:  # another application's verdict is not ours
+                return kept[1]  # type: ignore[no-any-return]
+            app, text = request.__dict__.get(_TAKEN, (None, ""))
+            if app is self._app:  # taken by one that is gone, since the catalogue changed, say
+                return self.take(request, manager, text)
         if self._source is not None and not self._source.takes_token:
             return Authentication(_loaded(self._source.load()))  # not kept: a log-in changes it
         after_this_request(self._add_vary)
@@ -113,16 +119,18 @@ class Authenticator:
         request.__dict__[_KEPT] = (self, found)
         return found
 
-    def take(self, request: Request, manager: JWTManager, text: str) -> None:
+    def take(self, request: Request, manager: JWTManager, text: str) -> Authentication:
         """Take a request for one that brought this token, wherever tokens are looked for.
 
-        Raises `MisuseError` where no token is looked at, and `StoreUnavailable`.
+        Returns who sent it. Raises `MisuseError` where no token is looked at, and
+        `StoreUnavailable`.
         """
         if self._source is not None and not self._source.takes_token:
             raise MisuseError(
                 "the identity loader takes the identity from elsewhere, and no token is looked at"
             )
-        self._keep(request, lambda: self._found(request, manager, text, "headers"))
+        request.__dict__[_TAKEN] = (self._app, text)
+        return self._keep(request, lambda: self._found(request, manager, text, "headers"))
 
     def suppose(self, request: Request, identity: Any) -> None:
         """Take a request for one of a good token of which this identity was made.
@@ -154,7 +162,7 @@ class Authenticator:
 
     def forget(self, request: Request) -> None:
         """Forget what was found out about a request, so that it is found out anew."""
-        request.__dict__.pop(_KEPT, None)
+        request.__dict__[_KEPT] = (None, None)
 
     def _hit(self, request: Request, manager: JWTManager) -> Authentication | None:
         """`_find` in one function, for a known token in the header and nothing unusual, else None.

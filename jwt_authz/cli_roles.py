@@ -81,7 +81,7 @@ def add(
 def remove(managed: RoleChanges, name: str) -> None:
     """Remove a role, also from all users; no other role may include it."""
     managed.remove(name)
-    say(f"{name} is removed, and grants nothing to tokens issued until now")
+    say(f"{name} is removed, and access tokens issued until now that have it are ended")
 
 
 @_command("grant")

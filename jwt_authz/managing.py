@@ -132,14 +132,15 @@ class RoleChanges:
     def add(
         self, name: str, permissions: Iterable[str], includes: Iterable[str], level: int | None
     ) -> None:
-        """Add a role; tokens that carry one of this name, which was removed, are ended."""
+        """Add a role."""
         self._roles.add(name, *permissions, includes=tuple(includes), level=level)
-        self._tell("add", name, is_new=True)
+        self._tell("add", name)
 
     def remove(self, name: str) -> None:
-        """Remove a role from the catalogue and from all users."""
+        """Remove a role from the catalogue and from all users, and end the tokens that have it."""
+        self._parts.reload_roles()  # so that nothing changes where the store does not answer
         self._roles.remove(name)
-        self._tell("remove", name)
+        self._tell("remove", name, is_gone=True)
 
     def grant(self, name: str, permissions: Iterable[str]) -> None:
         """Give a role permissions."""
@@ -166,15 +167,24 @@ class RoleChanges:
         self._roles.set_level(name, level)
         self._tell("level", name)
 
-    def _tell(self, action: str, name: str, is_new: bool = False) -> None:
+    def _tell(self, action: str, name: str, is_gone: bool = False) -> None:
         try:
-            if is_new:
-                revoke(self._parts, Target("role", name))
-            self._parts.reload_roles()
-        except StoreUnavailable as error:
-            raise StoreUnavailable(
-                "the change is made, but other processes may not have been told of it, so say "
-                f"`flask authz roles reload`: {error}"
-            ) from None
+            reload_everywhere(self._parts, name if is_gone else None)
         finally:  # last, since a receiver may raise
             tell_change(get_app(), self._by, f"roles {action}", name)
+
+
+def reload_everywhere(parts: Parts, removed: str | None = None) -> None:
+    """Have all processes load the catalogue anew after a change; raises StoreUnavailable.
+
+    Tokens that have the role `removed` are ended, which would else come back with its name.
+    """
+    try:
+        if removed is not None:
+            revoke(parts, Target("role", removed))
+        parts.reload_roles()
+    except StoreUnavailable as error:
+        raise StoreUnavailable(
+            "the change is made, but other processes may not have been told of it, so say "
+            f"`flask authz roles reload`: {error}"
+        ) from None

@@ -163,6 +163,10 @@ class Roles(Mapping[str, Role]):
             found = _remember(self._with_included, wanted, frozenset(self._walk(wanted)))
         return found
 
+    def including(self, name: str) -> tuple[str, ...]:
+        """The roles that name this one in their own `includes`."""
+        return tuple(role.name for role in self._by_name.values() if name in role.includes)
+
     def permissions_of(self, names: Iterable[str]) -> PermissionSet:
         """The permissions of these roles and of all they include; an unknown name grants none."""
         wanted = frozenset(names)

@@ -41,6 +41,10 @@ class SQLAlchemyRoles:
         self._roles = Role
         self._permissions = permission_of(Role)
 
+    def are_rows_of(self, Role: type[Any]) -> bool:
+        """Whether the catalogue stands in the table of this class."""
+        return self._roles is Role
+
     def load(self) -> Roles:
         """The catalogue as the tables have it now, in one query: see `RolesSource`."""
         return self._transactions.run(self.read_in)
@@ -70,7 +74,7 @@ class SQLAlchemyRoles:
         """
 
         def delete(session: Session) -> None:
-            by = [role.name for role in self.read_in(session).values() if name in role.includes]
+            by = self.read_in(session).including(name)
             if by:
                 raise MisuseError(f"the role {by[0]!r} includes {name!r}: take that out first")
             self.delete_in(session, name)

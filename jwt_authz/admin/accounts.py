@@ -13,7 +13,7 @@ from time import time
 from typing import Any, TypeVar
 
 from ..accounts.passwords import hash_password
-from ..accounts.sqlalchemy import SQLAlchemyAccounts, user_of
+from ..accounts.sqlalchemy import SQLAlchemyAccounts, SQLAlchemyRoles, user_of
 from ..accounts.tables import UserMixin
 from ..accounts.trail import ChangeMixin, Entry, State, entry_of, row_of
 from ..accounts.transactions import OWN_COLUMNS, wait_for_others
@@ -84,6 +84,10 @@ class AdminAccounts(SQLAlchemyAccounts):
             )
         self._changes = Change
 
+    def keep_rows_of(self, roles: SQLAlchemyRoles) -> bool:
+        """Whether the catalogue stands in the table of the users' own roles."""
+        return roles.are_rows_of(self._roles)
+
     def page_of(self, wanted: Wanted) -> tuple[list[User], int]:
         """A page of the users that are wanted, and how many there are on all pages."""
         query = self._matching(wanted)
@@ -99,18 +103,27 @@ class AdminAccounts(SQLAlchemyAccounts):
         return self._transactions.run(read)
 
     def changes(
-        self, page: int, page_size: int, subject: str | None = None, tenant: str | None = None
+        self,
+        page: int,
+        page_size: int,
+        subject: str | None = None,
+        tenant: str | None = None,
+        role: str | None = None,
     ) -> tuple[list[Entry], int]:
         """A page of the trail, the newest first, and how many entries there are.
 
-        Of one user with `subject`, of the users of one tenant with `tenant`.
+        Of one user with `subject`, of the users of one tenant with `tenant`, of one role with
+        `role`.
         """
         change = self._changes
         query = select(change)
-        if subject is not None:
-            query = query.where(change.subject == subject)
-        if tenant is not None:
-            query = query.where(change.tenant == tenant)
+        for column, value in (
+            (change.subject, subject),
+            (change.tenant, tenant),
+            (change.role, role),
+        ):
+            if value is not None:
+                query = query.where(column == value)
 
         def read(session: Session) -> tuple[list[Entry], int]:
             total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
@@ -202,10 +215,15 @@ class AdminAccounts(SQLAlchemyAccounts):
 
         return self._transactions.write(turn, OWN_COLUMNS)
 
-    def everybody(self, session: Session) -> Iterator[User]:
-        """All users who are not disabled, some at a time: mostly the first few will do."""
+    def everybody(self, session: Session, first: str = "") -> Iterator[User]:
+        """All users who are not disabled, some at a time: mostly the first few will do.
+
+        `first` is the subject of one who is given first.
+        """
         users, last = self._users, -1
-        query = select(users).where(users.disabled == false()).order_by(users.id).limit(_AT_ONCE)
+        enabled = select(users).where(users.disabled == false())
+        yield from map(user_of, session.scalars(enabled.where(users.subject == first)))
+        query = enabled.order_by(users.id).limit(_AT_ONCE)
         while rows := session.scalars(query.where(users.id > last)).all():
             yield from map(user_of, rows)
             last = rows[-1].id

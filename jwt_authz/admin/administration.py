@@ -11,6 +11,7 @@ from typing import TypeVar
 from flask import current_app
 
 from ..accounts import User
+from ..accounts.sqlalchemy import SQLAlchemyRoles
 from ..accounts.trail import Entry
 from ..audit import tell_change
 from ..context import get_app
@@ -18,16 +19,22 @@ from ..endpoints.answers import ProblemAnswer
 from ..errors import MisuseError
 from ..extension import Authz
 from ..identity import Identity
+from ..managing import reload_everywhere
 from ..parts import current_parts
 from ..problem import not_allowed, token_missing
 from ..refusals import NotAllowed, NotIdentified
 from ..requirements import And, Requirement
 from ..revocation import Family
+from ..roles import Role, Roles
 from .accounts import Actor, AdminAccounts, Wanted
+from .effect import Effect, effect_of_catalogue
+from .roles import AdminRoles, RoleChange
 from .rules import Rules
 
 _log = logging.getLogger("jwt_authz.admin")
 _Result = TypeVar("_Result")
+
+ROLES_ELSEWHERE = "The roles are not kept in the users' database, and are changed where they are."
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +63,11 @@ class Administration:
         return self.accounts.page_of(replace(wanted, tenant=self.rules().caller.tenant))
 
     def changes(
-        self, page: int, page_size: int, subject: str | None = None
+        self, page: int, page_size: int, subject: str | None = None, role: str | None = None
     ) -> tuple[list[Entry], int]:
         """A page of the trail, of the caller's tenant where they have one; and its length."""
         tenant = self.rules().caller.tenant
-        return self.accounts.changes(page, page_size, subject, tenant)
+        return self.accounts.changes(page, page_size, subject, tenant, role)
 
     def user(self, subject: str) -> User:
         """The user with the subject; a 404 where there is none, or they are another tenant's."""
@@ -117,6 +124,74 @@ class Administration:
         change = ({"sessions": before}, {"sessions": 0})
         _tell(self.accounts.record(actor, "end sessions", user, *change))
 
+    def roles(self) -> Roles:
+        """The catalogue; empty where the application has none."""
+        self.rules()
+        return _catalogue()
+
+    def role(self, name: str) -> Role:
+        """The role of this name; a 404 where there is none."""
+        found = self.roles().get(name)
+        if found is None:
+            raise ProblemAnswer(404, "role-unknown", "There is no such role.")
+        return found
+
+    def why_roles_are_fixed(self) -> str | None:
+        """Why the caller cannot change the roles, in a sentence; None where they can."""
+        try:
+            self.rules().refuse_tenant()
+            self._stored_roles()
+        except ProblemAnswer as problem:
+            return problem.description
+        return None
+
+    def effect_of_role(self, role: Role) -> list[Effect]:
+        """What would be answered otherwise, and to whom, were the role as it is given."""
+        self.rules().refuse_unknown(role.includes)
+        before, change = _catalogue(), RoleChange("change role", role.name, role)
+        return effect_of_catalogue(before, _fit(lambda: change.applied_to(before)))
+
+    def create_role(self, role: Role, included_by: Iterable[str] = ()) -> Role:
+        """A new role with what the caller holds; roles that they hold may include it at once."""
+        rules, names = self.rules(), tuple(dict.fromkeys(included_by))
+        rules.refuse_tenant()
+        self._stored_roles()
+        if role.name in _catalogue():
+            raise ProblemAnswer(409, "role-exists", "There is a role of this name already.")
+        self._change_role(rules, RoleChange("create role", role.name, role, names))
+        return role
+
+    def change_role(self, role: Role) -> Role:
+        """The role as it is given, in place of the one of its name; in force at once."""
+        self.role(role.name)
+        self._change_role(self.rules(), RoleChange("change role", role.name, role))
+        return role
+
+    def remove_role(self, name: str) -> None:
+        """No such role any more, for nobody; access tokens that have it are ended."""
+        self.role(name)
+        self._change_role(self.rules(), RoleChange("remove role", name))
+
+    def _change_role(self, rules: Rules, change: RoleChange) -> None:
+        rules.refuse_unknown((*change.includes, *change.included_by))
+        roles, actor = AdminRoles(self.accounts, self._stored_roles()), self._actor(rules)
+
+        parts, removed = current_parts(), change.name if change.role is None else None
+        parts.reload_roles()  # so that nothing changes where the store does not answer
+        entry = _fit(lambda: roles.make(actor, change, rules.of_catalogue))
+        try:
+            # Also where nothing changed: a call of which others were not told can so be repeated.
+            reload_everywhere(parts, removed)
+        finally:
+            _tell(entry)
+
+    def _stored_roles(self) -> SQLAlchemyRoles:
+        """The catalogue where it can be changed here; else a 409."""
+        roles = _authz().roles_given
+        if isinstance(roles, SQLAlchemyRoles) and self.accounts.keep_rows_of(roles):
+            return roles
+        raise ProblemAnswer(409, "roles-elsewhere", ROLES_ELSEWHERE)
+
     def rules(self) -> Rules:
         """The rules for the current caller, who is asked for the requirements once more.
 
@@ -139,6 +214,10 @@ class Administration:
         user = self.accounts.find(rules.caller.subject) if rules.is_own else None
         name = rules.caller.subject if user is None else user.username
         return Actor(rules.caller.subject, name)
+
+
+def _catalogue() -> Roles:
+    return current_parts().roles or Roles()
 
 
 def _authz() -> Authz:

@@ -1,4 +1,4 @@
-"""The admin API: users, their roles and log-ins, and the trail of changes, as JSON."""
+"""The admin API: users, their roles and log-ins, the roles themselves, and the trail, as JSON."""
 
 from __future__ import annotations
 
@@ -11,17 +11,21 @@ from ..accounts import User
 from ..endpoints.answers import add_check, unstored
 from ..endpoints.bodies import load
 from ..errors import MisuseError
+from ..roles import Role
 from ..verbs import guard, requires
 from .administration import Administration
 from .queries import (
     ChangesQuery,
     DisabledBody,
+    NewRole,
     NewUser,
+    RoleBody,
     RolesBody,
     read_json,
     read_query,
     wanted_of,
 )
+from .roles import role_of, state_of
 
 FRESH = timedelta(minutes=10)
 """How long ago a log-in may be for a change of roles."""
@@ -32,10 +36,12 @@ def admin_api_blueprint(
 ) -> Blueprint:
     """A blueprint by which callers who meet the requirements administer the users.
 
-    The accounts of the Authz are `AdminAccounts`. A new user, other roles, and disabling ask for a
-    log-in at most `fresh` ago by the token's `auth_time`, which a log-in gives where there is a
-    `refresh_blueprint`. Nobody gives themselves a role, nor others one that they do not hold; and
-    the last one who meets the requirements stays. Raises `MisuseError` without a requirement.
+    The accounts of the Authz are `AdminAccounts`; where the catalogue is in the same tables
+    (`SQLAlchemyRoles`), it is changed here as well. A new user, other roles, disabling and a change
+    of the catalogue ask for a log-in at most `fresh` ago by the token's `auth_time`, which a log-in
+    gives where there is a `refresh_blueprint`. Nobody gives themselves a role, nor others one that
+    they do not hold, nor a role what they do not hold; and the last one who meets the requirements
+    stays. Raises `MisuseError` without a requirement.
     """
     administration = administration_of("admin_api_blueprint", requirements)
     blueprint = Blueprint("jwt_authz_admin_api", __name__, url_prefix=url_prefix)
@@ -51,6 +57,11 @@ def admin_api_blueprint(
         ("PUT", "/users/<subject>/disabled", views.set_disabled, True),
         ("GET", "/users/<subject>/sessions", views.list_sessions, False),
         ("DELETE", "/users/<subject>/sessions", views.end_sessions, False),
+        ("GET", "/roles", views.list_roles, False),
+        ("POST", "/roles", views.create_role, True),
+        ("GET", "/roles/<path:name>", views.show_role, False),
+        ("PUT", "/roles/<path:name>", views.change_role, True),
+        ("DELETE", "/roles/<path:name>", views.remove_role, True),
         ("GET", "/changes", views.list_changes, False),
     ):
         name = view.__name__
@@ -126,10 +137,36 @@ class _Views:
         self._administration.end_sessions(subject)
         return Response(status=204)
 
+    def list_roles(self) -> Response:
+        roles = self._administration.roles()
+        is_editable = self._administration.why_roles_are_fixed() is None
+        return unstored({"roles": [*map(shown_role, roles.values())], "editable": is_editable})
+
+    def create_role(self) -> Response:
+        body = read_json(NewRole())
+        included_by = body.pop("included_by")
+        answer = unstored(
+            shown_role(self._administration.create_role(role_of(**body), included_by))
+        )
+        answer.status_code = 201
+        return answer
+
+    def show_role(self, name: str) -> Response:
+        return unstored(shown_role(self._administration.role(name)))
+
+    def change_role(self, name: str) -> Response:
+        role = role_of(self._administration.role(name).name, **read_json(RoleBody()))
+        return unstored(shown_role(self._administration.change_role(role)))
+
+    def remove_role(self, name: str) -> Response:
+        self._administration.remove_role(name)
+        return Response(status=204)
+
     def list_changes(self) -> Response:
         query = load(ChangesQuery(), read_query())
         page, size = query["page"], query["page_size"]
-        entries, total = self._administration.changes(page, size, query.get("subject"))
+        of = query.get("subject"), query.get("role")
+        entries, total = self._administration.changes(page, size, *of)
         told = [entry.as_dict() for entry in entries]
         return unstored({"changes": told, **_paged(page, size, total)})
 
@@ -142,6 +179,11 @@ def shown(user: User) -> dict[str, object]:
         "roles": sorted(user.roles),
         "disabled": user.disabled,
     }
+
+
+def shown_role(role: Role) -> dict[str, object]:
+    """What is told of a role."""
+    return {"name": role.name, **state_of(role)}
 
 
 def _paged(page: int, page_size: int, total: int) -> dict[str, object]:

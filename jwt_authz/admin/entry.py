@@ -125,15 +125,20 @@ def to_confirm(*_: object, **__: object) -> Any:
 
 def _go_to_log_in(confirm: str | None = None) -> Any:
     """Redirect to the log-in; a script's request is told to take the whole page there."""
-    target = request.full_path.rstrip("?") if request.method == "GET" else None
-    if target is None and "subject" in (request.view_args or {}):
-        target = url_for(".show_user", **(request.view_args or {}))
-    elif target is not None:
-        target = request.script_root + target
-    url = url_for(".show_log_in", next=target or url_for(".show_users"), confirm=confirm)
+    url = url_for(".show_log_in", next=_way_back(), confirm=confirm)
     if request.headers.get("HX-Request") == "true":
         return Response(status=401, headers={"HX-Redirect": url})
     return redirect(url, 303)
+
+
+def _way_back() -> str:
+    """Where the log-in leads: to the page asked for, or the one that a form was sent from."""
+    if request.method == "GET":
+        return request.script_root + request.full_path.rstrip("?")
+    about = request.view_args or {}
+    if "subject" in about:
+        return url_for(".show_user", **about)
+    return url_for(".show_role", **about) if "name" in about else url_for(".show_users")
 
 
 def _form(status: int, message: str = "") -> Response:

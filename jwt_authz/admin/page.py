@@ -23,7 +23,8 @@ from .cookie import take_cookie
 from .effect import effect_of
 from .entry import log_in, log_out, protect, refuse_forged, show_log_in, to_confirm, to_log_in
 from .queries import ChangesQuery, NewUser, read_query, wanted_of
-from .rendering import render
+from .rendering import render, status_of
+from .role_pages import RolePages
 
 _DONE = {
     "roles": "The roles are changed, and are in force.",
@@ -58,11 +59,12 @@ def admin_page_blueprint(
     blueprint.after_request(protect)
     blueprint.record(lambda state: add_check(state.app, lambda: check(administration)))
     blueprint.record(lambda state: add_check(state.app, check_login_rate))
-    _add_views(blueprint, _Pages(administration), requires(fresh=fresh, on_fail=to_confirm))
+    is_fresh = requires(fresh=fresh, on_fail=to_confirm)
+    _add_views(blueprint, _Pages(administration), RolePages(administration), is_fresh)
     return blueprint
 
 
-def _add_views(blueprint: Blueprint, pages: _Pages, fresh: Any) -> None:
+def _add_views(blueprint: Blueprint, pages: _Pages, roles: RolePages, fresh: Any) -> None:
     for method, rule, view in (
         ("GET", "/", pages.show_users),
         ("GET", "/user/<subject>", pages.show_user),
@@ -72,6 +74,13 @@ def _add_views(blueprint: Blueprint, pages: _Pages, fresh: Any) -> None:
         ("POST", "/user/<subject>/sessions", pages.end_sessions),
         ("GET", "/new", pages.show_new),
         ("POST", "/new", fresh(pages.create)),
+        ("GET", "/roles", roles.show_roles),
+        ("GET", "/role/<path:name>", roles.show_role),
+        ("POST", "/role/<path:name>", fresh(roles.change_role)),
+        ("POST", "/role-preview/<path:name>", roles.preview_role),
+        ("POST", "/role-removal/<path:name>", fresh(roles.remove_role)),
+        ("GET", "/new-role", roles.show_new_role),
+        ("POST", "/new-role", fresh(roles.create_role)),
         ("GET", "/access", pages.show_access),
         ("GET", "/trail", pages.show_trail),
         ("GET", "/log-in", exempt(show_log_in)),
@@ -92,11 +101,6 @@ def _explained(view: Callable[..., Any]) -> Callable[..., Any]:
             return render("message.html", status_of(problem), message=problem.description)
 
     return explained
-
-
-def status_of(problem: ProblemAnswer) -> int:
-    """The status that a problem is answered with."""
-    return problem.get_response().status_code
 
 
 class _Pages:
@@ -152,9 +156,12 @@ class _Pages:
     def show_trail(self) -> Response:
         query = load(ChangesQuery(), read_query())
         page, size = query["page"], query["page_size"]
-        entries, total = self._administration.changes(page, size, query.get("subject"))
+        of = {name: query[name] for name in ("subject", "role") if name in query}
+        entries, total = self._administration.changes(page, size, **of)
         pages = -(-total // size) or 1
-        return self._render("trail.html", entries=entries, total=total, page=page, pages=pages)
+        return self._render(
+            "trail.html", entries=entries, total=total, page=page, pages=pages, of=of
+        )
 
     def _do(self, subject: str, done: str, change: Callable[[], object]) -> Any:
         try:

@@ -12,17 +12,35 @@ from ..accounts.password_rules import MIN_CHARACTERS
 from ..accounts.user import MAX_TEXT, is_storable
 from ..endpoints.answers import ProblemAnswer
 from ..endpoints.bodies import load, read_members
+from ..errors import MisuseError
+from ..permissions import Permission
 from .accounts import Wanted
 
 SORTS = ("username", "-username", "added", "-added")
 LARGEST_PAGE = 100
 LAST_PAGE = 1_000_000
+LEVELS = (-(2**31), 2**31 - 1)
+"""What the database's column takes."""
 
 
 def storable(text: str) -> None:
     """A validator for texts that every database takes."""
     if not is_storable(text):
         raise ValidationError("This cannot be stored.")
+
+
+def permission(text: str) -> None:
+    """A validator for permissions."""
+    try:
+        Permission.parse(text)
+    except MisuseError as error:
+        raise ValidationError(str(error)) from None
+
+
+def reachable(name: str) -> None:
+    """A validator for names that the path of a URL can end in."""
+    if name != name.strip() or not name.isprintable() or {"", ".", ".."} & set(name.split("/")):
+        raise ValidationError("This cannot be part of a URL.")
 
 
 class PageQuery(Schema):
@@ -50,9 +68,10 @@ class UsersQuery(PageQuery):
 
 
 class ChangesQuery(PageQuery):
-    """Which changes: of all users, or of one subject."""
+    """Which changes: all, or those of one subject or one role."""
 
     subject = fields.String(validate=storable)
+    role = fields.String(validate=storable)
 
 
 class NewUser(Schema):
@@ -82,6 +101,26 @@ class DisabledBody(Schema):
         unknown = RAISE
 
     disabled = fields.Boolean(required=True, truthy={True}, falsy={False})
+
+
+class RoleBody(Schema):
+    """All that a role is to grant and to include; without a `level` it has none."""
+
+    class Meta:
+        unknown = RAISE
+
+    permissions = fields.List(fields.String(validate=[storable, permission]), required=True)
+    includes = fields.List(fields.String(validate=storable), load_default=list)
+    level = fields.Integer(
+        strict=True, load_default=None, allow_none=True, validate=validate.Range(*LEVELS)
+    )
+
+
+class NewRole(RoleBody):
+    """A role to be made, which the roles of `included_by` include from then on."""
+
+    name = fields.String(required=True, validate=[storable, reachable])
+    included_by = fields.List(fields.String(validate=storable), load_default=list)
 
 
 def read_query() -> dict[str, str]:

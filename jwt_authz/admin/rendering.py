@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, request, url_for
+from flask import Response, url_for
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from ..endpoints.answers import ProblemAnswer
 from ..reports.tables import visible
 from .cookie import csrf_token
 
@@ -21,10 +22,14 @@ _ENVIRONMENT.filters["visible"] = visible
 _ENVIRONMENT.globals["url_for"] = url_for
 
 
+def status_of(problem: ProblemAnswer) -> int:
+    """The status that a problem is answered with."""
+    return problem.get_response().status_code
+
+
 def render(template: str, status: int = 200, **values: Any) -> Response:
-    """A page of the template, which knows `url_for`, the endpoint's name and the forms' token."""
-    endpoint = (request.endpoint or "").rpartition(".")[2]
+    """A page of the template, which knows `url_for` and the forms' token."""
     text = _ENVIRONMENT.get_template(template).render(
-        endpoint=endpoint, csrf_token=csrf_token(), **{"who": None, **values}
+        csrf_token=csrf_token(), **{"who": None, **values}
     )
     return Response(text, status, mimetype="text/html")

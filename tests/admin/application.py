@@ -10,7 +10,8 @@ from sqlalchemy.orm import DeclarativeBase, sessionmaker
 from werkzeug.test import TestResponse
 
 from jwt_authz import Authz, Role, Roles, current_identity, has_role, requires
-from jwt_authz.accounts.sqlalchemy import RoleMixin, UserMixin
+from jwt_authz.accounts import models
+from jwt_authz.accounts.sqlalchemy import RoleMixin, SQLAlchemyRoles, UserMixin
 from jwt_authz.admin import (
     AdminAccounts,
     ChangeMixin,
@@ -43,6 +44,15 @@ class Change(ChangeMixin, Base):
     __tablename__ = "admin_changes"
 
 
+ADMIN = has_role("admin")
+
+ROWS = Base, UserRow, Change
+"""Tables beside a catalogue that is in code."""
+
+STORED = models.Base, models.User, models.Change
+"""Tables in which the catalogue is as well."""
+
+
 def catalogue() -> Roles:
     return Roles(
         Role("viewer", "articles:read"),
@@ -52,24 +62,36 @@ def catalogue() -> Roles:
     )
 
 
-def make_app(url: str, **settings: Any) -> Flask:
+def stored_catalogue(sessions: Any) -> SQLAlchemyRoles:
+    """The same catalogue in the database."""
+    stored = SQLAlchemyRoles(sessions, models.Role)
+    for role in catalogue().values():
+        stored.add(role.name, *role.permissions, includes=role.includes, level=role.level)
+    return stored
+
+
+def make_app(url: str, tables: Any = ROWS, administrator: Any = ADMIN, **settings: Any) -> Flask:
     """An application with ann (admin), bob (editor), cy (no role), on tables made anew."""
+    base, user, change = tables
     app = Flask("administration")
     app.config.update(
         {"JWT_SECRET_KEY": SECRET, "AUTHZ_STORE_URL": "memory:", "AUTHZ_LOGIN_RATE": "", **settings}
     )
     engine = create_engine(url)
-    Base.metadata.create_all(engine)
-    accounts = AdminAccounts(sessionmaker(engine), UserRow, Change)
-    Authz(app, roles=catalogue(), accounts=accounts, default="deny")
+    base.metadata.create_all(engine)
+    sessions = sessionmaker(engine)
+    accounts = AdminAccounts(sessions, user, change)
+    roles = stored_catalogue(sessions) if tables is STORED else catalogue()
+    Authz(app, roles=roles, accounts=accounts, default="deny")
     for blueprint in (
         token_blueprint(),
         refresh_blueprint(),
-        admin_api_blueprint(has_role("admin")),
-        admin_page_blueprint(has_role("admin")),
+        admin_api_blueprint(administrator),
+        admin_page_blueprint(administrator),
     ):
         app.register_blueprint(blueprint)
     app.add_url_rule("/me", "me", requires()(lambda: current_identity.subject))
+    app.add_url_rule("/vault", "vault", requires("users:manage")(lambda: "gold"))
     app.add_url_rule("/write", "write", requires("articles:write")(lambda: "written"))
     app.extensions["engine"] = engine
     for name, roles in (("ann", ["admin"]), ("bob", ["editor"]), ("cy", [])):

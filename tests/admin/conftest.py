@@ -9,13 +9,21 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from .application import ask, close, make_app, tokens
+from .application import STORED, ask, close, make_app, tokens
 
 
 @pytest.fixture
 def app(tmp_path: Path, cheap_argon2: object) -> Iterator[Flask]:
     """The application on SQLite, with hashes that cost next to nothing."""
     made = make_app(f"sqlite:///{tmp_path / 'users.sqlite'}")
+    yield made
+    close(made)
+
+
+@pytest.fixture
+def stored(tmp_path: Path, cheap_argon2: object) -> Iterator[Flask]:
+    """The same with its roles in the database."""
+    made = make_app(f"sqlite:///{tmp_path / 'stored.sqlite'}", STORED)
     yield made
     close(made)
 

@@ -13,6 +13,7 @@ from werkzeug.serving import make_server
 from .application import PASSWORD, ask, tokens
 
 SIZES = {"desktop": (1280, 800), "phone": (390, 844)}
+PATHS = ("", "user/bob", "new", "roles", "role/editor", "new-role", "access", "trail", "log-in")
 CONTRAST = """() => {
   const parse = text => text.match(/[\\d.]+/g).map(Number);
   const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
@@ -35,9 +36,9 @@ CONTRAST = """() => {
 
 
 @pytest.fixture
-def url(app: Flask) -> Iterator[str]:
+def url(stored: Flask) -> Iterator[str]:
     """Where the application is served."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
+    server = make_server("127.0.0.1", 0, stored, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.port}"
@@ -75,10 +76,10 @@ def sign_in(page: Page) -> None:
 
 
 def test_a_role_is_taken_away_and_the_next_request_with_the_old_token_is_refused(
-    app: Flask, page: Page
+    stored: Flask, page: Page
 ) -> None:
-    old = tokens(app, "bob")["access_token"]
-    assert ask(app, old, "GET", "/write").status_code == 200
+    old = tokens(stored, "bob")["access_token"]
+    assert ask(stored, old, "GET", "/write").status_code == 200
     page.get_by_label("Name contains").fill("bo")
     page.get_by_role("status").get_by_text("1 user found").wait_for()
     page.wait_for_url("**search=bo**")
@@ -87,24 +88,51 @@ def test_a_role_is_taken_away_and_the_next_request_with_the_old_token_is_refused
     page.get_by_label("editor").uncheck()
     page.get_by_role("button", name="Show what would change").click()
     assert "/write" in page.locator("#effects").inner_text()
-    assert ask(app, old, "GET", "/write").status_code == 200
+    assert ask(stored, old, "GET", "/write").status_code == 200
     page.get_by_role("button", name="Save roles").click()
     page.get_by_text("The roles are changed, and are in force.").wait_for()
-    assert ask(app, old, "GET", "/write").status_code == 401
+    assert ask(stored, old, "GET", "/write").status_code == 401
     page.get_by_role("link", name="Trail").click()
     assert "change roles" in page.locator("table").inner_text()
 
 
-def test_no_page_is_wider_than_the_window_and_all_text_can_be_read(app: Flask, page: Page) -> None:
-    tokens(app, "bob")
-    for path in ("", "user/bob", "new", "access", "trail", "log-in"):
+def test_a_permission_is_taken_from_a_role_and_the_next_request_is_refused(
+    stored: Flask, page: Page
+) -> None:
+    old = tokens(stored, "bob")["access_token"]
+    page.get_by_role("link", name="Roles").click()
+    page.get_by_role("link", name="editor").click()
+    page.get_by_label("articles:write").uncheck()
+    page.get_by_label("Other permissions").fill("articles:read")
+    page.get_by_role("button", name="Show what would change").click()
+    assert "/write" in page.locator("#effects").inner_text()
+    assert ask(stored, old, "GET", "/write").status_code == 200
+    page.get_by_role("button", name="Save role").click()
+    page.get_by_text("The role is changed, and in force.").wait_for()
+    assert ask(stored, old, "GET", "/write").status_code == 403
+    page.get_by_role("link", name="Trail").click()
+    page.get_by_role("link", name="editor").first.click()
+    assert "change role" in page.locator("table").last.inner_text()
+
+
+def test_no_page_is_wider_than_the_window_and_all_text_can_be_read(
+    stored: Flask, page: Page
+) -> None:
+    tokens(stored, "bob")
+    page.goto("/admin/role/editor")
+    page.get_by_label("articles:write").uncheck()
+    page.get_by_role("button", name="Show what would change").click()
+    assert "/write" in page.locator("#effects").inner_text()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.evaluate(CONTRAST) == []
+    for path in PATHS:
         page.goto(f"/admin/{path}")
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
         assert page.evaluate(CONTRAST) == [], path
 
 
 def test_each_field_has_a_label_each_table_a_caption_and_focus_can_be_seen(page: Page) -> None:
-    for path in ("", "user/bob", "new", "access", "trail", "log-in"):
+    for path in PATHS:
         page.goto(f"/admin/{path}")
         fields = "input:not([type=hidden]), select"
         labelled = "nodes => nodes.every(node => node.labels.length > 0)"
@@ -117,7 +145,7 @@ def test_each_field_has_a_label_each_table_a_caption_and_focus_can_be_seen(page:
         assert page.evaluate(outline) == "3px"
 
 
-def test_the_page_works_without_scripts(app: Flask, browser: Browser, url: str) -> None:
+def test_the_page_works_without_scripts(stored: Flask, browser: Browser, url: str) -> None:
     context = browser.new_context(java_script_enabled=False, base_url=url)
     page = context.new_page()
     sign_in(page)
@@ -127,4 +155,4 @@ def test_the_page_works_without_scripts(app: Flask, browser: Browser, url: str) 
     page.get_by_role("button", name="Disable bob").click()
     page.get_by_text("The user is disabled and logged out everywhere.").wait_for()
     context.close()
-    assert app.extensions["jwt_authz"].accounts.find("bob").disabled is True
+    assert stored.extensions["jwt_authz"].accounts.find("bob").disabled is True

@@ -1,0 +1,143 @@
+"""The pages of the roles: shown, previewed, saved, and refused beside the role that it is about."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from jwt_authz import verification
+from jwt_authz.admin.api import FRESH
+
+from .application import PASSWORD, ask, tokens
+from .test_page import HERE, log_in, send, token_of
+
+
+@pytest.fixture
+def client(stored: Flask) -> FlaskClient:
+    """A browser in which ann is logged in."""
+    client = stored.test_client()
+    assert log_in(client).status_code == 303
+    return client
+
+
+def test_the_roles_are_listed_with_what_each_grants(client: FlaskClient) -> None:
+    text = client.get("/admin/roles").text
+    for shown in ("auditor", "articles:write", "New role", 'aria-current="page">Roles'):
+        assert shown in text
+    assert "users:manage" in client.get("/admin/role/admin").text
+
+
+def test_a_preview_tells_what_would_open_and_close_and_saves_nothing(
+    stored: Flask, client: FlaskClient
+) -> None:
+    old = tokens(stored, "bob")["access_token"]
+    answer = send(client, "role-preview/editor", permissions=["articles:read"])
+    assert answer.status_code == 200
+    rows = [line for line in answer.text.splitlines() if "/write" in line]
+    assert ["admin" in rows[0], "editor" in rows[1]] == [True, True]
+    assert "tag yes" in rows[0] and "tag no" in rows[0]
+    assert 'value="articles:read" checked' in answer.text
+    assert ask(stored, old, "GET", "/write").status_code == 200
+    nothing = send(client, "role-preview/editor", permissions=["articles:write"], includes="viewer")
+    assert "What would change: nothing" in nothing.text
+
+
+def test_a_role_is_saved_by_the_form_and_in_force_at_once(
+    stored: Flask, client: FlaskClient
+) -> None:
+    old = tokens(stored, "bob")["access_token"]
+    answer = send(client, "role/editor", permissions=["articles:read"], more=" articles:read ")
+    assert (answer.status_code, answer.location) == (303, "/admin/role/editor?done=changed")
+    assert "in force" in client.get(answer.location).text
+    assert ask(stored, old, "GET", "/write").status_code == 403
+    assert "change role" in client.get("/admin/trail?role=editor").text
+
+
+def test_a_role_is_created_and_removed_by_forms(client: FlaskClient) -> None:
+    form = {"more": "articles:write articles:read", "level": "0", "included_by": ["admin"]}
+    answer = send(client, "new-role", name="acme/writer", **form)
+    assert (answer.status_code, answer.location) == (303, "/admin/role/acme/writer?done=created")
+    assert "The role is created" in client.get(answer.location).text
+    assert send(client, "user/cy/roles", roles=["acme/writer"]).status_code == 303
+    refused = send(client, "role-removal/acme/writer")
+    assert refused.status_code == 409
+    assert "includes" in refused.text
+    assert send(client, "role/admin", permissions="users:manage", includes="editor").location
+    gone = send(client, "role-removal/acme/writer")
+    assert "also from all users" in client.get(gone.location).text
+    assert client.get("/admin/role/acme/writer").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("form", "status"),
+    [
+        ({"more": "payroll:read"}, 403),
+        ({"more": "payroll"}, 400),
+        ({"level": "many"}, 400),
+        ({"level": 5_000 * "9"}, 400),
+        ({"includes": "auditor"}, 403),
+        ({"includes": "editor"}, 409),
+    ],
+)
+def test_what_is_refused_is_told_beside_the_role_and_what_was_written_is_kept(
+    client: FlaskClient, form: dict[str, str], status: int
+) -> None:
+    answer = send(client, "role/viewer", permissions=["articles:read"], **form)
+    assert answer.status_code == status
+    assert 'role="alert"' in answer.text
+    created = send(client, "new-role", name="new", **form)
+    assert created.status_code == status if status != 409 else 303
+    assert 'role="alert"' in created.text or status == 409
+
+
+def test_the_caller_stays_who_they_are_when_the_roles_are_loaded_anew(
+    stored: Flask, client: FlaskClient
+) -> None:
+    other = tokens(stored, "bob")["access_token"]
+    data = {"csrf_token": token_of(client), "permissions": "articles:read", "includes": "editor"}
+    headers = {**HERE, "Authorization": f"Bearer {other}"}
+    answer = client.post("/admin/role/viewer", data=data, headers=headers)
+    assert answer.status_code == 409
+    assert "Signed in as <b>ann</b>" in answer.text
+
+
+def test_roles_in_code_are_shown_without_a_button_that_changes_them(app: Flask) -> None:
+    client = app.test_client()
+    log_in(client)
+    for path in ("roles", "role/editor", "new-role"):
+        text = client.get(f"/admin/{path}").text
+        assert "are changed where they are" in text
+        assert "<button type=" not in text.split("<main")[1]
+    assert send(client, "role/editor", permissions=["articles:read"]).status_code == 409
+
+
+def test_a_caller_of_a_tenant_is_told_that_all_tenants_share_the_roles(stored: Flask) -> None:
+    accounts = stored.extensions["jwt_authz"].accounts
+    accounts.add("north", PASSWORD, roles=["admin"], tenant="n", subject="north")
+    client = stored.test_client()
+    log_in(client, "north")
+    assert "All tenants share the roles" in client.get("/admin/roles").text
+    assert send(client, "role/editor", permissions=["articles:read"]).status_code == 403
+
+
+def test_a_change_asks_for_the_password_again_and_leads_back_to_the_role(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = time.time() + FRESH.total_seconds() + 1
+    monkeypatch.setattr(verification, "time", lambda: later)
+    answer = send(client, "role/editor", permissions=["articles:read"])
+    assert answer.location == "/admin/log-in?next=/admin/role/editor&confirm=1"
+    assert send(client, "role-removal/auditor").location.startswith("/admin/log-in?")
+    assert send(client, "new-role", name="new").location.startswith("/admin/log-in?")
+
+
+def test_a_name_is_shown_as_text_and_never_as_markup(stored: Flask, client: FlaskClient) -> None:
+    name = '<script>alert(1)</script>"'
+    with stored.app_context():
+        stored.extensions["jwt_authz"].roles_given.add(name, "articles:read", includes="auditor")
+        stored.extensions["jwt_authz"].reload_roles()
+    for path in ("roles", "role/auditor", "new-role", "new", "access", "user/bob", ""):
+        assert "<script>alert" not in client.get(f"/admin/{path}").text

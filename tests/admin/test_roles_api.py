@@ -1,0 +1,369 @@
+"""The admin API's roles: what an administrator may change of them, and what not even they may.
+
+SECURITY 2.28, 2.33, 2.34.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from jwt_authz import has_level, has_role, requires, verification
+from jwt_authz.admin.api import FRESH
+from jwt_authz.audit import changed
+from jwt_authz.errors import StoreUnavailable
+from jwt_authz.parts import Parts
+
+from .application import PASSWORD, PROBLEM, STORED, USERS, ask, close, make_app, tokens
+
+ROLES = "/admin/api/roles"
+CHANGES = "/admin/api/changes"
+Ask = Callable[..., Any]
+EDITOR = {"name": "editor", "permissions": ["articles:write"], "includes": ["viewer"]}
+CHANGED = [
+    ("POST", ROLES, {"name": "new", "permissions": []}),
+    ("PUT", f"{ROLES}/viewer", {"permissions": []}),
+    ("DELETE", f"{ROLES}/auditor", None),
+]
+WRITER: dict[str, Any] = {"permissions": ["articles:write"], "includes": ["viewer"]}
+
+
+@pytest.fixture
+def as_ann(stored: Flask) -> Ask:
+    """Asks as the administrator, who holds all roles but auditor."""
+    token = tokens(stored, "ann")["access_token"]
+    return lambda method, path, **keywords: ask(stored, token, method, path, **keywords)
+
+
+def problem(answer: Any, status: int) -> str:
+    """The name of the problem that is answered."""
+    assert (answer.status_code, answer.mimetype) == (status, PROBLEM), answer.text
+    return str(answer.json["type"]).removeprefix("urn:jwt-authz:problem:")
+
+
+def names(as_ann: Ask) -> list[str]:
+    return [role["name"] for role in as_ann("GET", ROLES).json["roles"]]
+
+
+def accounts_of(app: Flask) -> Any:
+    return app.extensions["jwt_authz"].accounts
+
+
+def guard_vault(app: Flask, requirement: Any) -> None:
+    """Have the route `/vault` ask for this."""
+    app.view_functions["vault"] = requires(requirement)(lambda: "gold")
+
+
+def test_the_roles_are_listed_with_what_each_grants(as_ann: Ask) -> None:
+    answer = as_ann("GET", ROLES)
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.json["editable"] is True
+    assert {**EDITOR, "level": None} in answer.json["roles"]
+    assert names(as_ann) == ["admin", "auditor", "editor", "viewer"]
+    assert as_ann("GET", f"{ROLES}/editor").json == {**EDITOR, "level": None}
+
+
+def test_what_is_taken_from_a_role_is_refused_at_the_next_request_of_an_old_token(
+    stored: Flask, as_ann: Ask
+) -> None:
+    old = tokens(stored, "bob")["access_token"]
+    assert ask(stored, old, "GET", "/write").status_code == 200
+    answer = as_ann("PUT", f"{ROLES}/editor", json={**WRITER, "permissions": []})
+    assert (answer.status_code, answer.json["permissions"]) == (200, [])
+    assert problem(ask(stored, old, "GET", "/write"), 403) == "not-allowed"
+
+
+def test_what_is_given_to_a_role_is_allowed_at_the_next_request_of_an_old_token(
+    stored: Flask, as_ann: Ask
+) -> None:
+    accounts_of(stored).set_roles("cy", ["viewer"])
+    old = tokens(stored, "cy")["access_token"]
+    assert ask(stored, old, "GET", "/write").status_code == 403
+    body = {"permissions": ["articles:read", "articles:write"]}
+    assert as_ann("PUT", f"{ROLES}/viewer", json=body).status_code == 200
+    assert ask(stored, old, "GET", "/write").status_code == 200
+
+
+def test_a_role_is_created_given_to_a_user_and_removed(stored: Flask, as_ann: Ask) -> None:
+    body = {"name": "acme/writer", **WRITER, "level": -1, "included_by": ["admin"]}
+    answer = as_ann("POST", ROLES, json=body)
+    assert (answer.status_code, answer.json["level"]) == (201, -1)
+    assert "acme/writer" in as_ann("GET", f"{ROLES}/admin").json["includes"]
+    given = as_ann("PUT", f"{USERS}/cy/roles", json={"roles": ["acme/writer"]})
+    assert given.status_code == 200, given.text
+    token = tokens(stored, "cy")["access_token"]
+    assert ask(stored, token, "GET", "/write").status_code == 200
+    assert problem(as_ann("DELETE", f"{ROLES}/acme/writer"), 409) == "change-refused"
+    admin = {"permissions": ["users:manage"], "includes": ["editor"]}
+    assert as_ann("PUT", f"{ROLES}/admin", json=admin).status_code == 200
+    assert as_ann("DELETE", f"{ROLES}/acme/writer").status_code == 204
+    assert ask(stored, token, "GET", "/write").status_code == 401
+    assert as_ann("GET", f"{USERS}/cy").json["roles"] == []
+
+
+def test_a_token_with_the_name_of_a_removed_role_does_not_come_back_with_it(
+    stored: Flask, as_ann: Ask
+) -> None:
+    body = {"name": "writer", **WRITER, "included_by": []}
+    as_ann("POST", ROLES, json=body)
+    accounts_of(stored).set_roles("cy", ["writer"])
+    old = tokens(stored, "cy")["access_token"]
+    assert as_ann("DELETE", f"{ROLES}/writer").status_code == 204
+    assert as_ann("POST", ROLES, json=body).status_code == 201
+    assert ask(stored, old, "GET", "/write").status_code == 401
+
+
+def test_nothing_changes_where_the_store_does_not_answer(
+    as_ann: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(parts: Parts) -> None:
+        raise StoreUnavailable("no answer")
+
+    before = as_ann("GET", ROLES).json
+    monkeypatch.setattr(Parts, "reload_roles", fail)
+    for method, path, body in CHANGED:
+        assert as_ann(method, path, json=body).status_code == 503
+    monkeypatch.undo()
+    assert as_ann("GET", ROLES).json == before
+
+
+def test_a_change_of_which_others_were_not_told_may_be_made_again(
+    as_ann: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    reload = Parts.reload_roles
+
+    def fail_once(parts: Parts) -> None:
+        told.append("told")
+        if len(told) == 2:
+            raise StoreUnavailable("no answer")
+        reload(parts)
+
+    monkeypatch.setattr(Parts, "reload_roles", fail_once)
+    body = {**WRITER, "permissions": []}
+    assert as_ann("PUT", f"{ROLES}/editor", json=body).status_code == 503
+    assert as_ann("PUT", f"{ROLES}/editor", json=body).status_code == 200
+    assert len(told) == 4
+    assert as_ann("GET", f"{ROLES}/editor").json["permissions"] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "expected"),
+    [
+        ("viewer", {"permissions": ["payroll:read"]}, "permission-not-held"),
+        ("viewer", {"permissions": ["*:*"]}, "permission-not-held"),
+        ("viewer", {"permissions": ["articles:*"]}, "permission-not-held"),
+        ("viewer", {"permissions": [], "includes": ["auditor"]}, "role-not-held"),
+        ("viewer", {"permissions": [], "level": 1}, "level-not-held"),
+        ("admin", {"permissions": ["users:manage", "payroll:read"]}, "permission-not-held"),
+        ("admin", {"permissions": ["users:manage"], "includes": ["auditor"]}, "role-not-held"),
+    ],
+)
+def test_nobody_gives_a_role_what_they_do_not_hold_themselves(
+    as_ann: Ask, path: str, body: dict[str, Any], expected: str
+) -> None:
+    before = as_ann("GET", ROLES).json
+    assert problem(as_ann("PUT", f"{ROLES}/{path}", json=body), 403) == expected
+    assert as_ann("GET", ROLES).json == before
+    assert as_ann("GET", CHANGES).json["total"] == 0
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({"permissions": ["payroll:read"]}, "permission-not-held"),
+        ({"includes": ["auditor"]}, "role-not-held"),
+        ({"included_by": ["auditor"]}, "role-not-held"),
+        ({"level": 1}, "level-not-held"),
+    ],
+)
+def test_nobody_creates_a_role_with_what_they_do_not_hold_themselves(
+    as_ann: Ask, more: dict[str, Any], expected: str
+) -> None:
+    body = {"name": "new", "permissions": [], **more}
+    assert problem(as_ann("POST", ROLES, json=body), 403) == expected
+    assert "new" not in names(as_ann)
+
+
+@pytest.mark.parametrize("asked", [has_role("owner"), has_level("owner")])
+def test_nobody_makes_the_role_that_a_route_asks_for_by_name_and_holds_it(
+    stored: Flask, as_ann: Ask, asked: Any
+) -> None:
+    guard_vault(stored, asked)
+    body = {"name": "owner", "permissions": [], "level": 0, "included_by": ["admin"]}
+    assert problem(as_ann("POST", ROLES, json=body), 403) == "self-promotion"
+    assert as_ann("GET", "/vault").status_code == 403
+
+
+def test_nobody_lowers_a_level_that_is_above_their_own(stored: Flask, as_ann: Ask) -> None:
+    guard_vault(stored, has_level("auditor"))
+    with stored.app_context():
+        stored.extensions["jwt_authz"].roles_given.set_level("auditor", 5)
+        stored.extensions["jwt_authz"].reload_roles()
+    body = {"permissions": [], "level": 0}
+    assert problem(as_ann("PUT", f"{ROLES}/auditor", json=body), 403) == "level-not-held"
+    assert as_ann("GET", "/vault").status_code == 403
+
+
+def test_nobody_opens_a_route_to_themselves_by_taking_something_away(
+    stored: Flask, as_ann: Ask
+) -> None:
+    guard_vault(stored, ~has_role("editor"))
+    body = {"permissions": ["users:manage", "articles:write"], "includes": ["viewer"]}
+    assert problem(as_ann("PUT", f"{ROLES}/admin", json=body), 403) == "self-promotion"
+
+
+@pytest.mark.parametrize("taken", ["the permission", "the role"])
+def test_the_last_administrator_is_not_lost_by_a_change_of_a_role(
+    cheap_argon2: object, tmp_path: Any, taken: str
+) -> None:
+    app = make_app(f"sqlite:///{tmp_path / 'last.sqlite'}", STORED, administrator="users:manage")
+    token = tokens(app, "ann")["access_token"]
+    change = {"json": {"permissions": []}} if taken == "the permission" else {}
+    method = "PUT" if change else "DELETE"
+    answer = ask(app, token, method, f"{ROLES}/admin", **change)
+    assert problem(answer, 409) == "last-administrator"
+    assert ask(app, token, "GET", USERS).status_code == 200
+    with app.app_context():
+        app.extensions["jwt_authz"].roles_given.add("second", "users:manage")
+        app.extensions["jwt_authz"].reload_roles()
+    accounts_of(app).set_roles("cy", ["second"])
+    assert ask(app, token, method, f"{ROLES}/admin", **change).status_code in (200, 204)
+    assert ask(app, token, "GET", USERS).status_code in (401, 403)
+    close(app)
+
+
+def test_a_disabled_administrator_or_one_of_a_tenant_is_not_one_who_is_left(
+    stored: Flask, as_ann: Ask
+) -> None:
+    accounts = accounts_of(stored)
+    accounts.add("north", PASSWORD, roles=["admin"], tenant="n")
+    accounts.set_roles("cy", ["admin"])
+    accounts.disable("cy")
+    assert problem(as_ann("DELETE", f"{ROLES}/admin"), 409) == "last-administrator"
+
+
+def test_a_caller_of_a_tenant_sees_the_roles_and_changes_none(stored: Flask) -> None:
+    accounts_of(stored).add("north", PASSWORD, roles=["admin"], tenant="n", subject="north")
+    token = tokens(stored, "north")["access_token"]
+    assert ask(stored, token, "GET", ROLES).json["editable"] is False
+    for method, path, body in CHANGED:
+        assert problem(ask(stored, token, method, path, json=body), 403) == "of-a-tenant"
+
+
+def test_roles_in_code_are_listed_and_not_changed(app: Flask) -> None:
+    token = tokens(app, "ann")["access_token"]
+    listed = ask(app, token, "GET", ROLES).json
+    assert listed["editable"] is False
+    assert [role["name"] for role in listed["roles"]] == ["viewer", "editor", "admin", "auditor"]
+    for method, path, body in CHANGED:
+        assert problem(ask(app, token, method, path, json=body), 409) == "roles-elsewhere"
+
+
+@pytest.mark.parametrize(("method", "path", "body"), [*CHANGED, ("GET", ROLES, None)])
+def test_nobody_else_is_let_in(stored: Flask, method: str, path: str, body: Any) -> None:
+    token = tokens(stored, "bob")["access_token"]
+    assert problem(ask(stored, token, method, path, json=body), 403) == "not-allowed"
+    assert stored.test_client().open(path, method=method, json=body).status_code == 401
+
+
+@pytest.mark.parametrize(("method", "path", "body"), CHANGED)
+def test_a_change_needs_a_fresh_log_in(
+    as_ann: Ask, monkeypatch: pytest.MonkeyPatch, method: str, path: str, body: Any
+) -> None:
+    later = time.time() + FRESH.total_seconds() + 1
+    monkeypatch.setattr(verification, "time", lambda: later)
+    assert as_ann("GET", ROLES).status_code == 200
+    assert problem(as_ann(method, path, json=body), 401) == "token-not-fresh"
+    monkeypatch.undo()
+    assert as_ann(method, path, json=body).status_code in (200, 201, 204)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"permissions": "articles:read"},
+        {"permissions": ["articles"]},
+        {"permissions": ["a:b:c"]},
+        {"permissions": [], "name": "editor"},
+        {"permissions": [], "level": "1"},
+        {"permissions": [], "level": 2**31},
+        {"permissions": [], "includes": ["no such role"]},
+        {"permissions": [], "includes": ["a\0b"]},
+        {"permissions": [], "included_by": ["admin"]},
+    ],
+)
+def test_a_body_with_anything_else_changes_nothing(as_ann: Ask, body: dict[str, Any]) -> None:
+    before = as_ann("GET", ROLES).json
+    assert as_ann("PUT", f"{ROLES}/viewer", json=body).status_code == 400
+    assert as_ann("GET", ROLES).json == before
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\0b", "a\nb", "../x", "a//b", "/a", "a/", 256 * "x"])
+def test_a_role_has_a_name_that_can_be_stored_and_stand_in_a_url(as_ann: Ask, name: str) -> None:
+    body = {"name": name, "permissions": []}
+    assert problem(as_ann("POST", ROLES, json=body), 400) == "invalid-request"
+
+
+def test_roles_that_would_include_each_other_are_refused(as_ann: Ask) -> None:
+    body = {"permissions": [], "includes": ["editor"]}
+    answer = as_ann("PUT", f"{ROLES}/viewer", json=body)
+    assert problem(answer, 409) == "change-refused"
+    assert "include each other" in answer.json["detail"]
+    assert problem(as_ann("DELETE", f"{ROLES}/viewer"), 409) == "change-refused"
+
+
+def test_a_role_that_is_not_there_is_not_found_and_one_that_is_there_is_not_created(
+    as_ann: Ask,
+) -> None:
+    for method in ("GET", "PUT", "DELETE"):
+        answer = as_ann(method, f"{ROLES}/nothing", json={"permissions": []})
+        assert problem(answer, 404) == "role-unknown"
+    answer = as_ann("POST", ROLES, json={"name": "viewer", "permissions": []})
+    assert problem(answer, 409) == "role-exists"
+
+
+def test_each_change_is_told_with_who_what_before_and_after(stored: Flask, as_ann: Ask) -> None:
+    told: list[tuple[str, ...]] = []
+
+    def receive(sender: Flask, **what: Any) -> None:
+        told.append((what["by"], what["action"], what["name"], what["subject"]))
+
+    body: dict[str, Any] = {"permissions": ["articles:read"], "includes": [], "level": None}
+    with changed.connected_to(receive, stored):
+        as_ann("POST", ROLES, json={"name": "reader", **body, "included_by": ["admin"]})
+        as_ann("PUT", f"{ROLES}/auditor", json=body)
+        as_ann("PUT", f"{ROLES}/auditor", json=body)
+        as_ann("DELETE", f"{ROLES}/auditor")
+    entries = as_ann("GET", f"{CHANGES}?role=auditor").json
+    assert entries["total"] == 2
+    nothing = {"permissions": [], "includes": [], "level": None}
+    assert [
+        (one["actor"], one["action"], one["role"], one["subject"], one["before"], one["after"])
+        for one in as_ann("GET", CHANGES).json["changes"]
+    ] == [
+        ("ann", "remove role", "auditor", None, body, None),
+        ("ann", "change role", "auditor", None, nothing, body),
+        ("ann", "create role", "reader", None, None, {**body, "included by": ["admin"]}),
+    ]
+    assert told == [
+        ("ann", "create role", "reader", None),
+        ("ann", "change role", "auditor", None),
+        ("ann", "remove role", "auditor", None),
+    ]
+
+
+def test_what_a_receiver_raises_keeps_no_permission_alive(stored: Flask, as_ann: Ask) -> None:
+    def fail(sender: Flask, **what: Any) -> None:
+        raise RuntimeError("the receiver's own")
+
+    old = tokens(stored, "bob")["access_token"]
+    with changed.connected_to(fail, stored):
+        answer = as_ann("PUT", f"{ROLES}/editor", json={"permissions": []})
+        assert answer.status_code == 500
+    assert ask(stored, old, "GET", "/write").status_code == 403
