@@ -19,18 +19,38 @@ from sqlalchemy.schema import CreateSchema, DropSchema
 from jwt_authz.admin import accounts
 from jwt_authz.admin.rules import Rules
 
-from .application import USERS, ask, close, make_app, tokens
+from .application import STORED, USERS, ask, close, make_app, tokens
+
+ROLES = "/admin/api/roles"
 
 
 @pytest.fixture
-def postgres_app(postgres_url: str, cheap_argon2: object) -> Iterator[Flask]:
-    """The application on PostgreSQL, in a schema of its own."""
+def postgres_app(postgres: str, cheap_argon2: object) -> Iterator[Flask]:
+    """The application on PostgreSQL."""
+    made = make_app(postgres)
+    yield made
+    close(made)
+
+
+@pytest.fixture
+def both_stored(postgres: str, cheap_argon2: object) -> Iterator[Flask]:
+    """One whose administrators, ann and cy, are so by a role of their own each."""
+    made = make_app(postgres, STORED, administrator="users:manage")
+    with made.app_context():
+        made.extensions["jwt_authz"].roles_given.add("second", "users:manage")
+        made.extensions["jwt_authz"].reload_roles()
+    made.extensions["jwt_authz"].accounts.set_roles("cy", ["second"])
+    yield made
+    close(made)
+
+
+@pytest.fixture
+def postgres(postgres_url: str) -> Iterator[str]:
+    """A schema of one's own."""
     name, engine = f"admin_{token_hex(6)}", sqlalchemy.create_engine(postgres_url)
     with engine.begin() as connection:
         connection.execute(CreateSchema(name))
-    made = make_app(f"{postgres_url}?options=-csearch_path%3D{name}")
-    yield made
-    close(made)
+    yield f"{postgres_url}?options=-csearch_path%3D{name}"
     with engine.begin() as connection:
         connection.execute(DropSchema(name, cascade=True))
     engine.dispose()
@@ -42,23 +62,37 @@ def answers_of_both(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     If they can be: whoever is alone in there goes on after a while.
     """
     app.extensions["jwt_authz"].accounts.set_roles("cy", ["admin"])
+    body = {"json": {"roles": []}}
+    changes = (("ann", f"{USERS}/cy/roles", body), ("cy", f"{USERS}/ann/roles", body))
+    return statuses_of(app, monkeypatch, "__call__", *changes)
+
+
+def answers_about_roles(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """What is answered to ann and cy, who take the permission from each other's role."""
+    body = {"json": {"permissions": []}}
+    changes = (("ann", f"{ROLES}/second", body), ("cy", f"{ROLES}/admin", body))
+    return statuses_of(app, monkeypatch, "of_catalogue", *changes)
+
+
+def statuses_of(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, rule: str, *changes: tuple[str, str, Any]
+) -> list[int]:
     meeting = threading.Barrier(2)
-    judge = Rules.__call__
+    judge = getattr(Rules, rule)
 
     def judged(*arguments: Any) -> None:
         judge(*arguments)
         with suppress(threading.BrokenBarrierError):
             meeting.wait(1)
 
-    monkeypatch.setattr(Rules, "__call__", judged)
+    monkeypatch.setattr(Rules, rule, judged)
     given = {who: tokens(app, who)["access_token"] for who in ("ann", "cy")}
     statuses: list[int] = []
 
-    def take(who: str, other: str) -> None:
-        answer = ask(app, given[who], "PUT", f"{USERS}/{other}/roles", json={"roles": []})
-        statuses.append(answer.status_code)
+    def change(who: str, path: str, body: Any) -> None:
+        statuses.append(ask(app, given[who], "PUT", path, **body).status_code)
 
-    threads = [threading.Thread(target=take, args=pair) for pair in (("ann", "cy"), ("cy", "ann"))]
+    threads = [threading.Thread(target=change, args=arguments) for arguments in changes]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -88,3 +122,25 @@ def test_without_the_order_of_changes_nobody_would_be_left(
     monkeypatch.setattr(accounts, "wait_for_others", lambda session, roles: None)
     assert answers_of_both(postgres_app, monkeypatch) == [200, 200]
     assert administrators(postgres_app) == []
+
+
+def can_administer(app: Flask) -> list[str]:
+    roles = app.extensions["jwt_authz"].roles_given.load()
+    return [name for name in ("admin", "second") if "users:manage" in roles.permissions_of([name])]
+
+
+def test_of_two_who_take_the_permission_from_each_others_role_one_keeps_it(
+    both_stored: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statuses = answers_about_roles(both_stored, monkeypatch)
+    assert statuses[0] == 200
+    assert statuses[1] in (403, 409)
+    assert len(can_administer(both_stored)) == 1
+
+
+def test_without_the_order_of_changes_no_role_would_keep_it(
+    both_stored: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accounts, "wait_for_others", lambda session, roles: None)
+    assert answers_about_roles(both_stored, monkeypatch) == [200, 200]
+    assert can_administer(both_stored) == []
