@@ -27,7 +27,7 @@ from ..requirements import And, Requirement
 from ..revocation import Family
 from ..roles import Role, Roles
 from .accounts import Actor, AdminAccounts, Wanted
-from .effect import Effect, effect_of_catalogue
+from .effect import Effect, effect_of, effect_of_catalogue
 from .roles import AdminRoles, RoleChange
 from .rules import Rules
 
@@ -144,6 +144,12 @@ class Administration:
         except ProblemAnswer as problem:
             return problem.description
         return None
+
+    def effect_of_roles(self, user: User, roles: Iterable[str]) -> list[Effect]:
+        """What would be answered otherwise to the user, had they these roles and no others."""
+        names = tuple(roles)
+        self.rules().refuse_unknown(names)
+        return effect_of(user.roles, names)
 
     def effect_of_role(self, role: Role) -> list[Effect]:
         """What would be answered otherwise, and to whom, were the role as it is given."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -11,9 +12,12 @@ from ..accounts import User
 from ..endpoints.answers import add_check, unstored
 from ..endpoints.bodies import load
 from ..errors import MisuseError
+from ..reports.access import read_access
+from ..reports.documents import access_document
 from ..roles import Role
 from ..verbs import guard, requires
 from .administration import Administration
+from .effect import Effect
 from .queries import (
     ChangesQuery,
     DisabledBody,
@@ -54,6 +58,7 @@ def admin_api_blueprint(
         ("POST", "/users", views.create_user, True),
         ("GET", "/users/<subject>", views.show_user, False),
         ("PUT", "/users/<subject>/roles", views.give_roles, True),
+        ("POST", "/users/<subject>/roles/preview", views.preview_roles, False),
         ("PUT", "/users/<subject>/disabled", views.set_disabled, True),
         ("GET", "/users/<subject>/sessions", views.list_sessions, False),
         ("DELETE", "/users/<subject>/sessions", views.end_sessions, False),
@@ -62,6 +67,8 @@ def admin_api_blueprint(
         ("GET", "/roles/<path:name>", views.show_role, False),
         ("PUT", "/roles/<path:name>", views.change_role, True),
         ("DELETE", "/roles/<path:name>", views.remove_role, True),
+        ("POST", "/roles/<path:name>/preview", views.preview_role, False),
+        ("GET", "/access", views.show_access, False),
         ("GET", "/changes", views.list_changes, False),
     ):
         name = view.__name__
@@ -112,6 +119,10 @@ class _Views:
             shown(self._administration.give_roles(subject, read_json(RolesBody())["roles"]))
         )
 
+    def preview_roles(self, subject: str) -> Response:
+        user, roles = self._administration.user(subject), read_json(RolesBody())["roles"]
+        return _effects(self._administration.effect_of_roles(user, roles))
+
     def set_disabled(self, subject: str) -> Response:
         disabled = read_json(DisabledBody())["disabled"]
         return unstored(shown(self._administration.set_disabled(subject, disabled)))
@@ -158,6 +169,14 @@ class _Views:
         role = role_of(self._administration.role(name).name, **read_json(RoleBody()))
         return unstored(shown_role(self._administration.change_role(role)))
 
+    def preview_role(self, name: str) -> Response:
+        role = role_of(self._administration.role(name).name, **read_json(RoleBody()))
+        return _effects(self._administration.effect_of_role(role))
+
+    def show_access(self) -> Response:
+        self._administration.rules()
+        return unstored(access_document(read_access()))
+
     def remove_role(self, name: str) -> Response:
         self._administration.remove_role(name)
         return Response(status=204)
@@ -184,6 +203,10 @@ def shown(user: User) -> dict[str, object]:
 def shown_role(role: Role) -> dict[str, object]:
     """What is told of a role."""
     return {"name": role.name, **state_of(role)}
+
+
+def _effects(effects: list[Effect]) -> Response:
+    return unstored({"effects": [asdict(effect) for effect in effects]})
 
 
 def _paged(page: int, page_size: int, total: int) -> dict[str, object]:

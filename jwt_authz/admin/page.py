@@ -20,7 +20,6 @@ from ..verbs import guard, requires
 from .administration import Administration
 from .api import FRESH, administration_of, check
 from .cookie import take_cookie
-from .effect import effect_of
 from .entry import log_in, log_out, protect, refuse_forged, show_log_in, to_confirm, to_log_in
 from .queries import ChangesQuery, NewUser, read_query, wanted_of
 from .rendering import render, status_of
@@ -123,7 +122,8 @@ class _Pages:
 
     def preview(self, subject: str) -> Response:
         user, roles = self._administration.user(subject), _chosen()
-        return self._user(user, chosen=roles, effects=effect_of(user.roles, roles))
+        effects = self._administration.effect_of_roles(user, roles)
+        return self._user(user, chosen=roles, effects=effects)
 
     def give_roles(self, subject: str) -> Any:
         return self._do(

@@ -27,6 +27,11 @@ def changes_as_json(changes: Iterable[Change]) -> str:
 
 
 def access_as_json(matrix: AccessMatrix) -> str:
+    """What `access_document` says, as a text."""
+    return _written(access_document(matrix))
+
+
+def access_document(matrix: AccessMatrix) -> dict[str, Any]:
     """`{"roles": [...], "routes": [...]}`; the answers of a route are "yes", "no", "depends".
 
     A route has `endpoint`, `rule`, `method`, `requirement`, `access` by role, and the answers
@@ -44,7 +49,7 @@ def access_as_json(matrix: AccessMatrix) -> str:
         }
         for row in matrix.rows
     ]
-    return _written({"roles": matrix.roles, "routes": routes})
+    return {"roles": matrix.roles, "routes": routes}
 
 
 def access_from_json(text: str | bytes, source: str) -> AccessMatrix:

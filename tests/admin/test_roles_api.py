@@ -29,6 +29,13 @@ CHANGED = [
     ("PUT", f"{ROLES}/viewer", {"permissions": []}),
     ("DELETE", f"{ROLES}/auditor", None),
 ]
+LOOKED = [
+    ("GET", ROLES, None),
+    ("GET", f"{ROLES}/viewer", None),
+    ("GET", "/admin/api/access", None),
+    ("POST", f"{ROLES}/viewer/preview", {"permissions": []}),
+    ("POST", f"{USERS}/bob/roles/preview", {"roles": []}),
+]
 WRITER: dict[str, Any] = {"permissions": ["articles:write"], "includes": ["viewer"]}
 
 
@@ -151,6 +158,32 @@ def test_a_change_of_which_others_were_not_told_may_be_made_again(
     assert as_ann("GET", f"{ROLES}/editor").json["permissions"] == []
 
 
+def test_what_a_change_would_open_and_close_is_told_before_it_is_made(
+    stored: Flask, as_ann: Ask
+) -> None:
+    write = {"method": "GET", "rule": "/write", "before": "yes", "after": "no", "opens": False}
+    given = as_ann("POST", f"{USERS}/bob/roles/preview", json={"roles": ["viewer"]})
+    assert given.json == {"effects": [{**write, "role": ""}]}
+    given = as_ann("POST", f"{ROLES}/editor/preview", json={**WRITER, "permissions": []})
+    assert given.json == {
+        "effects": [{**write, "role": "admin"}, {**write, "role": "editor"}],
+    }
+    given = as_ann("POST", f"{ROLES}/viewer/preview", json={"permissions": ["articles:write"]})
+    assert given.json["effects"] == [
+        {**write, "before": "no", "after": "yes", "opens": True, "role": "viewer"}
+    ]
+    assert as_ann("GET", CHANGES).json["total"] == 0
+    unknown = as_ann("POST", f"{USERS}/bob/roles/preview", json={"roles": ["nothing"]})
+    assert problem(unknown, 400) == "unknown-role"
+
+
+def test_who_can_do_what_is_told_route_by_route(as_ann: Ask) -> None:
+    answer = as_ann("GET", "/admin/api/access").json
+    (row,) = [route for route in answer["routes"] if route["rule"] == "/write"]
+    assert answer["roles"] == ["admin", "auditor", "editor", "viewer"]
+    assert row["access"] == {"admin": "yes", "auditor": "no", "editor": "yes", "viewer": "no"}
+
+
 @pytest.mark.parametrize(
     ("path", "body", "expected"),
     [
@@ -264,7 +297,7 @@ def test_roles_in_code_are_listed_and_not_changed(app: Flask) -> None:
         assert problem(ask(app, token, method, path, json=body), 409) == "roles-elsewhere"
 
 
-@pytest.mark.parametrize(("method", "path", "body"), [*CHANGED, ("GET", ROLES, None)])
+@pytest.mark.parametrize(("method", "path", "body"), [*CHANGED, *LOOKED])
 def test_nobody_else_is_let_in(stored: Flask, method: str, path: str, body: Any) -> None:
     token = tokens(stored, "bob")["access_token"]
     assert problem(ask(stored, token, method, path, json=body), 403) == "not-allowed"
