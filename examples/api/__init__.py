@@ -1,8 +1,12 @@
-"""A small publishing API: who may read, write and delete articles, decided by jwt_authz.
+"""A small publishing API for two tenants: who may read and write what, decided by jwt_authz.
 
     python -m examples.api            # a database in a fresh folder, and curl lines to try
     gunicorn examples.api:app         # one worker; passwords are printed at the start
     flask --app examples.api authz check
+
+The tenants are two publishing houses, `north` and `south`; nothing of one is shown to the other.
+`viewer`, `editor` and `admin` are of north, `viewer.south`, `editor.south` and `admin.south` of
+south. `operator` is of neither: an admin of all users, and of no articles.
 
 The admin page is at `/admin/`, for whoever has the role `admin`.
 
@@ -17,7 +21,8 @@ and refresh tokens are kept in the database too, or in Redis:
     gunicorn --workers 4 examples.api:app
 
 A store that is set beside a database of an earlier start is new to it: say so once, by
-`flask --app examples.api authz init`.
+`flask --app examples.api authz init`. A database from before there were tenants is of no use:
+take a new one.
 
 It needs the extras `accounts` and `sqlalchemy`, `redis` for Redis, `crypto` for asymmetric keys,
 and a driver for PostgreSQL: `pip install 'jwt_authz[accounts,crypto,redis,sqlalchemy]'
@@ -49,6 +54,7 @@ from .roles import roles
 from .rules import add_rules
 from .seed import announce, seed
 from .settings import read_settings
+from .tenants import tenants
 
 
 def create_app(new_passwords: bool = False) -> Flask:
@@ -68,7 +74,7 @@ def create_app(new_passwords: bool = False) -> Flask:
     add_rules(authz)
     for page in (token_blueprint(), refresh_blueprint(), password_blueprint()):
         app.register_blueprint(page)
-    for page in (permissions_blueprint(), me, articles, reports, admin):
+    for page in (permissions_blueprint(), me, articles, reports, tenants, admin):
         app.register_blueprint(page)
     app.register_blueprint(admin_page_blueprint(has_role("admin")))
     if app.config["JWT_ALGORITHM"] in requires_cryptography:

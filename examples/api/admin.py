@@ -1,7 +1,8 @@
 """Admin: one guard for a whole blueprint, and so for each view that is added to it.
 
-What an admin changes is in force at once: tokens with the old roles are refused, and the next
-refresh brings the new ones. The page at `/admin/` keeps the same rules and the same trail.
+An admin reaches the users of their own tenant, and all users where they have no tenant. What they
+change is in force at once: tokens with the old roles are refused, and the next refresh brings the
+new ones. The page at `/admin/` keeps the same rules and the same trail.
 """
 
 from __future__ import annotations
@@ -9,15 +10,16 @@ from __future__ import annotations
 from flask import Blueprint, current_app
 from flask.typing import ResponseReturnValue
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select, true
 from werkzeug.exceptions import NotFound
 
-from jwt_authz import Authz, guard, has_role
+from jwt_authz import Authz, Identity, authorize, current_identity, guard, has_role, requirement
 from jwt_authz.admin import Administration
 
 from .bodies import read_body, read_json, storable
 from .models import User, transaction
 from .roles import roles
+from .rules import is_of_same_tenant
 
 NAMES = fields.List(fields.String(validate=validate.OneOf(roles)), required=True)
 
@@ -29,7 +31,7 @@ administration = Administration((has_role("admin"),))
 @admin.get("/users")
 def list_users() -> ResponseReturnValue:
     with transaction() as session:
-        users = session.scalars(select(User).order_by(User.username))
+        users = session.scalars(select(User).where(reachable()).order_by(User.username))
         return {"users": [shown(user) for user in users]}
 
 
@@ -38,7 +40,8 @@ def set_roles(username: str) -> ResponseReturnValue:
     names = read_json(NAMES)
     storable(username)
     with transaction() as session:
-        subject = session.scalar(select(User.subject).where(User.username == username))
+        named = select(User.subject).where(User.username == username, reachable())
+        subject = session.scalar(named)
     if subject is None:
         raise NotFound("There is no user of this name.")
     administration.give_roles(subject, names)
@@ -48,8 +51,29 @@ def set_roles(username: str) -> ResponseReturnValue:
 @admin.post("/revocations")
 def revoke() -> ResponseReturnValue:
     authz: Authz = current_app.extensions["jwt_authz"]
-    authz.revoke(**read_body(Revocation()))
+    what = read_body(Revocation())
+    authorize(has_no_tenant | is_of_same_tenant, on={"tenant": tenant_of(what)})
+    authz.revoke(**what)
     return "", 204
+
+
+@requirement("has no tenant")
+def has_no_tenant(identity: Identity) -> bool:
+    return identity.tenant is None
+
+
+def reachable() -> ColumnElement[bool]:
+    """The criterion of the users of the caller's tenant; of all users where they have none."""
+    tenant = current_identity.tenant
+    return true() if tenant is None else User.tenant == tenant
+
+
+def tenant_of(what: dict[str, str]) -> str | None:
+    """The one tenant whose tokens a revocation ends; None where they may be of any."""
+    if "subject" not in what:
+        return what.get("tenant")
+    with transaction() as session:
+        return session.scalar(select(User.tenant).where(User.subject == what["subject"]))
 
 
 def is_true(value: object) -> None:

@@ -9,7 +9,7 @@ from flask import Blueprint, abort, current_app, url_for
 from flask.typing import ResponseReturnValue
 from flask.views import MethodView
 from marshmallow import Schema, fields, validate
-from sqlalchemy import ColumnElement, select, true
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from jwt_authz import Authz, authorize, current_identity, has_role, requires
@@ -41,7 +41,12 @@ def list_articles() -> ResponseReturnValue:
 @articles.post("/articles")
 @requires("article:create")
 def create_article() -> ResponseReturnValue:
-    article = Article(author=current_identity.subject, **read_body(ArticleSchema()))
+    article = Article(
+        author=current_identity.subject,
+        tenant=current_identity.tenant,
+        **read_body(ArticleSchema()),
+    )
+    authorize("article:create", on=article)  # refused to a caller without a tenant
     with transaction() as session:
         session.add(article)
         session.flush()  # gives it its id
@@ -53,12 +58,12 @@ class ArticleView(MethodView):
     @requires("article:read")
     def get(self, id: int) -> ResponseReturnValue:
         with transaction() as session:
-            return shown(load(session, id, readable()))
+            return shown(load(session, id))
 
     @requires()  # anybody with a token; what else it takes depends on the article
     def patch(self, id: int) -> ResponseReturnValue:
         with transaction() as session:
-            article = authorize("article:edit", on=load(session, id, readable()))
+            article = authorize("article:edit", on=load(session, id))
             for name, value in read_body(ArticleSchema(partial=True)).items():
                 setattr(article, name, value)
             return shown(article)
@@ -66,7 +71,7 @@ class ArticleView(MethodView):
     @requires(has_role("admin"))  # asked first: others do not learn which articles there are
     def delete(self, id: int) -> ResponseReturnValue:
         with transaction() as session:
-            session.delete(load(session, id, true()))
+            session.delete(load(session, id))
         return "", HTTPStatus.NO_CONTENT
 
 
@@ -80,9 +85,9 @@ def readable() -> ColumnElement[bool]:
     return criterion
 
 
-def load(session: Session, id: int, where: ColumnElement[bool]) -> Article:
-    """The article with this id; 404 where there is none, or none that the criterion has."""
-    asked = select(Article).where(Article.id == id, where)
+def load(session: Session, id: int) -> Article:
+    """The article with this id; 404 where there is none, or none that the caller may read."""
+    asked = select(Article).where(Article.id == id, readable())
     article = session.scalar(asked) if id <= LARGEST_ID else None
     return article or abort(HTTPStatus.NOT_FOUND, "There is no such article.")
 

@@ -13,4 +13,8 @@ me = Blueprint("me", __name__)
 @me.get("/me")
 @requires()
 def show_me() -> ResponseReturnValue:
-    return {"subject": current_identity.subject, "roles": sorted(current_identity.roles)}
+    return {
+        "subject": current_identity.subject,
+        "tenant": current_identity.tenant,
+        "roles": sorted(current_identity.roles),
+    }

@@ -35,7 +35,8 @@ class Change(ChangeMixin, Base):
 class Article(Base):
     __tablename__ = "articles"
 
-    id: Mapped[int] = mapped_column(Identity(start=2), primary_key=True)  # 1 is the seeded one
+    id: Mapped[int] = mapped_column(Identity(start=3), primary_key=True)  # 1 and 2 are seeded
+    tenant: Mapped[str] = mapped_column(String(255), index=True)  # its author's
     author: Mapped[str] = mapped_column(String(255))  # a subject
     title: Mapped[str] = mapped_column(String(LONGEST_TITLE))
     body: Mapped[str] = mapped_column(Text)

@@ -1,12 +1,14 @@
-"""Rules: what it takes to read and to edit an article, for one article and for a list of them."""
+"""Rules: what it takes to create, read and edit an article, for one and for a list of them."""
 
 from __future__ import annotations
 
 from jwt_authz import Authz, attr
-from jwt_authz.conditions import subject
+from jwt_authz.conditions import subject, tenant
 
 from .models import Article
 
+# Not known of a caller without a tenant, who is refused so.
+is_of_same_tenant = (attr("tenant") == tenant).saying("is of the same tenant")
 author = (attr("author") == subject).saying("is the author of this article")
 # A condition, and no answer: `not attr("draft")` or `is False` could make none.
 is_public = (attr("draft") == False).saying("reads an article that is no draft")  # noqa: E712
@@ -14,5 +16,7 @@ is_public = (attr("draft") == False).saying("reads an article that is no draft")
 
 def add_rules(authz: Authz) -> None:
     """Register the rules with the extension."""
-    authz.rule("article:read", Article, "article:read" & is_public | author | "article:edit_any")
-    authz.rule("article:edit", Article, author | "article:edit_any")
+    reader = "article:read" & is_public | author | "article:edit_any"
+    authz.rule("article:create", Article, is_of_same_tenant & "article:create")
+    authz.rule("article:read", Article, is_of_same_tenant & reader)
+    authz.rule("article:edit", Article, is_of_same_tenant & (author | "article:edit_any"))

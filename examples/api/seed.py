@@ -1,4 +1,4 @@
-"""Seed: the tables, a user for each role and the first article, wherever they are missing.
+"""Seed: the tables, and users and a first article for each tenant, wherever they are missing.
 
 With a new database the store of revocations is new as well, and is told so.
 """
@@ -15,7 +15,17 @@ from jwt_authz import MisuseError
 from jwt_authz.accounts.passwords import hash_password
 
 from .models import Article, Base, Role, User
-from .roles import roles
+
+USERS = {  # by name: their role and their tenant
+    "viewer": ("viewer", "north"),
+    "editor": ("editor", "north"),
+    "admin": ("admin", "north"),
+    "viewer.south": ("viewer", "south"),
+    "editor.south": ("editor", "south"),
+    "admin.south": ("admin", "south"),
+    "operator": ("admin", None),
+}
+FIRST_ARTICLES = {1: "editor", 2: "editor.south"}
 
 # Workers that start at the same moment seed one after the other.
 LOCKS = {"postgresql": "SELECT pg_advisory_xact_lock(9457)", "sqlite": "BEGIN IMMEDIATE"}
@@ -44,21 +54,23 @@ def fill(app: Flask, session: Session, new_passwords: bool) -> None:
     users = {user.username: user for user in session.scalars(select(User))}
     app.extensions["demo_passwords"] = given = {
         name: chosen or secrets.token_urlsafe(12)
-        for name in roles
+        for name in USERS
         if name not in users or chosen or new_passwords
     }
     for name, password in given.items():
         user = users.get(name) or new_user(session, name)
         user.password_hash = hashed(password)
     session.flush()
-    if session.get(Article, 1) is None:
-        session.add(first_article(session))
+    for id, author in FIRST_ARTICLES.items():
+        if session.get(Article, id) is None:
+            session.add(first_article(session, id, author))
     session.flush()
 
 
 def new_user(session: Session, name: str) -> User:
-    role = session.scalar(select(Role).where(Role.name == name)) or Role(name=name)
-    user = User(username=name, roles=[role])
+    role_name, tenant = USERS[name]
+    role = session.scalar(select(Role).where(Role.name == role_name)) or Role(name=role_name)
+    user = User(username=name, roles=[role], tenant=tenant)
     session.add(user)
     return user
 
@@ -70,13 +82,15 @@ def hashed(password: str) -> str:
         raise MisuseError(f"FLASK_DEMO_PASSWORD: {error}") from None
 
 
-def first_article(session: Session) -> Article:
-    editor = session.scalars(select(User).where(User.username == "editor")).one()
+def first_article(session: Session, id: int, author: str) -> Article:
+    user = session.scalars(select(User).where(User.username == author)).one()
     return Article(
-        id=1,
-        author=editor.subject,
+        id=id,
+        author=user.subject,
+        tenant=user.tenant,
         title="Who may do what",
-        body="Everybody reads this article, its author and admins edit it, admins delete it.",
+        body=f"All of {user.tenant} read this article, its author and admins edit it, "
+        "admins delete it.",
     )
 
 

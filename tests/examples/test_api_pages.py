@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from examples.api.seed import USERS
 
-def test_me_tells_the_subject_and_the_roles_of_the_token(api: Any) -> None:
+
+def test_me_tells_the_subject_the_tenant_and_the_roles_of_the_token(api: Any) -> None:
     answers = {who: api.ask(who, "GET", "/me").json for who in ("viewer", "editor", "admin")}
     assert {who: answer["roles"] for who, answer in answers.items()} == {
         "viewer": ["viewer"],
@@ -15,6 +17,9 @@ def test_me_tells_the_subject_and_the_roles_of_the_token(api: Any) -> None:
         "admin": ["admin"],
     }
     assert len({answer["subject"] for answer in answers.values()}) == 3
+    assert {answer["tenant"] for answer in answers.values()} == {"north"}
+    assert api.ask("viewer.south", "GET", "/me").json["tenant"] == "south"
+    assert api.ask("operator", "GET", "/me").json["tenant"] is None
 
 
 def test_my_permissions_are_those_of_my_role_and_of_the_roles_it_includes(api: Any) -> None:
@@ -25,12 +30,15 @@ def test_my_permissions_are_those_of_my_role_and_of_the_roles_it_includes(api: A
         assert api.ask(who, "GET", "/me/permissions").json["permissions"] == permissions
 
 
-def test_the_first_article_is_there_from_the_start_and_is_the_editors(start: Any) -> None:
+@pytest.mark.parametrize(("ending", "id"), [("", 1), (".south", 2)])
+def test_a_first_article_is_there_from_the_start_and_is_the_editors(
+    start: Any, ending: str, id: int
+) -> None:
     api = start()
-    [article] = api.ask("viewer", "GET", "/articles").json["articles"]
-    assert article["id"] == 1
-    assert article["author"] == api.ask("editor", "GET", "/me").json["subject"]
-    assert api.ask("viewer", "GET", "/articles/1").json == article
+    [article] = api.ask(f"viewer{ending}", "GET", "/articles").json["articles"]
+    assert article["id"] == id
+    assert article["author"] == api.ask(f"editor{ending}", "GET", "/me").json["subject"]
+    assert api.ask(f"viewer{ending}", "GET", f"/articles/{id}").json == article
 
 
 def test_a_new_article_belongs_to_the_caller_and_is_where_location_says(api: Any) -> None:
@@ -84,9 +92,19 @@ def test_the_report_counts_articles_and_authors(start: Any) -> None:
     api.write("admin")
     api.write("admin")
     assert api.ask("editor", "GET", "/reports").json == {"articles": 3, "authors": 2}
+    assert api.ask("editor.south", "GET", "/reports").json == {"articles": 1, "authors": 1}
+    assert api.ask("operator", "GET", "/reports").json == {"articles": 0, "authors": 0}
 
 
-def test_the_users_are_listed_without_their_password_hashes(api: Any) -> None:
+def test_a_tenant_is_shown_with_its_numbers_to_its_own_callers(start: Any) -> None:
+    api = start()
+    api.write("admin")
+    for who, tenant, articles in (("viewer", "north", 2), ("viewer.south", "south", 1)):
+        told = {"tenant": tenant, "users": 3, "articles": articles}
+        assert api.ask(who, "GET", f"/tenants/{tenant}").json == told
+
+
+def test_the_users_of_ones_tenant_are_listed_without_their_password_hashes(api: Any) -> None:
     users = api.ask("admin", "GET", "/admin/users").json["users"]
     assert [user["username"] for user in users] == ["admin", "editor", "viewer"]
     assert [user["roles"] for user in users] == [["admin"], ["editor"], ["viewer"]]
@@ -98,7 +116,12 @@ def test_the_users_are_listed_without_their_password_hashes(api: Any) -> None:
     }
 
 
-@pytest.mark.parametrize("who", ["viewer", "editor", "admin"])
+def test_the_users_of_all_tenants_are_listed_for_an_operator(api: Any) -> None:
+    users = api.ask("operator", "GET", "/admin/users").json["users"]
+    assert {user["username"] for user in users} == set(USERS)
+
+
+@pytest.mark.parametrize("who", USERS)
 def test_a_log_in_gives_a_token_that_no_cache_keeps(api: Any, who: str) -> None:
     answer = api.log_in(who)
     assert answer.status_code == 200

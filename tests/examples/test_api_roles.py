@@ -1,4 +1,4 @@
-"""Every role against every route of the example, and the same without a token."""
+"""Every role against every route of the example, and the same without a token or a tenant."""
 
 from __future__ import annotations
 
@@ -6,32 +6,33 @@ from typing import Any
 
 import pytest
 
-WHO = ("nobody", "viewer", "editor", "admin")
+WHO = ("nobody", "viewer", "editor", "admin", "operator")
 TITLE = {"title": "A new title"}
 LOG_IN = {"username": "viewer", "password": "correct horse"}
 
 # method, rule, body, whose article; then what each is answered
-#                                                         nobody viewer editor admin
-TABLE: list[tuple[str, str, Any, str | None, int, int, int, int]] = [
-    ("POST", "/token", LOG_IN, None, 200, 200, 200, 200),
-    ("POST", "/token/refresh", {"refresh_token": "none"}, None, 401, 401, 401, 401),
-    ("POST", "/token/revoke", {"token": "none"}, None, 200, 200, 200, 200),
-    ("GET", "/token/families", None, None, 401, 200, 200, 200),
-    ("DELETE", "/token/families", None, None, 401, 204, 204, 204),
-    ("DELETE", "/token/families/<family>", None, None, 401, 404, 404, 404),
-    ("GET", "/me", None, None, 401, 200, 200, 200),
-    ("GET", "/me/permissions", None, None, 401, 200, 200, 200),
-    ("PUT", "/me/password", {}, None, 401, 400, 400, 400),
-    ("GET", "/articles", None, None, 401, 200, 200, 200),
-    ("POST", "/articles", TITLE, None, 401, 403, 201, 201),
-    ("GET", "/articles/<int:id>", None, "editor", 401, 200, 200, 200),
-    ("PATCH", "/articles/<int:id>", TITLE, "editor", 401, 403, 200, 200),
-    ("PATCH", "/articles/<int:id>", TITLE, "admin", 401, 403, 403, 200),
-    ("DELETE", "/articles/<int:id>", None, "editor", 401, 403, 403, 204),
-    ("GET", "/reports", None, None, 401, 403, 200, 200),
-    ("GET", "/admin/users", None, None, 401, 403, 403, 200),
-    ("PUT", "/admin/users/<username>/roles", ["viewer"], None, 401, 403, 403, 404),
-    ("POST", "/admin/revocations", {"jti": "none"}, None, 401, 403, 403, 204),
+#                                                         nobody viewer editor admin operator
+TABLE: list[tuple[str, str, Any, str | None, int, int, int, int, int]] = [
+    ("POST", "/token", LOG_IN, None, 200, 200, 200, 200, 200),
+    ("POST", "/token/refresh", {"refresh_token": "none"}, None, 401, 401, 401, 401, 401),
+    ("POST", "/token/revoke", {"token": "none"}, None, 200, 200, 200, 200, 200),
+    ("GET", "/token/families", None, None, 401, 200, 200, 200, 200),
+    ("DELETE", "/token/families", None, None, 401, 204, 204, 204, 204),
+    ("DELETE", "/token/families/<family>", None, None, 401, 404, 404, 404, 404),
+    ("GET", "/me", None, None, 401, 200, 200, 200, 200),
+    ("GET", "/me/permissions", None, None, 401, 200, 200, 200, 200),
+    ("PUT", "/me/password", {}, None, 401, 400, 400, 400, 400),
+    ("GET", "/articles", None, None, 401, 200, 200, 200, 200),
+    ("POST", "/articles", TITLE, None, 401, 403, 201, 201, 403),
+    ("GET", "/articles/<int:id>", None, "editor", 401, 200, 200, 200, 404),
+    ("PATCH", "/articles/<int:id>", TITLE, "editor", 401, 403, 200, 200, 404),
+    ("PATCH", "/articles/<int:id>", TITLE, "admin", 401, 403, 403, 200, 404),
+    ("DELETE", "/articles/<int:id>", None, "editor", 401, 403, 403, 204, 404),
+    ("GET", "/reports", None, None, 401, 403, 200, 200, 200),
+    ("GET", "/tenants/<tenant>", None, None, 401, 200, 200, 200, 403),
+    ("GET", "/admin/users", None, None, 401, 403, 403, 200, 200),
+    ("PUT", "/admin/users/<username>/roles", ["viewer"], None, 401, 403, 403, 404, 404),
+    ("POST", "/admin/revocations", {"jti": "none"}, None, 401, 403, 403, 403, 204),
 ]
 CASES = [
     pytest.param(who, *row[:4], status, id=f"{who} {row[0]} {row[1]} {row[3] or ''}".rstrip())
@@ -45,7 +46,9 @@ def test_each_role_is_answered_as_the_table_says(
     api: Any, who: str, method: str, rule: str, body: Any, author: str | None, status: int
 ) -> None:
     """SECURITY 2.27, 2.28."""
-    path = rule if author is None else rule.replace("<int:id>", str(api.write(author)))
+    path = rule.replace("<tenant>", "north")
+    if author is not None:
+        path = path.replace("<int:id>", str(api.write(author)))
     answer = api.ask(who, method, path, **({} if body is None else {"json": body}))
     assert answer.status_code == status
     if (method, rule) == ("DELETE", "/token/families"):

@@ -30,7 +30,7 @@ PLACES = [
 
 def new_token(own_api: Any, role: str) -> str:
     with own_api.app.app_context():
-        token: str = own_api.app.extensions["jwt_authz"].issue(role, roles=[role])
+        token: str = own_api.app.extensions["jwt_authz"].issue(role, roles=[role], tenant="north")
     return token
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from examples.api import create_app
-from examples.api.seed import announce
+from examples.api.seed import USERS, announce
 
 
 def passwords_of(api: Any) -> dict[str, str]:
@@ -21,10 +21,10 @@ def test_passwords_are_random_one_for_each_user_and_printed(
 ) -> None:
     one, other = start(DEMO_PASSWORD=""), start(DEMO_PASSWORD="")
     passwords = passwords_of(one)
-    assert len({*passwords.values(), *passwords_of(other).values()}) == 6
+    assert len({*passwords.values(), *passwords_of(other).values()}) == 14
     announce(one.app)
     assert capsys.readouterr().out.splitlines() == [
-        f"password of {name}: {passwords[name]}" for name in ("viewer", "editor", "admin")
+        f"password of {name}: {passwords[name]}" for name in USERS
     ]
     for name, password in passwords.items():
         assert one.log_in(name, password).status_code == 200
@@ -74,7 +74,7 @@ def test_a_first_article_that_was_deleted_is_back_at_the_next_start(
     api.ask("admin", "DELETE", "/articles/1")
     again = start(DATABASE_URL=database_url)
     assert again.ask("viewer", "GET", "/articles/1").status_code == 200
-    assert again.write("editor") == 3
+    assert again.write("editor") == 4
 
 
 def test_starts_at_the_same_moment_make_each_user_and_article_once(
@@ -86,7 +86,7 @@ def test_starts_at_the_same_moment_make_each_user_and_article_once(
         with ThreadPoolExecutor(4) as threads:
             apps = [done.result() for done in [threads.submit(create_app) for _ in range(4)]]
     given = [app.extensions["demo_passwords"] for app in apps]
-    assert sorted(map(len, given)) == [0, 0, 0, 3]
+    assert sorted(map(len, given)) == [0, 0, 0, 7]
     for app in apps:
         first.app, first.tokens = app, {}
         [passwords] = [passwords for passwords in given if passwords]

@@ -158,7 +158,7 @@ def test_what_one_of_gunicorns_workers_revokes_all_of_them_refuse(
         else {}
     )
     url = three_workers(**more)
-    admin = log_in(url, "admin", PASSWORD)
+    operator = log_in(url, "operator", PASSWORD)
     status, _, pair = ask(f"{url}/token", body={"username": "editor", "password": PASSWORD})
     for _ in range(9):
         assert ask(f"{url}/reports", pair["access_token"])[0] == 200
@@ -167,7 +167,7 @@ def test_what_one_of_gunicorns_workers_revokes_all_of_them_refuse(
     revoked = urllib.request.Request(
         f"{url}/admin/revocations",
         b'{"role": "editor"}',
-        {"Authorization": f"Bearer {admin}", "Content-Type": "application/json"},
+        {"Authorization": f"Bearer {operator}", "Content-Type": "application/json"},
     )
     urllib.request.urlopen(revoked, timeout=20).close()
     time.sleep(2)  # the workers look for themselves every half a second

@@ -68,22 +68,35 @@ def test_roles_that_there_are_not_are_told_and_nothing_is_changed(api: Any, body
     assert get(api, pair, "/me") == 200
 
 
-@pytest.mark.parametrize("kind", ["jti", "subject", "role", "everything"])
-def test_an_admin_revokes_tokens(start: Any, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("who", "kind"),
+    [
+        ("admin", "subject"),
+        ("admin", "tenant"),
+        ("operator", "jti"),
+        ("operator", "subject"),
+        ("operator", "role"),
+        ("operator", "tenant"),
+        ("operator", "everything"),
+    ],
+)
+def test_an_admin_revokes_tokens_of_their_tenant_and_an_operator_those_of_all(
+    start: Any, who: str, kind: str
+) -> None:
     api = start()
-    pair, admin = pair_of(api, "editor"), api.token("admin")
+    pair = pair_of(api, "editor")
     said = claims(pair["access_token"])
     body = {
         "jti": said["jti"],
         "subject": said["sub"],
         "role": "editor",
+        "tenant": "north",
         "everything": True,
     }[kind]
-    headers = {"Authorization": f"Bearer {admin}"}
-    answer = api.app.test_client().post("/admin/revocations", json={kind: body}, headers=headers)
+    answer = api.ask(who, "POST", "/admin/revocations", json={kind: body})
     assert (answer.status_code, answer.data) == (204, b"")
     assert get(api, pair, "/me") == 401
-    ends_log_ins = kind in ("subject", "everything")
+    ends_log_ins = kind in ("subject", "tenant", "everything")
     assert refresh(api, pair).status_code == (401 if ends_log_ins else 200)
     assert get(api, pair_of(api, "editor"), "/me") == 200
 
