@@ -11,6 +11,10 @@ from typing import Any
 import jwt
 import pytest
 
+from examples.api.models import Article
+from examples.api.roles import roles
+from jwt_authz import Identity, allowed
+
 PASSWORD = "correct horse"
 HERE = {"Sec-Fetch-Site": "same-origin"}
 TENANTS = ("north", "south")
@@ -170,6 +174,17 @@ def test_what_concerns_all_tenants_is_not_for_the_admin_of_one(
         "This needs a caller who has no tenant or is of the same tenant."
     )
     assert tenants[theirs].seen() == before
+
+
+@pytest.mark.parametrize("action", ["article:create", "article:read", "article:edit"])
+@pytest.mark.parametrize("tenant", [*TENANTS, None])
+def test_each_rule_by_itself_refuses_the_author_of_another_tenant(
+    api: Any, tenant: str | None, action: str
+) -> None:
+    author = Identity("ann", tenant=tenant, roles=["admin"], catalogue=roles)
+    article = Article(author="ann", tenant="north", draft=False)
+    with api.app.app_context():
+        assert allowed(action, on=article, identity=author) is (tenant == "north")
 
 
 @BOTH_WAYS
