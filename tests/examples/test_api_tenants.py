@@ -41,8 +41,22 @@ PAGES = [
     ("POST", "/admin/user/<subject>/disabled", {"disabled": "true"}),
     ("POST", "/admin/user/<subject>/sessions", {}),
 ]
+# Roles are the same in every tenant, and stand in code.
+OF_ALL = [
+    ("GET", "/admin/role/<path:name>", 200),
+    ("POST", "/admin/role/<path:name>", 409),
+    ("POST", "/admin/role-preview/<path:name>", 200),  # which changes nothing
+    ("POST", "/admin/role-removal/<path:name>", 409),
+]
 LISTS = ("/token/families", "/articles", "/reports", "/admin/users", "/me", "/me/permissions")
-LISTING_PAGES = ("/admin/", "/admin/?search=e&sort=-added", "/admin/trail", "/admin/new")
+LISTING_PAGES = (
+    "/admin/",
+    "/admin/?search=e&sort=-added",
+    "/admin/trail",
+    "/admin/new",
+    "/admin/roles",
+    "/admin/role/viewer",
+)
 UNKNOWN = {
     "<family>": "none",
     "<int:id>": "987654",
@@ -176,6 +190,16 @@ def test_what_concerns_all_tenants_is_not_for_the_admin_of_one(
     assert tenants[theirs].seen() == before
 
 
+@pytest.mark.parametrize(("method", "rule", "status"), OF_ALL)
+@pytest.mark.parametrize("tenant", TENANTS)
+def test_a_role_is_shown_to_the_admin_of_one_tenant_and_changed_by_none(
+    tenants: dict[str, Tenant], tenant: str, method: str, rule: str, status: int
+) -> None:
+    path = rule.replace("<path:name>", "viewer")
+    answer = tenants[tenant].on_page(method, path, {"permissions": ["report:read"]})
+    assert answer.status_code == status
+
+
 @pytest.mark.parametrize("action", ["article:create", "article:read", "article:edit"])
 @pytest.mark.parametrize("tenant", [*TENANTS, None])
 def test_each_rule_by_itself_refuses_the_author_of_another_tenant(
@@ -222,5 +246,5 @@ def test_every_route_that_names_something_is_called_with_what_is_another_tenants
         for rule in api.app.url_map.iter_rules()
         if rule.arguments and not rule.endpoint.endswith(".static")
     }
-    assert rules == {rule for _, rule, _ in (*CALLS, *PAGES) if "<" in rule}
+    assert rules == {rule for _, rule, _ in (*CALLS, *PAGES, *OF_ALL) if "<" in rule}
     assert set(UNKNOWN) == set(re.findall("<[^>]+>", str([*CALLS, *PAGES])))
