@@ -51,12 +51,13 @@ def read_members(wanted: str) -> dict[str, Any]:
 
 
 class TokenBody(Schema):
-    """A body with a `token` (RFC 7009 and RFC 7662, section 2.1); a hint at its kind is ignored."""
+    """A body with a `token` (RFC 7009 and RFC 7662, section 2.1); what a hint says is ignored."""
 
     class Meta:
         unknown = EXCLUDE
 
     token = fields.String(required=True, validate=validate.Length(1))
+    token_type_hint = fields.String()
 
 
 def read_token() -> str:

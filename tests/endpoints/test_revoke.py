@@ -146,6 +146,7 @@ def test_a_token_without_an_id_cannot_be_revoked_and_that_is_said(start: Start) 
         ({"json": {"token": "a", "token_type_hint": "nonsense"}}, 200),
         ({"json": {}}, 400),
         ({"json": {"token": ["a"]}}, 400),
+        ({"json": {"token": "a", "token_type_hint": False}}, 400),
         ({"data": "token=a&token=b", "content_type": FORM}, 400),
         ({"data": "token=a", "content_type": "text/plain"}, 415),
     ],
