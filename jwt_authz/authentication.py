@@ -130,6 +130,7 @@ class Authenticator:
                 "the identity loader takes the identity from elsewhere, and no token is looked at"
             )
         request.__dict__[_TAKEN] = (self._app, text)
+        self.forget(request)  # so that it is taken anew where this fails
         return self._keep(request, lambda: self._found(request, manager, text, "headers"))
 
     def suppose(self, request: Request, identity: Any) -> None:

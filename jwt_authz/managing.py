@@ -138,7 +138,10 @@ class RoleChanges:
 
     def remove(self, name: str) -> None:
         """Remove a role from the catalogue and from all users, and end the tokens that have it."""
-        self._parts.reload_roles()  # so that nothing changes where the store does not answer
+        catalogue = self._roles.load()
+        if name in catalogue and not catalogue.including(name):
+            # Before as well, so that nothing has changed where the store does not answer.
+            revoke(self._parts, Target("role", name))
         self._roles.remove(name)
         self._tell("remove", name, is_gone=True)
 

@@ -31,6 +31,7 @@ State = Mapping[str, Any]
 class Entry:
     """One change: `actor` and `subject` are subjects, beside the usernames that they had then.
 
+    `actor_issuer` is None for an actor who is this application's own.
     `tenant` is the user's. Of a change of a role `role` is its name, and the three that tell of a
     user are None. `at` is in seconds since the epoch; `before` and `after` hold what the change was
     about (roles, say) and are None where there was nothing. Never a password, a hash or a token.
@@ -38,6 +39,7 @@ class Entry:
 
     at: int
     actor: str
+    actor_issuer: str | None
     actor_name: str
     action: str
     subject: str | None
@@ -68,6 +70,7 @@ class ChangeMixin:
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
     at: Mapped[int] = mapped_column(BigInteger)
     actor: Mapped[str] = mapped_column(String(MAX_TEXT), index=True)
+    actor_issuer: Mapped[str | None] = mapped_column(Text)
     actor_name: Mapped[str] = mapped_column(String(MAX_TEXT))
     action: Mapped[str] = mapped_column(String(MAX_TEXT))
     subject: Mapped[str | None] = mapped_column(String(MAX_TEXT), index=True)
@@ -92,6 +95,7 @@ def entry_of(row: ChangeMixin) -> Entry:
     return Entry(
         row.at,
         row.actor,
+        row.actor_issuer,
         row.actor_name,
         row.action,
         row.subject,

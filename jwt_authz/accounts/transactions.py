@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from ..errors import MisuseError, StoreUnavailable
 
 try:
-    from sqlalchemy import false, select, update
+    from sqlalchemy import func, select, update
     from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError, TimeoutError
     from sqlalchemy.orm import Session
     from sqlalchemy.orm.exc import StaleDataError
@@ -59,8 +59,10 @@ class Transactions:
 def wait_for_others(session: Session, roles: Any) -> None:
     """Let no other change that calls this begin before the session's is committed.
 
-    An UPDATE locks SQLite's database, also one of no row; elsewhere the roles' rows are locked.
+    An UPDATE locks SQLite's database, also one of no row; elsewhere the roles' rows are locked. One
+    row is written, so that a transaction whose snapshot is older (REPEATABLE READ) fails.
     """
     table = roles.__table__
-    session.execute(update(table).where(false()).values(name=table.c.name))
+    first = select(select(func.min(table.c.id).label("id")).subquery().c.id).scalar_subquery()
+    session.execute(update(table).where(table.c.id == first).values(name=table.c.name))
     session.execute(select(table.c.id).order_by(table.c.id).with_for_update())

@@ -8,7 +8,7 @@ administrator is left sees what every earlier change has left.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import time
 from typing import Any, TypeVar
 
@@ -54,14 +54,49 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who makes a change."""
+    """Who makes a change; `issuer` is None for this application's own subjects."""
 
     subject: str
     username: str
+    issuer: str | None = None
+
+    def entry(
+        self,
+        action: str,
+        before: State | None,
+        after: State | None,
+        user: User | None = None,
+        role: str | None = None,
+    ) -> Entry:
+        """An entry of what they do, now, to a user or a role."""
+        return Entry(
+            at=int(time()),
+            actor=self.subject,
+            actor_issuer=self.issuer,
+            actor_name=self.username,
+            action=action,
+            subject=None if user is None else user.subject,
+            username=None if user is None else user.username,
+            tenant=None if user is None else user.tenant,
+            role=role,
+            before=before,
+            after=after,
+        )
 
 
-Rule = Callable[[User, User, Iterator[User]], None]
-"""Raises where a change may not be: the user before and after, and all users as they will be."""
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The turn of one change: what it reads and writes nobody changes meanwhile.
+
+    `everybody` gives all users who are not disabled, the one with the subject given first.
+    """
+
+    session: Session
+    everybody: Callable[..., Iterator[User]]
+
+
+Rule = Callable[[Turn, User, User], None]
+"""Raises where a change may not be, which is made already: the user before and after."""
 
 
 class AdminAccounts(SQLAlchemyAccounts):
@@ -139,15 +174,18 @@ class AdminAccounts(SQLAlchemyAccounts):
         username: str,
         password: str | None,
         roles: tuple[str, ...],
-        tenant: str | None = None,
+        tenant: str | None,
+        rule: Rule,
     ) -> tuple[User, Entry]:
         """A new user; raises MisuseError where the name is taken or the password is unfit."""
         user = new_user(username, roles, tenant, None)
         password_hash = None if password is None else hash_password(password)
 
-        def insert(session: Session) -> Entry:
-            self._insert(session, user, password_hash)
-            return self._told(session, actor, "create user", user, None, {"roles": [*user.roles]})
+        def insert(turn: Turn) -> Entry:
+            self._insert(turn.session, user, password_hash)
+            rule(turn, replace(user, roles=()), user)
+            entry = actor.entry("create user", None, {"roles": [*user.roles]}, user)
+            return self.keep(turn.session, entry)
 
         return user, self.in_turn(insert)
 
@@ -160,9 +198,7 @@ class AdminAccounts(SQLAlchemyAccounts):
         def change(session: Session, row: UserMixin) -> None:
             row.roles = self._role_rows(session, names)
 
-        return self._administer(
-            actor, subject, "change roles", change, rule, lambda user: {"roles": [*user.roles]}
-        )
+        return self._administer(actor, subject, "change roles", change, rule, _roles_of)
 
     def set_disabled(
         self, actor: Actor, subject: str, disabled: bool, rule: Rule
@@ -179,9 +215,8 @@ class AdminAccounts(SQLAlchemyAccounts):
 
     def record(self, actor: Actor, action: str, user: User, before: State, after: State) -> Entry:
         """An entry of what was changed elsewhere than in the accounts."""
-        return self._transactions.write(
-            lambda session: self._told(session, actor, action, user, before, after), OWN_COLUMNS
-        )
+        entry = actor.entry(action, before, after, user)
+        return self._transactions.write(lambda session: self.keep(session, entry), OWN_COLUMNS)
 
     def _administer(
         self,
@@ -192,34 +227,41 @@ class AdminAccounts(SQLAlchemyAccounts):
         rule: Rule,
         state: Callable[[User], State],
     ) -> tuple[User, Entry | None]:
-        def change(session: Session) -> tuple[User, Entry | None]:
-            row = self._existing(session, subject)
+        def change(turn: Turn) -> tuple[User, Entry | None]:
+            row = self._existing(turn.session, subject)
             before = user_of(row)
-            work(session, row)
-            session.flush()
+            work(turn.session, row)
+            turn.session.flush()
             after = user_of(row)
             if before == after:
                 return after, None
-            rule(before, after, self.everybody(session))
-            told = self._told(session, actor, action, after, state(before), state(after))
-            return after, told
+            rule(turn, before, after)
+            entry = actor.entry(action, state(before), state(after), after)
+            return after, self.keep(turn.session, entry)
 
         return self.in_turn(change)
 
-    def in_turn(self, change: Callable[[Session], _Result]) -> _Result:
+    def told_of_loss(self, turn: Turn, actor: Actor, role: str) -> list[Entry]:
+        """An entry for each user who has the role, which is to be theirs no more."""
+        has_it = self._users.roles.any(self._roles.name == role)
+        rows = turn.session.scalars(select(self._users).where(has_it).order_by(self._users.id))
+        entries = []
+        for user in map(user_of, rows):
+            rest = [name for name in user.roles if name != role]
+            entries.append(actor.entry("change roles", _roles_of(user), {"roles": rest}, user))
+        return entries
+
+    def in_turn(self, change: Callable[[Turn], _Result]) -> _Result:
         """What a change gives, made in a transaction that begins when those before it are over."""
 
         def turn(session: Session) -> _Result:
             wait_for_others(session, self._roles)
-            return change(session)
+            return change(Turn(session, lambda first="": self._everybody(session, first)))
 
         return self._transactions.write(turn, OWN_COLUMNS)
 
-    def everybody(self, session: Session, first: str = "") -> Iterator[User]:
-        """All users who are not disabled, some at a time: mostly the first few will do.
-
-        `first` is the subject of one who is given first.
-        """
+    def _everybody(self, session: Session, first: str) -> Iterator[User]:
+        # Some at a time: mostly the first few will do.
         users, last = self._users, -1
         enabled = select(users).where(users.disabled == false())
         yield from map(user_of, session.scalars(enabled.where(users.subject == first)))
@@ -227,21 +269,6 @@ class AdminAccounts(SQLAlchemyAccounts):
         while rows := session.scalars(query.where(users.id > last)).all():
             yield from map(user_of, rows)
             last = rows[-1].id
-
-    def _told(
-        self,
-        session: Session,
-        actor: Actor,
-        action: str,
-        user: User,
-        before: State | None,
-        after: State | None,
-    ) -> Entry:
-        entry = Entry(
-            int(time()), actor.subject, actor.username, action, user.subject, user.username,
-            user.tenant, None, before, after,
-        )  # fmt: skip
-        return self.keep(session, entry)
 
     def keep(self, session: Session, entry: Entry) -> Entry:
         """Add an entry to the trail."""
@@ -265,3 +292,7 @@ class AdminAccounts(SQLAlchemyAccounts):
         columns = {"username": self._users.username, "added": self._users.id}
         column = columns[sort.removeprefix("-")]
         return query.order_by(column.desc() if sort.startswith("-") else column)
+
+
+def _roles_of(user: User) -> State:
+    return {"roles": [*user.roles]}

@@ -24,7 +24,8 @@ from ..parts import current_parts
 from ..problem import not_allowed, token_missing
 from ..refusals import NotAllowed, NotIdentified
 from ..requirements import And, Requirement
-from ..revocation import Family
+from ..revocation import Family, Target
+from ..revoking import revoke
 from ..roles import Role, Roles
 from .accounts import Actor, AdminAccounts, Wanted
 from .effect import Effect, effect_of, effect_of_catalogue
@@ -79,9 +80,11 @@ class Administration:
     def create(self, username: str, password: str | None, roles: Iterable[str]) -> User:
         """A new user of the caller's tenant, who has only roles that the caller holds."""
         rules, names = self.rules(), tuple(roles)
-        rules.refuse_unheld(names)
+        rules.refuse_unknown(names)
         actor, tenant = self._actor(rules), rules.caller.tenant
-        user, entry = _fit(lambda: self.accounts.create(actor, username, password, names, tenant))
+        user, entry = _fit(
+            lambda: self.accounts.create(actor, username, password, names, tenant, rules)
+        )
         _tell(entry)
         return user
 
@@ -154,49 +157,75 @@ class Administration:
     def effect_of_role(self, role: Role) -> list[Effect]:
         """What would be answered otherwise, and to whom, were the role as it is given."""
         self.rules().refuse_unknown(role.includes)
-        before, change = _catalogue(), RoleChange("change role", role.name, role)
-        return effect_of_catalogue(before, _fit(lambda: change.applied_to(before)))
+        return self._effect(RoleChange("change role", role.name, role))
+
+    def effect_of_removal(self, name: str) -> list[Effect]:
+        """What would be answered otherwise, and to whom, without the role."""
+        return self._effect(RoleChange("remove role", self.role(name).name))
+
+    def judge_role(self, role: Role) -> None:
+        """Raise the `ProblemAnswer` with which `change_role` would be refused, if it would be."""
+        self._judge(RoleChange("change role", role.name, role))
 
     def create_role(self, role: Role, included_by: Iterable[str] = ()) -> Role:
         """A new role with what the caller holds; roles that they hold may include it at once."""
-        rules, names = self.rules(), tuple(dict.fromkeys(included_by))
-        rules.refuse_tenant()
-        self._stored_roles()
-        if role.name in _catalogue():
+        if role.name in self.roles():
             raise ProblemAnswer(409, "role-exists", "There is a role of this name already.")
-        self._change_role(rules, RoleChange("create role", role.name, role, names))
+        names = tuple(dict.fromkeys(included_by))
+        self._change_role(RoleChange("create role", role.name, role, True, names))
         return role
 
-    def change_role(self, role: Role) -> Role:
-        """The role as it is given, in place of the one of its name; in force at once."""
+    def change_role(self, role: Role, seen: str | None = None) -> Role:
+        """The role as it is given, in place of the one of its name; in force at once.
+
+        Refused where `seen`, a `version_of` the role, is not that of the role as it is.
+        """
         self.role(role.name)
-        self._change_role(self.rules(), RoleChange("change role", role.name, role))
+        self._change_role(RoleChange("change role", role.name, role, seen=seen))
         return role
 
     def remove_role(self, name: str) -> None:
         """No such role any more, for nobody; access tokens that have it are ended."""
-        self.role(name)
-        self._change_role(self.rules(), RoleChange("remove role", name))
+        change, parts = RoleChange("remove role", self.role(name).name), current_parts()
+        self._judge(change)
+        # Before as well, so that nothing has changed where the store does not answer: tokens that
+        # carry the name would be good once more with another role of this name.
+        revoke(parts, Target("role", name))
+        self._change_role(change)
 
-    def _change_role(self, rules: Rules, change: RoleChange) -> None:
-        rules.refuse_unknown((*change.includes, *change.included_by))
+    def _effect(self, change: RoleChange) -> list[Effect]:
+        before = _catalogue()
+        return effect_of_catalogue(before, _fit(lambda: change.applied_to(before)))
+
+    def _judge(self, change: RoleChange) -> None:
+        rules = self._rules_for(change)
+        roles = AdminRoles(self.accounts, self._stored_roles())
+        _fit(lambda: roles.judge(change, rules.of_catalogue))
+
+    def _change_role(self, change: RoleChange) -> None:
+        rules, parts = self._rules_for(change), current_parts()
         roles, actor = AdminRoles(self.accounts, self._stored_roles()), self._actor(rules)
-
-        parts, removed = current_parts(), change.name if change.role is None else None
         parts.reload_roles()  # so that nothing changes where the store does not answer
-        entry = _fit(lambda: roles.make(actor, change, rules.of_catalogue))
+        entries = _fit(lambda: roles.make(actor, change, rules.of_catalogue))
         try:
             # Also where nothing changed: a call of which others were not told can so be repeated.
-            reload_everywhere(parts, removed)
+            reload_everywhere(parts, change.name if change.role is None else None)
         finally:
-            _tell(entry)
+            _tell(*entries)
+
+    def _rules_for(self, change: RoleChange) -> Rules:
+        rules = self.rules()
+        rules.refuse_tenant()
+        self._stored_roles()
+        rules.refuse_unknown((*change.includes, *change.included_by))
+        return rules
 
     def _stored_roles(self) -> SQLAlchemyRoles:
         """The catalogue where it can be changed here; else a 409."""
-        roles = _authz().roles_given
-        if isinstance(roles, SQLAlchemyRoles) and self.accounts.keep_rows_of(roles):
-            return roles
-        raise ProblemAnswer(409, "roles-elsewhere", ROLES_ELSEWHERE)
+        stored = self.rules().stored
+        if stored is None:
+            raise ProblemAnswer(409, "roles-elsewhere", ROLES_ELSEWHERE)
+        return stored
 
     def rules(self) -> Rules:
         """The rules for the current caller, who is asked for the requirements once more.
@@ -210,7 +239,11 @@ class Administration:
             problem = not_allowed(decision, parts.settings.disclose)
             parts.audit.refused(get_app(), caller, decision, problem, "administration")
             raise NotAllowed(problem, parts.settings.realm)
-        return Rules(caller, is_own, self.required, current_parts().catalogue)
+        catalogue, roles = current_parts().catalogue, _authz().roles_given
+        stored = roles if isinstance(roles, SQLAlchemyRoles) else None
+        if stored is not None and not self.accounts.keep_rows_of(stored):
+            stored = None
+        return Rules(caller, is_own, self.required, catalogue, stored)
 
     def actor(self) -> Actor:
         """Who is calling."""
@@ -219,7 +252,7 @@ class Administration:
     def _actor(self, rules: Rules) -> Actor:
         user = self.accounts.find(rules.caller.subject) if rules.is_own else None
         name = rules.caller.subject if user is None else user.username
-        return Actor(rules.caller.subject, name)
+        return Actor(rules.caller.subject, name, None if rules.is_own else rules.caller.issuer)
 
 
 def _catalogue() -> Roles:
@@ -261,8 +294,10 @@ def _fit(change: Callable[[], _Result]) -> _Result:
         raise ProblemAnswer(409, "change-refused", f"Not changed: {error}.") from None
 
 
-def _tell(entry: Entry | None) -> None:
-    """Tell of a change; last, since those who are told may raise."""
-    if entry is not None:
-        tell_change(get_app(), entry.actor_name, entry.action, entry.name, entry.subject)
+def _tell(*entries: Entry | None) -> None:
+    """Tell of a change, that of the first entry; last, since those who are told may raise."""
+    told = [entry for entry in entries if entry is not None]
+    for entry in told:
         _log.info("changed: %s", json.dumps(entry.as_dict()))  # escapes what could forge a line
+    for entry in told[:1]:
+        tell_change(get_app(), entry.actor_name, entry.action, entry.name, entry.subject)

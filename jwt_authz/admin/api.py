@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from ..accounts import User
 from ..endpoints.answers import add_check, unstored
@@ -29,7 +29,7 @@ from .queries import (
     read_query,
     wanted_of,
 )
-from .roles import role_of, state_of
+from .roles import role_of, state_of, version_of
 
 FRESH = timedelta(minutes=10)
 """How long ago a log-in may be for a change of roles."""
@@ -163,11 +163,11 @@ class _Views:
         return answer
 
     def show_role(self, name: str) -> Response:
-        return unstored(shown_role(self._administration.role(name)))
+        return _of_role(self._administration.role(name))
 
     def change_role(self, name: str) -> Response:
         role = role_of(self._administration.role(name).name, **read_json(RoleBody()))
-        return unstored(shown_role(self._administration.change_role(role)))
+        return _of_role(self._administration.change_role(role, _version_seen()))
 
     def preview_role(self, name: str) -> Response:
         role = role_of(self._administration.role(name).name, **read_json(RoleBody()))
@@ -203,6 +203,22 @@ def shown(user: User) -> dict[str, object]:
 def shown_role(role: Role) -> dict[str, object]:
     """What is told of a role."""
     return {"name": role.name, **state_of(role)}
+
+
+def _of_role(role: Role) -> Response:
+    """A role, and as its ETag what an If-Match of a change may name (RFC 9110 section 13.1.1)."""
+    answer = unstored(shown_role(role))
+    answer.set_etag(version_of(role))
+    return answer
+
+
+def _version_seen() -> str | None:
+    """The version that the caller has seen, by If-Match; None where they do not say."""
+    named = request.if_match
+    if not named or named.star_tag:
+        return None
+    tags = named.as_set()
+    return tags.pop() if len(tags) == 1 else ""
 
 
 def _effects(effects: list[Effect]) -> Response:

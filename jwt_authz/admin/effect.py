@@ -2,52 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ..context import get_app
-from ..decision import NO, YES
+from ..decision import NO, YES, Verdict
 from ..identity import Identity
-from ..matrix import read_matrix
-from ..reports.access import answer, caller_with
+from ..matrix import Access, read_matrix
+from ..reports.access import WITHOUT_ROLE, answer, caller_with
 from ..roles import Roles
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """One route that is answered otherwise after a change: to `role`, where several are told of."""
+    """One route that is answered otherwise after a change, to those of `roles` where it tells."""
 
     method: str
     rule: str
     before: str
     after: str
     opens: bool
-    role: str = ""
+    roles: tuple[str, ...] = ()
 
 
 def effect_of(before: Iterable[str], after: Iterable[str]) -> list[Effect]:
     """The routes that a user with the roles after is answered otherwise than before."""
-    return effects_between(caller_with(*before), caller_with(*after))
-
-
-def effects_between(before: Identity, after: Identity) -> list[Effect]:
-    """The routes that the one identity is answered otherwise than the other."""
-    return _effects({"": (before, after)})
+    return _effects({"": (caller_with(*before), caller_with(*after))})
 
 
 def effect_of_catalogue(before: Roles, after: Roles) -> list[Effect]:
-    """The routes that some role is answered otherwise once the catalogue is another one."""
+    """The routes that some role, or nobody's role, is answered otherwise by another catalogue."""
     old, new = before.open_ended(), after.open_ended()
-    return _effects({role: (_with(role, old), _with(role, new)) for role in (*before, *after)})
+    callers = {role: (_with(role, old), _with(role, new)) for role in (*before, *after)}
+    return _effects({WITHOUT_ROLE: (_with("", old), _with("", new)), **callers})
 
 
 def _effects(callers: Mapping[str, tuple[Identity, Identity]]) -> list[Effect]:
-    return [
-        Effect(access.method, access.rule, was.value, will.value, was is NO or will is YES, role)
-        for access in read_matrix(get_app())
-        for role, (before, after) in callers.items()
-        if (was := answer(access, before)) is not (will := answer(access, after))
-    ]
+    return [effect for access in read_matrix(get_app()) for effect in _of(access, callers)]
+
+
+def _of(access: Access, callers: Mapping[str, tuple[Identity, Identity]]) -> Iterator[Effect]:
+    found: dict[tuple[Verdict, Verdict], list[str]] = {}
+    for role, (before, after) in callers.items():
+        found.setdefault((answer(access, before), answer(access, after)), []).append(role)
+    for (was, will), roles in found.items():
+        if was is not will:
+            opens = was is NO or will is YES
+            told = tuple(filter(None, roles))
+            yield Effect(access.method, access.rule, was.value, will.value, opens, told)
 
 
 def _with(role: str, catalogue: Roles) -> Identity:

@@ -10,7 +10,7 @@ from marshmallow import EXCLUDE, Schema, fields, validate
 
 from ..context import get_app
 from ..endpoints.answers import ProblemAnswer, current_logins
-from ..endpoints.bodies import FORM, LONGEST_BODY, load
+from ..endpoints.bodies import FORM, load
 from ..endpoints.login_gate import Attempt
 from ..endpoints.token import LONGEST_PASSWORD
 from ..jwt_extended import access_lifetime
@@ -23,6 +23,9 @@ from .cookie import COOKIE, cookie_options, csrf_token, is_from_here
 from .rendering import render
 
 CLIENT = "Administration page"
+LONGEST_FORM = 65_536
+"""The bytes of a form: a role may have many permissions."""
+
 TOKEN_FIELD = "csrf_token"  # noqa: S105 it is the name of a field, and no secret
 
 POLICY = (
@@ -45,8 +48,9 @@ def refuse_forged() -> Any:
     """Refuse what was posted and does not come from the page itself."""
     if request.method != "POST":
         return None
-    if request.mimetype != FORM or not 0 <= (request.content_length or -1) <= LONGEST_BODY:
-        return render("message.html", 400, message="This form cannot be read.")
+    if request.mimetype != FORM or not 0 <= (request.content_length or -1) <= LONGEST_FORM:
+        message = f"This form cannot be read: send a form of at most {LONGEST_FORM} bytes."
+        return render("message.html", 400, message=message)
     is_log_in = request.endpoint is not None and request.endpoint.endswith(".log_in")
     known = is_log_in or compare_digest(_posted_token().encode(), csrf_token().encode())
     if not is_from_here() or not known:

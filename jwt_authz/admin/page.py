@@ -13,6 +13,7 @@ from ..accounts import User
 from ..endpoints.answers import ProblemAnswer, add_check
 from ..endpoints.bodies import load
 from ..endpoints.login_gate import check_login_rate
+from ..errors import StoreUnavailable
 from ..parts import current_parts
 from ..places import PAGES, exempt, mark
 from ..reports.access import read_access
@@ -77,6 +78,7 @@ def _add_views(blueprint: Blueprint, pages: _Pages, roles: RolePages, fresh: Any
         ("GET", "/role/<path:name>", roles.show_role),
         ("POST", "/role/<path:name>", fresh(roles.change_role)),
         ("POST", "/role-preview/<path:name>", roles.preview_role),
+        ("GET", "/role-removal/<path:name>", roles.show_removal),
         ("POST", "/role-removal/<path:name>", fresh(roles.remove_role)),
         ("GET", "/new-role", roles.show_new_role),
         ("POST", "/new-role", fresh(roles.create_role)),
@@ -98,6 +100,9 @@ def _explained(view: Callable[..., Any]) -> Callable[..., Any]:
             return refuse_forged() or view(**values)
         except ProblemAnswer as problem:
             return render("message.html", status_of(problem), message=problem.description)
+        except StoreUnavailable:
+            message = "A database does not answer. Try it again in a while."
+            return render("message.html", 503, message=message)
 
     return explained
 

@@ -29,17 +29,30 @@ def storable(text: str) -> None:
         raise ValidationError("This cannot be stored.")
 
 
-def permission(text: str) -> None:
-    """A validator for permissions."""
+def is_permission(text: str) -> bool:
+    """Whether the text spells a permission."""
     try:
         Permission.parse(text)
-    except MisuseError as error:
-        raise ValidationError(str(error)) from None
+    except MisuseError:
+        return False
+    return True
+
+
+def permission(text: str) -> None:
+    """A validator for permissions."""
+    if not is_permission(text):
+        raise ValidationError("This is no permission.")
+
+
+def is_reachable(name: str) -> bool:
+    """Whether the path of a URL can end in the name."""
+    is_clean = name == name.strip() and name.isprintable()
+    return is_clean and not {"", ".", ".."} & set(name.split("/"))
 
 
 def reachable(name: str) -> None:
-    """A validator for names that the path of a URL can end in."""
-    if name != name.strip() or not name.isprintable() or {"", ".", ".."} & set(name.split("/")):
+    """A validator for such names."""
+    if not is_reachable(name):
         raise ValidationError("This cannot be part of a URL.")
 
 

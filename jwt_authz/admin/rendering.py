@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from ..endpoints.answers import ProblemAnswer
 from ..reports.tables import visible
 from .cookie import csrf_token
+from .queries import is_reachable
 
 _ENVIRONMENT = Environment(
     loader=PackageLoader("jwt_authz.admin"),
@@ -19,6 +20,7 @@ _ENVIRONMENT = Environment(
     undefined=StrictUndefined,
 )
 _ENVIRONMENT.filters["visible"] = visible
+_ENVIRONMENT.tests["reachable"] = is_reachable
 _ENVIRONMENT.globals["url_for"] = url_for
 
 

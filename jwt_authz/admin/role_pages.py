@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from flask import Response, redirect, request, url_for
 
-from ..context import get_app
 from ..endpoints.answers import ProblemAnswer
 from ..endpoints.bodies import load
-from ..matrix import read_matrix
-from ..parts import current_parts
-from ..requirements import has_permission
 from ..roles import Role
+from .accounts import Wanted
 from .administration import Administration
-from .queries import NewRole, RoleBody
+from .asked import asked_permissions
+from .queries import NewRole, RoleBody, is_permission
 from .rendering import render, status_of
-from .roles import role_of
+from .roles import role_of, version_of
 
 LONGEST_NUMBER = 11
 
 _DONE = {
-    "created": "The role is created. Whoever holds it gives it to users on their pages.",
+    "created": "The role is created. Whoever holds it, by one that includes it, gives it to users.",
     "changed": "The role is changed, and in force.",
     "removed": "The role is removed, also from all users.",
 }
@@ -44,27 +41,41 @@ class RolePages:
     def preview_role(self, name: str) -> Response:
         role = self._administration.role(name)
         try:
-            role = role_of(name, **_chosen(RoleBody()))
-            effects = self._administration.effect_of_role(role)
+            wanted = role_of(name, **_chosen(RoleBody()))
+            effects = self._administration.effect_of_role(wanted)
         except ProblemAnswer as problem:
             return self._refused(role, problem)
-        return self._role(role, effects=effects)
+        try:
+            self._administration.judge_role(wanted)
+        except ProblemAnswer as problem:
+            told = f"This cannot be saved: {problem.description}"
+            return self._role(role, request.form, effects=effects, alert=told)
+        return self._role(role, request.form, effects=effects)
 
     def change_role(self, name: str) -> Any:
         role = self._administration.role(name)
         try:
-            role = role_of(name, **_chosen(RoleBody()))
-            self._administration.change_role(role)
+            wanted = role_of(name, **_chosen(RoleBody()))
+            self._administration.change_role(wanted, request.form.get("seen"))
         except ProblemAnswer as problem:
             return self._refused(role, problem)
         return redirect(url_for(".show_role", name=name, done="changed"), 303)
+
+    def show_removal(self, name: str) -> Any:
+        role = self._administration.role(name)
+        try:
+            effects = self._administration.effect_of_removal(name)
+        except ProblemAnswer as problem:
+            return self._refused(role, problem)
+        _, total = self._administration.users(Wanted(role=name))
+        return self._render("role_removal.html", role=role, effects=effects, total=total)
 
     def remove_role(self, name: str) -> Any:
         role = self._administration.role(name)
         try:
             self._administration.remove_role(name)
         except ProblemAnswer as problem:
-            return self._refused(role, problem)
+            return self._role(role, None, status_of(problem), alert=problem.description)
         return redirect(url_for(".show_roles", done="removed"), 303)
 
     def show_new_role(self) -> Response:
@@ -82,43 +93,51 @@ class RolePages:
         return redirect(url_for(".show_role", name=role.name, done="created"), 303)
 
     def _refused(self, role: Role, problem: ProblemAnswer) -> Response:
-        return self._role(role, status_of(problem), alert=problem.description)
+        return self._role(role, request.form, status_of(problem), alert=problem.description)
 
-    def _role(self, role: Role, status: int = 200, **told: Any) -> Response:
+    def _role(self, role: Role, form: Any = None, status: int = 200, **told: Any) -> Response:
+        """The page of a role; in its form what was sent, where that is given."""
         entries, _ = self._administration.changes(1, 10, role=role.name)
+        if form is None:
+            written = {
+                "chosen": [*map(str, role.permissions)], "included": role.includes, "more": "",
+                "level": role.level, "seen": version_of(role),
+            }  # fmt: skip
+        else:
+            written = _written(form, seen=version_of(role))
+        by = self._administration.roles().including(role.name)
+        told = {"done": None, "alert": None, "effects": None, **told}
         return self._render(
-            "role.html", status, role=role, chosen=[*map(str, role.permissions)], entries=entries,
-            **{"done": None, "alert": None, "effects": None, **told},
-        )  # fmt: skip
+            "role.html", status, role=role, entries=entries, by=by, **written, **told
+        )
 
     def _new(self, status: int = 200, alert: str = "") -> Response:
-        form = request.form
-        caller = self._administration.rules().caller
+        form, caller = request.form, self._administration.rules().caller
+        held = [name for name in self._administration.roles() if caller.has_role(name)]
+        is_sent = request.method == "POST"
         return self._render(
-            "new_role.html", status, alert=alert, name=form.get("name", ""),
-            chosen=form.getlist("permissions"), more=form.get("more", ""),
-            included=form.getlist("includes"), included_by=form.getlist("included_by"),
-            level=form.get("level", ""),
-            held=[name for name in self._administration.roles() if caller.has_role(name)],
+            "new_role.html", status, alert=alert, name=form.get("name", ""), held=held,
+            **_written(form),
+            # Else nobody would hold the new role, and so nobody could give it to others.
+            included_by=form.getlist("included_by") if is_sent else sorted(caller.roles),
         )  # fmt: skip
 
     def _render(self, template: str, status: int = 200, **values: Any) -> Response:
         roles = self._administration.roles()
         return render(
             template, status, who=self._administration.actor().username, roles=roles,
-            known=sorted({*roles.permissions, *_asked_for(), *values.get("chosen", ())}),
+            known=sorted({*roles.permissions, *asked_permissions(), *values.get("chosen", ())}),
             why_fixed=self._administration.why_roles_are_fixed(), **values,
         )  # fmt: skip
 
 
-def _asked_for() -> Iterator[str]:
-    """The permissions that guards and rules ask for."""
-    guards = (access.requirement for access in read_matrix(get_app()))
-    rules = (rule for _, _, rule in current_parts().rules)
-    for requirement in (*guards, *rules):
-        for part in requirement.walk() if requirement is not None else ():
-            if isinstance(part, has_permission):
-                yield str(part.permission)
+def _written(form: Any, **missing: str) -> dict[str, Any]:
+    """What was written into the form of a role, be it right or wrong."""
+    return {
+        "chosen": form.getlist("permissions"), "included": form.getlist("includes"),
+        "more": form.get("more", ""), "level": form.get("level", ""),
+        "seen": form.get("seen", missing.get("seen")),
+    }  # fmt: skip
 
 
 def _permissions() -> list[str]:
@@ -128,6 +147,10 @@ def _permissions() -> list[str]:
 
 def _chosen(schema: RoleBody, **members: Any) -> dict[str, Any]:
     """What the form says of a role; raises a `ProblemAnswer`."""
+    for text in _permissions():
+        if not is_permission(text):
+            detail = f"{text} is no permission: write resource:action."
+            raise ProblemAnswer(400, "invalid-request", detail)
     members |= {"permissions": _permissions(), "includes": request.form.getlist("includes")}
     members["level"] = _number(request.form.get("level", "").strip())
     return load(schema, members)

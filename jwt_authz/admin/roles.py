@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from time import time
+from hashlib import sha256
 from typing import Any
 
-from ..accounts import User
 from ..accounts.sqlalchemy import SQLAlchemyRoles
 from ..accounts.trail import Entry, State
+from ..endpoints.answers import ProblemAnswer
 from ..errors import MisuseError
 from ..roles import Role, Roles
-from .accounts import Actor, AdminAccounts
+from .accounts import Actor, AdminAccounts, Turn
 
 
 @dataclass(frozen=True, slots=True)
 class RoleChange:
     """What is to become of a role: it is to be `role`, or to be there no more where that is None.
 
-    A new one is included by the roles of `included_by` from then on.
+    One that `is_new` is included by the roles of `included_by` from then on. `seen` is the
+    `version_of` the role that whoever makes the change has seen, None where it does not matter.
     """
 
     action: str
     name: str
     role: Role | None = None
+    is_new: bool = False
     included_by: tuple[str, ...] = ()
+    seen: str | None = None
 
     @property
     def includes(self) -> tuple[str, ...]:
@@ -34,8 +38,11 @@ class RoleChange:
 
     def applied_to(self, catalogue: Roles) -> Roles:
         """The catalogue after the change; raises MisuseError where it would be none."""
+        if self.is_new == (self.name in catalogue):
+            there = "there is a role of this name already" if self.is_new else "the role is gone"
+            raise MisuseError(there)
         if self.role is None and (by := catalogue.including(self.name)):
-            raise MisuseError(f"the role {by[0]!r} includes {self.name!r}: take that out first")
+            raise MisuseError(f"{', '.join(map(repr, by))} include the role: take that out first")
         others = {name: role for name, role in catalogue.items() if name != self.name}
         for name in self.included_by:
             if name not in others:
@@ -44,10 +51,7 @@ class RoleChange:
         return Roles(*others.values(), *(() if self.role is None else (self.role,)))
 
 
-Everybody = Callable[[], Iterator[User]]
-"""Gives all users who are not disabled, as they are before the change."""
-
-CatalogueRule = Callable[[RoleChange, Roles, Roles, Everybody], None]
+CatalogueRule = Callable[[Turn, RoleChange, Roles, Roles], None]
 """Raises where a change may not be: the change, and the catalogue before and after it."""
 
 
@@ -58,36 +62,51 @@ class AdminRoles:
         self._accounts = accounts
         self._roles = roles
 
-    def make(self, actor: Actor, change: RoleChange, rule: CatalogueRule) -> Entry | None:
-        """Make the change, and tell of it in the trail; None where it was so already.
+    def judge(self, change: RoleChange, rule: CatalogueRule) -> None:
+        """Raise what `make` would, and change nothing."""
+        self._accounts.in_turn(lambda turn: self._judged(turn, change, rule))
 
-        Raises MisuseError where it would be no catalogue, and what the rule raises.
+    def make(self, actor: Actor, change: RoleChange, rule: CatalogueRule) -> list[Entry]:
+        """Make the change, and tell of it in the trail; no entry where it was so already.
+
+        Of the entries the first is that of the role; then come the roles that include a new one,
+        and the users who lose one that is removed. Raises MisuseError where it would be no
+        catalogue, a `ProblemAnswer` where the role is not the one that was seen, and what the rule
+        raises.
         """
 
-        def work(session: Any) -> Entry | None:
-            before = self._roles.read_in(session)
-            after = change.applied_to(before)
-            if before.get(change.name) == after.get(change.name):
-                return None
-            rule(
-                change,
-                before,
-                after,
-                lambda: self._accounts.everybody(session, first=actor.subject),
-            )
+        def work(turn: Turn) -> list[Entry]:
+            before, after = self._judged(turn, change, rule)
+            names = [
+                name for name in (change.name, *change.included_by) if _differ(name, before, after)
+            ]
+            entries = [_entry(actor, change, name, before, after) for name in names]
+            if not entries:
+                return []
             if change.role is None:
-                self._roles.delete_in(session, change.name)
+                entries += self._accounts.told_of_loss(turn, actor, change.name)
+                self._roles.delete_in(turn.session, change.name)
             else:
-                self._roles.put_in(session, change.role)
-            session.flush()
+                self._roles.put_in(turn.session, change.role)
+            turn.session.flush()
             for name in change.included_by:
-                self._roles.include_in(session, name, change.name)
-            return self._accounts.keep(session, _entry(actor, change, before, after))
+                self._roles.include_in(turn.session, name, change.name)
+            return [self._accounts.keep(turn.session, entry) for entry in entries]
 
         return self._accounts.in_turn(work)
 
+    def _judged(self, turn: Turn, change: RoleChange, rule: CatalogueRule) -> tuple[Roles, Roles]:
+        before = self._roles.read_in(turn.session)
+        found = before.get(change.name)
+        if found is not None and change.seen not in (None, version_of(found)):
+            detail = "Somebody else has changed the role meanwhile: look at it again."
+            raise ProblemAnswer(412, "changed-meanwhile", detail)
+        after = change.applied_to(before)
+        rule(turn, change, before, after)
+        return before, after
 
-def role_of(name: str, permissions: list[str], includes: list[str], level: int | None) -> Role:
+
+def role_of(name: str, permissions: Iterable[str], includes: Iterable[str], level: Any) -> Role:
     """The role as the catalogue has it, each name once and in order."""
     return Role(name, *sorted(set(permissions)), includes=sorted(set(includes)), level=level)
 
@@ -101,17 +120,25 @@ def state_of(role: Role) -> State:
     }
 
 
+def version_of(role: Role) -> str:
+    """A text that is another one as soon as the role grants or includes something else."""
+    return sha256(json.dumps(state_of(role)).encode()).hexdigest()[:32]
+
+
 def _including(role: Role, other: str) -> Role:
-    includes = (*role.includes, other)
+    includes = sorted({*role.includes, other})
     return Role(role.name, *role.permissions, includes=includes, level=role.level)
 
 
-def _entry(actor: Actor, change: RoleChange, before: Roles, after: Roles) -> Entry:
-    was, will = before.get(change.name), after.get(change.name)
-    told = None if will is None else dict(state_of(will))
-    if told is not None and change.included_by:
-        told["included by"] = [*change.included_by]
-    return Entry(
-        int(time()), actor.subject, actor.username, change.action, None, None, None, change.name,
-        None if was is None else state_of(was), told,
-    )  # fmt: skip
+def _differ(name: str, before: Roles, after: Roles) -> bool:
+    return before.get(name) != after.get(name)
+
+
+def _entry(actor: Actor, change: RoleChange, name: str, before: Roles, after: Roles) -> Entry:
+    was, will = before.get(name), after.get(name)
+    return actor.entry(
+        change.action if name == change.name else "change role",
+        role=name,
+        before=None if was is None else state_of(was),
+        after=None if will is None else state_of(will),
+    )

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from jwt_authz import has_level, has_role, requires, verification
+from jwt_authz import attr, has_level, has_role, has_scope, requires, verification
 from jwt_authz.admin.api import FRESH
 from jwt_authz.audit import changed
+from jwt_authz.conditions import subject
 from jwt_authz.errors import StoreUnavailable
 from jwt_authz.parts import Parts
 
@@ -60,9 +61,9 @@ def accounts_of(app: Flask) -> Any:
     return app.extensions["jwt_authz"].accounts
 
 
-def guard_vault(app: Flask, requirement: Any) -> None:
+def guard_vault(app: Flask, requirement: Any, **more: Any) -> None:
     """Have the route `/vault` ask for this."""
-    app.view_functions["vault"] = requires(requirement)(lambda: "gold")
+    app.view_functions["vault"] = requires(requirement, **more)(lambda: "gold")
 
 
 def test_the_roles_are_listed_with_what_each_grants(as_ann: Ask) -> None:
@@ -163,14 +164,12 @@ def test_what_a_change_would_open_and_close_is_told_before_it_is_made(
 ) -> None:
     write = {"method": "GET", "rule": "/write", "before": "yes", "after": "no", "opens": False}
     given = as_ann("POST", f"{USERS}/bob/roles/preview", json={"roles": ["viewer"]})
-    assert given.json == {"effects": [{**write, "role": ""}]}
+    assert given.json == {"effects": [{**write, "roles": []}]}
     given = as_ann("POST", f"{ROLES}/editor/preview", json={**WRITER, "permissions": []})
-    assert given.json == {
-        "effects": [{**write, "role": "admin"}, {**write, "role": "editor"}],
-    }
+    assert given.json == {"effects": [{**write, "roles": ["admin", "editor"]}]}
     given = as_ann("POST", f"{ROLES}/viewer/preview", json={"permissions": ["articles:write"]})
     assert given.json["effects"] == [
-        {**write, "before": "no", "after": "yes", "opens": True, "role": "viewer"}
+        {**write, "before": "no", "after": "yes", "opens": True, "roles": ["viewer"]}
     ]
     assert as_ann("GET", CHANGES).json["total"] == 0
     unknown = as_ann("POST", f"{USERS}/bob/roles/preview", json={"roles": ["nothing"]})
@@ -230,6 +229,146 @@ def test_nobody_makes_the_role_that_a_route_asks_for_by_name_and_holds_it(
     body = {"name": "owner", "permissions": [], "level": 0, "included_by": ["admin"]}
     assert problem(as_ann("POST", ROLES, json=body), 403) == "self-promotion"
     assert as_ann("GET", "/vault").status_code == 403
+
+
+OWNED = attr("owner") == subject
+OPEN = attr("state") == "open"
+
+
+class Document:
+    owner, state = "somebody", "open"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        OWNED | (has_role("owner") & OPEN),
+        (has_role("owner") & OPEN) | OWNED,
+        OWNED | (has_level("owner") & OPEN),
+        OWNED | (~has_role("editor") & OPEN),
+    ],
+)
+def test_nobody_opens_to_themselves_what_depends_on_more_than_roles(
+    stored: Flask, as_ann: Ask, asked: Any
+) -> None:
+    guard_vault(stored, asked, on=Document)
+    body = {"name": "owner", "permissions": [], "level": 0, "included_by": ["admin"]}
+    apart = {"permissions": ["users:manage", "articles:write"], "includes": ["viewer"]}
+    answers = [as_ann("POST", ROLES, json=body), as_ann("PUT", f"{ROLES}/admin", json=apart)]
+    assert 403 in [answer.status_code for answer in answers]
+    assert as_ann("GET", "/vault").status_code == 403
+
+
+def test_nobody_comes_to_meet_a_rule_by_making_the_role_that_it_names(
+    stored: Flask, as_ann: Ask
+) -> None:
+    stored.extensions["jwt_authz"].rule("documents:read", Document, has_role("owner"))
+    body = {"name": "owner", "permissions": [], "included_by": ["admin"]}
+    assert problem(as_ann("POST", ROLES, json=body), 403) == "self-promotion"
+
+
+def test_nobody_makes_everybody_an_administrator_by_a_number(
+    cheap_argon2: object, tmp_path: Any
+) -> None:
+    url = f"sqlite:///{tmp_path / 'levels.sqlite'}"
+    app = make_app(url, STORED, administrator=has_level("admin"))
+    with app.app_context():
+        app.extensions["jwt_authz"].roles_given.set_level("admin", 3)
+        app.extensions["jwt_authz"].reload_roles()
+    token = tokens(app, "ann")["access_token"]
+    body = {"permissions": ["users:manage"], "includes": ["editor"], "level": 0}
+    answer = ask(app, token, "PUT", f"{ROLES}/admin", json=body)
+    assert problem(answer, 403) == "self-promotion"
+    assert ask(app, tokens(app, "cy")["access_token"], "GET", USERS).status_code == 403
+    close(app)
+
+
+def test_the_last_administrator_stays_where_another_way_depends_on_more_than_roles(
+    cheap_argon2: object, tmp_path: Any
+) -> None:
+    url = f"sqlite:///{tmp_path / 'ways.sqlite'}"
+    app = make_app(url, STORED, administrator=has_role("admin") | has_scope("administration"))
+    token = tokens(app, "ann")["access_token"]
+    answer = ask(app, token, "PUT", f"{USERS}/ann/roles", json={"roles": []})
+    assert problem(answer, 409) == "last-administrator"
+    assert problem(ask(app, token, "DELETE", f"{ROLES}/admin"), 409) == "last-administrator"
+    close(app)
+
+
+def test_what_another_process_has_changed_a_moment_ago_counts_already(
+    cheap_argon2: object, tmp_path: Any
+) -> None:
+    """It is in the database, and the news of it is not here yet."""
+    url = f"sqlite:///{tmp_path / 'news.sqlite'}"
+    app = make_app(url, STORED, administrator="users:manage")
+    there = app.extensions["jwt_authz"].roles_given
+    there.add("second", "users:manage")
+    accounts_of(app).set_roles("cy", ["second"])
+    token = tokens(app, "ann")["access_token"]
+    there.take("editor", "articles:write")
+    given = ask(app, token, "PUT", f"{ROLES}/viewer", json={"permissions": ["articles:write"]})
+    assert problem(given, 403) == "permission-not-held"
+    there.take("admin", "users:manage")
+    for path, taken in (("roles", {"roles": []}), ("disabled", {"disabled": True})):
+        answer = ask(app, token, "PUT", f"{USERS}/cy/{path}", json=taken)
+        assert problem(answer, 403) == "not-allowed"
+    assert accounts_of(app).find("cy").roles == ("second",)
+    there.add("third")
+    accounts_of(app).set_roles("ann", ["second"])
+    token = tokens(app, "ann")["access_token"]
+    body = {"name": "third", "permissions": []}
+    assert problem(ask(app, token, "POST", ROLES, json=body), 409) == "change-refused"
+    there.remove("auditor")
+    answer = ask(app, token, "PUT", f"{ROLES}/auditor", json={"permissions": []})
+    assert problem(answer, 409) == "change-refused"
+    assert "auditor" not in there.load()
+    close(app)
+
+
+def test_a_removal_that_ends_no_token_for_want_of_the_store_leaves_none_that_comes_back(
+    stored: Flask, as_ann: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise StoreUnavailable("no answer")
+
+    body = {"name": "writer", **WRITER}
+    as_ann("POST", ROLES, json=body)
+    accounts_of(stored).set_roles("cy", ["writer"])
+    old = tokens(stored, "cy")["access_token"]
+    monkeypatch.setattr("jwt_authz.managing.revoke", fail)
+    assert as_ann("DELETE", f"{ROLES}/writer").status_code == 503
+    monkeypatch.undo()
+    assert as_ann("PUT", f"{ROLES}/auditor", json={"permissions": []}).status_code == 200
+    assert as_ann("POST", ROLES, json=body).status_code == 201
+    assert ask(stored, old, "GET", "/write").status_code == 401
+
+
+def test_a_removal_that_is_refused_ends_no_token(stored: Flask, as_ann: Ask) -> None:
+    old = tokens(stored, "bob")["access_token"]
+    assert problem(as_ann("DELETE", f"{ROLES}/editor"), 409) == "change-refused"
+    assert ask(stored, old, "GET", "/write").status_code == 200
+
+
+def test_who_loses_a_role_that_is_removed_stands_in_the_trail(stored: Flask, as_ann: Ask) -> None:
+    accounts_of(stored).set_roles("cy", ["auditor", "viewer"])
+    assert as_ann("DELETE", f"{ROLES}/auditor").status_code == 204
+    (told,) = as_ann("GET", f"{CHANGES}?subject=cy").json["changes"]
+    assert (told["action"], told["actor_issuer"]) == ("change roles", None)
+    assert told["before"] == {"roles": ["auditor", "viewer"]}
+    assert told["after"] == {"roles": ["viewer"]}
+
+
+def test_a_change_of_a_role_that_is_another_one_than_was_seen_is_refused(as_ann: Ask) -> None:
+    seen = as_ann("GET", f"{ROLES}/viewer").headers["ETag"]
+    body = {"permissions": ["articles:read", "articles:write"]}
+    changed_to = as_ann("PUT", f"{ROLES}/viewer", json=body, headers={"If-Match": seen})
+    assert changed_to.status_code == 200
+    for tag in (seen, '"x"', f'{seen}, "x"'):
+        late = as_ann("PUT", f"{ROLES}/viewer", json=WRITER, headers={"If-Match": tag})
+        assert problem(late, 412) == "changed-meanwhile"
+    for tag in (changed_to.headers["ETag"], "*"):
+        again = as_ann("PUT", f"{ROLES}/viewer", json=body, headers={"If-Match": tag})
+        assert again.status_code == 200
 
 
 def test_nobody_lowers_a_level_that_is_above_their_own(stored: Flask, as_ann: Ask) -> None:
@@ -376,13 +515,15 @@ def test_each_change_is_told_with_who_what_before_and_after(stored: Flask, as_an
     entries = as_ann("GET", f"{CHANGES}?role=auditor").json
     assert entries["total"] == 2
     nothing = {"permissions": [], "includes": [], "level": None}
+    admin = {"permissions": ["users:manage"], "includes": ["editor"], "level": None}
     assert [
         (one["actor"], one["action"], one["role"], one["subject"], one["before"], one["after"])
         for one in as_ann("GET", CHANGES).json["changes"]
     ] == [
         ("ann", "remove role", "auditor", None, body, None),
         ("ann", "change role", "auditor", None, nothing, body),
-        ("ann", "create role", "reader", None, None, {**body, "included by": ["admin"]}),
+        ("ann", "change role", "admin", None, admin, {**admin, "includes": ["editor", "reader"]}),
+        ("ann", "create role", "reader", None, None, body),
     ]
     assert told == [
         ("ann", "create role", "reader", None),

@@ -21,6 +21,7 @@ def upgrade() -> None:
         sa.Column("id", _NUMBER, nullable=False),
         sa.Column("at", sa.BigInteger, nullable=False),
         sa.Column("actor", _TEXT, nullable=False),
+        sa.Column("actor_issuer", sa.Text, nullable=True),
         sa.Column("actor_name", _TEXT, nullable=False),
         sa.Column("action", _TEXT, nullable=False),
         sa.Column("subject", _TEXT, nullable=True),
