@@ -49,7 +49,7 @@ class RolePages:
             self._administration.judge_role(wanted)
         except ProblemAnswer as problem:
             told = f"This cannot be saved: {problem.description}"
-            return self._role(role, request.form, effects=effects, alert=told)
+            return self._role(role, request.form, effects=effects, refusal=told)
         return self._role(role, request.form, effects=effects)
 
     def change_role(self, name: str) -> Any:
@@ -106,7 +106,7 @@ class RolePages:
         else:
             written = _written(form, seen=version_of(role))
         by = self._administration.roles().including(role.name)
-        told = {"done": None, "alert": None, "effects": None, **told}
+        told = {"done": None, "alert": None, "effects": None, "refusal": None, **told}
         return self._render(
             "role.html", status, role=role, entries=entries, by=by, **written, **told
         )

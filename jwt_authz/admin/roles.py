@@ -42,7 +42,7 @@ class RoleChange:
             there = "there is a role of this name already" if self.is_new else "the role is gone"
             raise MisuseError(there)
         if self.role is None and (by := catalogue.including(self.name)):
-            raise MisuseError(f"{', '.join(map(repr, by))} include the role: take that out first")
+            raise MisuseError(f"the role is included by {', '.join(by)}: take that out first")
         others = {name: role for name, role in catalogue.items() if name != self.name}
         for name in self.included_by:
             if name not in others:

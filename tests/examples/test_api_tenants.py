@@ -44,9 +44,10 @@ PAGES = [
 # Roles are the same in every tenant, and stand in code.
 OF_ALL = [
     ("GET", "/admin/role/<path:name>", 200),
-    ("POST", "/admin/role/<path:name>", 409),
+    ("POST", "/admin/role/<path:name>", 403),
     ("POST", "/admin/role-preview/<path:name>", 200),  # which changes nothing
-    ("POST", "/admin/role-removal/<path:name>", 409),
+    ("GET", "/admin/role-removal/<path:name>", 409),  # others include it
+    ("POST", "/admin/role-removal/<path:name>", 403),
 ]
 LISTS = ("/token/families", "/articles", "/reports", "/admin/users", "/me", "/me/permissions")
 LISTING_PAGES = (
