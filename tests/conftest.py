@@ -7,13 +7,16 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 import pytest
 import redis
 import sqlalchemy
 from argon2 import PasswordHasher
 from playwright.sync_api import Browser, sync_playwright
+from sqlalchemy.schema import CreateSchema
 
 from jwt_authz.overrides import InUse
 from tests.cheap_argon2 import make_argon2_cheap
@@ -21,7 +24,8 @@ from tests.managed import Process
 
 IN_CI = os.environ.get("CI") == "true"
 POSTGRES = "postgresql+psycopg://postgres@127.0.0.1:5432/test"
-REDIS = "redis://127.0.0.1:6379/15"
+REDIS = "redis://127.0.0.1:6379"
+OURS = range(4, 16)  # of Redis' databases; the first ones are left to whatever else is there
 
 
 @pytest.fixture
@@ -52,29 +56,82 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Process]]:
 
 
 @pytest.fixture(scope="session")
-def postgres_url() -> str:
-    """The URL of a PostgreSQL database that answers."""
-    url = os.environ.get("TEST_POSTGRES_URL", POSTGRES)
-    engine = sqlalchemy.create_engine(url, connect_args={"connect_timeout": 3})
+def postgres_url() -> Iterator[str]:
+    """The URL of a PostgreSQL database that this run has made for itself, and drops at its end.
+
+    On the server of TEST_POSTGRES_URL, whose role has to be one that may make databases.
+    """
+    url = sqlalchemy.make_url(os.environ.get("TEST_POSTGRES_URL", POSTGRES))
+    name = f"test_{token_hex(8)}"
+    server = sqlalchemy.create_engine(
+        url,
+        isolation_level="AUTOCOMMIT",
+        poolclass=sqlalchemy.NullPool,
+        connect_args={"connect_timeout": 3},
+    )
     try:
-        engine.connect().close()
+        with server.connect() as connection:
+            # Of template0, since nobody can be connected to that, which would be in the way.
+            connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE template0")
     except sqlalchemy.exc.OperationalError as error:
         absent("PostgreSQL", "TEST_POSTGRES_URL", error)
-    finally:
-        engine.dispose()
-    return url
+    yield url.set(database=name).render_as_string(hide_password=False)
+    with server.connect() as connection:
+        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(scope="session")
-def redis_url() -> str:
-    """The URL of a Redis database that answers, free for the tests to write to."""
-    url = os.environ.get("TEST_REDIS_URL", REDIS)
-    try:
-        with redis.Redis.from_url(url, socket_timeout=3, socket_connect_timeout=3) as client:
-            client.ping()
-    except redis.RedisError as error:
-        absent("Redis", "TEST_REDIS_URL", error)
-    return url
+def new_schema(postgres_url: str) -> Iterator[Callable[[], str]]:
+    """Makes URLs of PostgreSQL, each with an empty schema of its own in this run's database."""
+    engine = sqlalchemy.create_engine(postgres_url)
+
+    def make() -> str:
+        name = f"schema_{token_hex(8)}"
+        with engine.begin() as connection:
+            connection.execute(CreateSchema(name))
+        return f"{postgres_url}?options=-csearch_path%3D{name}"
+
+    yield make
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def redis_database() -> Iterator[str]:
+    """The URL of a Redis database that this run has for itself: the first that nobody is using.
+
+    On the server of TEST_REDIS_URL; the database that this names is not looked at.
+    """
+    server = urlsplit(os.environ.get("TEST_REDIS_URL", REDIS))
+    timeouts = {"socket_timeout": 3, "socket_connect_timeout": 3}
+    for number in OURS:
+        url = server._replace(path=f"/{number}", query="").geturl()
+        # One connection, which stays until the run ends, however it does.
+        with redis.Redis.from_url(url, single_connection_client=True, **timeouts) as client:
+            try:
+                is_ours = is_alone(client, number)
+            except redis.RedisError as error:
+                absent("Redis", "TEST_REDIS_URL", error)
+            if is_ours:
+                yield url
+                client.flushdb()
+                return
+    not_here(f"Redis' databases {OURS.start} to {OURS.stop - 1} are all in use")
+
+
+def is_alone(client: redis.Redis, number: int) -> bool:
+    """Whether nobody else is connected to the client's database; of two at once neither is alone.
+
+    Channels are common to all databases, but what is told there only has others look into theirs.
+    """
+    return [int(each["db"]) for each in client.client_list()].count(number) == 1
+
+
+@pytest.fixture
+def redis_url(redis_database: str) -> str:
+    """The URL of a Redis database in which there is nothing, for the test to write to."""
+    with redis.Redis.from_url(redis_database) as client:
+        client.flushdb()
+    return redis_database
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -14,7 +13,6 @@ import redis
 from flask import Flask
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import sessionmaker
-from sqlalchemy.schema import CreateSchema, DropSchema
 
 from jwt_authz import (
     Authz,
@@ -100,30 +98,15 @@ def status(app: Flask, token: str, path: str = "/read") -> int:
 
 
 @pytest.fixture(params=["redis", "sqlite", "postgres"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, str]]:
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
     """A database for the roles and a store for the news, which several processes see."""
     if request.param == "postgres":
-        postgres = request.getfixturevalue("postgres_url")
-        schema = f"live_{token_hex(8)}"
-        admin = create_engine(postgres)
-        with admin.begin() as connection:
-            connection.execute(CreateSchema(schema))
-        url = f"{postgres}?options=-csearch_path%3D{schema}"
-        yield url, url
-        with admin.begin() as connection:
-            connection.execute(DropSchema(schema, cascade=True))
-        admin.dispose()
-        return
+        url: str = request.getfixturevalue("new_schema")()
+        return url, url
     database = f"sqlite:///{tmp_path / 'roles.db'}"
     if request.param == "sqlite":
-        yield database, f"sqlite:///{tmp_path / 'revocations.db'}"
-        return
-    store = f"{request.getfixturevalue('redis_url').rpartition('/')[0]}/13"
-    client = redis.Redis.from_url(store)
-    client.flushdb()
-    yield database, f"{store}{PATIENT}"
-    client.flushdb()
-    client.close()
+        return database, f"sqlite:///{tmp_path / 'revocations.db'}"
+    return database, f"{request.getfixturevalue('redis_url')}{PATIENT}"
 
 
 class Machine:
@@ -204,20 +187,16 @@ def test_a_role_that_is_removed_and_a_level_that_is_lowered_count_elsewhere_too(
 
 def test_a_store_that_has_forgotten_the_news_has_all_load_anew(redis_url: str) -> None:
     """A change was told, and the store lost that before anybody read it."""
-    store = f"{redis_url.rpartition('/')[0]}/13"
-    client = redis.Redis.from_url(store)
-    client.flushdb()
     source = Source(Role("clerk", "orders:read"))
-    app = app_with(source, f"{store}{PATIENT}")
+    app = app_with(source, f"{redis_url}{PATIENT}")
     prepare(app)
     token = token_of(app, "clerk")
     assert status(app, token) == 200
     source.answer = Roles(Role("clerk", "orders:list"))
-    client.flushdb()
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushdb()
     assert becomes(403, lambda: status(app, token))
     close(app)
-    client.flushdb()
-    client.close()
 
 
 # --- a source that does not answer ---------------------------------------------------------------

@@ -48,13 +48,11 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
             "sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False}
         )
     else:
-        made = create_engine(request.getfixturevalue("postgres_url"))
-    Base.metadata.drop_all(made)
+        made = create_engine(request.getfixturevalue("new_schema")())
     Base.metadata.create_all(made)
     with Session(made) as session, session.begin():
         session.add_all([Article(id=1, author="ann"), Article(id=2, author="bob"), Tag(name="a")])
     yield made
-    Base.metadata.drop_all(made)
     made.dispose()
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 from flask import Flask
 from flask_jwt_extended import create_access_token, get_jwt
 
@@ -54,21 +53,14 @@ def shared_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'revocations.sqlite'}"
     else:
-        url = request.getfixturevalue("redis_url")
-        url = f"{url.rpartition('/')[0]}/14"
-        client = redis.Redis.from_url(url)
-        client.flushdb()
-        yield f"{url}{PATIENT}"
-        client.flushdb()
+        yield f"{request.getfixturevalue('redis_url')}{PATIENT}"
 
 
 @pytest.fixture(params=["memory", "redis", "sqlite"])
 def app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask]:
     urls = {"memory": "memory:", "sqlite": f"sqlite:///{tmp_path / 'revocations.sqlite'}"}
     if request.param == "redis":
-        urls["redis"] = f"{request.getfixturevalue('redis_url').rpartition('/')[0]}/14"
-        redis.Redis.from_url(urls["redis"]).flushdb()
-        urls["redis"] += PATIENT
+        urls["redis"] = f"{request.getfixturevalue('redis_url')}{PATIENT}"
     made = make(urls[request.param])
     with made.app_context():
         made.extensions[KEY].revocations.store.prepare()

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from secrets import token_hex
 
 import pytest
 from argon2 import PasswordHasher
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import DeclarativeBase, sessionmaker
-from sqlalchemy.schema import CreateSchema, DropSchema
 
 from jwt_authz.accounts.memory import MemoryAccounts
 from jwt_authz.accounts.sqlalchemy import RoleMixin, SQLAlchemyAccounts, UserMixin
@@ -72,18 +70,11 @@ def while_verifying(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], o
 
 
 @pytest.fixture(scope="session")
-def postgres_engine(postgres_url: str) -> Iterator[Engine]:
-    """PostgreSQL, in a schema of this run alone."""
-    schema = f"accounts_{token_hex(8)}"
-    admin = create_engine(postgres_url)
-    with admin.begin() as connection:
-        connection.execute(CreateSchema(schema))
-    engine = create_engine(postgres_url, connect_args={"options": f"-csearch_path={schema}"})
+def postgres_engine(new_schema: Callable[[], str]) -> Iterator[Engine]:
+    """PostgreSQL, in a schema of these tests."""
+    engine = create_engine(new_schema())
     yield engine
     engine.dispose()
-    with admin.begin() as connection:
-        connection.execute(DropSchema(schema, cascade=True))
-    admin.dispose()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -14,7 +13,6 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy.schema import CreateSchema, DropSchema
 
 from jwt_authz.accounts.models import metadata
 
@@ -56,20 +54,12 @@ TABLES = set(metadata.tables)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database."""
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'app.db'}"
-        return
-    postgres = request.getfixturevalue("postgres_url")
-    schema = f"migrations_{token_hex(8)}"
-    admin = sa.create_engine(postgres)
-    with admin.begin() as connection:
-        connection.execute(CreateSchema(schema))
-    yield f"{postgres}?options=-csearch_path%3D{schema}"
-    with admin.begin() as connection:
-        connection.execute(DropSchema(schema, cascade=True))
-    admin.dispose()
+        return f"sqlite:///{tmp_path / 'app.db'}"
+    made: str = request.getfixturevalue("new_schema")()
+    return made
 
 
 @pytest.fixture

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 import pytest
-import redis
-import sqlalchemy
 from flask import Flask
-from sqlalchemy.schema import CreateSchema, DropSchema
 
 from .refreshing import close, make_app
 
@@ -19,9 +15,8 @@ STORES = ("memory", "redis", "sqlite", "postgres")
 
 
 @pytest.fixture
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], str]]:
-    """Gives the URL of an empty store of a kind; what it holds is gone after the test."""
-    undo: list[Callable[[], object]] = []
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], str]:
+    """Gives the URL of an empty store of a kind."""
 
     def url_of(kind: str) -> str:
         if kind == "memory":
@@ -29,31 +24,12 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callab
         if kind == "sqlite":
             return f"sqlite:///{tmp_path / 'store.sqlite'}"
         if kind == "redis":
-            url = f"{request.getfixturevalue('redis_url').rpartition('/')[0]}/13"
-            client = redis.Redis.from_url(url)
-            client.flushdb()
-            undo.extend((client.close, client.flushdb))
+            url = request.getfixturevalue("redis_url")
             return f"{url}?socket_timeout=2&socket_connect_timeout=2"  # a machine that is busy
-        return _schema(request.getfixturevalue("postgres_url"), undo)
+        made: str = request.getfixturevalue("new_schema")()
+        return made
 
-    yield url_of
-    while undo:
-        undo.pop()()
-
-
-def _schema(url: str, undo: list[Callable[[], object]]) -> str:
-    name = f"endpoints_{token_hex(6)}"
-    admin = sqlalchemy.create_engine(url)
-
-    def drop() -> None:
-        with admin.begin() as connection:
-            connection.execute(DropSchema(name, cascade=True))
-        admin.dispose()
-
-    with admin.begin() as connection:
-        connection.execute(CreateSchema(name))
-    undo.append(drop)
-    return f"{url}?options=-csearch_path%3D{name}"
+    return url_of
 
 
 @pytest.fixture

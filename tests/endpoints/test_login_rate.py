@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -32,25 +31,11 @@ def users() -> Users:
 
 
 @pytest.fixture(params=["memory", "redis"])
-def store(request: pytest.FixtureRequest) -> Iterator[str]:
+def store(request: pytest.FixtureRequest) -> str:
     if request.param == "memory":
-        yield "memory:"
-        return
-    yield request.getfixturevalue("counting_url")
-
-
-@pytest.fixture
-def counting_url(redis_url: str) -> Iterator[str]:
-    """The URL of a Redis in which nothing was counted yet."""
-    with redis.Redis.from_url(redis_url) as client:
-        forget(client)
-        yield redis_url
-        forget(client)
-
-
-def forget(client: redis.Redis) -> None:
-    for key in client.scan_iter("LIMITS*"):
-        client.delete(key)
+        return "memory:"
+    url: str = request.getfixturevalue("redis_url")
+    return url
 
 
 def login_app(users: Users, store: str = "memory:", **config: Any) -> Flask:
@@ -286,16 +271,16 @@ def test_an_empty_rate_turns_it_off(users: Users) -> None:
 
 
 def test_two_applications_count_apart_in_memory_and_together_in_redis(
-    users: Users, counting_url: str
+    users: Users, redis_url: str
 ) -> None:
     one, two = login_app(users), login_app(users)
     statuses(one, 11, password="wrong")
     assert log_in(two, "wrong").status_code == 401
-    one, two = login_app(users, counting_url), login_app(users, counting_url)
+    one, two = login_app(users, redis_url), login_app(users, redis_url)
     statuses(one, 10, password="wrong")
     assert log_in(two, "wrong").status_code == 429
     assert log_in(two, PASSWORD, address=OFFICE).status_code == 200
-    with redis.Redis.from_url(counting_url) as client:
+    with redis.Redis.from_url(redis_url) as client:
         keys = list(client.scan_iter("LIMITS*"))
         assert len(keys) == 4
         assert b"alice" not in b" ".join(keys)
@@ -314,8 +299,8 @@ def test_a_redis_that_does_not_answer_leaves_each_process_to_count_alone(
     assert "127.0.0.1" not in caplog.text
 
 
-def test_a_redis_that_comes_back_is_used_again(counting_url: str) -> None:
-    rate = LoginRate(counting_url, 2, 60)
+def test_a_redis_that_comes_back_is_used_again(redis_url: str) -> None:
+    rate = LoginRate(redis_url, 2, 60)
     shared, caller = rate._shared, Caller.of("alice", HOME)
     rate._shared = LoginRate("redis://127.0.0.1:1/0", 2, 60)._shared
     rate.failed(caller, False)
@@ -323,7 +308,7 @@ def test_a_redis_that_comes_back_is_used_again(counting_url: str) -> None:
     rate._shared = shared
     for _ in range(2):
         rate.failed(caller, False)
-    assert LoginRate(counting_url, 2, 60).look_at(caller).wait > 0
+    assert LoginRate(redis_url, 2, 60).look_at(caller).wait > 0
 
 
 def test_a_refusal_is_counted_and_logged_without_the_name(

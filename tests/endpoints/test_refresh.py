@@ -322,7 +322,7 @@ def test_without_refresh_tokens_such_a_log_in_gets_no_token_either(
 
 
 def test_the_first_log_in_on_a_redis_that_nobody_prepared_works(
-    redis_url: str, store_url: Callable[[str], str], cheap_argon2: object
+    store_url: Callable[[str], str], cheap_argon2: object
 ) -> None:
     app = Flask("first")
     app.config.update(JWT_SECRET_KEY=SECRET, AUTHZ_STORE_URL=store_url("redis"))

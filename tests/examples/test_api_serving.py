@@ -152,11 +152,7 @@ def test_flask_authz_check_finds_nothing_to_mend(run: Any) -> None:
 def test_what_one_of_gunicorns_workers_revokes_all_of_them_refuse(
     three_workers: Any, redis_url: str, store: str
 ) -> None:
-    more = (
-        {"AUTHZ_STORE_URL": f"{redis_url.rpartition('/')[0]}/12?socket_timeout=2"}
-        if store == "redis"
-        else {}
-    )
+    more = {"AUTHZ_STORE_URL": f"{redis_url}?socket_timeout=2"} if store == "redis" else {}
     url = three_workers(**more)
     operator = log_in(url, "operator", PASSWORD)
     status, _, pair = ask(f"{url}/token", body={"username": "editor", "password": PASSWORD})

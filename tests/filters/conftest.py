@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from sqlalchemy import ColumnElement, Engine, create_engine, select
+from sqlalchemy import ColumnElement, create_engine, select
 from sqlalchemy.orm import Session, joinedload
 
 from .models import Article, Base, Team, fill
@@ -27,19 +27,8 @@ class Rows:
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def rows(request: pytest.FixtureRequest) -> Iterator[Rows]:
-    url = "sqlite://"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres_url")
-    engine = create_engine(url)
-    try:
-        yield from _filled(engine)
-    finally:
-        Base.metadata.drop_all(engine)
-        engine.dispose()
-
-
-def _filled(engine: Engine) -> Iterator[Rows]:
-    Base.metadata.drop_all(engine)
+    is_postgres = request.param == "postgresql"
+    engine = create_engine(request.getfixturevalue("new_schema")() if is_postgres else "sqlite://")
     Base.metadata.create_all(engine)
     with Session(engine) as session:
         fill(session)
@@ -49,3 +38,4 @@ def _filled(engine: Engine) -> Iterator[Rows]:
         assert teams
         articles = {article.id: article for article in session.scalars(loaded)}
         yield Rows(session, articles)
+    engine.dispose()

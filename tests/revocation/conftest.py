@@ -15,7 +15,6 @@ import pytest
 import redis
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.schema import CreateSchema, DropSchema
 
 from jwt_authz.revocation import MemoryStore, RevocationView
 
@@ -74,16 +73,9 @@ def clock() -> Clock:
 
 
 @pytest.fixture(scope="session")
-def postgres_schema_url(postgres_url: str) -> Iterator[str]:
-    """PostgreSQL, in a schema of this run alone."""
-    schema = f"revocation_{token_hex(8)}"
-    admin = create_engine(postgres_url)
-    with admin.begin() as connection:
-        connection.execute(CreateSchema(schema))
-    yield f"{postgres_url}?options=-csearch_path%3D{schema}"
-    with admin.begin() as connection:
-        connection.execute(DropSchema(schema, cascade=True))
-    admin.dispose()
+def postgres_schema_url(new_schema: Callable[[], str]) -> str:
+    """PostgreSQL, in a schema of these tests."""
+    return new_schema()
 
 
 @pytest.fixture
@@ -91,9 +83,6 @@ def redis_place(redis_url: str) -> Iterator[Shared]:
     place = Shared("redis", slow_machine(redis_url), f"test{token_hex(6)}")
     yield place
     place.close()
-    with redis.Redis.from_url(redis_url) as client:
-        for key in client.scan_iter(match=f"{{{place.prefix}}}:*"):
-            client.delete(key)
 
 
 @pytest.fixture
