@@ -55,6 +55,8 @@ sys.exit(7)
 class Project:
     """A project that holds a copy of the script, in a folder whose name has spaces."""
 
+    failed: subprocess.CompletedProcess[str]
+
     def __init__(self, parent: Path) -> None:
         self.root = parent / "a project with spaces"
         (self.root / "scripts").mkdir(parents=True)
@@ -85,10 +87,15 @@ def project(tmp_path: Path) -> Project:
 
 @pytest.fixture(scope="module")
 def started(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """One that could not be installed at first, and then was."""
     project = Project(tmp_path_factory.mktemp("started").resolve())
+    (project.root / "broken").touch()
+    project.failed = project.start("command")
+    (project.root / "broken").unlink()
     first = project.start("command")
     assert first.returncode == 7, first.stderr
     assert "Installing into" in first.stderr
+    assert project.installs == 1
     return project
 
 
@@ -129,15 +136,10 @@ def test_a_changed_pyproject_is_installed_again_into_a_clean_environment(started
     assert not left_over.exists()
 
 
-def test_an_install_that_failed_is_repeated_at_the_next_start(project: Project) -> None:
-    (project.root / "broken").touch()
-    failed = project.start("command")
-    assert failed.returncode == 1
-    assert "the next start tries again" in failed.stderr
-    assert failed.stdout == ""
-    (project.root / "broken").unlink()
-    assert project.start("command").returncode == 7
-    assert project.installs == 1
+def test_an_install_that_failed_is_repeated_at_the_next_start(started: Project) -> None:
+    assert started.failed.returncode == 1
+    assert "the next start tries again" in started.failed.stderr
+    assert started.failed.stdout == ""
 
 
 def test_without_ensurepip_the_outer_pip_brings_one_into_the_environment(project: Project) -> None:

@@ -32,6 +32,7 @@ from jwt_authz.audit import decided
 from jwt_authz.cli import authz as authz_commands
 from jwt_authz.overrides import InUse
 from jwt_authz.parts import KEY
+from tests.other_plugins import ALONE
 
 _FENCE = re.compile(
     r"^(?P<skip><!-- not run[^\n]*-->\n)?```(?P<language>\w*)(?P<words>[^\n]*)\n(?P<text>.*?)^```$",
@@ -259,7 +260,7 @@ def _flask(command: str, module: types.ModuleType, folder: Path) -> tuple[str, i
 def _shell(text: str, folder: Path) -> str:
     """What a shell prints in a folder where `python` and `pytest` are those of the tests."""
     python = Path(sys.executable).parent
-    start = f'export PATH="{python}:$PATH" PYTHONPATH="{_ROOT}"\n'
+    start = f'export PATH="{python}:$PATH" PYTHONPATH="{_ROOT}" PYTEST_ADDOPTS="{ALONE}"\n'
     finished = subprocess.run(
         ["bash", "-c", start + text],
         cwd=folder,

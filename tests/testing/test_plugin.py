@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+
+from tests.other_plugins import ALONE
 
 CONFTEST = """
 import pytest
@@ -38,6 +41,7 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-W", "error", "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments],
         cwd=folder,
+        env={**os.environ, "PYTEST_ADDOPTS": ALONE},
         capture_output=True,
         text=True,
         check=False,
