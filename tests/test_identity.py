@@ -77,7 +77,11 @@ def test_a_text_in_place_of_a_list_of_permissions_is_a_misuse() -> None:
         make(permissions="orders:read")
 
 
-@pytest.mark.parametrize("value", [object(), {1, 2}.__iter__(), print, Identity("x")], ids=repr)
+@pytest.mark.parametrize(
+    "value",
+    [object(), {1, 2}.__iter__(), print, Identity("x")],
+    ids=lambda value: type(value).__name__,
+)
 def test_claims_hold_json_values_and_nothing_else(value: Any) -> None:
     with pytest.raises(MisuseError, match="claims hold JSON values only"):
         make(claims={"odd": value})

@@ -404,7 +404,7 @@ def test_a_changed_location_counts_at_once() -> None:
         ({"JWT_TOKEN_LOCATION": ["cookies", "headers"]}, {"authorization", "cookie"}),
         ({"JWT_HEADER_NAME": "X-Token"}, {"x-token"}),
     ],
-    ids=str,
+    ids=["by default", "a cookie", "a header or a cookie", "a cookie or a header", "its own name"],
 )
 def test_a_guarded_answer_says_that_it_depends_on_where_the_token_stands(
     config: dict[str, Any], expected: set[str]

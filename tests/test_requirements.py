@@ -562,7 +562,9 @@ def test_a_resource_reaches_those_who_take_one_and_no_other() -> None:
     assert all(arguments[0] is SOMEBODY for arguments in seen)
 
 
-@pytest.mark.parametrize("resource", [None, 0, False, "", [], object()], ids=repr)
+@pytest.mark.parametrize(
+    "resource", [None, 0, False, "", [], object()], ids=lambda value: type(value).__name__
+)
 def test_a_falsy_resource_is_a_resource(resource: Any) -> None:
     given: list[Any] = []
 
@@ -808,7 +810,9 @@ def test_a_level_is_a_number_or_a_name(level: Any) -> None:
         has_level(level)
 
 
-@pytest.mark.parametrize("identity", [None, "u1", object(), {"sub": "u1"}, 1], ids=repr)
+@pytest.mark.parametrize(
+    "identity", [None, "u1", object(), {"sub": "u1"}, 1], ids=lambda value: type(value).__name__
+)
 @pytest.mark.parametrize(
     "asked",
     [has_permission("a:b"), has_role("a"), has_scope("a"), has_level(0), has_claim("a"), And()],

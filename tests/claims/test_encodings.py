@@ -517,7 +517,6 @@ def test_only_the_exact_names_of_claims_count(name: str) -> None:
         ("a\tb", {"a\tb"}),
         ("a\x1cb", {"a\x1cb"}),
     ],
-    ids=ascii,
 )
 def test_a_scope_is_parted_at_blanks_alone(scope: str, scopes: set[str]) -> None:
     assert read({"scope": scope}).scopes == scopes

@@ -600,7 +600,7 @@ def usable(
         None,
         [],
     ],
-    ids=lambda value: str(value)[:30],
+    ids=lambda value: str(value)[:14],
 )
 def test_a_key_that_is_unfit_is_left_out_and_the_others_serve(unfit: Any) -> None:
     keys = usable(jwk(), unfit)
