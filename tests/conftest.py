@@ -5,6 +5,7 @@ Servers and a browser among it: absent ones skip a test, and fail it if CI=true.
 
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from secrets import token_hex
@@ -26,6 +27,19 @@ IN_CI = os.environ.get("CI") == "true"
 POSTGRES = "postgresql+psycopg://postgres@127.0.0.1:5432/test"
 REDIS = "redis://127.0.0.1:6379"
 OURS = range(4, 16)  # of Redis' databases; the first ones are left to whatever else is there
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nobody_waits_for_the_disk() -> Iterator[None]:
+    """SQLite need not know that its pages are on the disk: no test outlives the machine."""
+
+    def hurry(connection: Any, record: object) -> None:
+        if isinstance(connection, sqlite3.Connection):
+            connection.execute("PRAGMA synchronous = OFF")
+
+    sqlalchemy.event.listen(sqlalchemy.Engine, "connect", hurry)
+    yield
+    sqlalchemy.event.remove(sqlalchemy.Engine, "connect", hurry)
 
 
 @pytest.fixture
@@ -73,6 +87,7 @@ def postgres_url() -> Iterator[str]:
         with server.connect() as connection:
             # Of template0, since nobody can be connected to that, which would be in the way.
             connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE template0")
+            connection.exec_driver_sql(f"ALTER DATABASE {name} SET synchronous_commit = off")
     except sqlalchemy.exc.OperationalError as error:
         absent("PostgreSQL", "TEST_POSTGRES_URL", error)
     yield url.set(database=name).render_as_string(hide_password=False)
