@@ -9,6 +9,8 @@ from argon2 import PasswordHasher
 
 from jwt_authz.accounts import passwords
 
+FULL_PRICE = {"_hasher": passwords._hasher, "_DUMMY": passwords._DUMMY}
+
 
 def make_argon2_cheap(monkeypatch: pytest.MonkeyPatch) -> PasswordHasher:
     """Have passwords hashed at next to no cost, that of nobody too; gives what hashes them."""

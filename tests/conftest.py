@@ -42,6 +42,14 @@ def nobody_waits_for_the_disk() -> Iterator[None]:
     sqlalchemy.event.remove(sqlalchemy.Engine, "connect", hurry)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def nobody_pays_for_argon2() -> Iterator[None]:
+    """Passwords are hashed at a price that tests can pay, unless a module asks for the full one."""
+    with pytest.MonkeyPatch.context() as patch:
+        make_argon2_cheap(patch)
+        yield
+
+
 @pytest.fixture
 def cheap_argon2(monkeypatch: pytest.MonkeyPatch) -> PasswordHasher:
     """Passwords are hashed at a price that tests can pay, by this."""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import unicodedata
+from collections.abc import Iterator
 
 import pytest
 from argon2 import PasswordHasher, Type, extract_parameters
@@ -23,14 +24,24 @@ from jwt_authz.accounts.passwords import (
     verify_password,
 )
 from jwt_authz.errors import MisuseError, StoreUnavailable
+from tests.cheap_argon2 import FULL_PRICE
 
 PASSWORD = "correct horse battery staple"
 NFC = unicodedata.normalize("NFC", "café crème")
 NFD = unicodedata.normalize("NFD", "café crème")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def full_price() -> Iterator[None]:
+    """What is hashed here costs what it costs in use."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in FULL_PRICE.items():
+            patch.setattr(passwords, name, value)
+        yield
+
+
 @pytest.fixture(scope="module")
-def hashed() -> str:
+def hashed(full_price: None) -> str:
     return hash_password(PASSWORD)
 
 
