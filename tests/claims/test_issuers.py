@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from time import perf_counter
 from typing import Any
 
@@ -228,12 +229,17 @@ def test_as_many_roles_and_permissions_as_a_token_can_hold_are_read_in_time() ->
     many = payload_of(
         roles=[f"r{n}" for n in range(2_000)], permissions=[f"p{n}:read" for n in range(2_000)]
     )
-    times = []
+    text = json.dumps(many)
+    times, parsing = [], []
     for _ in range(20):
         start = perf_counter()
         read(issuer, many)
-        times.append(perf_counter() - start)
-    assert min(times) < 0.005
+        read_at = perf_counter()
+        json.loads(text)
+        times.append(read_at - start)
+        parsing.append(perf_counter() - read_at)
+    # By what their JSON takes, since the one and the other are as slow as the machine is.
+    assert min(times) < 20 * min(parsing)
 
 
 # --- for whom it may speak -----------------------------------------------------------------------
