@@ -128,12 +128,13 @@ def redis_database() -> Iterator[str]:
     timeouts = {"socket_timeout": 3, "socket_connect_timeout": 3}
     for number in OURS:
         url = server._replace(path=f"/{number}", query="").geturl()
-        # One connection, which stays until the run ends, however it does.
-        with redis.Redis.from_url(url, single_connection_client=True, **timeouts) as client:
-            try:
-                is_ours = is_alone(client, number)
-            except redis.RedisError as error:
-                absent("Redis", "TEST_REDIS_URL", error)
+        try:
+            # One connection, made at once, which stays until the run ends, however it does.
+            client = redis.Redis.from_url(url, single_connection_client=True, **timeouts)
+            is_ours = is_alone(client, number)
+        except redis.RedisError as error:
+            absent("Redis", "TEST_REDIS_URL", error)
+        with client:
             if is_ours:
                 yield url
                 client.flushdb()
