@@ -13,15 +13,15 @@ from .application import STORED, ask, close, make_app, tokens
 
 
 @pytest.fixture
-def app(tmp_path: Path, cheap_argon2: object) -> Iterator[Flask]:
-    """The application on SQLite, with hashes that cost next to nothing."""
+def app(tmp_path: Path) -> Iterator[Flask]:
+    """The application on SQLite."""
     made = make_app(f"sqlite:///{tmp_path / 'users.sqlite'}")
     yield made
     close(made)
 
 
 @pytest.fixture
-def stored(tmp_path: Path, cheap_argon2: object) -> Iterator[Flask]:
+def stored(tmp_path: Path) -> Iterator[Flask]:
     """The same with its roles in the database."""
     made = make_app(f"sqlite:///{tmp_path / 'stored.sqlite'}", STORED)
     yield made

@@ -8,14 +8,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from secrets import token_hex
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-import sqlalchemy
 from flask import Flask
-from sqlalchemy.schema import CreateSchema, DropSchema
 
 from jwt_authz.admin import accounts
 from jwt_authz.admin.rules import Rules
@@ -26,20 +23,18 @@ ROLES = "/admin/api/roles"
 
 
 @pytest.fixture
-def postgres_app(postgres: str, cheap_argon2: object) -> Iterator[Flask]:
+def postgres_app(new_schema: Callable[[], str]) -> Iterator[Flask]:
     """The application on PostgreSQL."""
-    made = make_app(postgres)
+    made = make_app(new_schema())
     yield made
     close(made)
 
 
 @pytest.fixture
-def both_stored(
-    request: pytest.FixtureRequest, postgres: str, cheap_argon2: object
-) -> Iterator[Flask]:
+def both_stored(request: pytest.FixtureRequest, new_schema: Callable[[], str]) -> Iterator[Flask]:
     """One whose administrators, ann and cy, are so by a role of their own each."""
     level = getattr(request, "param", "read committed").replace(" ", "\\ ")
-    url = f"{postgres}%20-cdefault_transaction_isolation%3D{quote(level)}"
+    url = f"{new_schema()}%20-cdefault_transaction_isolation%3D{quote(level)}"
     made = make_app(url, STORED, administrator="users:manage")
     with made.app_context():
         made.extensions["jwt_authz"].roles_given.add("second", "users:manage")
@@ -47,18 +42,6 @@ def both_stored(
     made.extensions["jwt_authz"].accounts.set_roles("cy", ["second"])
     yield made
     close(made)
-
-
-@pytest.fixture
-def postgres(postgres_url: str) -> Iterator[str]:
-    """A schema of one's own."""
-    name, engine = f"admin_{token_hex(6)}", sqlalchemy.create_engine(postgres_url)
-    with engine.begin() as connection:
-        connection.execute(CreateSchema(name))
-    yield f"{postgres_url}?options=-csearch_path%3D{name}"
-    with engine.begin() as connection:
-        connection.execute(DropSchema(name, cascade=True))
-    engine.dispose()
 
 
 def answers_of_both(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[int]:

@@ -267,9 +267,7 @@ def test_nobody_comes_to_meet_a_rule_by_making_the_role_that_it_names(
     assert problem(as_ann("POST", ROLES, json=body), 403) == "self-promotion"
 
 
-def test_nobody_makes_everybody_an_administrator_by_a_number(
-    cheap_argon2: object, tmp_path: Any
-) -> None:
+def test_nobody_makes_everybody_an_administrator_by_a_number(tmp_path: Any) -> None:
     url = f"sqlite:///{tmp_path / 'levels.sqlite'}"
     app = make_app(url, STORED, administrator=has_level("admin"))
     with app.app_context():
@@ -284,7 +282,7 @@ def test_nobody_makes_everybody_an_administrator_by_a_number(
 
 
 def test_the_last_administrator_stays_where_another_way_depends_on_more_than_roles(
-    cheap_argon2: object, tmp_path: Any
+    tmp_path: Any,
 ) -> None:
     url = f"sqlite:///{tmp_path / 'ways.sqlite'}"
     app = make_app(url, STORED, administrator=has_role("admin") | has_scope("administration"))
@@ -295,9 +293,7 @@ def test_the_last_administrator_stays_where_another_way_depends_on_more_than_rol
     close(app)
 
 
-def test_what_another_process_has_changed_a_moment_ago_counts_already(
-    cheap_argon2: object, tmp_path: Any
-) -> None:
+def test_what_another_process_has_changed_a_moment_ago_counts_already(tmp_path: Any) -> None:
     """It is in the database, and the news of it is not here yet."""
     url = f"sqlite:///{tmp_path / 'news.sqlite'}"
     app = make_app(url, STORED, administrator="users:manage")
@@ -391,7 +387,7 @@ def test_nobody_opens_a_route_to_themselves_by_taking_something_away(
 
 @pytest.mark.parametrize("taken", ["the permission", "the role"])
 def test_the_last_administrator_is_not_lost_by_a_change_of_a_role(
-    cheap_argon2: object, tmp_path: Any, taken: str
+    tmp_path: Any, taken: str
 ) -> None:
     app = make_app(f"sqlite:///{tmp_path / 'last.sqlite'}", STORED, administrator="users:manage")
     token = tokens(app, "ann")["access_token"]

@@ -11,18 +11,14 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 import pytest
-import sqlalchemy
 from flask import Flask
-from sqlalchemy.schema import CreateSchema, DropSchema
 from werkzeug.test import TestResponse
 
 from examples.api import create_app
 from jwt_authz.parts import KEY
-from tests.cheap_argon2 import make_argon2_cheap
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "correct horse"
@@ -78,14 +74,6 @@ def environment(**settings: str) -> Iterator[pytest.MonkeyPatch]:
         yield patch
 
 
-@pytest.fixture(scope="session", autouse=True)
-def cheap_argon2() -> Iterator[None]:
-    """Hashes that cost next to nothing, in this process; what is served apart has the real ones."""
-    with pytest.MonkeyPatch.context() as patch:
-        make_argon2_cheap(patch)
-        yield
-
-
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Api]]:
     """Starts the example in this process, with the settings given; without a URL on SQLite."""
@@ -100,25 +88,6 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Api]]:
     yield make
     for app in apps:
         Api(app).close()
-
-
-@pytest.fixture(scope="session")
-def new_schema(postgres_url: str) -> Iterator[Callable[[], str]]:
-    """Makes URLs of PostgreSQL, each with a schema of its own, which is dropped at the end."""
-    admin = sqlalchemy.create_engine(postgres_url)
-    schemas = []
-
-    def make() -> str:
-        schemas.append(f"example_{token_hex(8)}")
-        with admin.begin() as connection:
-            connection.execute(CreateSchema(schemas[-1]))
-        return f"{postgres_url}?options=-csearch_path%3D{schemas[-1]}"
-
-    yield make
-    with admin.begin() as connection:
-        for schema in schemas:
-            connection.execute(DropSchema(schema, cascade=True))
-    admin.dispose()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
