@@ -6,7 +6,7 @@ the caller, and all others, are taken for what the catalogue says that the trans
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from ..accounts import User
@@ -52,14 +52,14 @@ class Rules:
         if meets_more(now.caller, then.caller) or then._rank(nobody) > now._rank(nobody):
             detail = "Nobody opens anything to themselves, or to everybody, by changing a role."
             raise ProblemAnswer(403, "self-promotion", detail)
-        best = now._best(turn.everybody(now.caller.subject), RANK[YES])
-        if then._best(turn.everybody(now.caller.subject), best) < best:
+        best = now._best(turn, now.caller.subject, (None,), enough=RANK[YES])
+        if then._best(turn, now.caller.subject, (None,), enough=best) < best:
             raise _nobody_left()
 
     def under(self, catalogue: Roles) -> Rules:
         """The same by this catalogue; raises a `ProblemAnswer` where the caller may no more."""
         rules = self._as_of(catalogue)
-        if self.required.analyse(rules.caller) is NO:
+        if rules._rank_of(rules.caller) == RANK[NO]:
             raise ProblemAnswer(403, "not-allowed", "You may not administer any more.")
         return rules
 
@@ -81,8 +81,8 @@ class Rules:
         self._refuse_unheld(given)
         rank = self._rank(before)
         if self._rank(after) < rank:
-            those = (one for one in turn.everybody() if one.tenant in (None, before.tenant))
-            if max(map(self._rank, those), default=0) < rank:
+            tenants = (None, before.tenant)
+            if self._best(turn, self.caller.subject, tenants, enough=rank) < rank:
                 raise _nobody_left()
 
     def _refuse_given(self, change: RoleChange, before: Roles, after: Roles) -> None:
@@ -115,11 +115,12 @@ class Rules:
         opened = catalogue.open_ended()
         return replace(self, catalogue=opened, caller=_as_of(self.caller, opened))
 
-    def _best(self, users: Iterable[User], enough: int) -> int:
-        """The best rank of those who may change roles, as far as it is not enough already."""
-        best = 0
-        for user in users:
-            best = max(best, self._rank(user) if user.tenant is None else 0)
+    def _best(self, turn: Turn, first: str, tenants: Collection[str | None], enough: int) -> int:
+        """The best rank of the users of these tenants, or one that is enough."""
+        best = RANK[NO]
+        for user in turn.everybody(first):
+            if user.tenant in tenants:
+                best = max(best, self._rank(user))
             if best >= enough:
                 break
         return best
@@ -128,12 +129,14 @@ class Rules:
         """How far a user may administer, as far as their roles tell: see `RANK`."""
         if user.disabled:
             return RANK[NO]
-        identity = Identity(
-            user.subject, tenant=user.tenant, roles=user.roles, catalogue=self.catalogue
+        return self._rank_of(
+            Identity(user.subject, tenant=user.tenant, roles=user.roles, catalogue=self.catalogue)
         )
+
+    def _rank_of(self, identity: Identity) -> int:
         try:
             return RANK[self.required.analyse(identity)]
-        except MisuseError:
+        except MisuseError:  # a name that the catalogue lacks: everybody is refused
             return RANK[NO]
 
 
