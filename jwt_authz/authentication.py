@@ -130,7 +130,7 @@ class Authenticator:
                 "the identity loader takes the identity from elsewhere, and no token is looked at"
             )
         request.__dict__[_TAKEN] = (self._app, text)
-        self.forget(request)  # so that it is taken anew where this fails
+        self.find_anew(request)  # where this fails, too
         return self._keep(request, lambda: self._found(request, manager, text, "headers"))
 
     def suppose(self, request: Request, identity: Any) -> None:
@@ -161,9 +161,14 @@ class Authenticator:
         request.__dict__[_KEPT] = (self, found)
         return found
 
-    def forget(self, request: Request) -> None:
-        """Forget what was found out about a request, so that it is found out anew."""
+    def find_anew(self, request: Request) -> None:
+        """Have what was found out about a request found out anew, by the token that was taken."""
         request.__dict__[_KEPT] = (None, None)
+
+    def forget(self, request: Request) -> None:
+        """Forget what was found out about a request, and the token that it was taken for."""
+        request.__dict__.pop(_KEPT, None)
+        request.__dict__.pop(_TAKEN, None)
 
     def _hit(self, request: Request, manager: JWTManager) -> Authentication | None:
         """`_find` in one function, for a known token in the header and nothing unusual, else None.

@@ -207,7 +207,7 @@ class Parts:
         if found.error is None:
             return found
         if isinstance(found.error, KeyUnknown) and self._has_newer_keys(authenticator):
-            authenticator.forget(get_request())
+            authenticator.find_anew(get_request())
             return self.authenticate(app)
         return found
 
