@@ -86,18 +86,20 @@ def remove(managed: Users, username: str) -> None:
 @_command("grant")
 @click.argument("username")
 @click.argument("roles", nargs=-1, required=True)
-def grant(managed: Users, username: str, roles: tuple[str, ...]) -> None:
+@click.option("--tenant", metavar="NAME", help="In this tenant, by default in their own.")
+def grant(managed: Users, username: str, roles: tuple[str, ...], tenant: str | None) -> None:
     """Give a user roles."""
-    user = managed.grant(username, roles)
+    user = managed.grant(username, roles, tenant)
     say(f"{username} is {_roles_of(user)}, from the next log-in or refresh on")
 
 
 @_command("take")
 @click.argument("username")
 @click.argument("roles", nargs=-1, required=True)
-def take(managed: Users, username: str, roles: tuple[str, ...]) -> None:
+@click.option("--tenant", metavar="NAME", help="In this tenant, by default in their own.")
+def take(managed: Users, username: str, roles: tuple[str, ...], tenant: str | None) -> None:
     """Take roles from a user, and end the access tokens that have them."""
-    user = managed.take(username, roles)
+    user = managed.take(username, roles, tenant)
     say(f"{username} is {_roles_of(user)}, {_ended('access tokens')}")
 
 

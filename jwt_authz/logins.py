@@ -11,9 +11,9 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field, replace
 from time import time
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn, TypeGuard, cast
 
-from .accounts import Accounts, User
+from .accounts import Accounts, TenantAccounts, User
 from .errors import InvalidToken, MisuseError, RefreshRefused, StoreUnavailable, TokenReused
 from .issuing import claims_of, issue
 from .jwt_extended import access_lifetime, own_claims, refresh_lifetime
@@ -85,13 +85,13 @@ class Logins:
         if not isinstance(user, User):
             name = type(user).__name__
             raise MisuseError(f"log_in takes a User, not {name}: write accounts.find(subject)")
-        issued_at, found = self._user_now(user.subject)
+        issued_at, found = self._user_now(user.subject, user.tenant)
         if found is None:
             return None
         started = self._start_family(found, client, lifetime) if has_refresh else None
         if since is not None:
             self._refuse_ended_since(found, since, started)
-        claims = None if started is None else _claims_of(started, found.subject, issued_at)
+        claims = None if started is None else self._claims_of(started, found, issued_at)
         token = self._access_token(found, issued_at, claims, is_fresh=True)
         return self._tokens(token, claims, started)
 
@@ -104,7 +104,7 @@ class Logins:
         parts = self._parts
         parts.needed_revocations().check_age()
         claims = self._read(text)
-        issued_at, user = self._user_now(claims.subject)
+        issued_at, user = self._user_now(claims.subject, claims.tenant)
         if user is None:
             end_family(parts, claims.family)
             raise RefreshRefused("its subject is gone or disabled")
@@ -139,20 +139,33 @@ class Logins:
             raise RefreshRefused("its family is none")
         return claims
 
-    def _user_now(self, subject: str) -> tuple[float | None, User | None]:
+    def in_tenant(self, user: User, tenant: str) -> User | None:
+        """The user as one of this tenant; None where they have no part in it."""
+        if user.tenant == tenant:
+            return user
+        accounts = self.accounts
+        return accounts.find_in(user.subject, tenant) if _has_tenants(accounts) else None
+
+    def _find(self, subject: str, tenant: str | None) -> User | None:
+        user = self.accounts.find(subject)
+        if user is None or tenant in (None, user.tenant) or not _has_tenants(self.accounts):
+            return user
+        return self.accounts.find_in(subject, tenant)
+
+    def _user_now(self, subject: str, tenant: str | None) -> tuple[float | None, User | None]:
         """The `iat` of a token for the subject, and the user as they are after it; None if gone.
 
         In this order, so that of a change made in between the revocation comes later than the
         token, and ends it.
         """
-        user, issued_at = self.accounts.find(subject), None
+        user, issued_at = self._find(subject, tenant), None
         view = self._parts.revocations
         if view is not None and user is not None:
             catalogue, roles = self._parts.catalogue, set(user.roles)
             if catalogue is not None:
                 roles |= catalogue.with_included(roles)
             issued_at = view.next_iat(subject, tenant=user.tenant, roles=roles)
-            user = self.accounts.find(subject)
+            user = self._find(subject, tenant)
         return issued_at, None if user is None or user.disabled else user
 
     def _start_family(
@@ -228,10 +241,14 @@ class Logins:
             refresh = claims.encode(Subject(claims.subject), own, family.used_at, family.expires_at)
         return Tokens(access, refresh, int(access_lifetime()))
 
+    def _claims_of(self, started: Rotation, user: User, issued_at: float | None) -> RefreshClaims:
+        """What a family's first refresh token says."""
+        family, jti = cast(Family, started.family), cast(str, started.jti)  # there if `started`
+        since = family.created_at if issued_at is None else issued_at
+        own = self.accounts.find(user.subject) if _has_tenants(self.accounts) else user
+        tenant = None if own is None or own.tenant == user.tenant else user.tenant
+        return RefreshClaims(user.subject, jti, family.id, since, tenant)
 
-def _claims_of(started: Rotation, subject: str, issued_at: float | None) -> RefreshClaims:
-    """What a family's first refresh token says."""
-    family, jti = cast(Family, started.family), cast(str, started.jti)  # there if `started`
-    return RefreshClaims(
-        subject, jti, family.id, family.created_at if issued_at is None else issued_at
-    )
+
+def _has_tenants(accounts: Accounts) -> TypeGuard[TenantAccounts]:
+    return isinstance(accounts, TenantAccounts)

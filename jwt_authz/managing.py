@@ -47,15 +47,19 @@ class Users:
         self._accounts.remove(user.subject)
         return self._told("remove", user)
 
-    def grant(self, username: str, roles: Iterable[str]) -> User:
-        """Give a user roles, which count from their next log-in or refresh on."""
-        names = self._known(roles)
-        return self._told("grant", self._accounts.grant_roles(self.find(username).subject, names))
+    def grant(self, username: str, roles: Iterable[str], tenant: str | None = None) -> User:
+        """Give a user roles, which count from their next log-in or refresh on.
 
-    def take(self, username: str, roles: Iterable[str]) -> User:
+        In a `tenant` that is not their own where one is given.
+        """
+        names, subject = self._known(roles), self.find(username).subject
+        user = self._accounts.grant_roles(subject, names, **_in(tenant))
+        return self._told("grant", user)
+
+    def take(self, username: str, roles: Iterable[str], tenant: str | None = None) -> User:
         """Take roles from a user, and end the access tokens that have them; log-ins go on."""
         subject = self.find(username).subject
-        user = self._accounts.take_roles(subject, roles)
+        user = self._accounts.take_roles(subject, roles, **_in(tenant))
         return self._ended("take", user, keeps_families=True)
 
     def disable(self, username: str) -> User:
@@ -115,6 +119,10 @@ class Users:
     def _told(self, action: str, user: User) -> User:
         tell_change(get_app(), self._by, f"users {action}", user.username, user.subject)
         return user
+
+
+def _in(tenant: str | None) -> dict[str, str]:
+    return {} if tenant is None else {"tenant": tenant}  # which not all accounts know of
 
 
 class RoleChanges:

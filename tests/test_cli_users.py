@@ -353,6 +353,20 @@ def test_the_audit_is_told_who_did_what_to_whom(
     assert all("another good password" not in r.getMessage() for r in caplog.records)
 
 
+def test_roles_are_granted_and_taken_in_another_tenant_than_ones_own(here: Process) -> None:
+    ann = here.accounts.named("ann")
+    assert ann is not None
+    granted = here.run("users", "grant", "ann", "editor", "--tenant", "north")
+    assert "ann is now editor, from the next log-in" in granted.stdout
+    assert here.accounts.find(ann.subject) == ann
+    found = here.accounts.find_in(ann.subject, "north")
+    assert found is not None and found.roles == ("editor",)
+    taken = here.run("users", "take", "ann", "editor", "--tenant", "north")
+    assert "ann is now without a role" in taken.stdout
+    assert here.accounts.find_in(ann.subject, "north") is None
+    assert here.accounts.find(ann.subject) == ann
+
+
 def test_what_a_receiver_raises_keeps_no_token_alive(here: Process) -> None:
     def fail(sender: Flask, **what: Any) -> None:
         raise RuntimeError("the receiver's own")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from threading import Lock
+from types import MappingProxyType
 from typing import NamedTuple
 
 from ..errors import MisuseError
 from .password_rules import check_new_password
 from .passwords import hash_password, is_still_good, verify_password
-from .user import User, new_user, role_names
+from .user import User, new_user, refuse_unstorable, role_names
 
 
 class MemoryAccounts:
@@ -38,6 +39,14 @@ class MemoryAccounts:
         """The user with this subject as they are now, disabled or not; None when there is none."""
         kept = self._kept.get(subject)
         return None if kept is None else kept.user
+
+    def find_in(self, subject: str, tenant: str) -> User | None:
+        """The user as one of this tenant, with their roles there: see `TenantAccounts`."""
+        kept = self._kept.get(subject)
+        if kept is None:
+            return None
+        user = _as_in(kept, tenant)
+        return user if user.roles or kept.user.tenant == tenant else None
 
     def named(self, username: str) -> User | None:
         """The user of this name as they are now, disabled or not; None when there is none."""
@@ -82,15 +91,17 @@ class MemoryAccounts:
         names = role_names(roles)
         return self._change_roles(subject, lambda held: names)
 
-    def grant_roles(self, subject: str, roles: Iterable[str]) -> User:
+    def grant_roles(self, subject: str, roles: Iterable[str], tenant: str | None = None) -> User:
         """Give the user these roles besides those that they have: see `ManagedAccounts`."""
         names = role_names(roles)
-        return self._change_roles(subject, lambda held: role_names({*held, *names}))
+        return self._change_roles(subject, lambda held: role_names({*held, *names}), tenant)
 
-    def take_roles(self, subject: str, roles: Iterable[str]) -> User:
+    def take_roles(self, subject: str, roles: Iterable[str], tenant: str | None = None) -> User:
         """Take these roles from the user: see `ManagedAccounts`."""
         names = role_names(roles)
-        return self._change_roles(subject, lambda held: role_names({*held}.difference(names)))
+        return self._change_roles(
+            subject, lambda held: role_names({*held}.difference(names)), tenant
+        )
 
     def check_new_password(self, password: str) -> None:
         """Raises PasswordRefused for a password that cannot be set: see `ManagedAccounts`."""
@@ -129,12 +140,21 @@ class MemoryAccounts:
         return kept.user.subject, None if kept.user.disabled else kept.password_hash
 
     def _change_roles(
-        self, subject: str, change: Callable[[tuple[str, ...]], tuple[str, ...]]
+        self,
+        subject: str,
+        change: Callable[[tuple[str, ...]], tuple[str, ...]],
+        tenant: str | None = None,
     ) -> User:
         with self._lock:
             kept = self._existing(subject)
-            roles = change(kept.user.roles)
-            return self._keep(kept._replace(user=replace(kept.user, roles=roles)))
+            if tenant in (None, kept.user.tenant):
+                roles = change(kept.user.roles)
+                return self._keep(kept._replace(user=replace(kept.user, roles=roles)))
+            refuse_unstorable(tenant)
+            changed = change(_as_in(kept, tenant).roles)
+            kept = kept._replace(in_tenants={**kept.in_tenants, tenant: changed})
+            self._keep(kept)
+            return _as_in(kept, tenant)
 
     def _set_disabled(self, subject: str, disabled: bool) -> User:
         with self._lock:
@@ -155,3 +175,11 @@ class MemoryAccounts:
 class _Kept(NamedTuple):
     user: User
     password_hash: str | None
+    in_tenants: Mapping[str | None, tuple[str, ...]] = MappingProxyType({})
+
+
+def _as_in(kept: _Kept, tenant: str | None) -> User:
+    """The user as one of a tenant; also where they have no role there."""
+    if tenant == kept.user.tenant:
+        return kept.user
+    return replace(kept.user, tenant=tenant, roles=kept.in_tenants.get(tenant, ()))

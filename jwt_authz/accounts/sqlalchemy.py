@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from ..errors import MisuseError
@@ -12,10 +13,10 @@ from .passwords import hash_password, is_still_good, upgraded_hash, verify_passw
 from .sqlalchemy_roles import SQLAlchemyRoles
 from .tables import RoleMixin, UserMixin, role_of
 from .transactions import OWN_COLUMNS, Transactions
-from .user import User, is_storable, new_user, role_names
+from .user import User, is_storable, new_user, refuse_unstorable, role_names
 
 try:
-    from sqlalchemy import select
+    from sqlalchemy import delete, insert, select
     from sqlalchemy.orm import Session
 except ImportError as error:
     raise ImportError(
@@ -77,6 +78,21 @@ class SQLAlchemyAccounts:
             return None
         return self._found(select(self._users).where(self._users.subject == subject))
 
+    def find_in(self, subject: str, tenant: str) -> User | None:
+        """The user as one of this tenant, with their roles there: see `TenantAccounts`."""
+        if not (is_storable(subject) and is_storable(tenant)):
+            return None
+        query = select(self._users).where(self._users.subject == subject)
+
+        def read(session: Session) -> User | None:
+            row = session.scalars(query).one_or_none()
+            if row is None:
+                return None
+            user = self._as_in(session, row, tenant)
+            return user if user.roles or row.tenant == tenant else None
+
+        return self._transactions.run(read)
+
     def named(self, username: str) -> User | None:
         """The user of this name as they are now, disabled or not; None when there is none."""
         if not is_storable(username):
@@ -126,24 +142,43 @@ class SQLAlchemyAccounts:
 
         return self._change(subject, change, OWN_COLUMNS)
 
-    def grant_roles(self, subject: str, roles: Iterable[str]) -> User:
+    def grant_roles(self, subject: str, roles: Iterable[str], tenant: str | None = None) -> User:
         """Give the user these roles besides those that they have: see `ManagedAccounts`."""
         names = role_names(roles)
 
         def change(session: Session, row: UserMixin) -> None:
             given = self._role_rows(session, names)
-            row.roles.extend(role for role in given if role not in row.roles)
+            if tenant in (None, row.tenant):
+                row.roles.extend(role for role in given if role not in row.roles)
+            else:
+                refuse_unstorable(tenant)
+                session.flush()  # gives roles that are new their ids
+                held = self._as_in(session, row, tenant).roles
+                for role in (role for role in given if role.name not in held):
+                    values = {"user_id": row.id, "tenant": tenant, "role_id": role.id}
+                    session.execute(insert(self._users.roles_in_tenants).values(values))
 
-        return self._change(subject, change, OWN_COLUMNS)
+        return self._change(subject, change, OWN_COLUMNS, tenant)
 
-    def take_roles(self, subject: str, roles: Iterable[str]) -> User:
+    def take_roles(self, subject: str, roles: Iterable[str], tenant: str | None = None) -> User:
         """Take these roles from the user: see `ManagedAccounts`."""
         names = role_names(roles)
 
-        def change(_: Session, row: UserMixin) -> None:
-            row.roles = [role for role in row.roles if role.name not in names]
+        def change(session: Session, row: UserMixin) -> None:
+            if tenant in (None, row.tenant):
+                row.roles = [role for role in row.roles if role.name not in names]
+            else:
+                join = self._users.roles_in_tenants
+                taken = select(self._roles.id).where(self._roles.name.in_(names))
+                session.execute(
+                    delete(join).where(
+                        join.c.user_id == row.id,
+                        join.c.tenant == tenant,
+                        join.c.role_id.in_(taken),
+                    )
+                )
 
-        return self._change(subject, change, OWN_COLUMNS)
+        return self._change(subject, change, OWN_COLUMNS, tenant)
 
     def check_new_password(self, password: str) -> None:
         """Raises PasswordRefused for a password that cannot be set: see `ManagedAccounts`."""
@@ -182,16 +217,34 @@ class SQLAlchemyAccounts:
         return self._transactions.run(read)
 
     def _change(
-        self, subject: str, change: Callable[[Session, UserMixin], None], advice: str
+        self,
+        subject: str,
+        change: Callable[[Session, UserMixin], None],
+        advice: str,
+        tenant: str | None = None,
     ) -> User:
         """The user after a change of their row, which nobody else changes meanwhile."""
 
         def work(session: Session) -> User:
             row = self._existing(session, subject)
             change(session, row)
-            return user_of(row)
+            return self._as_in(session, row, tenant)
 
         return self._transactions.write(work, advice)
+
+    def _as_in(self, session: Session, row: UserMixin, tenant: str | None) -> User:
+        """The user as one of a tenant, or of their own; also where they have no role there."""
+        user = user_of(row)
+        if tenant in (None, user.tenant):
+            return user
+        join = self._users.roles_in_tenants
+        query = (
+            select(self._roles.name)
+            .join(join, join.c.role_id == self._roles.id)
+            .where(join.c.user_id == row.id, join.c.tenant == tenant)
+            .order_by(self._roles.name)
+        )
+        return replace(user, tenant=tenant, roles=tuple(session.scalars(query)))
 
     def _set(self, subject: str, column: str, value: object) -> User:
         advice = f"look at the constraints of your own on `{column}`"

@@ -9,7 +9,7 @@
         __tablename__ = "users"
         __role__ = Role
 
-The join table comes by itself. Both classes may have columns of their own; those that `add` of
+The join tables come by themselves. Both classes may have columns of their own; those that `add` of
 `SQLAlchemyAccounts` should not trip over have a default or are nullable.
 """
 
@@ -44,11 +44,13 @@ class RoleMixin:
 class UserMixin:
     """A table of users; `roles` reaches those of `__role__`, all users' in one query.
 
-    `__join_table__` names the join table, by default `users_roles` after the two it joins.
+    `__join_table__` names the join table, by default `users_roles` after the two it joins. Roles
+    in other tenants than the user's own stand in a second one, `users_roles_in_tenants`.
     """
 
     __role__: ClassVar[type[RoleMixin]]
     __join_table__: ClassVar[str]
+    roles_in_tenants: ClassVar[Table]
 
     id: Mapped[int] = mapped_column(primary_key=True)
     subject: Mapped[str] = mapped_column(
@@ -87,6 +89,14 @@ def _join_roles(mapper: Mapper[Any], users: type[UserMixin]) -> None:
         schema=user_table.schema,
     )
     mapper.add_property("roles", relationship(role, secondary=join, lazy="selectin"))
+    users.roles_in_tenants = Table(
+        f"{join.name}_in_tenants",
+        user_table.metadata,
+        key_to("user_id", user_table),
+        Column("tenant", String(MAX_TEXT), primary_key=True),
+        key_to("role_id", role_table, index=True),
+        schema=user_table.schema,
+    )
 
 
 def role_of(users: type[UserMixin]) -> type[RoleMixin]:

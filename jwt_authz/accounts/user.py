@@ -63,6 +63,22 @@ class Accounts(Protocol):
 
 
 @runtime_checkable
+class TenantAccounts(Accounts, Protocol):
+    """Accounts whose users may have roles in other tenants than their own.
+
+    A log-in that names a tenant, and a refresh of it, ask them.
+    """
+
+    def find_in(self, subject: str, tenant: str) -> User | None:
+        """The user as one of this tenant, with the roles that they have there, disabled or not.
+
+        Of their own tenant it is what `find` gives; None where they have no role in it. Raises
+        StoreUnavailable when the store does not answer.
+        """
+        ...
+
+
+@runtime_checkable
 class ManagedAccounts(Accounts, Protocol):
     """Accounts that can be changed here: what `flask authz users` and a change of password need.
 
@@ -98,12 +114,16 @@ class ManagedAccounts(Accounts, Protocol):
         """
         ...
 
-    def grant_roles(self, subject: str, roles: Iterable[str]) -> User:
-        """Give the user these roles besides those that they have."""
+    def grant_roles(self, subject: str, roles: Iterable[str], tenant: str | None = None) -> User:
+        """Give the user these roles besides those that they have.
+
+        In another `tenant` than their own where one is given, as `TenantAccounts` have it; then the
+        user is returned as one of it.
+        """
         ...
 
-    def take_roles(self, subject: str, roles: Iterable[str]) -> User:
-        """Take these roles from the user."""
+    def take_roles(self, subject: str, roles: Iterable[str], tenant: str | None = None) -> User:
+        """Take these roles from the user, in another `tenant` where one is given."""
         ...
 
     def check_new_password(self, password: str) -> None:
@@ -141,7 +161,7 @@ def new_user(username: str, roles: Iterable[str], tenant: str | None, subject: s
     )
     for text in (user.subject, username, tenant):
         if text is not None:
-            _refuse_unstorable(text)
+            refuse_unstorable(text)
     return user
 
 
@@ -151,7 +171,7 @@ def role_names(roles: Iterable[str]) -> tuple[str, ...]:
         raise MisuseError("roles must be several names, not one string: write roles=('editor',)")
     names = tuple(roles)
     for name in names:
-        _refuse_unstorable(name)
+        refuse_unstorable(name)
     return tuple(sorted(set(names)))
 
 
@@ -164,7 +184,8 @@ def _is_text(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and value != ""
 
 
-def _refuse_unstorable(text: object) -> None:
+def refuse_unstorable(text: object) -> None:
+    """Raises MisuseError for what not every store can hold."""
     if not is_storable(text):
         raise MisuseError(
             "a username, subject, tenant or role cannot be stored: write a string of 1 to "

@@ -242,11 +242,22 @@ class AdminAccounts(SQLAlchemyAccounts):
         return self.in_turn(change)
 
     def told_of_loss(self, turn: Turn, actor: Actor, role: str) -> list[Entry]:
-        """An entry for each user who has the role, which is to be theirs no more."""
-        has_it = self._users.roles.any(self._roles.name == role)
-        rows = turn.session.scalars(select(self._users).where(has_it).order_by(self._users.id))
+        """An entry for each user who has the role in a tenant, which is to be theirs no more."""
+        users, elsewhere = self._users, self._users.roles_in_tenants
+        has_it = users.roles.any(self._roles.name == role)
+        rows = turn.session.scalars(select(users).where(has_it).order_by(users.id))
+        held = [user_of(row) for row in rows]
+        in_others = (
+            select(users, elsewhere.c.tenant)
+            .join(elsewhere, elsewhere.c.user_id == users.id)
+            .join(self._roles, elsewhere.c.role_id == self._roles.id)
+            .where(self._roles.name == role)
+            .order_by(users.id, elsewhere.c.tenant)
+        )
+        for row, tenant in turn.session.execute(in_others):
+            held.append(self._as_in(turn.session, row, tenant))
         entries = []
-        for user in map(user_of, rows):
+        for user in held:
             rest = [name for name in user.roles if name != role]
             entries.append(actor.entry("change roles", _roles_of(user), {"roles": rest}, user))
         return entries

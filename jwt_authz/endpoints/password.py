@@ -15,7 +15,7 @@ from ..errors import MisuseError, PasswordRefused, SubjectUnknown
 from ..managing import Users
 from ..parts import current_parts
 from ..problem import token_invalid, too_many_attempts
-from ..verbs import requires
+from ..verbs import current_identity, requires
 from .answers import (
     ProblemAnswer,
     add_check,
@@ -79,7 +79,9 @@ def change_password() -> Response:
     except PasswordRefused as error:
         text = str(error)
         raise ProblemAnswer(422, "password-refused", f"{text[0].upper()}{text[1:]}.") from None
-    tokens = current_logins().start(user, has_refresh=has_refresh(), client=client_of_request())
+    logins, tenant = current_logins(), getattr(current_identity, "tenant", None)
+    here = user if tenant is None else logins.in_tenant(user, tenant) or user
+    tokens = logins.start(here, has_refresh=has_refresh(), client=client_of_request())
     if tokens is None:  # disabled or removed meanwhile
         refuse(token_invalid(SubjectUnknown()), 0, "password")
     return unstored(tokens.as_dict())

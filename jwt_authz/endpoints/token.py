@@ -6,6 +6,8 @@ for it is answered `unsupported_grant_type`. Its answer has the members of RFC 6
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Blueprint, Response, request
 from marshmallow import RAISE, Schema, fields, validate
 
@@ -29,13 +31,14 @@ LONGEST_PASSWORD = 4_096
 
 
 class Credentials(Schema):
-    """The body of a log-in: `username` and `password`, both texts that are not empty."""
+    """The body of a log-in: `username` and `password`, and a `tenant`, texts that are not empty."""
 
     class Meta:
         unknown = RAISE
 
     username = fields.String(required=True, validate=validate.Length(1, 255))
     password = fields.String(required=True, validate=validate.Length(1))
+    tenant = fields.String(load_default=None, validate=validate.Length(1, 255))
 
 
 def token_blueprint(url: str = "/token") -> Blueprint:
@@ -44,7 +47,8 @@ def token_blueprint(url: str = "/token") -> Blueprint:
     It asks the `accounts` of the application's Authz. JSON with `username` and `password` gives
     `access_token`, `token_type` and `expires_in` (seconds) and, where there is a
     `refresh_blueprint`, `refresh_token`; wrong ones a 401 with a challenge; a store that does not
-    answer a 503; too many wrong ones a 429. The answer is never stored by a cache.
+    answer a 503; too many wrong ones a 429. With a `tenant` the roles are those that the user has
+    there (`TenantAccounts`); a 403 where there are none. The answer is never stored by a cache.
     """
     blueprint = Blueprint("jwt_authz_token", __name__)
     blueprint.record(lambda state: add_check(state.app, check_login_rate))
@@ -63,6 +67,11 @@ def log_in() -> Response:
     since = logins.now()
     user = logins.accounts.authenticate(body["username"], body["password"])
     tokens = None
+    if user is not None and body["tenant"] is not None:
+        user = logins.in_tenant(user, body["tenant"])
+        if user is None:
+            detail = "You have no role in this tenant."
+            raise ProblemAnswer(403, "no-role-in-tenant", detail)
     if user is not None:
         client = client_of_request()
         tokens = logins.start(user, has_refresh=has_refresh(), since=since, client=client)
@@ -73,14 +82,14 @@ def log_in() -> Response:
     refuse(too_many_attempts() if attempt.wait else wrong_credentials(), attempt.wait)
 
 
-def _credentials() -> dict[str, str]:
+def _credentials() -> dict[str, Any]:
     """The credentials of the body; raises a `ProblemAnswer` for a body that holds none."""
     members = read_members(_WANTED)
     if "grant_type" in members:
         raise UnsupportedGrant("This is the application's own log-in, not an OAuth 2 grant.")
     if request.mimetype != JSON:
         raise UnsupportedType(_WANTED)
-    credentials: dict[str, str] = load(Credentials(), members)
+    credentials: dict[str, Any] = load(Credentials(), members)
     if len(credentials["password"].encode("utf-8", "replace")) > LONGEST_PASSWORD:
         raise ProblemAnswer(400, "invalid-request", "The password is too long.", "invalid_request")
     return credentials

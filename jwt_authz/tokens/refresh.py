@@ -18,22 +18,34 @@ FAMILY = "sid"
 LOGGED_IN_AT = "auth_time"
 """The claim that says when its subject logged in (OpenID Connect Core section 2)."""
 
+TENANT = "tenant"
+
 _CLAIMS = ("iss", "exp", "aud", "iat", "jti", FAMILY, LOGGED_IN_AT)
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshClaims:
-    """What a refresh token says: of whom it is, its id, its family, and when the log-in was."""
+    """What a refresh token says: of whom it is, its id, its family, and when the log-in was.
+
+    `tenant` is that of a log-in to another tenant than the subject's own, else None.
+    """
 
     subject: str
     jti: str
     family: str
     logged_in_at: float
+    tenant: str | None = None
 
     @classmethod
     def of(cls, payload: dict[str, Any], subject_claim: str) -> RefreshClaims:
         """The claims of a payload that `RefreshVerifier` let pass."""
-        return cls(payload[subject_claim], payload["jti"], payload[FAMILY], payload[LOGGED_IN_AT])
+        return cls(
+            payload[subject_claim],
+            payload["jti"],
+            payload[FAMILY],
+            payload[LOGGED_IN_AT],
+            payload.get(TENANT),
+        )
 
     @property
     def shared(self) -> dict[str, Any]:
@@ -53,6 +65,7 @@ class RefreshClaims:
             expires_delta=timedelta(seconds=1),  # `exp` below says it to the second
             additional_claims={
                 **self.shared,
+                **({} if self.tenant is None else {TENANT: self.tenant}),
                 "iss": own["iss"],
                 "aud": own["aud"],
                 "jti": self.jti,
@@ -84,6 +97,8 @@ class RefreshVerifier(Verifier):
             raise ClaimInvalid(f"{FAMILY} is no string")
         if number_or_none(payload[LOGGED_IN_AT]) is None:
             raise ClaimInvalid(f"{LOGGED_IN_AT} is no number")
+        if not isinstance(payload.get(TENANT), str | None):
+            raise ClaimInvalid(f"{TENANT} is no string")
 
 
 def number_or_none(value: object) -> float | None:

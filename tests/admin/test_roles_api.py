@@ -347,7 +347,11 @@ def test_a_removal_that_is_refused_ends_no_token(stored: Flask, as_ann: Ask) -> 
 
 def test_who_loses_a_role_that_is_removed_stands_in_the_trail(stored: Flask, as_ann: Ask) -> None:
     accounts_of(stored).set_roles("cy", ["auditor", "viewer"])
+    accounts_of(stored).grant_roles("bob", ["auditor"], tenant="north")
     assert as_ann("DELETE", f"{ROLES}/auditor").status_code == 204
+    (elsewhere,) = as_ann("GET", f"{CHANGES}?subject=bob").json["changes"]
+    assert (elsewhere["tenant"], elsewhere["before"]) == ("north", {"roles": ["auditor"]})
+    assert accounts_of(stored).find_in("bob", "north") is None
     (told,) = as_ann("GET", f"{CHANGES}?subject=cy").json["changes"]
     assert (told["action"], told["actor_issuer"]) == ("change roles", None)
     assert told["before"] == {"roles": ["auditor", "viewer"]}
