@@ -147,7 +147,10 @@ class RoleChanges:
     def remove(self, name: str) -> None:
         """Remove a role from the catalogue and from all users, and end the tokens that have it."""
         catalogue = self._roles.load()
-        if name in catalogue and not catalogue.including(name):
+        if name not in catalogue:
+            # Perhaps by the same command, which failed after that: what it left undone is done.
+            reload_everywhere(self._parts, name)
+        elif not catalogue.including(name):
             # Before as well, so that nothing has changed where the store does not answer.
             revoke(self._parts, Target("role", name))
         self._roles.remove(name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,10 +31,10 @@ State = Mapping[str, Any]
 class Entry:
     """One change: `actor` and `subject` are subjects, beside the usernames that they had then.
 
-    `actor_issuer` is None for an actor who is this application's own.
-    `tenant` is the user's. Of a change of a role `role` is its name, and the three that tell of a
-    user are None. `at` is in seconds since the epoch; `before` and `after` hold what the change was
-    about (roles, say) and are None where there was nothing. Never a password, a hash or a token.
+    `actor_issuer` is None for an actor who is this application's own. `tenant` is the user's. Of a
+    change of a role `role` is its name, and the three that tell of a user are those of one who
+    loses it, or None. `at` is in seconds since the epoch; `before` and `after` hold what the change
+    was about (roles, say) and are None where there was nothing. Never a password, a hash or token.
     """
 
     at: int
@@ -56,7 +56,7 @@ class Entry:
 
     def as_dict(self) -> dict[str, Any]:
         """The entry as JSON has it."""
-        return asdict(self)
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @property
     def when(self) -> str:

@@ -17,7 +17,7 @@ from ..accounts.sqlalchemy import SQLAlchemyAccounts, SQLAlchemyRoles, user_of
 from ..accounts.tables import UserMixin
 from ..accounts.trail import ChangeMixin, Entry, State, entry_of, row_of
 from ..accounts.transactions import OWN_COLUMNS, wait_for_others
-from ..accounts.user import User, new_user, role_names
+from ..accounts.user import User, is_storable, new_user, role_names
 from ..errors import MisuseError
 
 try:
@@ -88,11 +88,13 @@ class Actor:
 class Turn:
     """The turn of one change: what it reads and writes nobody changes meanwhile.
 
-    `everybody` gives all users who are not disabled, the one with the subject given first.
+    `everybody` gives all users who are not disabled, the one with the subject given first; `find`
+    a user by their subject, as one of a tenant.
     """
 
     session: Session
     everybody: Callable[..., Iterator[User]]
+    find: Callable[[str, str | None], User | None]
 
 
 Rule = Callable[[Turn, User, User], None]
@@ -259,7 +261,8 @@ class AdminAccounts(SQLAlchemyAccounts):
         entries = []
         for user in held:
             rest = [name for name in user.roles if name != role]
-            entries.append(actor.entry("change roles", _roles_of(user), {"roles": rest}, user))
+            change = _roles_of(user), {"roles": rest}
+            entries.append(actor.entry("change roles", *change, user, role))
         return entries
 
     def in_turn(self, change: Callable[[Turn], _Result]) -> _Result:
@@ -267,9 +270,20 @@ class AdminAccounts(SQLAlchemyAccounts):
 
         def turn(session: Session) -> _Result:
             wait_for_others(session, self._roles)
-            return change(Turn(session, lambda first="": self._everybody(session, first)))
+            return change(
+                Turn(
+                    session,
+                    lambda first="": self._everybody(session, first),
+                    lambda subject, tenant: self._found_as_in(session, subject, tenant),
+                )
+            )
 
         return self._transactions.write(turn, OWN_COLUMNS)
+
+    def _found_as_in(self, session: Session, subject: str, tenant: str | None) -> User | None:
+        query = select(self._users).where(self._users.subject == subject)
+        row = session.scalars(query).one_or_none() if is_storable(subject) else None
+        return None if row is None else self._as_in(session, row, tenant)
 
     def _everybody(self, session: Session, first: str) -> Iterator[User]:
         # Some at a time: mostly the first few will do.

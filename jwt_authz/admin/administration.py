@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -136,7 +136,7 @@ class Administration:
         """The role of this name; a 404 where there is none."""
         found = self.roles().get(name)
         if found is None:
-            raise ProblemAnswer(404, "role-unknown", "There is no such role.")
+            raise _no_such_role()
         return found
 
     def why_roles_are_fixed(self) -> str | None:
@@ -175,18 +175,23 @@ class Administration:
         self._change_role(RoleChange("create role", role.name, role, True, names))
         return role
 
-    def change_role(self, role: Role, seen: str | None = None) -> Role:
+    def change_role(self, role: Role, seen: Collection[str] | None = None) -> Role:
         """The role as it is given, in place of the one of its name; in force at once.
 
-        Refused where `seen`, a `version_of` the role, is not that of the role as it is.
+        Refused where the role as it is has none of the versions `seen`: see `RoleChange`.
         """
         self.role(role.name)
         self._change_role(RoleChange("change role", role.name, role, seen=seen))
         return role
 
-    def remove_role(self, name: str) -> None:
+    def remove_role(self, name: str, seen: Collection[str] | None = None) -> None:
         """No such role any more, for nobody; access tokens that have it are ended."""
-        change, parts = RoleChange("remove role", self.role(name).name), current_parts()
+        change, parts = RoleChange("remove role", name, seen=seen), current_parts()
+        self._rules_for(change)
+        if name not in self._stored_roles().load():
+            # Perhaps by the same call, which failed after that: what it left undone is done.
+            reload_everywhere(parts, name)
+            raise _no_such_role()
         self._judge(change)
         # Before as well, so that nothing has changed where the store does not answer: tokens that
         # carry the name would be good once more with another role of this name.
@@ -232,7 +237,7 @@ class Administration:
 
         A second layer below the guards, which `AUTHZ_ENFORCE=False` may have opened.
         """
-        caller, is_own = _caller()
+        caller, is_own, is_kept = _caller()
         decision = self.required.evaluate(caller)
         if not decision:
             parts = current_parts()
@@ -243,7 +248,7 @@ class Administration:
         stored = roles if isinstance(roles, SQLAlchemyRoles) else None
         if stored is not None and not self.accounts.keep_rows_of(stored):
             stored = None
-        return Rules(caller, is_own, self.required, catalogue, stored)
+        return Rules(caller, is_own, is_kept, self.required, catalogue, stored)
 
     def actor(self) -> Actor:
         """Who is calling."""
@@ -253,6 +258,10 @@ class Administration:
         user = self.accounts.find(rules.caller.subject) if rules.is_own else None
         name = rules.caller.subject if user is None else user.username
         return Actor(rules.caller.subject, name, None if rules.is_own else rules.caller.issuer)
+
+
+def _no_such_role() -> ProblemAnswer:
+    return ProblemAnswer(404, "role-unknown", "There is no such role.")
 
 
 def _catalogue() -> Roles:
@@ -274,16 +283,23 @@ def _accounts() -> AdminAccounts:
     return accounts
 
 
-def _caller() -> tuple[Identity, bool]:
-    """Who is calling, and whether the application itself has issued their token."""
+def _caller() -> tuple[Identity, bool, bool]:
+    """Who is calling; whether their token is the application's own; and whether their roles are.
+
+    Those of an identity loader are not. Where it gives an identity of its own kind, which says
+    nothing of roles, the token's is taken.
+    """
     parts = current_parts()
     found = parts.authenticate(get_app())
-    identity = found.identity if found.token is None else found.token.identity
+    identity, token = found.identity, found.token
+    if token is not None and identity is not None and not isinstance(identity, Identity):
+        identity = token.identity
     if identity is None:
         raise NotIdentified(token_missing(), parts.settings.realm)
     if not isinstance(identity, Identity):
         raise MisuseError("who administers? the identity loader gives no Identity")
-    return identity, found.token is None or found.token.is_own
+    is_own = token is None or token.is_own
+    return identity, is_own, token is not None and is_own and identity is token.identity
 
 
 def _fit(change: Callable[[], _Result]) -> _Result:
@@ -297,7 +313,7 @@ def _fit(change: Callable[[], _Result]) -> _Result:
 def _tell(*entries: Entry | None) -> None:
     """Tell of a change, that of the first entry; last, since those who are told may raise."""
     told = [entry for entry in entries if entry is not None]
-    for entry in told:
+    for entry in told if _log.isEnabledFor(logging.INFO) else ():
         _log.info("changed: %s", json.dumps(entry.as_dict()))  # escapes what could forge a line
     for entry in told[:1]:
         tell_change(get_app(), entry.actor_name, entry.action, entry.name, entry.subject)

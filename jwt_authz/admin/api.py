@@ -167,7 +167,7 @@ class _Views:
 
     def change_role(self, name: str) -> Response:
         role = role_of(self._administration.role(name).name, **read_json(RoleBody()))
-        return _of_role(self._administration.change_role(role, _version_seen()))
+        return _of_role(self._administration.change_role(role, _versions_seen()))
 
     def preview_role(self, name: str) -> Response:
         role = role_of(self._administration.role(name).name, **read_json(RoleBody()))
@@ -178,7 +178,7 @@ class _Views:
         return unstored(access_document(read_access()))
 
     def remove_role(self, name: str) -> Response:
-        self._administration.remove_role(name)
+        self._administration.remove_role(name, _versions_seen())
         return Response(status=204)
 
     def list_changes(self) -> Response:
@@ -212,13 +212,12 @@ def _of_role(role: Role) -> Response:
     return answer
 
 
-def _version_seen() -> str | None:
-    """The version that the caller has seen, by If-Match; None where they do not say."""
+def _versions_seen() -> set[str] | None:
+    """The versions that will do, by If-Match; None where any will, and none of what is no tag."""
     named = request.if_match
-    if not named or named.star_tag:
+    if "If-Match" not in request.headers or named.star_tag:
         return None
-    tags = named.as_set()
-    return tags.pop() if len(tags) == 1 else ""
+    return named.as_set()
 
 
 def _effects(effects: list[Effect]) -> Response:

@@ -10,7 +10,7 @@ from ..errors import MisuseError
 from ..identity import Identity
 from ..matrix import read_matrix
 from ..parts import current_parts
-from ..requirements import And, Has, Not, Or, Requirement, has_permission
+from ..requirements import And, Not, Or, Requirement, has_permission
 from ..rules import Ruled
 
 RANK = {NO: 0, DEPENDS: 1, YES: 2}
@@ -31,7 +31,7 @@ def meets_more(before: Identity, after: Identity) -> bool:
     """Whether some part that roles settle is met by the one and not by the other before it.
 
     Under a `~` it is one that is not met any more. Part by part, since a requirement whose other
-    parts depend on a resource tells nothing as a whole.
+    parts depend on a resource tells nothing as a whole. What a function asks for is not known.
     """
     parts = {place for whole in _asked() for place in _places(whole, is_negated=False)}
     return any(_standing(*place, after) > _standing(*place, before) for place in parts)
@@ -45,9 +45,9 @@ def _asked() -> Iterator[Requirement]:
         yield rule
 
 
-def _places(requirement: Requirement, is_negated: bool) -> Iterator[tuple[Has, bool]]:
-    """The parts that look at the identity alone, and whether each stands under a `~`."""
-    if isinstance(requirement, Has):
+def _places(requirement: Requirement, is_negated: bool) -> Iterator[tuple[Requirement, bool]]:
+    """The parts that have no parts themselves, and whether each stands under a `~`."""
+    if not requirement.parts:
         yield requirement, is_negated
     negates = isinstance(requirement, Not)
     for part in requirement.parts:
@@ -56,7 +56,7 @@ def _places(requirement: Requirement, is_negated: bool) -> Iterator[tuple[Has, b
             yield from _places(part, is_negated is negates)
 
 
-def _standing(part: Has, is_negated: bool, identity: Identity) -> int:
+def _standing(part: Requirement, is_negated: bool, identity: Identity) -> int:
     try:
         rank = RANK[part.analyse(identity)]
     except MisuseError:  # a name that the catalogue lacks refuses, under a `~` as well

@@ -56,7 +56,7 @@ class RolePages:
         role = self._administration.role(name)
         try:
             wanted = role_of(name, **_chosen(RoleBody()))
-            self._administration.change_role(wanted, request.form.get("seen"))
+            self._administration.change_role(wanted, _seen())
         except ProblemAnswer as problem:
             return self._refused(role, problem)
         return redirect(url_for(".show_role", name=name, done="changed"), 303)
@@ -68,12 +68,14 @@ class RolePages:
         except ProblemAnswer as problem:
             return self._refused(role, problem)
         _, total = self._administration.users(Wanted(role=name))
-        return self._render("role_removal.html", role=role, effects=effects, total=total)
+        return self._render(
+            "role_removal.html", role=role, effects=effects, total=total, seen=version_of(role)
+        )
 
     def remove_role(self, name: str) -> Any:
         role = self._administration.role(name)
         try:
-            self._administration.remove_role(name)
+            self._administration.remove_role(name, _seen())
         except ProblemAnswer as problem:
             return self._role(role, None, status_of(problem), alert=problem.description)
         return redirect(url_for(".show_roles", done="removed"), 303)
@@ -129,6 +131,11 @@ class RolePages:
             known=sorted({*roles.permissions, *asked_permissions(), *values.get("chosen", ())}),
             why_fixed=self._administration.why_roles_are_fixed(), **values,
         )  # fmt: skip
+
+
+def _seen() -> list[str] | None:
+    """The version of the role that the form was made for."""
+    return request.form.getlist("seen") or None
 
 
 def _written(form: Any, **missing: str) -> dict[str, Any]:

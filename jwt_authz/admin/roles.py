@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -20,8 +20,8 @@ from .accounts import Actor, AdminAccounts, Turn
 class RoleChange:
     """What is to become of a role: it is to be `role`, or to be there no more where that is None.
 
-    One that `is_new` is included by the roles of `included_by` from then on. `seen` is the
-    `version_of` the role that whoever makes the change has seen, None where it does not matter.
+    One that `is_new` is included by the roles of `included_by` from then on. `seen` are versions of
+    the role of which it has to have one (`version_of`), None where it does not matter.
     """
 
     action: str
@@ -29,7 +29,7 @@ class RoleChange:
     role: Role | None = None
     is_new: bool = False
     included_by: tuple[str, ...] = ()
-    seen: str | None = None
+    seen: Collection[str] | None = None
 
     @property
     def includes(self) -> tuple[str, ...]:
@@ -98,7 +98,9 @@ class AdminRoles:
     def _judged(self, turn: Turn, change: RoleChange, rule: CatalogueRule) -> tuple[Roles, Roles]:
         before = self._roles.read_in(turn.session)
         found = before.get(change.name)
-        if found is not None and change.seen not in (None, version_of(found)):
+        # One that is as it is to be may be so by the same call, whose answer was a 503.
+        is_other = found is not None and found != change.role
+        if found and is_other and change.seen is not None and version_of(found) not in change.seen:
             detail = "Somebody else has changed the role meanwhile: look at it again."
             raise ProblemAnswer(412, "changed-meanwhile", detail)
         after = change.applied_to(before)

@@ -27,41 +27,58 @@ from .roles import RoleChange
 class Rules:
     """The rules for one caller; `required` is what makes an administrator here.
 
-    `stored` is the catalogue where it is in the tables of the users.
+    `is_kept` says that the caller's roles are those that the accounts have for them, `is_own` that
+    the application has issued their token; `stored` is the catalogue where it is in the tables of
+    the users.
     """
 
     caller: Identity
     is_own: bool
+    is_kept: bool
     required: Requirement
     catalogue: Roles | None
     stored: SQLAlchemyRoles | None
 
     def __call__(self, turn: Turn, before: User, after: User) -> None:
         """Raises a `ProblemAnswer` where the change may not be; see `Rule`."""
-        rules = self
-        if self.stored is not None:
-            rules = self.under(self.stored.read_in(turn.session))
-        rules._refuse_of_user(turn, before, after)
+        stored = None if self.stored is None else self.stored.read_in(turn.session)
+        self._in_turn(turn, stored, before)._refuse_of_user(turn, before, after)
 
     def of_catalogue(self, turn: Turn, change: RoleChange, before: Roles, after: Roles) -> None:
         """Raises a `ProblemAnswer` where a change of a role may not be; see `CatalogueRule`."""
         self.refuse_tenant()
-        now, then = self.under(before), self._as_of(after)
+        now = self._in_turn(turn, before)
+        then = now._as_of(after.open_ended(), now.caller.roles)
         now._refuse_given(change, before, after)
         nobody = User("nobody", "nobody")
         if meets_more(now.caller, then.caller) or then._rank(nobody) > now._rank(nobody):
-            detail = "Nobody opens anything to themselves, or to everybody, by changing a role."
-            raise ProblemAnswer(403, "self-promotion", detail)
+            raise _opens_to_themselves()
         best = now._best(turn, now.caller.subject, (None,), enough=RANK[YES])
         if then._best(turn, now.caller.subject, (None,), enough=best) < best:
             raise _nobody_left()
 
-    def under(self, catalogue: Roles) -> Rules:
-        """The same by this catalogue; raises a `ProblemAnswer` where the caller may no more."""
-        rules = self._as_of(catalogue)
-        if rules._rank_of(rules.caller) == RANK[NO]:
+    def _in_turn(self, turn: Turn, stored: Roles | None, before: User | None = None) -> Rules:
+        """The same by what is stored in this moment: the catalogue, and the caller's own roles.
+
+        `before` is a user as they were before the change. Raises a `ProblemAnswer` where the caller
+        may not administer any more.
+        """
+        roles, catalogue = self.caller.roles, self.catalogue
+        user = self._kept_caller(turn, before)
+        if user is not None:
+            roles = frozenset() if user.disabled else roles.intersection(user.roles)
+        rules = self._as_of(catalogue if stored is None else stored.open_ended(), roles)
+        if (user is not None and user.disabled) or rules._rank_of(rules.caller) == RANK[NO]:
             raise ProblemAnswer(403, "not-allowed", "You may not administer any more.")
         return rules
+
+    def _kept_caller(self, turn: Turn, before: User | None) -> User | None:
+        """The caller as the accounts have them; None where their roles come from elsewhere."""
+        if not self.is_kept:
+            return None
+        if before is not None and before.subject == self.caller.subject:
+            return before
+        return turn.find(self.caller.subject, self.caller.tenant)
 
     def refuse_tenant(self) -> None:
         """Raises a `ProblemAnswer` for a caller of a tenant: its roles are those of all others."""
@@ -76,8 +93,15 @@ class Rules:
 
     def _refuse_of_user(self, turn: Turn, before: User, after: User) -> None:
         given = self._with_included(after.roles) - self._with_included(before.roles)
-        if given and self.is_own and before.subject == self.caller.subject:
-            raise ProblemAnswer(403, "self-promotion", "Nobody gives themselves a role.")
+        if self.is_own and before.subject == self.caller.subject:
+            if given:
+                raise ProblemAnswer(403, "self-promotion", "Nobody gives themselves a role.")
+            was, will = (
+                self._as_of(self.catalogue, frozenset(user.roles)).caller
+                for user in (before, after)
+            )
+            if meets_more(was, will):
+                raise _opens_to_themselves()
         self._refuse_unheld(given)
         rank = self._rank(before)
         if self._rank(after) < rank:
@@ -89,8 +113,9 @@ class Rules:
         """Refuse what the role is to have and the caller does not hold."""
         name, held = change.name, before.permissions_of([change.name])
         given = [one for one in after.permissions_of([name]) if one not in held]
-        if not all(one in self.caller.permissions for one in given):
-            detail = "You give roles only permissions that you hold yourself."
+        unheld = sorted(one for one in given if one not in self.caller.permissions)
+        if unheld:
+            detail = f"You give roles only permissions that you hold yourself, and not {unheld[0]}."
             raise ProblemAnswer(403, "permission-not-held", detail)
         included = after.with_included([name]) - before.with_included([name]) - {name}
         self._refuse_unheld({*included, *change.included_by})
@@ -111,9 +136,8 @@ class Rules:
         included = () if self.catalogue is None else self.catalogue.with_included(roles)
         return {*roles, *included}
 
-    def _as_of(self, catalogue: Roles) -> Rules:
-        opened = catalogue.open_ended()
-        return replace(self, catalogue=opened, caller=_as_of(self.caller, opened))
+    def _as_of(self, catalogue: Roles | None, roles: frozenset[str]) -> Rules:
+        return replace(self, catalogue=catalogue, caller=_as_of(self.caller, catalogue, roles))
 
     def _best(self, turn: Turn, first: str, tenants: Collection[str | None], enough: int) -> int:
         """The best rank of the users of these tenants, or one that is enough."""
@@ -140,22 +164,28 @@ class Rules:
             return RANK[NO]
 
 
-def _as_of(identity: Identity, catalogue: Roles) -> Identity:
-    """The identity by another catalogue; what was claimed beside the roles stays."""
-    read_by = identity.catalogue or Roles()
-    claimed = identity.permissions.held - read_by.permissions_of(identity.roles).held
+def _as_of(identity: Identity, catalogue: Roles | None, roles: frozenset[str]) -> Identity:
+    """The identity by another catalogue and roles; in what else it had more or less, it stays."""
+    read_by, by = identity.catalogue or Roles(), catalogue or Roles()
+    held, of_roles = identity.permissions.held, read_by.permissions_of(identity.roles).held
+    permissions = (by.permissions_of(roles).held - (of_roles - held)) | (held - of_roles)
     is_level_of_roles = identity.level == read_by.level_of(identity.roles)
     return Identity(
         identity.subject,
         issuer=identity.issuer,
         tenant=identity.tenant,
-        roles=identity.roles,
-        permissions=PermissionSet(claimed) | catalogue.permissions_of(identity.roles),
+        roles=roles,
+        permissions=PermissionSet(permissions),
         scopes=identity.scopes,
-        level=None if is_level_of_roles else identity.level,
+        level=by.level_of(roles) if is_level_of_roles else identity.level,
         claims=identity.claims,
         catalogue=catalogue,
     )
+
+
+def _opens_to_themselves() -> ProblemAnswer:
+    detail = "Nobody opens anything to themselves, or the administration to everybody."
+    return ProblemAnswer(403, "self-promotion", detail)
 
 
 def _level(catalogue: Roles, name: str) -> int | None:

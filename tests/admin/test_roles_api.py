@@ -10,12 +10,23 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Flask, current_app
 
-from jwt_authz import attr, has_level, has_role, has_scope, requires, verification
+from jwt_authz import (
+    Identity,
+    Requirement,
+    attr,
+    has_level,
+    has_role,
+    has_scope,
+    requires,
+    verification,
+)
+from jwt_authz.admin import api
 from jwt_authz.admin.api import FRESH
 from jwt_authz.audit import changed
 from jwt_authz.conditions import subject
+from jwt_authz.decision import NO, YES
 from jwt_authz.errors import StoreUnavailable
 from jwt_authz.parts import Parts
 
@@ -339,6 +350,110 @@ def test_a_removal_that_ends_no_token_for_want_of_the_store_leaves_none_that_com
     assert ask(stored, old, "GET", "/write").status_code == 401
 
 
+def test_a_removal_that_was_made_and_answered_503_is_finished_by_repeating_it(
+    stored: Flask, as_ann: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = {"name": "writer", **WRITER}
+    as_ann("POST", ROLES, json=body)
+    accounts_of(stored).set_roles("cy", ["writer"])
+    late: list[str] = []
+
+    def log_in_and_fail(*_: Any) -> None:
+        late.append(stored.extensions["jwt_authz"].issue("cy", roles=["writer"]))
+        raise StoreUnavailable("no answer")
+
+    monkeypatch.setattr("jwt_authz.managing.revoke", log_in_and_fail)
+    assert as_ann("DELETE", f"{ROLES}/writer").status_code == 503
+    monkeypatch.undo()
+    assert problem(as_ann("DELETE", f"{ROLES}/writer"), 404) == "role-unknown"
+    assert as_ann("POST", ROLES, json=body).status_code == 201
+    assert ask(stored, late[0], "GET", "/write").status_code == 401
+
+
+def test_a_caller_who_loses_their_role_in_the_course_of_a_request_changes_nothing(
+    stored: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who sends the body of a request late, say."""
+    accounts_of(stored).set_roles("cy", ["admin"])
+    token, read = tokens(stored, "cy")["access_token"], api.read_json
+    for change in (
+        lambda: accounts_of(stored).set_roles("cy", ["editor"]),
+        lambda: (accounts_of(stored).set_roles("cy", ["admin"]), accounts_of(stored).disable("cy")),
+    ):
+
+        def read_late(schema: Any, change: Any = change) -> Any:
+            body = read(schema)
+            change()
+            return body
+
+        monkeypatch.setattr(api, "read_json", read_late)
+        for method, path, body in (
+            ("PUT", f"{USERS}/bob/roles", {"roles": ["admin"]}),
+            ("POST", USERS, {"username": "dee", "password": PASSWORD, "roles": ["admin"]}),
+            ("PUT", f"{ROLES}/viewer", {"permissions": []}),
+            ("POST", ROLES, {"name": "new", "permissions": []}),
+        ):
+            answer = ask(stored, token, method, path, json=body)
+            assert problem(answer, 403) == "not-allowed", path
+    assert accounts_of(stored).find("bob").roles == ("editor",)
+
+
+@pytest.mark.parametrize(
+    ("loaded", "refused"),
+    [
+        ({"tenant": "north", "roles": ["admin"]}, {403, 404}),
+        ({"roles": ["admin"], "permissions": []}, {403}),
+    ],
+)
+def test_an_administrator_is_who_the_identity_loader_says(
+    stored: Flask, loaded: dict[str, Any], refused: set[int]
+) -> None:
+    stored.extensions["jwt_authz"].identity_loader(
+        lambda subject, claims: Identity(subject, catalogue=current_catalogue(), **loaded)
+    )
+    token = tokens(stored, "ann")["access_token"]
+    viewer = {"permissions": ["articles:read", "users:manage"]}
+    answers = [ask(stored, token, "PUT", f"{ROLES}/viewer", json=viewer)]
+    if "tenant" in loaded:
+        answers.append(ask(stored, token, "PUT", f"{USERS}/bob/roles", json={"roles": []}))
+        assert ask(stored, token, "GET", USERS).json["total"] == 0
+    assert {answer.status_code for answer in answers} == refused
+    assert accounts_of(stored).find("bob").roles == ("editor",)
+
+
+def current_catalogue() -> Any:
+    return current_app.extensions["jwt_authz"].roles
+
+
+class IsBoss(Requirement):
+    """A requirement of an application's own, which tells what roles settle."""
+
+    sentence = "is the boss"
+
+    def fulfill(self, identity: Any) -> bool:
+        return bool(identity.has_role("boss"))
+
+    def analyse(self, identity: Any) -> Any:
+        return YES if identity.has_role("boss") else NO
+
+
+def test_nobody_comes_to_meet_a_requirement_of_ones_own_that_can_be_analysed(
+    stored: Flask, as_ann: Ask
+) -> None:
+    guard_vault(stored, IsBoss())
+    body = {"name": "boss", "permissions": [], "included_by": ["admin"]}
+    assert problem(as_ann("POST", ROLES, json=body), 403) == "self-promotion"
+
+
+def test_nobody_opens_a_route_to_themselves_by_dropping_a_role(stored: Flask) -> None:
+    guard_vault(stored, has_role("admin") & ~has_role("auditor"))
+    accounts_of(stored).set_roles("ann", ["admin", "auditor"])
+    token = tokens(stored, "ann")["access_token"]
+    answer = ask(stored, token, "PUT", f"{USERS}/ann/roles", json={"roles": ["admin"]})
+    assert problem(answer, 403) == "self-promotion"
+    assert ask(stored, token, "GET", "/vault").status_code == 403
+
+
 def test_a_removal_that_is_refused_ends_no_token(stored: Flask, as_ann: Ask) -> None:
     old = tokens(stored, "bob")["access_token"]
     assert problem(as_ann("DELETE", f"{ROLES}/editor"), 409) == "change-refused"
@@ -353,6 +468,7 @@ def test_who_loses_a_role_that_is_removed_stands_in_the_trail(stored: Flask, as_
     assert (elsewhere["tenant"], elsewhere["before"]) == ("north", {"roles": ["auditor"]})
     assert accounts_of(stored).find_in("bob", "north") is None
     (told,) = as_ann("GET", f"{CHANGES}?subject=cy").json["changes"]
+    assert as_ann("GET", f"{CHANGES}?role=auditor").json["total"] == 3
     assert (told["action"], told["actor_issuer"]) == ("change roles", None)
     assert told["before"] == {"roles": ["auditor", "viewer"]}
     assert told["after"] == {"roles": ["viewer"]}
@@ -363,10 +479,14 @@ def test_a_change_of_a_role_that_is_another_one_than_was_seen_is_refused(as_ann:
     body = {"permissions": ["articles:read", "articles:write"]}
     changed_to = as_ann("PUT", f"{ROLES}/viewer", json=body, headers={"If-Match": seen})
     assert changed_to.status_code == 200
-    for tag in (seen, '"x"', f'{seen}, "x"'):
+    for tag in (seen, '"x"', f'{seen}, "x"', "", ","):
         late = as_ann("PUT", f"{ROLES}/viewer", json=WRITER, headers={"If-Match": tag})
         assert problem(late, 412) == "changed-meanwhile"
-    for tag in (changed_to.headers["ETag"], "*"):
+        gone = as_ann("DELETE", f"{ROLES}/auditor", headers={"If-Match": tag})
+        assert problem(gone, 412) == "changed-meanwhile"
+    again = as_ann("PUT", f"{ROLES}/viewer", json=body, headers={"If-Match": seen})
+    assert again.status_code == 200  # it is so already: an answer that was lost, say
+    for tag in (changed_to.headers["ETag"], f'"x", {changed_to.headers["ETag"]}', "*"):
         again = as_ann("PUT", f"{ROLES}/viewer", json=body, headers={"If-Match": tag})
         assert again.status_code == 200
 

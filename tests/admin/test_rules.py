@@ -23,8 +23,8 @@ def judge(app: Flask, change: RoleChange, *claimed: str) -> None:
         "ann", issuer="https://id.example", roles=["admin"], permissions=permissions,
         catalogue=BEFORE,
     )  # fmt: skip
-    rules = Rules(caller, False, has_role("admin"), BEFORE, None)
-    turn = Turn(cast(Any, None), lambda first="": iter(()))
+    rules = Rules(caller, False, False, has_role("admin"), BEFORE, None)
+    turn = Turn(cast(Any, None), lambda first="": iter(()), lambda subject, tenant: None)
     with app.app_context():
         rules.of_catalogue(turn, change, BEFORE, change.applied_to(BEFORE))
 
