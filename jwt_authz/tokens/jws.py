@@ -34,6 +34,7 @@ _COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
 _LAST = {0: None, 2: frozenset("AQgw"), 3: frozenset("AEIMQUYcgkosw048")}
 # Not ours to understand: encryption, compression and an unencoded payload.
 _NOT_SIGNED_ONLY = ("enc", "zip", "b64", "p2c", "p2s", "epk")
+_RSA = ("RS", "PS")
 
 
 class Key(NamedTuple):
@@ -73,6 +74,9 @@ class Signed:
         """
         if self.header["alg"] != key.name:
             raise AlgorithmNotAllowed
+        # RFC 8017 section 8.1.2; OpenSSL takes one of PSS that lacks a leading zero.
+        if key.name.startswith(_RSA) and len(self._signature) != (key.prepared.key_size + 7) // 8:
+            raise SignatureInvalid
         if not key.algorithm.verify(self._signing_input, key.prepared, self._signature):
             raise SignatureInvalid
 

@@ -156,6 +156,21 @@ def test_a_flipped_byte_of_any_signature_is_refused_and_raises_nothing_else(kind
                 verifier.verify(f"{text}.{encoded(signature)}")
 
 
+@pytest.mark.parametrize("algorithm", ["RS256", "PS256"])
+def test_a_signature_without_its_leading_zero_is_refused(algorithm: str) -> None:
+    """RFC 8017 section 8.1.2: it is another text for the same number."""
+    key, _ = KINDS["RSA"]
+    verifier = Verifier(prepare_keys(key.public_key(), [algorithm]))
+    for number in range(10_000):
+        text = f"{encoded({'alg': algorithm})}.{encoded({**claims(), 'number': number})}"
+        signature = get_default_algorithms()[algorithm].sign(text.encode(), key)
+        if signature[0] == 0:
+            break
+    assert verifier.verify(f"{text}.{encoded(signature)}")
+    with pytest.raises(InvalidToken):
+        verifier.verify(f"{text}.{encoded(signature[1:])}")
+
+
 # A public key is no secret
 
 
