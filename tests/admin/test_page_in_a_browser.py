@@ -96,6 +96,19 @@ def test_a_role_is_taken_away_and_the_next_request_with_the_old_token_is_refused
     assert "change roles" in page.locator("table").inner_text()
 
 
+def test_the_list_is_not_loaded_anew_under_the_pointer_when_the_search_is_left(page: Page) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.get_by_label("Name contains").fill("bo")
+    page.get_by_role("status").get_by_text("1 user found").wait_for()
+    page.get_by_label("Role").focus()
+    page.wait_for_timeout(400)
+    assert len(asked) == 1
+    page.get_by_label("Role").select_option("viewer")
+    page.get_by_role("status").get_by_text("0 users found").wait_for()
+    assert len(asked) == 2
+
+
 def test_a_permission_is_taken_from_a_role_and_the_next_request_is_refused(
     stored: Flask, page: Page
 ) -> None:
