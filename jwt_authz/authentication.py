@@ -103,10 +103,10 @@ class Authenticator:
 
     def authenticate(self, request: Request, manager: JWTManager) -> Authentication:
         """Who sent this request, found out once a request; raises no `InvalidToken`."""
-        kept = request.__dict__.get(_KEPT)
+        kept: tuple[Any, Authentication] | None = request.__dict__.get(_KEPT)
         if kept is not None:
             if kept[0] is self:  # another application's verdict is not ours
-                return kept[1]  # type: ignore[no-any-return]
+                return kept[1]
             app, text = request.__dict__.get(_TAKEN, (None, ""))
             if app is self._app:  # taken by one that is gone, since the catalogue changed, say
                 return self.take(request, manager, text)

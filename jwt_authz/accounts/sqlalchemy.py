@@ -12,11 +12,12 @@ from .password_rules import check_new_password
 from .passwords import hash_password, is_still_good, upgraded_hash, verify_password
 from .sqlalchemy_roles import SQLAlchemyRoles
 from .tables import RoleMixin, UserMixin, role_of
+from .tenant_roles import TenantRoles
 from .transactions import OWN_COLUMNS, Transactions
-from .user import User, is_storable, new_user, refuse_unstorable, role_names
+from .user import User, is_storable, new_user, role_names
 
 try:
-    from sqlalchemy import delete, insert, select
+    from sqlalchemy import select
     from sqlalchemy.orm import Session
 except ImportError as error:
     raise ImportError(
@@ -54,6 +55,7 @@ class SQLAlchemyAccounts:
         self._transactions = Transactions(sessions)
         self._users = User
         self._roles = role_of(User)
+        self._elsewhere = TenantRoles(User, self._roles)
         if Role not in (None, self._roles):
             raise MisuseError("Role is another class than User.__role__: leave Role out")
 
@@ -76,16 +78,15 @@ class SQLAlchemyAccounts:
         """The user with this subject as they are now, disabled or not; None when there is none."""
         if not is_storable(subject):
             return None
-        return self._found(select(self._users).where(self._users.subject == subject))
+        return self._found(self._of(subject))
 
     def find_in(self, subject: str, tenant: str) -> User | None:
         """The user as one of this tenant, with their roles there: see `TenantAccounts`."""
         if not (is_storable(subject) and is_storable(tenant)):
             return None
-        query = select(self._users).where(self._users.subject == subject)
 
         def read(session: Session) -> User | None:
-            row = session.scalars(query).one_or_none()
+            row = session.scalars(self._of(subject)).one_or_none()
             if row is None:
                 return None
             user = self._as_in(session, row, tenant)
@@ -148,15 +149,10 @@ class SQLAlchemyAccounts:
 
         def change(session: Session, row: UserMixin) -> None:
             given = self._role_rows(session, names)
-            if tenant in (None, row.tenant):
+            if tenant is None or tenant == row.tenant:
                 row.roles.extend(role for role in given if role not in row.roles)
             else:
-                refuse_unstorable(tenant)
-                session.flush()  # gives roles that are new their ids
-                held = self._as_in(session, row, tenant).roles
-                for role in (role for role in given if role.name not in held):
-                    values = {"user_id": row.id, "tenant": tenant, "role_id": role.id}
-                    session.execute(insert(self._users.roles_in_tenants).values(values))
+                self._elsewhere.grant(session, row, tenant, given)
 
         return self._change(subject, change, OWN_COLUMNS, tenant)
 
@@ -165,18 +161,10 @@ class SQLAlchemyAccounts:
         names = role_names(roles)
 
         def change(session: Session, row: UserMixin) -> None:
-            if tenant in (None, row.tenant):
+            if tenant is None or tenant == row.tenant:
                 row.roles = [role for role in row.roles if role.name not in names]
             else:
-                join = self._users.roles_in_tenants
-                taken = select(self._roles.id).where(self._roles.name.in_(names))
-                session.execute(
-                    delete(join).where(
-                        join.c.user_id == row.id,
-                        join.c.tenant == tenant,
-                        join.c.role_id.in_(taken),
-                    )
-                )
+                self._elsewhere.take(session, row, tenant, names)
 
         return self._change(subject, change, OWN_COLUMNS, tenant)
 
@@ -235,16 +223,9 @@ class SQLAlchemyAccounts:
     def _as_in(self, session: Session, row: UserMixin, tenant: str | None) -> User:
         """The user as one of a tenant, or of their own; also where they have no role there."""
         user = user_of(row)
-        if tenant in (None, user.tenant):
+        if tenant is None or tenant == user.tenant:
             return user
-        join = self._users.roles_in_tenants
-        query = (
-            select(self._roles.name)
-            .join(join, join.c.role_id == self._roles.id)
-            .where(join.c.user_id == row.id, join.c.tenant == tenant)
-            .order_by(self._roles.name)
-        )
-        return replace(user, tenant=tenant, roles=tuple(session.scalars(query)))
+        return replace(user, tenant=tenant, roles=self._elsewhere.names(session, row, tenant))
 
     def _set(self, subject: str, column: str, value: object) -> User:
         advice = f"look at the constraints of your own on `{column}`"
@@ -297,8 +278,10 @@ class SQLAlchemyAccounts:
 
     def _locked(self, session: Session, subject: str) -> UserMixin | None:
         # Two changes at the same moment would else be mixed, as no caller meant it.
-        query = select(self._users).where(self._users.subject == subject).with_for_update()
-        return session.scalars(query).one_or_none()
+        return session.scalars(self._of(subject).with_for_update()).one_or_none()
+
+    def _of(self, subject: str) -> Any:
+        return select(self._users).where(self._users.subject == subject)
 
     def _role_rows(self, session: Session, names: tuple[str, ...]) -> list[RoleMixin]:
         rows = list(session.scalars(select(self._roles).where(self._roles.name.in_(names))))

@@ -19,9 +19,10 @@ from ..accounts.trail import ChangeMixin, Entry, State, entry_of, row_of
 from ..accounts.transactions import OWN_COLUMNS, wait_for_others
 from ..accounts.user import User, is_storable, new_user, role_names
 from ..errors import MisuseError
+from .wanted import Wanted
 
 try:
-    from sqlalchemy import Select, false, func, select
+    from sqlalchemy import false, func, select
     from sqlalchemy.orm import Session
 except ImportError as error:
     raise ImportError(
@@ -33,23 +34,6 @@ except ImportError as error:
 
 _AT_ONCE = 500
 _Result = TypeVar("_Result")
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which users are asked for: a part of their name, a role, disabled or not, and in what order.
-
-    `sort` is `username` or `added`, with a `-` before it for the other way round. Without a
-    `tenant` the users of all are asked for.
-    """
-
-    search: str = ""
-    role: str | None = None
-    disabled: bool | None = None
-    sort: str = "username"
-    page: int = 1
-    page_size: int = 25
-    tenant: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,17 +111,8 @@ class AdminAccounts(SQLAlchemyAccounts):
 
     def page_of(self, wanted: Wanted) -> tuple[list[User], int]:
         """A page of the users that are wanted, and how many there are on all pages."""
-        query = self._matching(wanted)
-
-        def read(session: Session) -> tuple[list[User], int]:
-            total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
-            first = (wanted.page - 1) * wanted.page_size
-            rows = session.scalars(
-                self._ordered(query, wanted.sort).limit(wanted.page_size).offset(first)
-            )
-            return [user_of(row) for row in rows], total
-
-        return self._transactions.run(read)
+        query, order = wanted.query(self._users, self._roles)
+        return self._page(query, order, wanted.page, wanted.page_size, user_of)
 
     def changes(
         self,
@@ -162,11 +137,17 @@ class AdminAccounts(SQLAlchemyAccounts):
             if value is not None:
                 query = query.where(column == value)
 
-        def read(session: Session) -> tuple[list[Entry], int]:
+        return self._page(query, change.id.desc(), page, page_size, entry_of)
+
+    def _page(
+        self, query: Any, order: Any, page: int, page_size: int, shown: Callable[[Any], _Result]
+    ) -> tuple[list[_Result], int]:
+        """A page of what a query gives, and how much there is on all pages."""
+
+        def read(session: Session) -> tuple[list[_Result], int]:
             total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
-            first = (page - 1) * page_size
-            rows = session.scalars(query.order_by(change.id.desc()).limit(page_size).offset(first))
-            return [entry_of(row) for row in rows], total
+            rows = query.order_by(order).limit(page_size).offset((page - 1) * page_size)
+            return [shown(row) for row in session.scalars(rows)], total
 
         return self._transactions.run(read)
 
@@ -245,19 +226,12 @@ class AdminAccounts(SQLAlchemyAccounts):
 
     def told_of_loss(self, turn: Turn, actor: Actor, role: str) -> list[Entry]:
         """An entry for each user who has the role in a tenant, which is to be theirs no more."""
-        users, elsewhere = self._users, self._users.roles_in_tenants
+        session, users = turn.session, self._users
         has_it = users.roles.any(self._roles.name == role)
-        rows = turn.session.scalars(select(users).where(has_it).order_by(users.id))
-        held = [user_of(row) for row in rows]
-        in_others = (
-            select(users, elsewhere.c.tenant)
-            .join(elsewhere, elsewhere.c.user_id == users.id)
-            .join(self._roles, elsewhere.c.role_id == self._roles.id)
-            .where(self._roles.name == role)
-            .order_by(users.id, elsewhere.c.tenant)
-        )
-        for row, tenant in turn.session.execute(in_others):
-            held.append(self._as_in(turn.session, row, tenant))
+        at_home = session.scalars(select(users).where(has_it).order_by(users.id))
+        held = [user_of(row) for row in at_home]
+        for row, tenant in self._elsewhere.holders(session, role):
+            held.append(self._as_in(session, row, tenant))
         entries = []
         for user in held:
             rest = [name for name in user.roles if name != role]
@@ -281,8 +255,7 @@ class AdminAccounts(SQLAlchemyAccounts):
         return self._transactions.write(turn, OWN_COLUMNS)
 
     def _found_as_in(self, session: Session, subject: str, tenant: str | None) -> User | None:
-        query = select(self._users).where(self._users.subject == subject)
-        row = session.scalars(query).one_or_none() if is_storable(subject) else None
+        row = session.scalars(self._of(subject)).one_or_none() if is_storable(subject) else None
         return None if row is None else self._as_in(session, row, tenant)
 
     def _everybody(self, session: Session, first: str) -> Iterator[User]:
@@ -299,24 +272,6 @@ class AdminAccounts(SQLAlchemyAccounts):
         """Add an entry to the trail."""
         session.add(row_of(self._changes, entry))
         return entry
-
-    def _matching(self, wanted: Wanted) -> Select[Any]:
-        users: Any = self._users
-        query = select(users)
-        if wanted.search:
-            query = query.where(users.username.icontains(wanted.search, autoescape=True))
-        if wanted.role is not None:
-            query = query.where(users.roles.any(self._roles.name == wanted.role))
-        if wanted.tenant is not None:
-            query = query.where(users.tenant == wanted.tenant)
-        if wanted.disabled is not None:
-            query = query.where(users.disabled.is_(wanted.disabled))
-        return query
-
-    def _ordered(self, query: Select[Any], sort: str) -> Select[Any]:
-        columns = {"username": self._users.username, "added": self._users.id}
-        column = columns[sort.removeprefix("-")]
-        return query.order_by(column.desc() if sort.startswith("-") else column)
 
 
 def _roles_of(user: User) -> State:

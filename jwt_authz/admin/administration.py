@@ -27,10 +27,11 @@ from ..requirements import And, Requirement
 from ..revocation import Family, Target
 from ..revoking import revoke
 from ..roles import Role, Roles
-from .accounts import Actor, AdminAccounts, Wanted
+from .accounts import Actor, AdminAccounts
 from .effect import Effect, effect_of, effect_of_catalogue
 from .roles import AdminRoles, RoleChange
 from .rules import Rules
+from .wanted import Wanted
 
 _log = logging.getLogger("jwt_authz.admin")
 _Result = TypeVar("_Result")

@@ -14,7 +14,7 @@ from ..endpoints.answers import ProblemAnswer
 from ..endpoints.bodies import load, read_members
 from ..errors import MisuseError
 from ..permissions import Permission
-from .accounts import Wanted
+from .wanted import Wanted
 
 SORTS = ("username", "-username", "added", "-added")
 LARGEST_PAGE = 100

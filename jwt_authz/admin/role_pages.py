@@ -9,12 +9,12 @@ from flask import Response, redirect, request, url_for
 from ..endpoints.answers import ProblemAnswer
 from ..endpoints.bodies import load
 from ..roles import Role
-from .accounts import Wanted
 from .administration import Administration
 from .asked import asked_permissions
 from .queries import NewRole, RoleBody, is_permission
 from .rendering import render, status_of
 from .roles import role_of, version_of
+from .wanted import Wanted
 
 LONGEST_NUMBER = 11
 

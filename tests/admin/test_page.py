@@ -8,12 +8,10 @@ from __future__ import annotations
 import re
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
 
 from jwt_authz import MisuseError, guard, verification
 from jwt_authz.admin import admin_page_blueprint
@@ -21,35 +19,15 @@ from jwt_authz.admin.api import FRESH
 from jwt_authz.admin.cookie import COOKIE
 
 from .application import PASSWORD, ask, close, make_app, tokens
+from .browsing import HERE, log_in, logged_in, send, token_of
 
-HERE = {"Sec-Fetch-Site": "same-origin"}
 FORM = "application/x-www-form-urlencoded"
-
-
-def log_in(client: FlaskClient, who: str = "ann", password: str = PASSWORD, **more: Any) -> Any:
-    form = {"username": who, "password": password}
-    return client.post("/admin/log-in", data=form, headers=HERE, **more)
 
 
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
     """A browser in which ann is logged in."""
-    client = app.test_client()
-    assert log_in(client).status_code == 303
-    return client
-
-
-def token_of(client: FlaskClient) -> str:
-    """What the page's forms carry."""
-    found = re.search(r'name="csrf_token" value="([0-9a-f]{64})"', client.get("/admin/").text)
-    assert found is not None
-    return found[1]
-
-
-def send(client: FlaskClient, path: str, **form: Any) -> TestResponse:
-    """The answer to a form of the page."""
-    data = {"csrf_token": token_of(client), **form}
-    return client.post(f"/admin/{path}", data=data, headers=HERE)
+    return logged_in(app)
 
 
 def test_a_browser_is_sent_to_the_log_in_and_back(app: Flask) -> None:

@@ -15,15 +15,13 @@ from jwt_authz.errors import StoreUnavailable
 from jwt_authz.parts import Parts
 
 from .application import PASSWORD, ask, tokens
-from .test_page import HERE, log_in, send, token_of
+from .browsing import HERE, log_in, logged_in, send, token_of
 
 
 @pytest.fixture
 def client(stored: Flask) -> FlaskClient:
     """A browser in which ann is logged in."""
-    client = stored.test_client()
-    assert log_in(client).status_code == 303
-    return client
+    return logged_in(stored)
 
 
 def test_the_roles_are_listed_with_what_each_grants(client: FlaskClient) -> None:
