@@ -85,13 +85,13 @@ class Logins:
         if not isinstance(user, User):
             name = type(user).__name__
             raise MisuseError(f"log_in takes a User, not {name}: write accounts.find(subject)")
-        issued_at, found = self._user_now(user.subject, user.tenant)
+        issued_at, found, away = self._user_now(user.subject, user.tenant)
         if found is None:
             return None
         started = self._start_family(found, client, lifetime) if has_refresh else None
         if since is not None:
             self._refuse_ended_since(found, since, started)
-        claims = None if started is None else self._claims_of(started, found, issued_at)
+        claims = None if started is None else _claims_of(started, found, issued_at, away)
         token = self._access_token(found, issued_at, claims, is_fresh=True)
         return self._tokens(token, claims, started)
 
@@ -104,8 +104,8 @@ class Logins:
         parts = self._parts
         parts.needed_revocations().check_age()
         claims = self._read(text)
-        issued_at, user = self._user_now(claims.subject, claims.tenant)
-        if user is None:
+        issued_at, user, _ = self._user_now(claims.subject, claims.tenant)
+        if user is None or claims.tenant not in (None, user.tenant):
             end_family(parts, claims.family)
             raise RefreshRefused("its subject is gone or disabled")
         self._refuse_ended(claims, user.tenant)
@@ -146,27 +146,31 @@ class Logins:
         accounts = self.accounts
         return accounts.find_in(user.subject, tenant) if _has_tenants(accounts) else None
 
-    def _find(self, subject: str, tenant: str | None) -> User | None:
-        user = self.accounts.find(subject)
-        if user is None or tenant in (None, user.tenant) or not _has_tenants(self.accounts):
-            return user
-        return self.accounts.find_in(subject, tenant)
+    def _find(self, subject: str, tenant: str | None) -> tuple[User | None, str | None]:
+        """The user as one of the tenant, and the tenant where it is not their own."""
+        user, accounts = self.accounts.find(subject), self.accounts
+        is_away = user is not None and tenant is not None and tenant != user.tenant
+        if not is_away or not _has_tenants(accounts):
+            return user, None
+        return accounts.find_in(subject, str(tenant)), tenant
 
-    def _user_now(self, subject: str, tenant: str | None) -> tuple[float | None, User | None]:
+    def _user_now(
+        self, subject: str, tenant: str | None
+    ) -> tuple[float | None, User | None, str | None]:
         """The `iat` of a token for the subject, and the user as they are after it; None if gone.
 
-        In this order, so that of a change made in between the revocation comes later than the
-        token, and ends it.
+        With them comes the tenant where it is not the user's own. In this order, so that of a
+        change made in between the revocation comes later than the token, and ends it.
         """
-        user, issued_at = self._find(subject, tenant), None
+        (user, away), issued_at = self._find(subject, tenant), None
         view = self._parts.revocations
         if view is not None and user is not None:
             catalogue, roles = self._parts.catalogue, set(user.roles)
             if catalogue is not None:
                 roles |= catalogue.with_included(roles)
             issued_at = view.next_iat(subject, tenant=user.tenant, roles=roles)
-            user = self._find(subject, tenant)
-        return issued_at, None if user is None or user.disabled else user
+            user, away = self._find(subject, tenant)
+        return issued_at, None if user is None or user.disabled else user, away
 
     def _start_family(
         self, user: User, client: str | None, lifetime: float | None = None
@@ -241,13 +245,14 @@ class Logins:
             refresh = claims.encode(Subject(claims.subject), own, family.used_at, family.expires_at)
         return Tokens(access, refresh, int(access_lifetime()))
 
-    def _claims_of(self, started: Rotation, user: User, issued_at: float | None) -> RefreshClaims:
-        """What a family's first refresh token says."""
-        family, jti = cast(Family, started.family), cast(str, started.jti)  # there if `started`
-        since = family.created_at if issued_at is None else issued_at
-        own = self.accounts.find(user.subject) if _has_tenants(self.accounts) else user
-        tenant = None if own is None or own.tenant == user.tenant else user.tenant
-        return RefreshClaims(user.subject, jti, family.id, since, tenant)
+
+def _claims_of(
+    started: Rotation, user: User, issued_at: float | None, away: str | None
+) -> RefreshClaims:
+    """What a family's first refresh token says."""
+    family, jti = cast(Family, started.family), cast(str, started.jti)  # there if `started`
+    since = family.created_at if issued_at is None else issued_at
+    return RefreshClaims(user.subject, jti, family.id, since, away)
 
 
 def _has_tenants(accounts: Accounts) -> TypeGuard[TenantAccounts]:

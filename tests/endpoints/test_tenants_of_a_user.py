@@ -234,6 +234,14 @@ def test_accounts_that_know_one_tenant_of_a_user_let_in_to_that_one() -> None:
     close(app)
 
 
+def test_a_refresh_does_not_go_over_to_ones_own_tenant_where_there_is_but_one_of_a_user(
+    app: Flask,
+) -> None:
+    away = log_in(app, "north")
+    app.extensions["jwt_authz"].accounts = OneTenant()
+    assert refreshed(app, away).status_code == 401
+
+
 def test_a_refresh_token_names_the_tenant_only_where_it_is_not_ones_own(app: Flask) -> None:
     claims = [
         jwt.decode(log_in(app, tenant).json["refresh_token"], options={"verify_signature": False})
