@@ -5,11 +5,13 @@ from .accounts import AdminAccounts
 from .administration import Administration
 from .api import admin_api_blueprint
 from .page import admin_page_blueprint
+from .role_administration import RoleAdministration
 
 __all__ = [
     "AdminAccounts",
     "Administration",
     "ChangeMixin",
+    "RoleAdministration",
     "admin_api_blueprint",
     "admin_page_blueprint",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -19,24 +19,18 @@ from ..endpoints.answers import ProblemAnswer
 from ..errors import MisuseError
 from ..extension import Authz
 from ..identity import Identity
-from ..managing import reload_everywhere
 from ..parts import current_parts
 from ..problem import not_allowed, token_missing
 from ..refusals import NotAllowed, NotIdentified
 from ..requirements import And, Requirement
-from ..revocation import Family, Target
-from ..revoking import revoke
-from ..roles import Role, Roles
+from ..revocation import Family
 from .accounts import Actor, AdminAccounts
-from .effect import Effect, effect_of, effect_of_catalogue
-from .roles import AdminRoles, RoleChange
+from .effect import Effect, effect_of
 from .rules import Rules
 from .wanted import Wanted
 
 _log = logging.getLogger("jwt_authz.admin")
 _Result = TypeVar("_Result")
-
-ROLES_ELSEWHERE = "The roles are not kept in the users' database, and are changed where they are."
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +77,10 @@ class Administration:
         rules, names = self.rules(), tuple(roles)
         rules.refuse_unknown(names)
         actor, tenant = self._actor(rules), rules.caller.tenant
-        user, entry = _fit(
+        user, entry = fit(
             lambda: self.accounts.create(actor, username, password, names, tenant, rules)
         )
-        _tell(entry)
+        tell(entry)
         return user
 
     def give_roles(self, subject: str, roles: Iterable[str]) -> User:
@@ -94,12 +88,12 @@ class Administration:
         self.user(subject)
         rules, names = self.rules(), tuple(roles)
         actor = self._actor(rules)
-        user, entry = _fit(lambda: self.accounts.give_roles(actor, subject, names, rules))
+        user, entry = fit(lambda: self.accounts.give_roles(actor, subject, names, rules))
         try:
             # Also where nothing changed: a call whose revocation failed can so be repeated.
             _authz().revoke(subject=subject, keeps_families=True)
         finally:
-            _tell(entry)
+            tell(entry)
         return user
 
     def set_disabled(self, subject: str, disabled: bool) -> User:
@@ -107,12 +101,12 @@ class Administration:
         self.user(subject)
         rules = self.rules()
         actor = self._actor(rules)
-        user, entry = _fit(lambda: self.accounts.set_disabled(actor, subject, disabled, rules))
+        user, entry = fit(lambda: self.accounts.set_disabled(actor, subject, disabled, rules))
         try:
             if disabled:
                 _authz().revoke(subject=subject)
         finally:
-            _tell(entry)
+            tell(entry)
         return user
 
     def sessions(self, subject: str) -> tuple[Family, ...]:
@@ -126,112 +120,13 @@ class Administration:
         before, actor = len(_authz().families(subject)), self.actor()
         _authz().revoke(subject=subject)
         change = ({"sessions": before}, {"sessions": 0})
-        _tell(self.accounts.record(actor, "end sessions", user, *change))
-
-    def roles(self) -> Roles:
-        """The catalogue; empty where the application has none."""
-        self.rules()
-        return _catalogue()
-
-    def role(self, name: str) -> Role:
-        """The role of this name; a 404 where there is none."""
-        found = self.roles().get(name)
-        if found is None:
-            raise _no_such_role()
-        return found
-
-    def why_roles_are_fixed(self) -> str | None:
-        """Why the caller cannot change the roles, in a sentence; None where they can."""
-        try:
-            self.rules().refuse_tenant()
-            self._stored_roles()
-        except ProblemAnswer as problem:
-            return problem.description
-        return None
+        tell(self.accounts.record(actor, "end sessions", user, *change))
 
     def effect_of_roles(self, user: User, roles: Iterable[str]) -> list[Effect]:
         """What would be answered otherwise to the user, had they these roles and no others."""
         names = tuple(roles)
         self.rules().refuse_unknown(names)
         return effect_of(user.roles, names)
-
-    def effect_of_role(self, role: Role) -> list[Effect]:
-        """What would be answered otherwise, and to whom, were the role as it is given."""
-        self.rules().refuse_unknown(role.includes)
-        return self._effect(RoleChange("change role", role.name, role))
-
-    def effect_of_removal(self, name: str) -> list[Effect]:
-        """What would be answered otherwise, and to whom, without the role."""
-        return self._effect(RoleChange("remove role", self.role(name).name))
-
-    def judge_role(self, role: Role) -> None:
-        """Raise the `ProblemAnswer` with which `change_role` would be refused, if it would be."""
-        self._judge(RoleChange("change role", role.name, role))
-
-    def create_role(self, role: Role, included_by: Iterable[str] = ()) -> Role:
-        """A new role with what the caller holds; roles that they hold may include it at once."""
-        if role.name in self.roles():
-            raise ProblemAnswer(409, "role-exists", "There is a role of this name already.")
-        names = tuple(dict.fromkeys(included_by))
-        self._change_role(RoleChange("create role", role.name, role, True, names))
-        return role
-
-    def change_role(self, role: Role, seen: Collection[str] | None = None) -> Role:
-        """The role as it is given, in place of the one of its name; in force at once.
-
-        Refused where the role as it is has none of the versions `seen`: see `RoleChange`.
-        """
-        self.role(role.name)
-        self._change_role(RoleChange("change role", role.name, role, seen=seen))
-        return role
-
-    def remove_role(self, name: str, seen: Collection[str] | None = None) -> None:
-        """No such role any more, for nobody; access tokens that have it are ended."""
-        change, parts = RoleChange("remove role", name, seen=seen), current_parts()
-        self._rules_for(change)
-        if name not in self._stored_roles().load():
-            # Perhaps by the same call, which failed after that: what it left undone is done.
-            reload_everywhere(parts, name)
-            raise _no_such_role()
-        self._judge(change)
-        # Before as well, so that nothing has changed where the store does not answer: tokens that
-        # carry the name would be good once more with another role of this name.
-        revoke(parts, Target("role", name))
-        self._change_role(change)
-
-    def _effect(self, change: RoleChange) -> list[Effect]:
-        before = _catalogue()
-        return effect_of_catalogue(before, _fit(lambda: change.applied_to(before)))
-
-    def _judge(self, change: RoleChange) -> None:
-        rules = self._rules_for(change)
-        roles = AdminRoles(self.accounts, self._stored_roles())
-        _fit(lambda: roles.judge(change, rules.of_catalogue))
-
-    def _change_role(self, change: RoleChange) -> None:
-        rules, parts = self._rules_for(change), current_parts()
-        roles, actor = AdminRoles(self.accounts, self._stored_roles()), self._actor(rules)
-        parts.reload_roles()  # so that nothing changes where the store does not answer
-        entries = _fit(lambda: roles.make(actor, change, rules.of_catalogue))
-        try:
-            # Also where nothing changed: a call of which others were not told can so be repeated.
-            reload_everywhere(parts, change.name if change.role is None else None)
-        finally:
-            _tell(*entries)
-
-    def _rules_for(self, change: RoleChange) -> Rules:
-        rules = self.rules()
-        rules.refuse_tenant()
-        self._stored_roles()
-        rules.refuse_unknown((*change.includes, *change.included_by))
-        return rules
-
-    def _stored_roles(self) -> SQLAlchemyRoles:
-        """The catalogue where it can be changed here; else a 409."""
-        stored = self.rules().stored
-        if stored is None:
-            raise ProblemAnswer(409, "roles-elsewhere", ROLES_ELSEWHERE)
-        return stored
 
     def rules(self) -> Rules:
         """The rules for the current caller, who is asked for the requirements once more.
@@ -259,14 +154,6 @@ class Administration:
         user = self.accounts.find(rules.caller.subject) if rules.is_own else None
         name = rules.caller.subject if user is None else user.username
         return Actor(rules.caller.subject, name, None if rules.is_own else rules.caller.issuer)
-
-
-def _no_such_role() -> ProblemAnswer:
-    return ProblemAnswer(404, "role-unknown", "There is no such role.")
-
-
-def _catalogue() -> Roles:
-    return current_parts().roles or Roles()
 
 
 def _authz() -> Authz:
@@ -303,7 +190,7 @@ def _caller() -> tuple[Identity, bool, bool]:
     return identity, is_own, token is not None and is_own and identity is token.identity
 
 
-def _fit(change: Callable[[], _Result]) -> _Result:
+def fit(change: Callable[[], _Result]) -> _Result:
     """What the change gives; what the accounts refuse is answered 409, in their words."""
     try:
         return change()
@@ -311,7 +198,7 @@ def _fit(change: Callable[[], _Result]) -> _Result:
         raise ProblemAnswer(409, "change-refused", f"Not changed: {error}.") from None
 
 
-def _tell(*entries: Entry | None) -> None:
+def tell(*entries: Entry | None) -> None:
     """Tell of a change, that of the first entry; last, since those who are told may raise."""
     told = [entry for entry in entries if entry is not None]
     for entry in told if _log.isEnabledFor(logging.INFO) else ():

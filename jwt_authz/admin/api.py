@@ -29,6 +29,7 @@ from .queries import (
     read_query,
     wanted_of,
 )
+from .role_administration import RoleAdministration
 from .roles import role_of, state_of, version_of
 
 FRESH = timedelta(minutes=10)
@@ -96,6 +97,7 @@ class _Views:
 
     def __init__(self, administration: Administration) -> None:
         self._administration = administration
+        self._roles = RoleAdministration(administration)
 
     def list_users(self) -> Response:
         wanted = wanted_of(read_query())
@@ -149,36 +151,34 @@ class _Views:
         return Response(status=204)
 
     def list_roles(self) -> Response:
-        roles = self._administration.roles()
-        is_editable = self._administration.why_roles_are_fixed() is None
+        roles = self._roles.roles()
+        is_editable = self._roles.why_fixed() is None
         return unstored({"roles": [*map(shown_role, roles.values())], "editable": is_editable})
 
     def create_role(self) -> Response:
         body = read_json(NewRole())
         included_by = body.pop("included_by")
-        answer = unstored(
-            shown_role(self._administration.create_role(role_of(**body), included_by))
-        )
+        answer = unstored(shown_role(self._roles.create(role_of(**body), included_by)))
         answer.status_code = 201
         return answer
 
     def show_role(self, name: str) -> Response:
-        return _of_role(self._administration.role(name))
+        return _of_role(self._roles.role(name))
 
     def change_role(self, name: str) -> Response:
-        role = role_of(self._administration.role(name).name, **read_json(RoleBody()))
-        return _of_role(self._administration.change_role(role, _versions_seen()))
+        role = role_of(self._roles.role(name).name, **read_json(RoleBody()))
+        return _of_role(self._roles.change(role, _versions_seen()))
 
     def preview_role(self, name: str) -> Response:
-        role = role_of(self._administration.role(name).name, **read_json(RoleBody()))
-        return _effects(self._administration.effect_of_role(role))
+        role = role_of(self._roles.role(name).name, **read_json(RoleBody()))
+        return _effects(self._roles.effect_of_change(role))
 
     def show_access(self) -> Response:
         self._administration.rules()
         return unstored(access_document(read_access()))
 
     def remove_role(self, name: str) -> Response:
-        self._administration.remove_role(name, _versions_seen())
+        self._roles.remove(name, _versions_seen())
         return Response(status=204)
 
     def list_changes(self) -> Response:

@@ -13,6 +13,7 @@ from .administration import Administration
 from .asked import asked_permissions
 from .queries import NewRole, RoleBody, is_permission
 from .rendering import render, status_of
+from .role_administration import RoleAdministration
 from .roles import role_of, version_of
 from .wanted import Wanted
 
@@ -30,41 +31,42 @@ class RolePages:
 
     def __init__(self, administration: Administration) -> None:
         self._administration = administration
+        self._roles = RoleAdministration(administration)
 
     def show_roles(self) -> Response:
         return self._render("roles.html", done=_DONE.get(request.args.get("done", "")))
 
     def show_role(self, name: str) -> Response:
-        role = self._administration.role(name)
+        role = self._roles.role(name)
         return self._role(role, done=_DONE.get(request.args.get("done", "")))
 
     def preview_role(self, name: str) -> Response:
-        role = self._administration.role(name)
+        role = self._roles.role(name)
         try:
             wanted = role_of(name, **_chosen(RoleBody()))
-            effects = self._administration.effect_of_role(wanted)
+            effects = self._roles.effect_of_change(wanted)
         except ProblemAnswer as problem:
             return self._refused(role, problem)
         try:
-            self._administration.judge_role(wanted)
+            self._roles.judge(wanted)
         except ProblemAnswer as problem:
             told = f"This cannot be saved: {problem.description}"
             return self._role(role, request.form, effects=effects, refusal=told)
         return self._role(role, request.form, effects=effects)
 
     def change_role(self, name: str) -> Any:
-        role = self._administration.role(name)
+        role = self._roles.role(name)
         try:
             wanted = role_of(name, **_chosen(RoleBody()))
-            self._administration.change_role(wanted, _seen())
+            self._roles.change(wanted, _seen())
         except ProblemAnswer as problem:
             return self._refused(role, problem)
         return redirect(url_for(".show_role", name=name, done="changed"), 303)
 
     def show_removal(self, name: str) -> Any:
-        role = self._administration.role(name)
+        role = self._roles.role(name)
         try:
-            effects = self._administration.effect_of_removal(name)
+            effects = self._roles.effect_of_removal(name)
         except ProblemAnswer as problem:
             return self._refused(role, problem)
         _, total = self._administration.users(Wanted(role=name))
@@ -73,9 +75,9 @@ class RolePages:
         )
 
     def remove_role(self, name: str) -> Any:
-        role = self._administration.role(name)
+        role = self._roles.role(name)
         try:
-            self._administration.remove_role(name, _seen())
+            self._roles.remove(name, _seen())
         except ProblemAnswer as problem:
             return self._role(role, None, status_of(problem), alert=problem.description)
         return redirect(url_for(".show_roles", done="removed"), 303)
@@ -89,7 +91,7 @@ class RolePages:
             named = {"name": form.get("name", ""), "included_by": form.getlist("included_by")}
             given = _chosen(NewRole(), **named)
             included_by = given.pop("included_by")
-            role = self._administration.create_role(role_of(**given), included_by)
+            role = self._roles.create(role_of(**given), included_by)
         except ProblemAnswer as problem:
             return self._new(status_of(problem), problem.description or "")
         return redirect(url_for(".show_role", name=role.name, done="created"), 303)
@@ -99,37 +101,38 @@ class RolePages:
 
     def _role(self, role: Role, form: Any = None, status: int = 200, **told: Any) -> Response:
         """The page of a role; in its form what was sent, where that is given."""
+        written = _written(form) if form is not None else {
+            "chosen": [*map(str, role.permissions)], "included": role.includes, "more": "",
+            "level": role.level,
+        }  # fmt: skip
         entries, _ = self._administration.changes(1, 10, role=role.name)
-        if form is None:
-            written = {
-                "chosen": [*map(str, role.permissions)], "included": role.includes, "more": "",
-                "level": role.level, "seen": version_of(role),
-            }  # fmt: skip
-        else:
-            written = _written(form, seen=version_of(role))
-        by = self._administration.roles().including(role.name)
         told = {"done": None, "alert": None, "effects": None, "refusal": None, **told}
         return self._render(
-            "role.html", status, role=role, entries=entries, by=by, **written, **told
-        )
+            "role.html", status, role=role, entries=entries, **self._with_known(written), **told,
+            seen=(form or {}).get("seen", version_of(role)),
+            by=self._roles.roles().including(role.name),
+        )  # fmt: skip
 
     def _new(self, status: int = 200, alert: str = "") -> Response:
         form, caller = request.form, self._administration.rules().caller
-        held = [name for name in self._administration.roles() if caller.has_role(name)]
+        held = [name for name in self._roles.roles() if caller.has_role(name)]
         is_sent = request.method == "POST"
         return self._render(
             "new_role.html", status, alert=alert, name=form.get("name", ""), held=held,
-            **_written(form),
+            **self._with_known(_written(form)),
             # Else nobody would hold the new role, and so nobody could give it to others.
             included_by=form.getlist("included_by") if is_sent else sorted(caller.roles),
         )  # fmt: skip
 
+    def _with_known(self, written: dict[str, Any]) -> dict[str, Any]:
+        """What a form holds, and all the permissions that it offers."""
+        known = {*self._roles.roles().permissions, *asked_permissions(), *written["chosen"]}
+        return {**written, "known": sorted(known)}
+
     def _render(self, template: str, status: int = 200, **values: Any) -> Response:
-        roles = self._administration.roles()
         return render(
-            template, status, who=self._administration.actor().username, roles=roles,
-            known=sorted({*roles.permissions, *asked_permissions(), *values.get("chosen", ())}),
-            why_fixed=self._administration.why_roles_are_fixed(), **values,
+            template, status, who=self._administration.actor().username,
+            roles=self._roles.roles(), why_fixed=self._roles.why_fixed(), **values,
         )  # fmt: skip
 
 
@@ -138,12 +141,11 @@ def _seen() -> list[str] | None:
     return request.form.getlist("seen") or None
 
 
-def _written(form: Any, **missing: str) -> dict[str, Any]:
+def _written(form: Any) -> dict[str, Any]:
     """What was written into the form of a role, be it right or wrong."""
     return {
         "chosen": form.getlist("permissions"), "included": form.getlist("includes"),
         "more": form.get("more", ""), "level": form.get("level", ""),
-        "seen": form.get("seen", missing.get("seen")),
     }  # fmt: skip
 
 

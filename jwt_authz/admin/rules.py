@@ -63,12 +63,12 @@ class Rules:
         `before` is a user as they were before the change. Raises a `ProblemAnswer` where the caller
         may not administer any more.
         """
-        roles, catalogue = self.caller.roles, self.catalogue
-        user = self._kept_caller(turn, before)
+        user, roles = self._kept_caller(turn, before), self.caller.roles
         if user is not None:
-            roles = frozenset() if user.disabled else roles.intersection(user.roles)
-        rules = self._as_of(catalogue if stored is None else stored.open_ended(), roles)
-        if (user is not None and user.disabled) or rules._rank_of(rules.caller) == RANK[NO]:
+            roles = roles.intersection(user.roles)
+        rules = self._as_of(self.catalogue if stored is None else stored.open_ended(), roles)
+        is_disabled = user is not None and user.disabled
+        if is_disabled or rules._rank_of(rules.caller) == RANK[NO]:
             raise ProblemAnswer(403, "not-allowed", "You may not administer any more.")
         return rules
 

@@ -1,0 +1,130 @@
+"""RoleAdministration: each change of a role with its rules, its trail, and its way into force."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from ..accounts.sqlalchemy import SQLAlchemyRoles
+from ..endpoints.answers import ProblemAnswer
+from ..managing import reload_everywhere
+from ..parts import current_parts
+from ..revocation import Target
+from ..revoking import revoke
+from ..roles import Role, Roles
+from .administration import Administration, fit, tell
+from .effect import Effect, effect_of_catalogue
+from .roles import AdminRoles, RoleChange
+from .rules import Rules
+
+ROLES_ELSEWHERE = "The roles are not kept in the users' database, and are changed where they are."
+
+
+@dataclass(frozen=True, slots=True)
+class RoleAdministration:
+    """What those who administer the users may do to the catalogue of the application."""
+
+    of_users: Administration
+
+    def roles(self) -> Roles:
+        """The catalogue; empty where the application has none."""
+        self.of_users.rules()
+        return _catalogue()
+
+    def role(self, name: str) -> Role:
+        """The role of this name; a 404 where there is none."""
+        found = self.roles().get(name)
+        if found is None:
+            raise _no_such_role()
+        return found
+
+    def why_fixed(self) -> str | None:
+        """Why the caller cannot change the roles, in a sentence; None where they can."""
+        try:
+            self._rules()
+        except ProblemAnswer as problem:
+            return problem.description
+        return None
+
+    def effect_of_change(self, role: Role) -> list[Effect]:
+        """What would be answered otherwise, and to whom, were the role as it is given."""
+        self.of_users.rules().refuse_unknown(role.includes)
+        return _effect_of(RoleChange("change role", role.name, role))
+
+    def effect_of_removal(self, name: str) -> list[Effect]:
+        """What would be answered otherwise, and to whom, without the role."""
+        return _effect_of(RoleChange("remove role", self.role(name).name))
+
+    def judge(self, role: Role) -> None:
+        """Raise the `ProblemAnswer` with which `change` would be refused, if it would be."""
+        self._judge(RoleChange("change role", role.name, role))
+
+    def create(self, role: Role, included_by: Iterable[str] = ()) -> Role:
+        """A new role with what the caller holds; roles that they hold may include it at once."""
+        if role.name in self.roles():
+            raise ProblemAnswer(409, "role-exists", "There is a role of this name already.")
+        names = tuple(dict.fromkeys(included_by))
+        self._make(RoleChange("create role", role.name, role, True, names))
+        return role
+
+    def change(self, role: Role, seen: Collection[str] | None = None) -> Role:
+        """The role as it is given, in place of the one of its name; in force at once.
+
+        Refused where the role as it is has none of the versions `seen`: see `RoleChange`.
+        """
+        self.role(role.name)
+        self._make(RoleChange("change role", role.name, role, seen=seen))
+        return role
+
+    def remove(self, name: str, seen: Collection[str] | None = None) -> None:
+        """No such role any more, for nobody; access tokens that have it are ended."""
+        change, parts = RoleChange("remove role", name, seen=seen), current_parts()
+        _, stored = self._rules()
+        if name not in stored.load():
+            # Perhaps by the same call, which failed after that: what it left undone is done.
+            reload_everywhere(parts, name)
+            raise _no_such_role()
+        self._judge(change)
+        # Before as well, so that nothing has changed where the store does not answer: tokens that
+        # carry the name would be good once more with another role of this name.
+        revoke(parts, Target("role", name))
+        self._make(change)
+
+    def _judge(self, change: RoleChange) -> None:
+        rules, stored = self._rules(change)
+        roles = AdminRoles(self.of_users.accounts, stored)
+        fit(lambda: roles.judge(change, rules.of_catalogue))
+
+    def _make(self, change: RoleChange) -> None:
+        (rules, stored), parts = self._rules(change), current_parts()
+        roles, actor = AdminRoles(self.of_users.accounts, stored), self.of_users.actor()
+        parts.reload_roles()  # so that nothing changes where the store does not answer
+        entries = fit(lambda: roles.make(actor, change, rules.of_catalogue))
+        try:
+            # Also where nothing changed: a call of which others were not told can so be repeated.
+            reload_everywhere(parts, change.name if change.role is None else None)
+        finally:
+            tell(*entries)
+
+    def _rules(self, change: RoleChange | None = None) -> tuple[Rules, SQLAlchemyRoles]:
+        """The rules for a change, and the catalogue, where it can be changed here."""
+        rules = self.of_users.rules()
+        rules.refuse_tenant()
+        if rules.stored is None:
+            raise ProblemAnswer(409, "roles-elsewhere", ROLES_ELSEWHERE)
+        if change is not None:
+            rules.refuse_unknown((*change.includes, *change.included_by))
+        return rules, rules.stored
+
+
+def _effect_of(change: RoleChange) -> list[Effect]:
+    before = _catalogue()
+    return effect_of_catalogue(before, fit(lambda: change.applied_to(before)))
+
+
+def _catalogue() -> Roles:
+    return current_parts().roles or Roles()
+
+
+def _no_such_role() -> ProblemAnswer:
+    return ProblemAnswer(404, "role-unknown", "There is no such role.")
