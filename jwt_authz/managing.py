@@ -198,7 +198,8 @@ def reload_everywhere(parts: Parts, removed: str | None = None) -> None:
             revoke(parts, Target("role", removed))
         parts.reload_roles()
     except StoreUnavailable as error:
+        again = "say `flask authz roles reload`" if removed is None else "do it again"
         raise StoreUnavailable(
-            "the change is made, but other processes may not have been told of it, so say "
-            f"`flask authz roles reload`: {error}"
+            f"the change is made, but other processes may not have been told of it, so {again}: "
+            f"{error}"
         ) from None

@@ -110,6 +110,27 @@ def test_a_role_of_an_old_name_is_not_that_of_old_tokens(here: Process) -> None:
     assert here.accounts.named("ann").roles == ()  # type: ignore[union-attr]
 
 
+def test_a_removal_that_ended_no_token_for_want_of_the_store_is_finished_by_repeating_it(
+    here: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late: list[str] = []
+
+    def log_in_and_fail(parts: Any, what: Any) -> None:
+        if here.accounts.named("ann").roles:  # type: ignore[union-attr]
+            return  # the first time, before the role is gone
+        late.append(here.authz.issue("ann", roles=["clerk"]))
+        raise StoreUnavailable("no answer")
+
+    here.run("roles", "exclude", "manager", "clerk")
+    monkeypatch.setattr("jwt_authz.managing.revoke", log_in_and_fail)
+    failed = here.run("roles", "remove", "clerk")
+    assert (failed.exit_code, "so do it again" in failed.stderr) == (1, True)
+    monkeypatch.undo()
+    assert "no role is named 'clerk'" in here.run("roles", "remove", "clerk").stderr
+    assert here.run("roles", "add", "clerk", "orders:read").exit_code == 0
+    assert here.status({"access_token": late[0]}) == 401
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -75,6 +75,12 @@ def sign_in(page: Page) -> None:
     page.wait_for_selector("#results")
 
 
+def preview(page: Page) -> str:
+    """What the page says that a change would open and close."""
+    page.get_by_role("button", name="Show what would change").click()
+    return page.locator("#effects").inner_text()
+
+
 def test_a_role_is_taken_away_and_the_next_request_with_the_old_token_is_refused(
     stored: Flask, page: Page
 ) -> None:
@@ -86,8 +92,7 @@ def test_a_role_is_taken_away_and_the_next_request_with_the_old_token_is_refused
     assert page.locator("#results tbody tr").count() == 1
     page.get_by_role("link", name="bob").click()
     page.get_by_label("editor").uncheck()
-    page.get_by_role("button", name="Show what would change").click()
-    assert "/write" in page.locator("#effects").inner_text()
+    assert "/write" in preview(page)
     assert ask(stored, old, "GET", "/write").status_code == 200
     page.get_by_role("button", name="Save roles").click()
     page.get_by_text("The roles are changed, and are in force.").wait_for()
@@ -117,8 +122,7 @@ def test_a_permission_is_taken_from_a_role_and_the_next_request_is_refused(
     page.get_by_role("link", name="editor").click()
     page.get_by_label("articles:write").uncheck()
     page.get_by_label("Other permissions").fill("articles:read")
-    page.get_by_role("button", name="Show what would change").click()
-    assert "/write" in page.locator("#effects").inner_text()
+    assert "/write" in preview(page)
     assert ask(stored, old, "GET", "/write").status_code == 200
     page.get_by_role("button", name="Save role").click()
     page.get_by_text("The role is changed, and in force.").wait_for()
@@ -134,8 +138,7 @@ def test_no_page_is_wider_than_the_window_and_all_text_can_be_read(
     tokens(stored, "bob")
     page.goto("/admin/role/editor")
     page.get_by_label("articles:write").uncheck()
-    page.get_by_role("button", name="Show what would change").click()
-    assert "/write" in page.locator("#effects").inner_text()
+    assert "/write" in preview(page)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert page.evaluate(CONTRAST) == []
     for path in PATHS:
