@@ -18,7 +18,8 @@ FAMILY = "sid"
 LOGGED_IN_AT = "auth_time"
 """The claim that says when its subject logged in (OpenID Connect Core section 2)."""
 
-TENANT = "tenant"
+TENANT = "authz_tenant"
+"""The claim that names the tenant of a log-in: apart from those of the application's own."""
 
 _CLAIMS = ("iss", "exp", "aud", "iat", "jti", FAMILY, LOGGED_IN_AT)
 

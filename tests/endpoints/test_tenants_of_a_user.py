@@ -247,4 +247,13 @@ def test_a_refresh_token_names_the_tenant_only_where_it_is_not_ones_own(app: Fla
         jwt.decode(log_in(app, tenant).json["refresh_token"], options={"verify_signature": False})
         for tenant in (None, "acme", "north")
     ]
-    assert [one.get("tenant") for one in claims] == [None, None, "north"]
+    assert [one.get("authz_tenant") for one in claims] == [None, None, "north"]
+
+
+@pytest.mark.parametrize("claim", ["north", "nowhere", 7, ["north"]])
+def test_a_claim_of_the_applications_own_in_all_tokens_leads_no_refresh_to_another_tenant(
+    app: Flask, claim: Any
+) -> None:
+    app.extensions["flask-jwt-extended"].additional_claims_loader(lambda _: {"tenant": claim})
+    tokens = refreshed(app, log_in(app))
+    assert statuses(app, tokens.json["access_token"]) == CLERK_OF_ACME
