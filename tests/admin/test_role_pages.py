@@ -156,6 +156,15 @@ def test_the_role_that_is_made_is_put_into_ones_own_unless_that_is_unticked(
     assert ticked == ["admin"]
 
 
+def test_the_page_of_a_role_tells_who_lost_the_one_that_had_its_name(
+    stored: Flask, client: FlaskClient
+) -> None:
+    stored.extensions["jwt_authz"].accounts.set_roles("cy", ["auditor"])
+    assert send(client, "role-removal/auditor").status_code == 303
+    assert send(client, "new-role", name="auditor").status_code == 303
+    assert '<a href="/admin/user/cy">cy</a>' in client.get("/admin/role/auditor").text
+
+
 def test_a_name_that_no_url_can_end_in_is_shown_without_a_link(
     stored: Flask, client: FlaskClient
 ) -> None:
