@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from ._files import refuse_world_writable
 from .errors import MisuseError
 from .permissions import Permission
 from .roles import Roles
@@ -80,10 +81,12 @@ class RolesFile:
         self.path = Path(path)
 
     def load(self) -> Roles:
-        """The catalogue as the file has it now.
+        """Return the catalog as the file has it now.
 
-        Raises MisuseError that names the file and the place in it.
+        Raises `MisuseError` that names the file and the place in it, also if every user of the
+        machine may write the file.
         """
+        refuse_world_writable(self.path)
         document = _read(self.path)
         try:
             return Roles.from_document(document)

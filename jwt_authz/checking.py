@@ -261,6 +261,12 @@ def _unenforced(parts: Parts) -> Iterator[str]:
 
 
 def _access_warnings(access: Access) -> Iterator[str]:
+    if access.has_cache_above_guard:
+        yield (
+            f"{access.method} {access.rule} ({access.endpoint}) has a cache above its guard, "
+            "which gives one caller's answer to everyone: write the cache below @requires(...), "
+            "and cache only what all callers may see"
+        )
     for guard in access.guards:
         if not guard.enforce:
             yield (

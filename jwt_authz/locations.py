@@ -34,12 +34,13 @@ from .jwt_extended import FINDERS
 
 
 def token_from_header(request: Request, longest: int) -> str | None:
-    """The bearer token of the `Authorization` header; None if there is none of our scheme.
+    """Return the bearer token of the `Authorization` header, None if it has none of our scheme.
 
-    Raises `TokenMalformed` for a header that names our scheme and is no single token: two
-    headers reach an application joined by a comma, and which one counts is not ours to guess.
+    Raises `TokenMalformed` if the header names our scheme and is not followed by one token. Two
+    headers reach an application joined by a comma, and either could be the one that was meant.
+    Only spaces and tabs separate the scheme from the token (RFC 9110 section 11.4).
     """
-    header = request.headers.get(_fje.header_name, "").strip()
+    header = request.headers.get(_fje.header_name, "").strip(" \t")
     scheme = _fje.header_type or ""
     if not header:
         return None
@@ -54,6 +55,9 @@ def token_from_header(request: Request, longest: int) -> str | None:
         if any(word.lower() == scheme.lower() for word in words):
             raise TokenMalformed("the header names several schemes")
         return None
+    if not header.isprintable() and not header.replace("\t", " ").isprintable():
+        # str.split() also splits at no-break spaces and control characters
+        raise TokenMalformed("the header has a control character or a no-break space")
     if len(words) != 2 or "," in words[1]:
         raise TokenMalformed("the header is not one scheme and one token")
     return words[1]

@@ -9,7 +9,15 @@ from typing import Any
 from flask import Flask
 
 from .guards import Guard
-from .places import GUARDS, WRAPPED, is_exempt, is_static, left_out_guard, placed_guards
+from .places import (
+    GUARDS,
+    WRAPPED,
+    has_cache_above_guard,
+    is_exempt,
+    is_static,
+    left_out_guard,
+    placed_guards,
+)
 from .requirements import And, Requirement
 
 _ANSWERED_BY_FLASK = frozenset({"HEAD", "OPTIONS"})
@@ -54,6 +62,11 @@ class Access:
         """Whether the route has the bare view, and the guard was put above the route decorator."""
         is_wrapped = bool(getattr(self.view, WRAPPED, False))
         return is_wrapped and not self.exempt and not getattr(self.view, GUARDS, ())
+
+    @property
+    def has_cache_above_guard(self) -> bool:
+        """Whether a cache answers before a guard of the view is asked."""
+        return has_cache_above_guard(self.view, self.method)
 
     @property
     def left_out(self) -> tuple[str, str] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from flask import Blueprint, Flask, request
@@ -16,6 +17,7 @@ from .parts import KEY, Parts, current_parts
 GUARDS = "__jwt_authz_guards__"  # on a wrapped view: the guards around it, outermost first
 WRAPPED = "__jwt_authz_wrapped__"  # on the bare view inside: that a guard was put around it
 EXEMPT = "__jwt_authz_exempt__"  # on a view, class, method or blueprint
+_LRUCache = type(lru_cache(lambda: None))
 PAGES = "__jwt_authz_pages__"  # on a view or blueprint: it answers people and not clients
 
 
@@ -112,6 +114,30 @@ def placed_guards(app: Flask, endpoint: str, method: str) -> Iterator[tuple[str,
         for function in functions:
             for guard in getattr(function, GUARDS, ()):
                 yield place, guard
+
+
+def has_cache_above_guard(view: Any, method: str) -> bool:
+    """Return whether a cache stands above a guard on the view, its class or its method.
+
+    Such a cache (`cached` and `memoize` of Flask-Caching, `functools.lru_cache`) gives what one
+    caller was answered to all who come after, without asking the guard.
+    """
+    view_class = getattr(view, "view_class", None)
+    dispatch = getattr(view_class, "dispatch_request", None)
+    return any(
+        getattr(cached, GUARDS, ())
+        for function in (view, dispatch, method_of(view_class, method))
+        for cached in _cached_functions(function)
+    )
+
+
+def _cached_functions(function: Any) -> Iterator[Any]:
+    """What the caches around a function call where they have no answer, outermost first."""
+    while function is not None:
+        below = getattr(function, "__wrapped__", None)
+        if isinstance(function, _LRUCache) or getattr(function, "uncached", None) is below:
+            yield below
+        function = below
 
 
 def left_out_guard(view: Any, method: str) -> tuple[str, str] | None:

@@ -21,9 +21,17 @@ def _natural(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _setting(default: Any, valid: Callable[[Any], bool], wanted: str, meaning: str) -> Any:
-    metadata = {"valid": valid, "wanted": wanted, "meaning": meaning}
-    return field(default=default, metadata=metadata)
+def _setting(
+    default: Any,
+    valid: Callable[[Any], bool],
+    wanted: str,
+    meaning: str,
+    *,
+    is_secret: bool = False,
+) -> Any:
+    """A field of `Settings`; the value of one that may hold a password is never shown."""
+    metadata = {"valid": valid, "wanted": wanted, "meaning": meaning, "is_secret": is_secret}
+    return field(default=default, metadata=metadata, repr=not is_secret)
 
 
 _LONGEST = 100 * 365 * 86_400
@@ -108,6 +116,7 @@ class Settings:
         "memory:, redis://... or a SQLAlchemy URL",
         "The store of revocations and refresh families; without one, tokens end when they expire "
         "and not before. A new one is prepared by `flask authz init`.",
+        is_secret=True,
     )
     revocation_max_age: float = _setting(
         5.0,
@@ -142,6 +151,7 @@ class Settings:
         lambda value: value == "memory:" or (_text(value) and bool(_REDIS.match(value))),
         "memory: or a redis:// URL",
         "Where failed log-ins are counted: in each process's memory, or in a Redis that all share.",
+        is_secret=True,
     )
     issuer: str | None = _setting(
         None,
@@ -198,8 +208,8 @@ def _unfit(values: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong with each of these values that cannot be meant, in a sentence."""
     for one in fields(Settings):
         if one.name in values and not one.metadata["valid"](values[one.name]):
-            value = values[one.name]
-            yield f"{setting_name(one.name)} is {value!r}: write {one.metadata['wanted']}"
+            wrong = "not valid" if one.metadata["is_secret"] else repr(values[one.name])
+            yield f"{setting_name(one.name)} is {wrong}: write {one.metadata['wanted']}"
 
 
 def setting_name(field_name: str) -> str:

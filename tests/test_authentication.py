@@ -292,6 +292,16 @@ def test_a_known_token_is_known_however_its_header_is_spelled(
     assert verified == [token]
 
 
+@pytest.mark.parametrize(
+    "blank", ["\xa0", "\x85", "\x0b", "\x0c", "\x1c", "\x1f", " \xa0", "\t\x1d"]
+)
+def test_only_spaces_and_tabs_separate_the_scheme_from_the_token(app: Flask, blank: str) -> None:
+    header = f"Bearer{blank}{token_for(app)}"
+    answer = app.test_client().get("/", environ_overrides={"HTTP_AUTHORIZATION": header})
+    assert answer.status_code == 401
+    assert answer.json["type"] == f"{TYPE}token-malformed"
+
+
 def test_one_token_on_two_routes_meets_the_needs_of_each_in_both_orders(app: Flask) -> None:
     """SECURITY 1.18."""
     app.add_url_rule("/read", "read", requires("article:read")(lambda: "read"))

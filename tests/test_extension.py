@@ -37,7 +37,11 @@ from jwt_authz import (
     has_role,
     requires,
 )
+from jwt_authz.accounts.memory import MemoryAccounts
 from jwt_authz.checking import FirstRequest
+from jwt_authz.endpoints import token_blueprint
+from jwt_authz.settings import Settings
+from jwt_authz.tokens import KeySet
 from tests.edge import (
     ALGORITHMS,
     SECRET,
@@ -590,6 +594,48 @@ def test_no_message_holds_the_secret() -> None:
         guarded_app(JWT_ALGORITHM="RS256", JWT_PRIVATE_KEY="no PEM but a secret", JWT_PUBLIC_KEY="")
     )
     assert "no PEM" not in told
+
+
+PASSWORD = "S3cretPassw0rd"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"redis+sentinel://:{PASSWORD}@one:26379/main",
+        f"REDIS://:{PASSWORD}@one:6379",
+        f"redis://:{PASSWORD}@one:port",
+        f"redis://:{PASSWORD}@[::1",
+        f"redis://one?password={PASSWORD}&port=x",
+        f"postgresql+psycopg://ada:{PASSWORD}@one:port/name",
+        f"nosuch://ada:{PASSWORD}@one/name",
+        f"ada:{PASSWORD}@one",
+        f"redis://:{PASSWORD}@one".encode(),
+        [f"redis://:{PASSWORD}@one"],
+    ],
+)
+@pytest.mark.parametrize("name", ["AUTHZ_STORE_URL", "AUTHZ_LOGIN_RATE_STORE"])
+def test_no_message_holds_the_password_of_a_store(name: str, url: Any) -> None:
+    app = guarded_app(**{name: url})
+    with app.app_context():
+        app.register_blueprint(token_blueprint())
+        try:
+            found = str(app.extensions["jwt_authz"].check())
+        except MisuseError as error:
+            found = str(error)
+    assert PASSWORD not in found
+
+
+def test_the_repr_of_settings_keys_and_accounts_holds_no_secret() -> None:
+    secret = "c2VjcmV0IG9mIDMyIGJ5dGVzIG9yIG1vcmUsIGFuZCB0aGF0IGlzIGl0"
+    keys = KeySet([{"kty": "oct", "kid": "k", "alg": "HS256", "k": secret}], "k")
+    settings = Settings(store_url=f"redis://:{PASSWORD}@one", login_rate_store="redis://:pw@one")
+    accounts = MemoryAccounts()
+    accounts.add("ada", "correct horse battery")
+    shown = repr([keys, keys.signing, keys.verifying, settings, vars(accounts)])
+    assert "Key('HS256')" in shown
+    for hidden in (secret, "secret of 32 bytes", PASSWORD, ":pw@", "$argon2"):
+        assert hidden not in shown
 
 
 # --- check: warnings -----------------------------------------------------------------------------

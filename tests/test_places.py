@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from flask import Blueprint, Flask, abort, jsonify, request
 from flask.testing import FlaskClient
 from flask.views import MethodView, View
+from flask_caching import Cache
 from werkzeug.test import TestResponse
 
 from jwt_authz import (
@@ -629,6 +631,64 @@ def test_the_guards_of_a_place_are_told_in_the_order_in_which_they_are_met() -> 
         "requires(has_permission('report:read'))",
         "requires(has_permission('article:delete'))",
     ]
+
+
+def cached_app() -> tuple[Flask, Cache]:
+    app = guarded_app(CACHE_TYPE="SimpleCache")
+    return app, Cache(app)
+
+
+def warnings_of(app: Flask) -> list[str]:
+    with app.app_context():
+        return app.extensions["jwt_authz"].check()
+
+
+def test_a_cache_above_a_guard_is_warned_of_wherever_it_stands() -> None:
+    app, cache = cached_app()
+    guarded = requires("article:read")
+
+    class OfMethods(MethodView):
+        @cache.cached()
+        @guarded
+        def get(self) -> str:
+            return "of methods"
+
+    class OfDecorators(MethodView):
+        decorators = (guarded, cache.cached())
+
+        def get(self) -> str:
+            return "of decorators"
+
+    views = {
+        "cached": cache.cached()(guarded(lambda: "cached")),
+        "memoized": cache.memoize()(guarded(lambda: "memoized")),
+        "lru": lru_cache(guarded(lambda: "lru")),
+        "below": cache.cached()(wraps_only(guarded(lambda: "below"))),
+        "between": guarded(cache.cached()(guarded(lambda: "between"))),
+        "methods": OfMethods.as_view("methods"),
+        "decorators": OfDecorators.as_view("decorators"),
+    }
+    for name, view in views.items():
+        app.add_url_rule(f"/{name}", name, view)
+    found = [line for line in warnings_of(app) if "has a cache above its guard" in line]
+    assert [line.split(" ")[:2] for line in found] == [["GET", f"/{name}"] for name in views]
+
+
+def wraps_only(view: Any) -> Any:
+    @wraps(view)
+    def wrapped(*arguments: Any, **keywords: Any) -> Any:
+        return view(*arguments, **keywords)
+
+    return wrapped
+
+
+def test_a_cache_below_a_guard_is_not_warned_of() -> None:
+    app, cache = cached_app()
+    guarded = requires("article:read")
+    app.add_url_rule("/cached", "cached", guarded(cache.cached()(lambda: "cached")))
+    app.add_url_rule("/lru", "lru", guarded(lru_cache(lambda: "lru")))
+    app.add_url_rule("/open", "open", exempt(cache.cached()(lambda: "open")))
+    assert warnings_of(app) == []
 
 
 def test_an_error_handler_inside_a_guarded_place_still_answers_its_errors() -> None:

@@ -750,9 +750,12 @@ MISTAKES: list[tuple[Callable[[], Any], str]] = [
     (lambda: (one(keys=[{"kty": "EC", "kid": "k1"}]),), "the keys of"),
     (lambda: (one(keys=[jwk(), jwk(which=1)]),), "two keys have one kid"),
     (lambda: (one(keys=[jwk("k1", "RS256")]),), "the keys of"),
-    (lambda: (one(keys=None, jwks_uri="http://issuer.example/jwks"),), "is not https"),
-    (lambda: (one(issuer="issuer", keys=None, discovery=True),), "is no URL to ask"),
-    (lambda: (one(keys=None, discovery="file:///etc/passwd"),), "is no URL to ask"),
+    (
+        lambda: (one(keys=None, jwks_uri="http://issuer.example/jwks"),),
+        "plain http is for loopback",
+    ),
+    (lambda: (one(issuer="issuer", keys=None, discovery=True),), "Invalid URL"),
+    (lambda: (one(keys=None, discovery="file:///etc/passwd"),), "Invalid URL"),
     (
         lambda: (one(issuer="https://x/{tenantid}", keys=None, discovery=True, any_tenant=True),),
         "has no metadata at its own address",

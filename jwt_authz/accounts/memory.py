@@ -177,6 +177,9 @@ class _Kept(NamedTuple):
     password_hash: str | None
     in_tenants: Mapping[str | None, tuple[str, ...]] = MappingProxyType({})
 
+    def __repr__(self) -> str:
+        return f"_Kept({self.user!r})"  # without the password's hash
+
 
 def _as_in(kept: _Kept, tenant: str | None) -> User:
     """The user as one of a tenant; also where they have no role there."""

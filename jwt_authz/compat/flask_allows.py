@@ -6,6 +6,7 @@ Needs no Authz on the application: who is calling is what `Allows`'s identity lo
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -126,23 +127,29 @@ class Allows:
         return _Guard(self, requirements, identity, throws, on_fail).__call__
 
     def fulfill(self, requirements: Iterable[Any], identity: Any = None) -> bool:
-        """Whether the user, or another identity, meets all requirements and what was added."""
+        """Return whether the user, or another identity, meets all requirements and additions.
+
+        A question refuses nobody: a no is logged at the level DEBUG, unless an override was used.
+        """
+        return self._decide(requirements, identity, logging.DEBUG)
+
+    def _decide(self, requirements: Iterable[Any], identity: Any, level: int) -> bool:
         if identity is None:
             identity = self._load_identity()
         asked, overridden = applied(NativeAnd(*map(as_native, requirements)), as_native)
         decision = decide(asked, identity, overridden)
-        self._tell(identity, decision)
+        self._record(identity, decision, logging.WARNING if decision.used_override else level)
         return bool(decision)
 
-    def _tell(self, identity: Any, decision: Decision) -> None:
-        """Tell the audit, that of the application's Authz if it has one."""
+    def _record(self, identity: Any, decision: Decision, level: int) -> None:
+        """Record a decision in the audit of the application's Authz, if it has one."""
         app: Any = get_app() if has_app_context() else None
         parts = None if app is None else app.extensions.get(KEY)
         audit = self._audit if parts is None else parts.audit
         if decision:
             audit.allowed(app, identity, decision)
         else:
-            audit.refused(app, identity, decision, not_allowed(decision), "")
+            audit.refused(app, identity, decision, not_allowed(decision), "", level)
 
     def _load_identity(self) -> Any:
         if self._identity_loader is None:
@@ -164,7 +171,7 @@ class Allows:
         `on_fail` gets `f_args` and `f_kwargs`. Without `use_on_fail_return`, or where it answers
         None, `throws` is raised. Both stand for this extension's own where they are given.
         """
-        if self.fulfill(requirements, identity):
+        if self._decide(requirements, identity, logging.WARNING):
             return None
         response = self.on_fail if on_fail is None else on_fail
         if callable(response):

@@ -82,7 +82,7 @@ class AuthZEN:
 def _base(url: str) -> str:
     """The URL below which the endpoints stand."""
     if "?" in check_url(url):
-        raise MisuseError("the URL of a decision point has no query: write https://host/path")
+        raise MisuseError("The URL of a decision point has no query: write https://host/path.")
     return url.rstrip("/")
 
 

@@ -81,3 +81,7 @@ def _open(url: str) -> Any:
             "AUTHZ_LOGIN_RATE_STORE needs a client of Redis, which is missing: "
             "pip install 'jwt_authz[redis,ratelimit]'"
         ) from None
+    except ValueError:  # a port that is no number
+        pass
+    # Outside the handler: the error may quote the URL, and with it a password.
+    raise MisuseError("AUTHZ_LOGIN_RATE_STORE is not valid: write redis://host:6379/0")

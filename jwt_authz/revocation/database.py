@@ -104,7 +104,7 @@ class Database:
 
 def engine_of(url: str) -> Engine:
     """An engine for the URL with short time-outs; raises MisuseError where there can be none."""
-    advice = "AUTHZ_STORE_URL is none that SQLAlchemy knows: write postgresql+psycopg://host/name"
+    advice = "AUTHZ_STORE_URL is not valid: write a SQLAlchemy URL, postgresql+psycopg://host/name"
     try:
         parsed = make_url(url)
         if _is_in_memory(parsed):
@@ -115,7 +115,7 @@ def engine_of(url: str) -> Engine:
         if engine.dialect.name == "postgresql":
             event.listen(engine, "connect", _limit)
         return engine
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # a dialect that is unknown, a port that is no number
         pass
     except ModuleNotFoundError as error:
         advice = f"the driver that AUTHZ_STORE_URL names is missing: install what has {error.name}"

@@ -47,15 +47,27 @@ class WrongStatus(StoreUnavailable):
 
 
 def check_url(url: object) -> str:
-    """The URL, if it may be asked; else raises `MisuseError`.
+    """Return the URL if requests may be sent to it, else raise `MisuseError`.
 
-    It is https with a host and nothing odd about it, or plain http to a loopback address.
+    Accepted are https URLs with a host, without a user and a fragment, and plain http to a loopback
+    address. A URL may hold a password or a key, so that errors show its scheme and host alone.
     """
     parts = _split(url)
-    if parts is None or "@" in parts.netloc or parts.fragment:
-        raise MisuseError(f"{url!r} is no URL to ask: write https://host/path")
+    if parts is None:
+        kind = "" if isinstance(url, str) else f" a {type(url).__name__},"
+        raise MisuseError(f"Invalid URL:{kind} expected https://host/path, without blanks.")
+    shown = f"{parts.scheme}://{parts.hostname}"
+    if "@" in parts.netloc:
+        raise MisuseError(
+            f"Invalid URL of {shown}: a user name or a password in it is not sent, so remove what "
+            "stands before the '@'."
+        )
+    if parts.fragment:
+        raise MisuseError(f"Invalid URL of {shown}: remove the fragment, from the '#' on.")
     if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
-        raise MisuseError(f"{url!r} is not https, and plain http is for loopback addresses alone")
+        raise MisuseError(
+            f"Invalid URL of {shown}: plain http is for loopback addresses alone. Write https://..."
+        )
     return str(url)
 
 

@@ -44,6 +44,9 @@ class Key(NamedTuple):
     algorithm: Algorithm
     prepared: Any
 
+    def __repr__(self) -> str:
+        return f"Key({self.name!r})"  # without the key itself, which may be a secret
+
 
 class Signed:
     """A token that was read and not verified yet: its header, and the parts to verify."""

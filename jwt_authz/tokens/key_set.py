@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from .._files import refuse_world_writable
 from ..errors import MisuseError
 from .jwk import load_jwk, new_jwk, public_jwk
 from .jws import Key
@@ -85,7 +86,12 @@ class KeySet:
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> KeySet:
-        """The set in a file that `write` made; raises `MisuseError` if it cannot be read as one."""
+        """Return the set in a file that `write` made.
+
+        Raises `MisuseError` if the file has no key set, or if every user of the machine may write
+        it: a key that someone adds signs tokens for any user.
+        """
+        refuse_world_writable(path)
         try:
             content = json.loads(Path(path).read_bytes())
             keys, active = [dict(jwk) for jwk in content["keys"]], content["active"]

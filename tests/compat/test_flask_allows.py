@@ -1041,7 +1041,7 @@ def test_tasks_do_not_share_contexts(app: Flask, extension: Allows) -> None:
 def test_what_a_check_decides_is_audited(
     app: Flask, extension: Allows, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "jwt_authz")
+    caplog.set_level(logging.DEBUG, "jwt_authz")
     told: list[Any] = []
 
     def receive(sender: Any, **news: Any) -> None:
@@ -1051,8 +1051,25 @@ def test_what_a_check_decides_is_audited(
         assert extension.fulfill([always], GUEST)
         assert not extension.fulfill([Has("admin")], GUEST)
     assert told == [(app, "allowed", GUEST), (app, "refused", GUEST)]
-    assert len(caplog.messages) == 1
-    assert "no <Has(permission='admin')>" in caplog.messages[0]
+    assert [record.levelname for record in caplog.records] == ["DEBUG", "DEBUG"]
+    assert "no <Has(permission='admin')>" in caplog.messages[1]
+
+
+def test_a_question_logs_no_refusal_and_a_refusal_does(
+    app: Flask, extension: Allows, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "jwt_authz")
+    is_admin = Permission(Has("admin"), identity=GUEST)
+    with app.app_context():
+        assert not is_admin
+        assert not (is_admin or Permission(never, identity=GUEST))
+        assert not extension.fulfill([never], GUEST)
+        assert caplog.records == []
+        with pytest.raises(Forbidden), is_admin:
+            pytest.fail("the block ran")
+        with pytest.raises(Forbidden):
+            extension.run([never], identity=GUEST)
+    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
 
 
 @pytest.mark.parametrize(

@@ -230,11 +230,11 @@ def test_nobody_at_the_port_is_no_answer() -> None:
     ("url", "message"),
     [
         ("http://pdp.example", "plain http is for loopback addresses alone"),
-        ("ftp://pdp.example", "is no URL to ask"),
-        ("https://user:secret@pdp.example", "is no URL to ask"),
+        ("ftp://pdp.example", "Invalid URL: expected https://host/path"),
+        ("https://user:secret@pdp.example", "remove what stands before the '@'"),
         ("https://pdp.example?key=secret", "has no query: write https://host/path"),
-        ("", "is no URL to ask"),
-        (None, "is no URL to ask"),
+        ("", "Invalid URL: expected"),
+        (None, "Invalid URL: a NoneType"),
     ],
 )
 def test_a_url_that_cannot_be_asked_is_a_misuse(url: Any, message: str) -> None:

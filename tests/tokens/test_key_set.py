@@ -248,6 +248,45 @@ def test_a_clock_that_is_set_back_does_not_keep_old_keys(path: Path) -> None:
     assert file.current(1_000.0).kids == second.kids
 
 
+@pytest.mark.parametrize("opened", ["file", "folder", "file behind a link"])
+def test_a_key_file_that_every_user_may_write_is_refused(tmp_path: Path, opened: str) -> None:
+    folder = tmp_path / "keys"
+    folder.mkdir()
+    file = folder / "keys.json"
+    KeySet.new("ES256").write(file)
+    path = file
+    if opened == "file behind a link":
+        path = tmp_path / "link.json"
+        path.symlink_to(file)
+    place = folder if opened == "folder" else file
+    place.chmod(place.stat().st_mode | stat.S_IWOTH)
+    app = guarded_app(AUTHZ_KEYS_FILE=str(path))
+    with (
+        app.app_context(),
+        pytest.raises(MisuseError, match="Every user of this machine may write"),
+    ):
+        app.extensions["jwt_authz"].check()
+    place.chmod(place.stat().st_mode & ~stat.S_IWOTH | stat.S_ISVTX)
+    with app.app_context():
+        app.extensions["jwt_authz"].check()
+
+
+def test_a_sticky_folder_such_as_tmp_may_hold_a_key_file(tmp_path: Path) -> None:
+    tmp_path.chmod(0o1777)
+    KeySet.new("ES256").write(tmp_path / "keys.json")
+    assert len(KeySet.read(tmp_path / "keys.json").kids) == 1
+
+
+def test_a_new_key_file_that_every_user_may_write_leaves_the_keys_in_use(path: Path) -> None:
+    first = KeySet.new("ES256")
+    first.write(path)
+    file = KeyFile(str(path))
+    file.current(1_000.0)
+    KeySet.new("ES256").write(path)
+    path.chmod(0o666)
+    assert file.current(1_002.0).kids == first.kids
+
+
 @pytest.mark.parametrize("spoil", ["write", "unlink", "chmod"])
 def test_a_file_that_cannot_be_read_leaves_the_keys_in_use_and_is_told(
     path: Path, spoil: str, caplog: pytest.LogCaptureFixture
