@@ -104,7 +104,7 @@ class Database:
 
 def engine_of(url: str) -> Engine:
     """An engine for the URL with short time-outs; raises MisuseError where there can be none."""
-    advice = "AUTHZ_STORE_URL is not valid: write a SQLAlchemy URL, postgresql+psycopg://host/name"
+    advice = "AUTHZ_STORE_URL is not valid: write postgresql+psycopg://host/name"
     try:
         parsed = make_url(url)
         if _is_in_memory(parsed):

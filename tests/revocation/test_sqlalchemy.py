@@ -468,7 +468,8 @@ def test_a_url_that_sqlalchemy_does_not_know_is_a_misuse_without_its_password(ur
     assert "secret" not in str(refused.value)
 
 
-def test_a_missing_driver_is_told_by_its_name() -> None:
+def test_a_missing_driver_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pymysql", None)
     with pytest.raises(MisuseError, match="install what has pymysql") as refused:
         SQLAlchemyStore.from_url("mysql+pymysql://u:secret@h/x")
 
