@@ -2,9 +2,10 @@
 
 How it works. What was fetched last is kept whole and immutable, so that a known key is found
 without a lock. Whoever finds it too old, or misses a key, starts a flight: a thread that fetches.
-There is one at a time, and one in 30 seconds whatever is asked for; nobody but those who miss a
-key waits for it, and of these only a few, for a moment. A flight that fails changes nothing but
-the time of the next; keys that could not be confirmed for a day are no longer used.
+There is one at a time, and one in 30 seconds whatever is asked for; only callers that miss a key
+wait for it, two at a time and for a moment, so that a slow issuer never holds all threads.
+A flight that fails changes nothing but the time of the next; keys that could not be confirmed for a
+day are no longer used.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ FLIGHT = 5.0
 PATIENCE = 2.0
 """Seconds that a request waits for a flight at most."""
 MOST_WAITING = 2
-"""Requests that wait at once for a key that is missing among others."""
+"""Requests that wait at once for an issuer's keys; further ones are answered 503 at once."""
 
 _log = logging.getLogger("jwt_authz.tokens")
 
@@ -127,16 +128,14 @@ class RemoteKeys:
         held = self._held if self._held is not None and self._held.is_good(now) else None
         key = held.keys.find(header, issuer) if held is not None else None
         if held is None or key is None:
-            return self._missed(header, issuer, now, held is not None)
+            return self._missed(header, issuer, now)
         if not held.is_fresh(now):
             self._begin(now)
         return Lease(key, held.since, held.until)
 
-    def _missed(
-        self, header: Mapping[str, Any], issuer: str, now: float, has_others: bool
-    ) -> Lease:
+    def _missed(self, header: Mapping[str, Any], issuer: str, now: float) -> Lease:
         flight = self._begin(now)
-        if flight is not None and not self._landed(flight, has_others):
+        if flight is not None and not self._landed(flight):
             raise StoreUnavailable(f"the keys of {self._issuer} are being fetched")
         held = self._held
         if held is None or not held.is_good(self._clock()):
@@ -161,10 +160,10 @@ class RemoteKeys:
                     self._flight = flight
             return self._flight
 
-    def _landed(self, flight: threading.Event, has_others: bool) -> bool:
-        """Wait for a flight, unless there are keys and enough wait already for another."""
+    def _landed(self, flight: threading.Event) -> bool:
+        """Wait for a flight, unless enough callers wait for it already."""
         with self._lock:
-            if has_others and self._waiting >= MOST_WAITING:
+            if self._waiting >= MOST_WAITING:
                 return False
             self._waiting += 1
         try:

@@ -10,6 +10,7 @@ import itertools
 import json
 import multiprocessing
 import os
+import queue
 import ssl
 import threading
 import time
@@ -166,7 +167,11 @@ def test_callers_at_once_share_one_flight(server: KeyServer, clock: Clock) -> No
 
     def call() -> None:
         start.wait()
-        found.append(ask(keys).key)
+        try:
+            found.append(ask(keys).key)
+        except StoreUnavailable:
+            land(keys)
+            found.append(ask(keys).key)
 
     callers = [threading.Thread(target=call) for _ in range(16)]
     for caller in callers:
@@ -259,7 +264,7 @@ def test_a_flight_that_does_not_end_is_the_only_one_all_the_same(clock: Clock) -
         return jwks()
 
     keys = RemoteKeys("i", ["ES256"], jwks_uri="https://i", clock=clock, fetch=fetch)
-    callers = [threading.Thread(target=ask, args=(keys,)) for _ in range(3)]
+    callers = [threading.Thread(target=ask, args=(keys,)) for _ in range(2)]
     for caller in callers:
         clock.now += 10 * APART
         caller.start()
@@ -308,6 +313,30 @@ def test_few_wait_for_a_missing_key_and_nobody_for_one_that_is_there(
     for caller in callers:
         caller.join()
     assert sorted(seconds > 0.7 for seconds in waited) == [False] * 6 + [True] * 2
+
+
+def test_two_callers_wait_for_the_first_keys_of_a_slow_issuer_and_the_others_fail_at_once(
+    server: KeyServer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_keys, "PATIENCE", 20)
+    keys, refused = keys_of(server, clock), queue.SimpleQueue[str]()
+    server.answer = server.is_silent
+
+    def call() -> None:
+        with pytest.raises(StoreUnavailable) as caught:
+            ask(keys)
+        refused.put(str(caught.value))
+
+    callers = [threading.Thread(target=call) for _ in range(8)]
+    for caller in callers:
+        caller.start()
+    # The fetch goes on: six are answered while two still wait for it.
+    answers = [refused.get(timeout=10) for _ in range(6)]
+    assert all("are being fetched" in answer for answer in answers)
+    assert sum(caller.is_alive() for caller in callers) == 2
+    server.ends.set()
+    for caller in callers:
+        caller.join()
 
 
 # --- an issuer that misbehaves -------------------------------------------------------------------
