@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 from .errors import MisuseError
 from .jwt_extended import access_lifetime, leeway
 from .parts import Parts
 from .revocation import Family, Target
+from .tokens.refresh import number_or_none
+
+CLOCKS_DIFFER = 5.0
+"""Seconds by which the clock of another process may be behind: until then a token may be used."""
 
 
 def revoke(parts: Parts, what: Target, *, keeps_families: bool = False) -> None:
@@ -43,6 +50,27 @@ def end_access_tokens(parts: Parts, family: str) -> None:
     if not view.knows_family(family):
         # Access tokens alone carry it; what becomes of refresh tokens the family itself says.
         view.write(Target("family", family), view.now() + access_lifetime() + leeway())
+
+
+def has_expired(parts: Parts, payload: dict[str, Any]) -> bool:
+    """Return whether a token with this payload has expired everywhere, by the store's clock.
+
+    Raise `StoreUnavailable` if the store's clock is not known.
+    """
+    view = parts.needed_revocations()
+    view.check_age()
+    return _end_of(payload) + CLOCKS_DIFFER <= view.now()
+
+
+def end_token(parts: Parts, jti: str, payload: dict[str, Any]) -> None:
+    """End the one token with this id and payload; raise `StoreUnavailable`."""
+    parts.needed_revocations().revoke(jti=jti, expires_at=_end_of(payload))
+
+
+def _end_of(payload: dict[str, Any]) -> float:
+    """Return when a token expires at the latest; one without a proper `exp` never does."""
+    expires = number_or_none(payload.get("exp"))
+    return math.inf if expires is None else expires + leeway()
 
 
 def families_of(parts: Parts, subject: str, issuer: str | None = None) -> tuple[Family, ...]:

@@ -202,6 +202,17 @@ class Verification:
             raise TokenRevoked
         return RefreshClaims.of(verified.payload, self._verifier.subject_claim)
 
+    def own_token(self, text: str, manager: JWTManager) -> Signed:
+        """Return a token that was signed with this application's keys; raise an `InvalidToken`.
+
+        Only the signature is checked, since the token may be valid later, or in another process.
+        """
+        if self._foreign(text) is not None:
+            raise IssuerInvalid
+        loader = key_loader(manager)
+        key = None if loader is None else self._loaded_key(text, loader)[1]
+        return self._verifier.check_signature(text, key)
+
     def _entry(self, text: str, manager: JWTManager) -> Entry:
         """The entry of a token, verified now unless it is known and its time is not over."""
         now, digest, key = time(), _digest(text), None

@@ -1,49 +1,46 @@
-"""The revocation endpoint, `POST /token/revoke` (RFC 7009): whoever has a token may end it."""
+"""The revocation endpoint, `POST /token/revoke` (RFC 7009): the bearer of a token may end it."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from flask import Response
 
 from ..errors import InvalidToken
-from ..jwt_extended import leeway
 from ..parts import Parts, current_parts
-from ..revoking import end_family
+from ..revoking import end_family, end_token, has_expired
+from ..tokens.refresh import family_of_refresh_token
 from .answers import ProblemAnswer, unstored
 from .bodies import read_token
 
 
 def revoke_token() -> Response:
-    """End a token: 200 when it is of no use any more, 503 when that cannot be said.
+    """Revoke a token: 200 once it is of no use any more, 503 if the store does not answer.
 
-    A refresh token ends its family and the access tokens that came with it, an access token
-    itself alone. A token that is not good, or another issuer's, is answered 200 as well (section
-    2.2): there is nothing to end.
+    A refresh token ends its family and the access tokens that came with it; any other token ends
+    alone. Every token with a signature of this application is revoked, whether it is valid now or
+    not: it may be valid later, or in a process whose clock or settings differ. An expired token,
+    and one with another signature, is answered 200 as well (section 2.2).
     """
     text = read_token()
     parts = current_parts()
-    if not _end_refresh_token(parts, text):
-        _end_access_token(parts, text)
+    try:
+        token = parts.verified(lambda found, manager: found.own_token(text, manager))
+    except InvalidToken:
+        return unstored()
+    payload = token.unverified()  # own_token has verified it
+    if not has_expired(parts, payload):
+        family = family_of_refresh_token(token.header, payload)
+        if family is not None:
+            end_family(parts, family)
+        else:
+            _end_alone(parts, payload)
     return unstored()
 
 
-def _end_refresh_token(parts: Parts, text: str) -> bool:
-    try:
-        claims = parts.verified(lambda found, manager: found.refresh_claims(text, manager))
-    except InvalidToken:
-        return False
-    end_family(parts, claims.family)
-    return True
-
-
-def _end_access_token(parts: Parts, text: str) -> None:
-    try:
-        token = parts.verified(lambda found, manager: found.verified(text, manager)).token
-    except InvalidToken:
-        return
-    if token is None or not token.is_own:
-        return
-    if not token.jti:
-        detail = "The token has no jti, by which it could be revoked alone."
+def _end_alone(parts: Parts, payload: dict[str, Any]) -> None:
+    jti = payload.get("jti")
+    if not jti or not isinstance(jti, str):
+        detail = "The token cannot be revoked alone, since it has no jti."
         raise ProblemAnswer(400, "unsupported-token-type", detail, "unsupported_token_type")
-    expires_at = token.identity.claims["exp"] + leeway()
-    parts.needed_revocations().revoke(jti=token.jti, expires_at=expires_at)
+    end_token(parts, jti, payload)

@@ -68,15 +68,11 @@ class Known:
         issuer: str | None,
         tenant: str | None,
         roles: Iterable[str],
-        family: str | None = None,
     ) -> float:
         """When the newest revocation was said that concerns these; -inf where there is none."""
         newest = self.newest_of_logins(subject, issuer, tenant)
         if self._claims and subject is not None:
             said = self._claims.get(subject if issuer is None else (subject, issuer), _NEVER)[0]
-            newest = said if said > newest else newest
-        if self._families and family is not None:
-            said = self._families.get(family, _NEVER)[0]
             newest = said if said > newest else newest
         if self._roles:
             for role in roles:

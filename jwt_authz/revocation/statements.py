@@ -23,6 +23,8 @@ KINDS = WITH_ISSUER | _WITHOUT_VALUE | {"role", "tenant", "family"}
 
 SLACK = 3600.0
 """Seconds that a statement outlives its tokens: a clock that steps back finds it still there."""
+LATEST = 9e9 - 60
+"""The last `forget_at`, a full minute: stores count microseconds up to 2**53, in the year 2255."""
 
 
 class Target(NamedTuple):

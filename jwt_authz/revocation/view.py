@@ -17,7 +17,7 @@ from .keeper import Keeper
 from .known import Known
 from .log import MICROSECONDS, Log, MarkMissing
 from .memory import MemoryStore
-from .statements import SLACK, Statement, Target, target
+from .statements import LATEST, SLACK, Statement, Target, target
 from .stores import Store
 
 _Result = TypeVar("_Result")
@@ -92,7 +92,9 @@ class RevocationView:
         signer = None if is_own else issuer or ""
         if jti is not None and self._known.has_id(jti, signer):
             return True
-        newest = self._known.newest(subject, signer, tenant, roles, family)
+        if family is not None and self._known.has_family(family):
+            return True  # whenever it was issued: a family that was ended stays so
+        newest = self._known.newest(subject, signer, tenant, roles)
         if newest == -math.inf:
             return False
         if issued_at is None:
@@ -252,7 +254,8 @@ class RevocationView:
         """Revoke what is named: see `revoke`."""
         now = self.now()
         until = now + self._longest if expires_at is None else expires_at
-        entry = self._mended(lambda: self.store.revoke(what, until + SLACK, self._latest_iat))
+        forget_at = min(until + SLACK, LATEST)
+        entry = self._mended(lambda: self.store.revoke(what, forget_at, self._latest_iat))
         self._known.add(entry.statement)
         if self._keeper is not None:
             self._keeper.wrote(entry)

@@ -109,6 +109,13 @@ def number_or_none(value: object) -> float | None:
     return value if abs(value) <= 2**53 else None
 
 
+def family_of_refresh_token(header: dict[str, Any], payload: dict[str, Any]) -> str | None:
+    """Return the family that a refresh token names; None if the token is not a refresh token."""
+    family = payload.get(FAMILY)
+    is_refresh = header.get("typ", "").lower() == TYP
+    return family if is_refresh and isinstance(family, str) and family else None
+
+
 def is_refresh_token(text: str) -> bool:
     """Whether a token's header says that it is a refresh token of a family; nothing is verified."""
     try:

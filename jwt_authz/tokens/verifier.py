@@ -87,9 +87,20 @@ class Verifier:
         and the header's `alg` must be its algorithm's name all the same.
         """
         signed = self.read(token)
-        if key is None:
-            key = choose_key(signed.header, self.keys, self.by_kid)
-        return self.check(signed, key)
+        return self.check(signed, key or self._key_for(signed))
+
+    def check_signature(self, token: str, key: Key | None = None) -> Signed:
+        """Return the token if its signature is valid; raise an `InvalidToken` if it is not.
+
+        No claim is checked, not even `exp`: use it to end a token, never to accept one. `key` is
+        that of `verify`.
+        """
+        signed = self.read(token)
+        signed.check_signature(key or self._key_for(signed))
+        return signed
+
+    def _key_for(self, signed: Signed) -> Key:
+        return choose_key(signed.header, self.keys, self.by_kid)
 
     def check(self, signed: Signed, key: Key) -> Verified:
         """What `verify` returns and raises, for a token that was read and the key for it."""

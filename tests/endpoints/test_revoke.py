@@ -5,16 +5,20 @@ SECURITY 1.27, 2.18, 2.35.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
-from flask_jwt_extended import create_access_token
+from flask_jwt_extended import create_access_token, create_refresh_token
 from werkzeug.test import TestResponse
 
 from jwt_authz.errors import StoreUnavailable
-from jwt_authz.revocation import MemoryStore, RevocationView
+from jwt_authz.revocation import MemoryStore, RevocationView, Statement
+from jwt_authz.tokens import KeySet
+from tests.edge import turn_clock
 
 from .refreshing import (
     PROBLEM,
@@ -136,6 +140,121 @@ def test_a_token_without_an_id_cannot_be_revoked_and_that_is_said(start: Start) 
         assert status(app, token) == 200
         answer = revoke(app, token)
         assert (answer.status_code, answer.json["error"]) == (400, "unsupported_token_type")
+
+
+def test_a_token_that_is_not_valid_yet_stays_revoked_when_its_time_comes(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = start()
+    ahead = int(time.time()) + 60
+    with app.app_context():
+        tokens = [
+            create_access_token("ada", additional_claims={"nbf": ahead}),
+            create_access_token("ada", additional_claims={"iat": ahead + 0.25}),
+            create_access_token("ada", additional_claims={"iat": ahead, "nbf": ahead}),
+        ]
+        kept = create_access_token("ada", additional_claims={"nbf": ahead})
+    assert [status(app, token) for token in tokens] == [401, 401, 401]
+    assert [revoke(app, token).status_code for token in tokens] == [200, 200, 200]
+    turn_clock(monkeypatch, 120)
+    assert [status(app, token) for token in tokens] == [401, 401, 401]
+    assert status(app, kept) == 200
+
+
+def test_a_log_in_whose_tokens_are_not_valid_yet_ends_with_its_refresh_token(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = start()
+    pair, other = log_in(app), log_in(app)
+    ahead = {"iat": int(time.time()) + 60, "nbf": int(time.time()) + 60}
+    early = signed({**payload(pair["refresh_token"]), **ahead}, typ="rt+jwt")
+    access = signed({**payload(pair["access_token"]), **ahead}, typ="at+jwt")
+    assert revoke(app, early).status_code == 200
+    turn_clock(monkeypatch, 120)
+    assert refresh(app, pair["refresh_token"]).status_code == 401
+    assert [status(app, token) for token in (access, pair["access_token"])] == [401, 401]
+    assert status(app, other["access_token"]) == 200
+
+
+def test_a_token_that_only_another_process_accepts_is_revoked_there(
+    start: Start, tmp_path: Path
+) -> None:
+    shared = f"sqlite:///{tmp_path / 'shared.sqlite'}"
+    strict = start(AUTHZ_STORE_URL=shared, AUTHZ_TOKEN_PROFILE="at+jwt", JWT_DECODE_AUDIENCE="x")
+    lenient = start(AUTHZ_STORE_URL=shared)
+    with lenient.app_context():
+        token = create_access_token("ada")
+    assert [status(strict, token), status(lenient, token)] == [401, 200]
+    assert revoke(strict, token).status_code == 200
+    with lenient.app_context():
+        view_of(lenient).refresh()
+    assert status(lenient, token) == 401
+
+
+def test_a_token_of_a_key_that_was_rotated_is_revoked_while_the_key_is_known(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, path = KeySet.new("ES256"), tmp_path / "keys.json"
+    first.write(str(path))
+    app = start(AUTHZ_KEYS_FILE=str(path))
+    with app.app_context():
+        token = create_access_token("ada", additional_claims={"nbf": int(time.time()) + 60})
+    first.with_new_key().rotated().write(str(path))
+    assert revoke(app, token).status_code == 200
+    turn_clock(monkeypatch, 120)
+    assert status(app, token) == 401
+
+
+def test_a_token_of_another_kind_with_an_id_is_revoked(start: Start) -> None:
+    app = start()
+    with app.app_context():
+        token = create_refresh_token("ada")
+        jti = payload(token)["jti"]
+        assert revoke(app, token).status_code == 200
+        assert view_of(app).knows_id(jti)
+
+
+def test_a_token_that_never_expires_stays_revoked(app: Flask) -> None:
+    with app.app_context():
+        claims = payload(create_access_token("ada"))
+    for changes in ({"exp": 2**53}, {"exp": 1e300}, {}):
+        unending = {name: value for name, value in claims.items() if name != "exp"} | changes
+        unending["jti"] = f"until {changes}"
+        assert revoke(app, signed(unending)).status_code == 200
+        assert view_of(app).knows_id(unending["jti"])
+    for known in view_of(app)._known.statements():
+        assert known.forget_at > time.time() + 100 * 365 * 86_400
+        assert Statement.from_json(known.to_json()) == known  # other processes can read it
+
+
+def test_a_token_that_has_expired_by_this_clock_alone_is_revoked(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = start()
+    token = log_in(app)["access_token"]
+    store = view_of(app).store
+    real = time.time
+    monkeypatch.setattr(store, "_clock", real)  # which stays right
+    turn_clock(monkeypatch, 3_600)  # and this process's own does not
+    assert revoke(app, token).status_code == 200
+    monkeypatch.setattr(time, "time", real)
+    assert view_of(app).knows_id(payload(token)["jti"])
+
+
+def test_a_refresh_in_the_middle_of_a_revocation_gives_no_usable_token(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = start()
+    pair, late = log_in(app), []
+    end = MemoryStore.end
+
+    def end_later(store: MemoryStore, family: str) -> bool:
+        late.append(refreshed(app, pair["refresh_token"]))
+        return end(store, family)
+
+    monkeypatch.setattr(MemoryStore, "end", end_later)
+    assert revoke(app, pair["refresh_token"]).status_code == 200
+    assert [status(app, one["access_token"]) for one in late] == [401]
 
 
 @pytest.mark.parametrize(

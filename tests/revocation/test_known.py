@@ -200,7 +200,7 @@ def test_that_the_catalogue_has_changed_ends_nothing_and_is_counted_each_time() 
     said = Statement("catalogue", None, None, 5, UNTIL)
     told = known(said)
 
-    assert told.newest("ann", None, "acme", ["editor"], "family") == -math.inf
+    assert told.newest("ann", None, "acme", ["editor"]) == -math.inf
     assert told.newest_of_logins("ann", None, "acme") == -math.inf
     assert told.news_of_catalogue == 1
     told.add(Statement("catalogue", None, None, 5, UNTIL))  # at the same moment, and another one
