@@ -2,6 +2,7 @@
 
 How it works. A guarded field is of a class of its own below the field's class, whose `serialize`
 and `deserialize` ask first; schemas call these two for each of their fields, whatever else they do.
+A schema that takes unknown members is watched for the names that guarded fields are loaded under.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from types import MethodType
 from typing import Any, TypeVar
 
-from marshmallow import Schema, fields, missing
+from marshmallow import INCLUDE, RAISE, Schema, fields, missing
 
 from .arguments import refuse_mappings
 from .errors import MisuseError
@@ -84,6 +86,8 @@ class _Guarded(fields.Field[Any]):
                 f"not ask: write guarded(fields.{type(parent).__name__}(...), ...) around it"
             )
         super()._bind_to_schema(field_name, parent)
+        if self.written_by is not None:
+            parent.__dict__["_deserialize"] = MethodType(_deserialize, parent)
 
 
 @functools.cache
@@ -91,6 +95,51 @@ def _guarded_class(kind: type[fields.Field[Any]]) -> type[Any]:
     if issubclass(kind, _Guarded):
         return kind
     return type(f"Guarded{kind.__name__}", (_Guarded, kind), {})
+
+
+def _deserialize(
+    schema: Any,
+    data: Any,
+    *,
+    error_store: Any,
+    many: bool = False,
+    unknown: str = RAISE,
+    index: int | None = None,
+    **keywords: Any,
+) -> Any:
+    """Load as the schema does, but report unknown members that stand for a guarded field.
+
+    With `unknown=INCLUDE` a member arrives under its own name. Where a guarded field is read from
+    another (`data_key`), its name would be a way around the guard, also with `partial=True`, which
+    calls no field for a member that is missing.
+    """
+    if unknown == INCLUDE and not many and isinstance(data, Mapping):
+        hidden = _names_of_guarded(schema) & data.keys()
+        for name in sorted(hidden):
+            error_store.store_error([schema.error_messages["unknown"]], name, index)
+        data = {name: value for name, value in data.items() if name not in hidden}
+    return type(schema)._deserialize(
+        schema,
+        data,
+        error_store=error_store,
+        many=many,
+        unknown=unknown,
+        index=index,
+        **keywords,
+    )
+
+
+def _names_of_guarded(schema: Any) -> set[str]:
+    """The names under which guarded fields are loaded, and no field of the schema is read."""
+    loaded = {
+        (field.attribute or name).partition(".")[0]
+        for name, field in schema.declared_fields.items()
+        if getattr(field, "written_by", None) is not None
+    }
+    return loaded - {
+        name if field.data_key is None else field.data_key
+        for name, field in schema.load_fields.items()
+    }
 
 
 def _guard_of(asked: Any) -> Guard | None:

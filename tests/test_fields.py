@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
 from flask import Flask, request
-from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load
+from marshmallow import EXCLUDE, INCLUDE, Schema, ValidationError, fields, pre_load
 
 from jwt_authz import (
     Authz,
@@ -310,3 +311,70 @@ def test_an_identity_of_the_applications_own_does_as_well() -> None:
 
     with app.test_request_context():
         assert Tried().dump({"it": 1}) == {"it": 1}
+
+
+# --- unknown members -----------------------------------------------------------------------------
+
+
+class UserSchema(Schema):
+    class Meta:
+        unknown = INCLUDE
+
+    name = fields.String()
+    level = guarded(fields.Integer(data_key="lvl"), written="article:edit")
+    plan = guarded(fields.String(attribute="account.plan"), written="article:edit")
+    badge = guarded(fields.String(dump_only=True), shown="article:read", written="article:edit")
+
+
+class StrictUserSchema(UserSchema):
+    class Meta:
+        unknown = EXCLUDE
+
+
+class TeamSchema(Schema):
+    users = fields.List(fields.Nested(UserSchema))
+    boss = fields.Nested(StrictUserSchema(), unknown=INCLUDE)
+
+
+LOADS = {
+    "in Meta": lambda body: UserSchema().load(body),
+    "partial": lambda body: UserSchema(partial=True).load(body),
+    "partial by name": lambda body: UserSchema().load(body, partial=("level", "plan")),
+    "in the constructor": lambda body: StrictUserSchema(unknown=INCLUDE).load(body),
+    "in load": lambda body: StrictUserSchema().load(body, unknown=INCLUDE),
+    "many": lambda body: UserSchema(many=True).load([{"name": "bob"}, body])[1],
+    "a copy": lambda body: copy.copy(UserSchema()).load(body),
+    "made of a dict": lambda body: Schema.from_dict(
+        {"level": UserSchema._declared_fields["level"], "name": fields.String()}
+    )().load(body, unknown=INCLUDE),
+    "nested in a list": lambda body: TeamSchema().load({"users": [body]})["users"][0],
+    "nested in an instance": lambda body: TeamSchema().load({"boss": body})["boss"],
+}
+
+
+@pytest.mark.parametrize("load", LOADS)
+def test_an_unknown_member_cannot_take_the_place_of_a_guarded_field(app: Flask, load: str) -> None:
+    with acting_as(app, roles=["reader"]), app.test_request_context():
+        assert LOADS[load]({"name": "ada", "city": "Ulm"}) == {"name": "ada", "city": "Ulm"}
+        with pytest.raises(ValidationError) as refused:
+            LOADS[load]({"name": "ada", "level": 9})
+    assert "'level': ['Unknown field.']" in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["account", "badge"])
+def test_neither_can_one_with_the_name_of_its_attribute_or_of_one_that_is_only_shown(
+    app: Flask, name: str
+) -> None:
+    @app.post("/users")
+    @requires()
+    def add_user() -> Any:
+        try:
+            return UserSchema().load(request.get_json())
+        except ValidationError as error:
+            return error.messages_dict, 422
+
+    client = authz_client(app, roles=["editor"])
+    answer = client.post("/users", json={name: {"plan": "gold"}})
+    assert (answer.status_code, answer.json) == (422, {name: ["Unknown field."]})
+    answer = client.post("/users", json={"lvl": 9, "plan": "gold", "x": 1})
+    assert answer.json == {"level": 9, "account": {"plan": "gold"}, "x": 1}
