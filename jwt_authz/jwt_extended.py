@@ -7,7 +7,7 @@ against the installed FJE; no other file touches what is private to it.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from datetime import timedelta
 from typing import Any
 
@@ -58,7 +58,7 @@ def manager_of(app: Flask) -> JWTManager:
 def make_verifier(
     longest: int,
     keys: KeySet | None,
-    profile: dict[str, str] | None,
+    profile: dict[str, Any] | None,
     needs_key: bool = True,
     kind: type[Verifier] = Verifier,
 ) -> Verifier:
@@ -226,15 +226,22 @@ def _no_key() -> str:
 
 
 def standing_claims() -> dict[str, Any]:
-    """The issuer and audience that the `JWT_*` settings give, where they give them."""
+    """Return the issuer and audience of own tokens that the `JWT_*` settings name, else None.
+
+    Of several `JWT_ENCODE_AUDIENCE`s a token names all, as Flask-JWT-Extended does. Of several
+    `JWT_DECODE_*` values, which say what is accepted, it names the first.
+    """
     config = current_app.config
     issuer = config["JWT_ENCODE_ISSUER"] or config["JWT_DECODE_ISSUER"]
-    audience = config["JWT_ENCODE_AUDIENCE"] or config["JWT_DECODE_AUDIENCE"]
-    return {"iss": _first(issuer), "aud": _first(audience)}
+    audience = _every(config["JWT_ENCODE_AUDIENCE"]) or _first(config["JWT_DECODE_AUDIENCE"])
+    return {"iss": _first(issuer), "aud": audience}
 
 
-def own_claims(settings: Settings) -> dict[str, str]:
-    """The issuer, audience and client of the tokens that the current application issues."""
+def own_claims(settings: Settings) -> dict[str, Any]:
+    """Return the `iss`, `aud` and `client_id` of the tokens that the application issues.
+
+    `aud` is a list if `JWT_ENCODE_AUDIENCE` names several.
+    """
     standing, name = standing_claims(), current_app.name
     return {
         "iss": standing["iss"] or settings.issuer or name,
@@ -247,6 +254,14 @@ def _first(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
     return next(iter(value), None)
+
+
+def _every(audience: Any) -> str | list[str] | None:
+    """Return all audiences for `aud`; a single one is a string (RFC 7519 section 4.1.3)."""
+    if audience is None or isinstance(audience, str):
+        return audience
+    named = sorted(audience) if isinstance(audience, Set) else list(dict.fromkeys(audience))
+    return named if len(named) > 1 else _first(named)
 
 
 def misconfigured(has_key_set: bool, needs_key: bool = True) -> Iterator[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import flask_jwt_extended as fje
+import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import (
@@ -154,6 +155,34 @@ def test_issuer_audience_and_client_come_from_the_settings() -> None:
             app.config["JWT_DECODE_AUDIENCE"] = None
             _, payload = decoded(token)
         assert (payload["iss"], payload["aud"], payload["client_id"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("encoded", "written"),
+    [
+        (["billing", "shop"], ["billing", "shop"]),
+        (("billing", "shop"), ["billing", "shop"]),
+        ({"shop", "billing"}, ["billing", "shop"]),
+        (["shop", "billing", "shop"], ["shop", "billing"]),
+        (["shop"], "shop"),
+        ("shop", "shop"),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("settings", [{}, {"AUTHZ_TOKEN_PROFILE": "at+jwt"}], ids=repr)
+@pytest.mark.parametrize("accepted", ["shop", ["shop", "stock"], None], ids=repr)
+def test_an_issued_token_names_every_audience_and_is_accepted(
+    encoded: Any, written: Any, settings: dict[str, Any], accepted: Any
+) -> None:
+    """RFC 7519 section 4.1.3."""
+    app = guarded_app(JWT_ENCODE_AUDIENCE=encoded, JWT_DECODE_AUDIENCE=accepted, **settings)
+    app.add_url_rule("/", "view", requires("article:edit")(lambda: "in"))
+    with app.app_context():
+        token = authz_of(app).issue("alice", roles=["editor"])
+    payload = jwt.decode(token, options={"verify_signature": False})
+    assert payload["aud"] == written
+    for _ in ("cold", "warm"):
+        assert get(app.test_client(), "/", token).status_code == 200
 
 
 def test_an_issued_token_may_be_fresh_and_have_a_time_of_its_own() -> None:

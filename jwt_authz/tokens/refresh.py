@@ -54,7 +54,7 @@ class RefreshClaims:
         return {FAMILY: self.family, LOGGED_IN_AT: self.logged_in_at}
 
     def encode(
-        self, identity: str, own: dict[str, str], issued_at: float, expires_at: float
+        self, identity: str, own: dict[str, Any], issued_at: float, expires_at: float
     ) -> str:
         """The encoded refresh token; it says the same for the same arguments.
 

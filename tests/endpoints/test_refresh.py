@@ -58,6 +58,18 @@ REPEATED = '{"refresh_token":"a","refresh_token":"b"}'
 # --- the way of a client that does what it should ------------------------------------------------
 
 
+def test_tokens_of_a_log_in_and_of_a_refresh_name_every_audience(start: Start) -> None:
+    audiences = ["billing", "shop"]
+    app = start(JWT_ENCODE_AUDIENCE=audiences, JWT_DECODE_AUDIENCE="shop")
+    first = log_in(app)
+    second = refreshed(app, first["refresh_token"])
+    for members in (first, second, refreshed(app, second["refresh_token"])):
+        for name in ("access_token", "refresh_token"):
+            claims = jwt.decode(members[name], options={"verify_signature": False})
+            assert claims["aud"] == audiences
+        assert status(app, members["access_token"]) == 200
+
+
 def test_a_log_in_gives_a_refresh_token_that_gives_the_next_pair(app: Flask) -> None:
     first = log_in(app)
     assert set(first) == {"access_token", "token_type", "expires_in", "refresh_token"}
