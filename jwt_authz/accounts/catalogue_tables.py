@@ -7,7 +7,8 @@
         __tablename__ = "roles"
         __permission__ = Permission
 
-The two join tables come by themselves. `SQLAlchemyRoles` makes `Roles` of the rows.
+The two join tables come by themselves, and so does the one of the names of removed roles.
+`SQLAlchemyRoles` makes `Roles` of the rows.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from .tables import RoleMixin, class_named_by, key_to, never_reuse_ids
 from .user import MAX_TEXT
 
 try:
-    from sqlalchemy import String, Table, event
+    from sqlalchemy import Column, String, Table, event
     from sqlalchemy.orm import Mapped, Mapper, class_mapper, mapped_column, relationship
 except ImportError as error:
     raise ImportError(
@@ -40,11 +41,13 @@ class CatalogueRoleMixin(RoleMixin):
 
     `includes` are rows of its own; `level` is NULL for a role that has none. `__join_table__` names
     the join table, by default `roles_permissions` after the two it joins;
-    the one for inclusion is named after the roles, `roles_includes`.
+    the one for inclusion is named after the roles, `roles_includes`. `roles_retired` has the names
+    of removed roles, so that an administrator cannot take one over.
     """
 
     __permission__: ClassVar[type[PermissionMixin]]
     __join_table__: ClassVar[str]
+    retired: ClassVar[Table]
 
     level: Mapped[int | None] = mapped_column()
 
@@ -76,6 +79,12 @@ def _join_permissions(mapper: Mapper[Any], roles: type[CatalogueRoleMixin]) -> N
         role_table.metadata,
         key_to("role_id", role_table),
         key_to("included_id", role_table, index=True),
+        schema=role_table.schema,
+    )
+    roles.retired = Table(
+        f"{role_table.name}_retired",
+        role_table.metadata,
+        Column("name", String(MAX_TEXT), primary_key=True),
         schema=role_table.schema,
     )
     mapper.add_property("permissions", relationship(permission, secondary=grants))

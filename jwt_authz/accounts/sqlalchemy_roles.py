@@ -13,7 +13,7 @@ from .transactions import OWN_COLUMNS, Transactions, wait_for_others
 from .user import is_storable, role_names
 
 try:
-    from sqlalchemy import String, literal, select, union_all
+    from sqlalchemy import String, delete, insert, literal, select, union_all
     from sqlalchemy import cast as sql_cast
     from sqlalchemy.orm import Session, aliased
 except ImportError as error:
@@ -56,16 +56,21 @@ class SQLAlchemyRoles:
         includes: str | Iterable[str] = (),
         level: int | None = None,
     ) -> None:
-        """Add a role; raises MisuseError where the name is taken, or cannot be stored."""
+        """Add a role; the name may be that of a removed one.
+
+        Raises MisuseError where the name is taken, or cannot be stored.
+        """
         (role,) = role_names([name])
         made = Role(role, *permissions, includes=includes, level=level)
 
-        def insert(session: Session) -> None:
+        def add(session: Session) -> None:
             if role in self.read_in(session):
                 raise MisuseError(f"there is a role {role!r} already: grant it more, or remove it")
             self.put_in(session, made)
+            retired = self._roles.retired
+            session.execute(delete(retired).where(retired.c.name == role))
 
-        self._change(insert)
+        self._change(add)
 
     def remove(self, name: str) -> None:
         """Remove a role, and take it from all users; raises MisuseError where another includes it.
@@ -161,8 +166,24 @@ class SQLAlchemyRoles:
                 row.includes.append(other)
 
     def delete_in(self, session: Session, name: str) -> None:
-        """Delete the role, also from all users."""
-        session.delete(self._row(session, name))
+        """Delete the role, from all users and from the roles that include it; retire its name."""
+        row = self._row(session, name)
+        including = select(self._roles).where(self._roles.includes.any(self._roles.id == row.id))
+        for other in session.scalars(including):
+            other.includes.remove(row)
+        session.flush()
+        session.delete(row)
+        if not self.is_retired_in(session, name):
+            session.execute(insert(self._roles.retired).values(name=name))
+
+    def is_retired(self, name: str) -> bool:
+        """Whether a role of this name was removed, and none was added by `add` since."""
+        return self._transactions.run(lambda session: self.is_retired_in(session, name))
+
+    def is_retired_in(self, session: Session, name: str) -> bool:
+        """`is_retired`, as a session sees it."""
+        retired = self._roles.retired
+        return session.scalar(select(retired.c.name).where(retired.c.name == name)) is not None
 
     def _change(self, work: Callable[[Session], None]) -> None:
         """Do the work and commit it, unless what comes of it is no catalogue."""

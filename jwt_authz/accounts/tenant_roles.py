@@ -38,6 +38,17 @@ class TenantRoles:
         )
         return tuple(session.scalars(query))
 
+    def all_names(self, session: Session, subject: str) -> set[str]:
+        """The names of the roles that the user with the subject has in any of these tenants."""
+        table, users = self._table, self._users
+        query = (
+            select(self._roles.name)
+            .join(table, table.c.role_id == self._roles.id)
+            .join(users, table.c.user_id == users.id)
+            .where(users.subject == subject)
+        )
+        return set(session.scalars(query))
+
     def grant(
         self, session: Session, user: UserMixin, tenant: str, roles: Iterable[RoleMixin]
     ) -> None:

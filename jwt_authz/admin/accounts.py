@@ -7,7 +7,7 @@ administrator is left sees what every earlier change has left.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from time import time
 from typing import Any, TypeVar
@@ -32,7 +32,6 @@ except ImportError as error:
     ) from error
 
 
-_AT_ONCE = 500
 _Result = TypeVar("_Result")
 
 
@@ -68,17 +67,23 @@ class Actor:
         )
 
 
+RoleSet = tuple[str | None, frozenset[str]]
+"""A tenant, or None, and the roles that a user of it has."""
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """The turn of one change: what it reads and writes nobody changes meanwhile.
 
-    `everybody` gives all users who are not disabled, the one with the subject given first; `find`
-    a user by their subject, as one of a tenant.
+    `role_sets` gives the tenants and roles that users have who are not disabled, each set once;
+    `find` a user by their subject, as one of a tenant; `roles_elsewhere` the roles that a user has
+    in other tenants than their own.
     """
 
     session: Session
-    everybody: Callable[..., Iterator[User]]
+    role_sets: Callable[[], set[RoleSet]]
     find: Callable[[str, str | None], User | None]
+    roles_elsewhere: Callable[[str], set[str]]
 
 
 Rule = Callable[[Turn, User, User], None]
@@ -196,6 +201,16 @@ class AdminAccounts(SQLAlchemyAccounts):
             actor, subject, action, change, rule, lambda user: {"disabled": user.disabled}
         )
 
+    def judge(self, subject: str, rule: Rule) -> User:
+        """Raise what the rule raises for an action on the user that changes no row of theirs."""
+
+        def look(turn: Turn) -> User:
+            user = user_of(self._existing(turn.session, subject))
+            rule(turn, user, user)
+            return user
+
+        return self.in_turn(look)
+
     def record(self, actor: Actor, action: str, user: User, before: State, after: State) -> Entry:
         """An entry of what was changed elsewhere than in the accounts."""
         entry = actor.entry(action, before, after, user)
@@ -216,9 +231,9 @@ class AdminAccounts(SQLAlchemyAccounts):
             work(turn.session, row)
             turn.session.flush()
             after = user_of(row)
+            rule(turn, before, after)
             if before == after:
                 return after, None
-            rule(turn, before, after)
             entry = actor.entry(action, state(before), state(after), after)
             return after, self.keep(turn.session, entry)
 
@@ -247,8 +262,9 @@ class AdminAccounts(SQLAlchemyAccounts):
             return change(
                 Turn(
                     session,
-                    lambda first="": self._everybody(session, first),
+                    lambda: self._role_sets(session),
                     lambda subject, tenant: self._found_as_in(session, subject, tenant),
+                    lambda subject: self._elsewhere.all_names(session, subject),
                 )
             )
 
@@ -258,15 +274,20 @@ class AdminAccounts(SQLAlchemyAccounts):
         row = session.scalars(self._of(subject)).one_or_none() if is_storable(subject) else None
         return None if row is None else self._as_in(session, row, tenant)
 
-    def _everybody(self, session: Session, first: str) -> Iterator[User]:
-        # Some at a time: mostly the first few will do.
-        users, last = self._users, -1
-        enabled = select(users).where(users.disabled == false())
-        yield from map(user_of, session.scalars(enabled.where(users.subject == first)))
-        query = enabled.order_by(users.id).limit(_AT_ONCE)
-        while rows := session.scalars(query.where(users.id > last)).all():
-            yield from map(user_of, rows)
-            last = rows[-1].id
+    def _role_sets(self, session: Session) -> set[RoleSet]:
+        users, roles = self._users, self._roles
+        rows = session.execute(
+            select(users.id, users.tenant, roles.name)
+            .select_from(users)
+            .outerjoin(users.roles)
+            .where(users.disabled == false())
+        )
+        found: dict[int, tuple[str | None, set[str]]] = {}
+        for user, tenant, name in rows:
+            names = found.setdefault(user, (tenant, set()))[1]
+            if name is not None:
+                names.add(name)
+        return {(tenant, frozenset(names)) for tenant, names in found.values()}
 
     def keep(self, session: Session, entry: Entry) -> Entry:
         """Add an entry to the trail."""

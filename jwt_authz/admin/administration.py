@@ -116,8 +116,10 @@ class Administration:
 
     def end_sessions(self, subject: str) -> None:
         """Log the user out everywhere."""
-        user = self.user(subject)
-        before, actor = len(_authz().families(subject)), self.actor()
+        self.user(subject)
+        rules = self.rules()
+        actor, user = self._actor(rules), fit(lambda: self.accounts.judge(subject, rules))
+        before = len(_authz().families(subject))
         _authz().revoke(subject=subject)
         change = ({"sessions": before}, {"sessions": 0})
         tell(self.accounts.record(actor, "end sessions", user, *change))

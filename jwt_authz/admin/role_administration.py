@@ -77,12 +77,13 @@ class RoleAdministration:
         return role
 
     def remove(self, name: str, seen: Collection[str] | None = None) -> None:
-        """No such role any more, for nobody; access tokens that have it are ended."""
+        """Remove the role from all users and roles, and end the access tokens that have it."""
         change, parts = RoleChange("remove role", name, seen=seen), current_parts()
         _, stored = self._rules()
         if name not in stored.load():
-            # Perhaps by the same call, which failed after that: what it left undone is done.
-            reload_everywhere(parts, name)
+            if stored.is_retired(name):
+                # Perhaps by the same call, which failed after that: finish what it left undone.
+                reload_everywhere(parts, name)
             raise _no_such_role()
         self._judge(change)
         # Before as well, so that nothing has changed where the store does not answer: tokens that

@@ -71,8 +71,9 @@ class RolePages:
             return self._refused(role, problem)
         _, total = self._administration.users(Wanted(role=name))
         return self._render(
-            "role_removal.html", role=role, effects=effects, total=total, seen=version_of(role)
-        )
+            "role_removal.html", role=role, effects=effects, total=total, seen=version_of(role),
+            by=self._roles.roles().including(name),
+        )  # fmt: skip
 
     def remove_role(self, name: str) -> Any:
         role = self._roles.role(name)

@@ -41,15 +41,20 @@ class RoleChange:
         if self.is_new == (self.name in catalogue):
             there = "there is a role of this name already" if self.is_new else "the role is gone"
             raise MisuseError(there)
-        if self.role is None and (by := catalogue.including(self.name)):
-            raise MisuseError(f"the role is included by {', '.join(by)}: take that out first")
         others = {name: role for name, role in catalogue.items() if name != self.name}
+        if self.role is None:
+            others = {name: _without(role, self.name) for name, role in others.items()}
         for name in self.included_by:
             if name not in others:
                 raise MisuseError(f"no role is named {name!r}")
             others[name] = _including(others[name], self.name)
         return Roles(*others.values(), *(() if self.role is None else (self.role,)))
 
+
+_RETIRED = (
+    "A role of this name was removed, and code may still ask for it: choose another name. "
+    "`flask authz roles add` gives the name back."
+)
 
 CatalogueRule = Callable[[Turn, RoleChange, Roles, Roles], None]
 """Raises where a change may not be: the change, and the catalogue before and after it."""
@@ -69,17 +74,15 @@ class AdminRoles:
     def make(self, actor: Actor, change: RoleChange, rule: CatalogueRule) -> list[Entry]:
         """Make the change, and tell of it in the trail; no entry where it was so already.
 
-        Of the entries the first is that of the role; then come the roles that include a new one,
-        and the users who lose one that is removed. Raises MisuseError where it would be no
+        Of the entries the first is that of the role; then come the roles that include it, and the
+        users who lose one that is removed. Raises MisuseError where it would be no
         catalogue, a `ProblemAnswer` where the role is not the one that was seen, and what the rule
         raises.
         """
 
         def work(turn: Turn) -> list[Entry]:
             before, after = self._judged(turn, change, rule)
-            names = [
-                name for name in (change.name, *change.included_by) if _differ(name, before, after)
-            ]
+            names = changed_names(change, before, after)
             entries = [_entry(actor, change, name, before, after) for name in names]
             if not entries:
                 return []
@@ -104,6 +107,8 @@ class AdminRoles:
             detail = "Somebody else has changed the role meanwhile: look at it again."
             raise ProblemAnswer(412, "changed-meanwhile", detail)
         after = change.applied_to(before)
+        if change.is_new and self._roles.is_retired_in(turn.session, change.name):
+            raise ProblemAnswer(409, "role-retired", _RETIRED)
         rule(turn, change, before, after)
         return before, after
 
@@ -132,8 +137,15 @@ def _including(role: Role, other: str) -> Role:
     return Role(role.name, *role.permissions, includes=includes, level=role.level)
 
 
-def _differ(name: str, before: Roles, after: Roles) -> bool:
-    return before.get(name) != after.get(name)
+def _without(role: Role, other: str) -> Role:
+    includes = [name for name in role.includes if name != other]
+    return Role(role.name, *role.permissions, includes=includes, level=role.level)
+
+
+def changed_names(change: RoleChange, before: Roles, after: Roles) -> list[str]:
+    """The names of the roles that a change makes different, the one that it is about first."""
+    names = dict.fromkeys((change.name, *before))
+    return [name for name in names if before.get(name) != after.get(name)]
 
 
 def _entry(actor: Actor, change: RoleChange, name: str, before: Roles, after: Roles) -> Entry:

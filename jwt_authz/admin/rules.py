@@ -1,17 +1,17 @@
-"""Rules: what not even an administrator may do, asked inside the transaction of the change.
+"""Rules: what not even an administrator may do, checked inside the transaction of the change.
 
-How it works. Another process may have changed a role a moment ago, and this one not know it yet. So
-the caller, and all others, are taken for what the catalogue says that the transaction itself sees.
+How it works. Another process may have changed a role a moment ago, unknown to this one. So the
+holdings of the caller, and of all others, are read from the catalog that the transaction sees.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from ..accounts import User
 from ..accounts.sqlalchemy import SQLAlchemyRoles
-from ..decision import NO, YES
+from ..decision import NO
 from ..endpoints.answers import ProblemAnswer
 from ..errors import MisuseError
 from ..identity import Identity
@@ -20,7 +20,8 @@ from ..requirements import Requirement
 from ..roles import Roles
 from .accounts import Turn
 from .asked import RANK, meets_more
-from .roles import RoleChange
+from .holdings import Holdings, holdings_of
+from .roles import RoleChange, changed_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +50,13 @@ class Rules:
         self.refuse_tenant()
         now = self._in_turn(turn, before)
         then = now._as_of(after.open_ended(), now.caller.roles)
-        now._refuse_given(change, before, after)
-        nobody = User("nobody", "nobody")
-        if meets_more(now.caller, then.caller) or then._rank(nobody) > now._rank(nobody):
+        for name in dict.fromkeys((change.name, *changed_names(change, before, after))):
+            now._refuse_of_role(name, before, after)
+        nobody: frozenset[str] = frozenset()
+        is_open = then._rank(None, nobody) > now._rank(None, nobody)
+        if meets_more(now.caller, then.caller) or is_open:
             raise _opens_to_themselves()
-        best = now._best(turn, now.caller.subject, (None,), enough=RANK[YES])
-        if then._best(turn, now.caller.subject, (None,), enough=best) < best:
-            raise _nobody_left()
+        now._refuse_last_of(turn, then)
 
     def _in_turn(self, turn: Turn, stored: Roles | None, before: User | None = None) -> Rules:
         """The same by what is stored in this moment: the catalogue, and the caller's own roles.
@@ -69,7 +70,7 @@ class Rules:
         rules = self._as_of(self.catalogue if stored is None else stored.open_ended(), roles)
         is_disabled = user is not None and user.disabled
         if is_disabled or rules._rank_of(rules.caller) == RANK[NO]:
-            raise ProblemAnswer(403, "not-allowed", "You may not administer any more.")
+            raise ProblemAnswer(403, "not-allowed", "You can no longer administer.")
         return rules
 
     def _kept_caller(self, turn: Turn, before: User | None) -> User | None:
@@ -83,7 +84,7 @@ class Rules:
     def refuse_tenant(self) -> None:
         """Raises a `ProblemAnswer` for a caller of a tenant: its roles are those of all others."""
         if self.caller.tenant is not None:
-            detail = "All tenants share the roles: whoever has no tenant changes them."
+            detail = "All tenants share the roles: they are changed by those without a tenant."
             raise ProblemAnswer(403, "of-a-tenant", detail)
 
     def refuse_unknown(self, roles: Iterable[str]) -> None:
@@ -92,45 +93,94 @@ class Rules:
             raise ProblemAnswer(400, "unknown-role", "No role of the catalogue has this name.")
 
     def _refuse_of_user(self, turn: Turn, before: User, after: User) -> None:
-        given = self._with_included(after.roles) - self._with_included(before.roles)
+        had, has = self._with_included(before.roles), self._with_included(after.roles)
         if self.is_own and before.subject == self.caller.subject:
-            if given:
-                raise ProblemAnswer(403, "self-promotion", "Nobody gives themselves a role.")
-            was, will = (
-                self._as_of(self.catalogue, frozenset(user.roles)).caller
-                for user in (before, after)
-            )
-            if meets_more(was, will):
-                raise _opens_to_themselves()
-        self._refuse_unheld(given)
-        rank = self._rank(before)
-        if self._rank(after) < rank:
+            self._refuse_of_themselves(before, after, has - had)
+        self._refuse_unheld(has - had)
+        self._refuse_unheld(self._known(had - has), "You cannot take a role that you do not hold")
+        self._refuse_superior(turn, before, after)
+        self._refuse_last_user(turn, before, after)
+
+    def _refuse_of_themselves(self, before: User, after: User, given: set[str]) -> None:
+        if given:
+            raise ProblemAnswer(403, "self-promotion", "Nobody gives themselves a role.")
+        was, will = (
+            self._as_of(self.catalogue, frozenset(user.roles)).caller for user in (before, after)
+        )
+        if meets_more(was, will):
+            raise _opens_to_themselves()
+
+    def _refuse_superior(self, turn: Turn, before: User, after: User) -> None:
+        """Refuse to act on a user who holds more than the caller, before the change or after it."""
+        roles = {*before.roles, *after.roles}
+        if before.roles == after.roles:  # the whole account: disabled, say, or logged out
+            elsewhere = turn.roles_elsewhere(before.subject)
+            if elsewhere and self.caller.tenant is not None:
+                detail = "This user also has roles in tenants that you do not administer."
+                raise ProblemAnswer(403, "holds-more", detail)
+            roles |= elsewhere
+        missing = holdings_of(roles, self.catalogue).missing_from(self.caller)
+        if missing is not None:
+            detail = f"This user holds {missing}, which you do not hold."
+            raise ProblemAnswer(403, "holds-more", detail)
+
+    def _refuse_last_user(self, turn: Turn, before: User, after: User) -> None:
+        rank = self._rank_of_user(before)
+        if self._rank_of_user(after) < rank:
+            held = holdings_of(before.roles, self.catalogue)
             tenants = (None, before.tenant)
-            if self._best(turn, self.caller.subject, tenants, enough=rank) < rank:
+            left = [(tenant, roles) for tenant, roles in turn.role_sets() if tenant in tenants]
+            if not self._is_among(left, rank, held):
                 raise _nobody_left()
 
-    def _refuse_given(self, change: RoleChange, before: Roles, after: Roles) -> None:
-        """Refuse what the role is to have and the caller does not hold."""
-        name, held = change.name, before.permissions_of([change.name])
-        given = [one for one in after.permissions_of([name]) if one not in held]
-        unheld = sorted(one for one in given if one not in self.caller.permissions)
-        if unheld:
-            detail = f"You give roles only permissions that you hold yourself, and not {unheld[0]}."
-            raise ProblemAnswer(403, "permission-not-held", detail)
-        included = after.with_included([name]) - before.with_included([name]) - {name}
-        self._refuse_unheld({*included, *change.included_by})
-        # Also one that is lowered: `has_level("manager")` would open with the manager's level.
-        was, will = _level(before, name), _level(after, name)
-        if was != will and max(was or 0, will or 0) > self.caller.level:
-            detail = "The level of a role, before and after, has to be at or below your own."
-            raise ProblemAnswer(403, "level-not-held", detail)
+    def _refuse_last_of(self, turn: Turn, then: Rules) -> None:
+        """Refuse a change of a role that leaves nobody in place of an administrator it makes lose.
 
-    def _refuse_unheld(self, roles: Iterable[str]) -> None:
-        names = tuple(roles)
+        Whoever is left has to hold all that the other one held, or nobody could give it back.
+        """
+        left = [(tenant, roles) for tenant, roles in turn.role_sets() if tenant is None]
+        for tenant, roles in left:
+            rank = self._rank(tenant, roles)
+            if then._rank(tenant, roles) < rank:
+                held = holdings_of(roles, self.catalogue)
+                names = frozenset(then._known(held.names))
+                if not then._is_among(left, rank, replace(held, names=names)):
+                    raise _nobody_left()
+
+    def _is_among(
+        self, left: Iterable[tuple[str | None, frozenset[str]]], rank: int, held: Holdings
+    ) -> bool:
+        """Whether some user administers as well as this rank, and holds all of this."""
+        users = (self._anybody(tenant, roles) for tenant, roles in left)
+        return any(self._rank_of(one) >= rank and held.missing_from(one) is None for one in users)
+
+    def _refuse_of_role(self, name: str, before: Roles, after: Roles) -> None:
+        """Refuse a change of a role which grants, before it or after it, what the caller lacks."""
+        for catalogue in (before, after):
+            held = replace(holdings_of([name], catalogue), names=frozenset())
+            missing = held.missing_from(self.caller)
+            if missing is not None:
+                detail = f"The role {name} grants {missing}, which you do not hold."
+                if missing.startswith("the level"):
+                    raise ProblemAnswer(403, "level-not-held", detail)
+                raise ProblemAnswer(403, "permission-not-held", detail)
+        included = after.with_included([name]) - before.with_included([name])
+        self._refuse_unheld(included & before.keys())
+        if name in before:
+            self._refuse_unheld([name], "You cannot change a role that you do not hold")
+
+    def _refuse_unheld(
+        self, roles: Iterable[str], detail: str = "You cannot give a role that you do not hold"
+    ) -> None:
+        names = sorted(roles)
         self.refuse_unknown(names)
-        if not all(map(self.caller.has_role, names)):
-            detail = "You give others only roles that you hold yourself."
-            raise ProblemAnswer(403, "role-not-held", detail)
+        for name in names:
+            if not self.caller.has_role(name):
+                raise ProblemAnswer(403, "role-not-held", f"{detail}: {name}.")
+
+    def _known(self, roles: Iterable[str]) -> set[str]:
+        """Those of the roles that the catalog has, which alone give anything."""
+        return {name for name in roles if self.catalogue is None or name in self.catalogue}
 
     def _with_included(self, roles: tuple[str, ...]) -> set[str]:
         included = () if self.catalogue is None else self.catalogue.with_included(roles)
@@ -139,23 +189,15 @@ class Rules:
     def _as_of(self, catalogue: Roles | None, roles: frozenset[str]) -> Rules:
         return replace(self, catalogue=catalogue, caller=_as_of(self.caller, catalogue, roles))
 
-    def _best(self, turn: Turn, first: str, tenants: Collection[str | None], enough: int) -> int:
-        """The best rank of the users of these tenants, or one that is enough."""
-        best = RANK[NO]
-        for user in turn.everybody(first):
-            if user.tenant in tenants:
-                best = max(best, self._rank(user))
-            if best >= enough:
-                break
-        return best
-
-    def _rank(self, user: User) -> int:
+    def _rank_of_user(self, user: User) -> int:
         """How far a user may administer, as far as their roles tell: see `RANK`."""
-        if user.disabled:
-            return RANK[NO]
-        return self._rank_of(
-            Identity(user.subject, tenant=user.tenant, roles=user.roles, catalogue=self.catalogue)
-        )
+        return RANK[NO] if user.disabled else self._rank(user.tenant, frozenset(user.roles))
+
+    def _rank(self, tenant: str | None, roles: frozenset[str]) -> int:
+        return self._rank_of(self._anybody(tenant, roles))
+
+    def _anybody(self, tenant: str | None, roles: frozenset[str]) -> Identity:
+        return Identity("anybody", tenant=tenant, roles=roles, catalogue=self.catalogue)
 
     def _rank_of(self, identity: Identity) -> int:
         try:
@@ -188,10 +230,6 @@ def _opens_to_themselves() -> ProblemAnswer:
     return ProblemAnswer(403, "self-promotion", detail)
 
 
-def _level(catalogue: Roles, name: str) -> int | None:
-    return catalogue[name].level if name in catalogue else None
-
-
 def _nobody_left() -> ProblemAnswer:
-    detail = "Nobody would be left who may administer: appoint somebody else first."
+    detail = "No administrator who holds as much would be left: appoint another one first."
     return ProblemAnswer(409, "last-administrator", detail)

@@ -194,7 +194,8 @@ def test_the_mixins_stand_on_a_base_of_the_applications_own_with_names_of_its_ow
 
     assert set(Base.metadata.tables) == {
         *("rights", "groups", "members"),
-        *("groups_rights", "groups_includes", "members_groups", "members_groups_in_tenants"),
+        *("groups_rights", "groups_includes", "groups_retired"),
+        *("members_groups", "members_groups_in_tenants"),
     }
     engine = create_engine(f"sqlite:///{tmp_path / 'own.db'}")
     Base.metadata.create_all(engine)

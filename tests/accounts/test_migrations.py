@@ -130,7 +130,7 @@ def test_sqlite_has_the_very_tables_that_create_all_makes(tmp_path: Path) -> Non
     made = sa.create_engine(f"sqlite:///{tmp_path / 'made.db'}")
     metadata.create_all(made)
     wanted = statements(made)
-    assert len(wanted) == 16
+    assert len(wanted) == 17
     assert statements(migrated) == wanted
 
 
@@ -203,7 +203,7 @@ def test_flask_migrate_upgrades_an_application_that_names_the_branch(
     run("upgrade", "heads")
     with engine.connect() as connection:
         heads = set(connection.scalars(sa.text("SELECT version_num FROM alembic_version")))
-    assert "jwt_authz_3" in heads
+    assert "jwt_authz_4" in heads
     assert len(heads) == 2
     run("downgrade", "jwt_authz@base")
     assert TABLES & tables(engine) == set()

@@ -174,7 +174,7 @@ def test_roles_are_changed_by_the_form_and_in_force_at_once(
 def test_a_refused_change_is_told_beside_the_user(client: FlaskClient) -> None:
     answer = send(client, "user/ann/disabled", disabled="true")
     assert answer.status_code == 409
-    assert "Nobody would be left who may administer" in answer.text
+    assert "No administrator who holds as much would be left" in answer.text
     assert send(client, "user/nobody/disabled", disabled="true").status_code == 404
 
 

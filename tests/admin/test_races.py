@@ -32,14 +32,15 @@ def postgres_app(new_schema: Callable[[], str]) -> Iterator[Flask]:
 
 @pytest.fixture
 def both_stored(request: pytest.FixtureRequest, new_schema: Callable[[], str]) -> Iterator[Flask]:
-    """One whose administrators, ann and cy, are so by a role of their own each."""
+    """One whose administrators, ann and cy, may administer by either of two roles."""
     level = getattr(request, "param", "read committed").replace(" ", "\\ ")
     url = f"{new_schema()}%20-cdefault_transaction_isolation%3D{quote(level)}"
     made = make_app(url, STORED, administrator="users:manage")
     with made.app_context():
         made.extensions["jwt_authz"].roles_given.add("second", "users:manage")
         made.extensions["jwt_authz"].reload_roles()
-    made.extensions["jwt_authz"].accounts.set_roles("cy", ["second"])
+    for name in ("ann", "cy"):
+        made.extensions["jwt_authz"].accounts.set_roles(name, ["admin", "second"])
     yield made
     close(made)
 
@@ -56,7 +57,7 @@ def answers_of_both(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def answers_about_roles(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """What is answered to ann and cy, who take the permission from each other's role."""
+    """What is answered to ann and cy, each of whom takes the permission from one of the roles."""
     body = {"json": {"permissions": []}}
     changes = (("ann", f"{ROLES}/second", body), ("cy", f"{ROLES}/admin", body))
     return statuses_of(app, monkeypatch, "of_catalogue", *changes)
@@ -120,7 +121,7 @@ def can_administer(app: Flask) -> list[str]:
 @pytest.mark.parametrize(
     "both_stored", ["read committed", "repeatable read", "serializable"], indirect=True
 )
-def test_of_two_who_take_the_permission_from_each_others_role_one_keeps_it(
+def test_of_two_who_take_the_permission_from_a_role_each_one_role_keeps_it(
     both_stored: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     statuses = answers_about_roles(both_stored, monkeypatch)

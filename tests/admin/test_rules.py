@@ -13,7 +13,7 @@ from jwt_authz.admin.roles import RoleChange
 from jwt_authz.admin.rules import Rules
 from jwt_authz.endpoints.answers import ProblemAnswer
 
-BEFORE = Roles(Role("admin", "users:manage"), Role("shop", "orders:*"))
+BEFORE = Roles(Role("admin", "users:manage", includes="shop"), Role("shop", "orders:*"))
 
 
 def refusal(app: Flask, role: Role, *claimed: str) -> str | None:
@@ -25,7 +25,7 @@ def refusal(app: Flask, role: Role, *claimed: str) -> str | None:
         catalogue=BEFORE,
     )  # fmt: skip
     rules = Rules(caller, False, False, has_role("admin"), BEFORE, None)
-    turn = Turn(cast(Any, None), lambda first="": iter(()), lambda subject, tenant: None)
+    turn = Turn(cast(Any, None), set, lambda subject, tenant: None, lambda subject: set())
     with app.app_context():
         try:
             rules.of_catalogue(turn, change, BEFORE, change.applied_to(BEFORE))
@@ -41,13 +41,13 @@ def refusal(app: Flask, role: Role, *claimed: str) -> str | None:
         Role("shop", "orders:read", "orders:write"),
         Role("shop"),
         Role("shop", "orders:*", "pay:run"),
-        Role("admin", "users:manage", "pay:run"),
+        Role("admin", "users:manage", "pay:run", includes="shop"),
     ],
 )
 def test_a_role_may_be_narrowed_and_be_given_what_the_caller_holds_by_their_token(
     app: Flask, role: Role
 ) -> None:
-    assert refusal(app, role, "pay:*") is None
+    assert refusal(app, role, "pay:*", "orders:*") is None
 
 
 @pytest.mark.parametrize(
@@ -55,9 +55,18 @@ def test_a_role_may_be_narrowed_and_be_given_what_the_caller_holds_by_their_toke
     [
         Role("shop", "orders:*", "stock:read"),
         Role("shop", "*:*"),
-        Role("admin", "users:manage", "orders:read"),
+        Role("admin", "users:manage", "stock:read"),
     ],
 )
 def test_a_role_may_not_be_given_what_neither_roles_nor_token_hold(app: Flask, role: Role) -> None:
-    told = refusal(app, role, "pay:*")
-    assert told is not None and "only permissions that you hold yourself" in told
+    detail = refusal(app, role, "pay:*", "orders:*")
+    assert detail is not None and "which you do not hold" in detail
+
+
+@pytest.mark.parametrize("role", [Role("shop", "orders:read"), Role("shop")])
+def test_a_role_is_not_narrowed_by_a_caller_whose_token_lacks_what_it_grants(
+    app: Flask, role: Role
+) -> None:
+    assert refusal(app, role) == (
+        "The role shop grants the permission orders:*, which you do not hold."
+    )

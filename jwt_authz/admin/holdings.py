@@ -1,0 +1,54 @@
+"""Holdings: what roles give to those who have them, and what of it an administrator lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..identity import Identity
+from ..permissions import PermissionSet
+from ..roles import Roles
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """The permissions of some roles, their highest level, and the roles that give neither.
+
+    Such a role means something by its name alone, to code that asks for it.
+    """
+
+    permissions: PermissionSet
+    level: int | None
+    names: frozenset[str]
+
+    def missing_from(self, identity: Identity) -> str | None:
+        """Describe something of this that the identity does not hold; None if it holds it all."""
+        for permission in sorted(self.permissions):
+            if permission not in identity.permissions:
+                return f"the permission {permission}"
+        if self.level is not None and self.level > identity.level:
+            return f"the level {self.level}"
+        for name in sorted(self.names):
+            if not identity.has_role(name):
+                return f"the role {name}"
+        return None
+
+
+def holdings_of(roles: Iterable[str], catalogue: Roles | None) -> Holdings:
+    """Return what the roles give by the catalogue, with all that they include.
+
+    A role that the catalogue lacks gives nothing. Without a catalogue roles are names alone.
+    """
+    if catalogue is None:
+        return Holdings(PermissionSet(()), None, frozenset(roles))
+    names = catalogue.with_included(roles)
+    levels = [level for name in names if (level := catalogue[name].level) is not None]
+    only_named = (name for name in names if _is_only_a_name(name, catalogue))
+    level, permissions = max(levels, default=None), catalogue.permissions_of(names)
+    return Holdings(permissions, level, frozenset(only_named))
+
+
+def _is_only_a_name(name: str, catalogue: Roles) -> bool:
+    names = catalogue.with_included([name])
+    has_level = any(catalogue[one].level is not None for one in names)
+    return not has_level and not catalogue.permissions_of(names).held
