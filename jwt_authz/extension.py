@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Literal, TypeVar
 
-from flask import Flask, request_started
+from flask import Flask, current_app, has_app_context, request_started
 from flask_jwt_extended import JWTManager
 
 from .accounts import Accounts, User
@@ -177,13 +177,22 @@ class Authz:
 
     @property
     def roles(self) -> Roles | None:
-        """The catalogue of all roles as of now; None where there is none.
+        """Return the role catalog as of now, None if there is none.
 
-        From a source it is that of the current application, and raises `StoreUnavailable` where it
-        cannot be loaded.
+        It is the one to give to identities that an identity loader makes: where roles change at
+        run time, or a foreign issuer grants permissions of its own, a permission that no role
+        grants is known to it, and is refused like any other that the caller lacks. Roles from a
+        source are those of the current application; raises `StoreUnavailable` if they cannot be
+        loaded.
         """
         given = self.roles_given
-        return given if given is None or isinstance(given, Roles) else current_parts().roles
+        if given is None or (isinstance(given, Roles) and not self._is_current()):
+            return given
+        return current_parts().catalogue
+
+    def _is_current(self) -> bool:
+        """Whether this is the Authz of the current application."""
+        return has_app_context() and current_app.extensions.get("jwt_authz") is self
 
     def reload_roles(self) -> None:
         """Have all processes load the catalogue anew from its source: say it after each change.

@@ -16,22 +16,26 @@ from sqlalchemy.orm import sessionmaker
 
 from jwt_authz import (
     Authz,
+    Identity,
     MisuseError,
+    Permission,
     Role,
     Roles,
     has_level,
     has_permission,
     has_role,
+    requirement,
     requires,
 )
 from jwt_authz.accounts import models
 from jwt_authz.accounts.sqlalchemy import SQLAlchemyRoles
 from jwt_authz.catalogue import RolesFile
-from jwt_authz.claims import ENCODINGS
+from jwt_authz.claims import ENCODINGS, Issuer
 from jwt_authz.cli import authz as commands
 from jwt_authz.errors import StoreUnavailable
 from jwt_authz.live_catalogue import LiveCatalogue
 from jwt_authz.parts import KEY
+from tests.edge import catalogue, get, guarded_app
 from tests.managed import becomes
 
 SECRET = "l" * 40
@@ -357,6 +361,42 @@ def test_what_nobody_holds_any_more_is_a_no_and_no_misuse() -> None:
     """A permission may be unknown for a while: a `~` over it is then as true as it looks."""
     app = app_with(Source(Role("clerk", "orders:read")), "memory:")
     assert status(app, token_of(app, "clerk"), "/cannot") == 200
+
+
+@pytest.mark.parametrize("has_loader", [False, True])
+def test_an_author_is_let_in_when_no_role_has_the_permission_any_more(has_loader: bool) -> None:
+    source = Source(Role("writer", "articles:edit"))
+    app = app_with(source, "memory:")
+    authz = app.extensions["jwt_authz"]
+    author = requirement("is the author")(lambda identity: identity.subject == "ada")
+    asked = {
+        "edit": requires("articles:edit"),
+        "first": requires(author | "articles:edit"),
+        "last": requires("articles:edit" | author),
+        "not": requires(~has_permission("articles:edit")),
+    }
+    for name, guarded in asked.items():
+        app.add_url_rule(f"/{name}", name, guarded(lambda: "in"))
+    if has_loader:
+        authz.identity_loader(
+            lambda subject, claims: Identity(subject, roles=["writer"], catalogue=authz.roles)
+        )
+    with app.app_context():
+        token = authz.issue("ada", roles=["writer"])
+        source.answer = Roles(Role("writer", "articles:read"))
+        authz.reload_roles()
+    answers = [get(app.test_client(), f"/{name}", token).status_code for name in asked]
+    assert answers == [403, 200, 200, 200]
+
+
+def test_the_catalog_for_a_loader_knows_what_foreign_issuers_grant() -> None:
+    app = guarded_app()
+    authz = app.extensions["jwt_authz"]
+    authz.trust(Issuer("https://id.example", "shop", "RS256", jwks_uri="https://id.example/keys"))
+    with app.app_context():
+        assert authz.roles == catalogue()
+        assert authz.roles.knows(Permission("invoices", "pay"))
+    assert not authz.roles.knows(Permission("invoices", "pay"))
 
 
 def test_names_that_the_loaded_roles_lack_are_warned_of_and_stop_nothing() -> None:
