@@ -16,7 +16,7 @@ from .catalogue import RolesSource
 from .claims import IdentityReader
 from .context import get_app, get_request
 from .errors import KeyUnknown, MisuseError
-from .jwt_extended import EXTENSION, longest_token, manager_of, read_deciding
+from .jwt_extended import EXTENSION, longest_token, manager_of, own_claims, read_deciding
 from .live_catalogue import LiveCatalogue
 from .refusals import Failing, Refusing
 from .revocation import CATALOGUE, RevocationView, open_store
@@ -146,11 +146,16 @@ class Parts:
             with self._lock:
                 if self._revocations is None:
                     self._revocations = RevocationView(
-                        open_store(self.settings.store_url),
+                        open_store(self.settings.store_url, self.settings.store_namespace),
                         longest=longest_token(),
                         max_age=self.settings.revocation_max_age,
                     )
         return self._revocations
+
+    @property
+    def application_id(self) -> str:
+        """What tells this application from others that share a store: its namespace or issuer."""
+        return self.settings.store_namespace or own_claims(self.settings)["iss"]
 
     def needed_revocations(self) -> RevocationView:
         """The same, for what cannot do without; raises `MisuseError` where there is no store."""

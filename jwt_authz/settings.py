@@ -37,6 +37,7 @@ def _setting(
 _LONGEST = 100 * 365 * 86_400
 _A_CLAIM = "a name that no other claim has"
 _RATE = re.compile(r"([1-9]\d{0,5}) ?(?:per|/) ?([1-9]\d{0,4})? ?(second|minute|hour|day)s?")
+_NAMESPACE = re.compile(r"[A-Za-z0-9._-]{0,64}")
 _SECONDS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
 _REDIS = re.compile(r"(redis|rediss|redis\+unix|valkey|valkeys|valkey\+unix)://")
 
@@ -117,6 +118,13 @@ class Settings:
         "The store of revocations and refresh families; without one, tokens end when they expire "
         "and not before. A new one is prepared by `flask authz init`.",
         is_secret=True,
+    )
+    store_namespace: str = _setting(
+        "",
+        lambda value: isinstance(value, str) and _NAMESPACE.fullmatch(value) is not None,
+        "up to 64 letters, digits and ._-",
+        "The name under which this application keeps what it has in the store. Applications that "
+        "share a store need one each.",
     )
     revocation_max_age: float = _setting(
         5.0,

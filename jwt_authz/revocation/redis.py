@@ -51,7 +51,8 @@ class RedisStore:
     """Revocations and refresh families in a Redis database; any thread may call it.
 
     `client` is a `redis.Redis` or another client with its methods, with short time-outs of its own
-    and without retries: `from_url` makes one. `prefix` keeps applications in one database apart.
+    and without retries: `from_url` makes one. Applications that share a database are kept apart by
+    the `namespace` of each.
     `clock` is for tests. All methods raise StoreUnavailable when the server does not answer, or
     answers that it cannot (READONLY, OOM, LOADING, NOAUTH and the like).
     """
@@ -59,17 +60,15 @@ class RedisStore:
     known = None
 
     def __init__(
-        self, client: Any, prefix: str = "authz", clock: Callable[[], float] | None = None
+        self, client: Any, namespace: str = "", clock: Callable[[], float] | None = None
     ) -> None:
-        if not prefix or not prefix.isprintable() or set(prefix) & set("{} "):
-            raise MisuseError("the prefix of the keys is a name: write prefix='orders'")
-        self._keys = f"{{{prefix}}}:"
+        self._keys = f"{{authz:{namespace}}}:" if namespace else "{authz}:"
         self._server = RedisServer(client, self._keys + "mark", clock)
         self._generation: str | None = None
         self._seen: tuple[str, str, int, float] | None = None
 
     @classmethod
-    def from_url(cls, url: str, prefix: str = "authz") -> RedisStore:
+    def from_url(cls, url: str, namespace: str = "") -> RedisStore:
         """A store in the database that the URL names (`redis://`, `rediss://`, `unix://`).
 
         Time-outs are 50 milliseconds; the URL may say otherwise (`?socket_timeout=0.2`).
@@ -85,7 +84,7 @@ class RedisStore:
             client = None
         if client is None:
             raise MisuseError("the URL of the Redis store is none: write redis://host:6379/0")
-        return cls(client, prefix)
+        return cls(client, namespace)
 
     def prepare(self) -> None:
         """Say that the database is new: nothing was revoked in it before, and nothing was lost.

@@ -1,6 +1,7 @@
 """The Lua scripts of the Redis store: each is one atomic step, timed by the server's own clock.
 
-All keys hang on one prefix in braces, and so lie in one slot of a cluster:
+All keys of a namespace have one prefix in braces, and so lie in one slot of a cluster. In the
+namespace "shop" it is {authz:shop}, and in the default namespace:
 
     {authz}:mark          hash: generation, last position, time of the newest token issued, and
                           the newest position of each shelf

@@ -38,6 +38,8 @@ try:
         Connection,
         Double,
         Row,
+        Table,
+        and_,
         cast,
         extract,
         func,
@@ -59,8 +61,11 @@ ATTEMPTS = 10
 class SQLFamilies:
     """The families of a database, and its clock: PostgreSQL's, else this machine's."""
 
-    def __init__(self, database: Database, clock: Callable[[], float] | None) -> None:
+    def __init__(
+        self, database: Database, namespace: str, clock: Callable[[], float] | None
+    ) -> None:
         self._database = database
+        self._namespace = namespace
         self._clock = clock
         self._written: Record | None = None
 
@@ -82,8 +87,9 @@ class SQLFamilies:
             family = new_family(about, now, lifetime, idle)
             record = Record(family, generation, digest_of(jti))
             row = {**_columns(record), "owner": about.owner, "about": about.to_json()}
-            connection.execute(insert(families).values(id=family.id, **row))
-            living = _is_living(subject, issuer, generation, now)
+            row.update(id=family.id, namespace=self._namespace)
+            connection.execute(insert(families).values(**row))
+            living = self._is_living(subject, issuer, generation, now)
             newest = select(families.c.id).where(*living).order_by(families.c.used_at.desc())
             too_many = families.c.id.in_(newest.offset(MOST_FAMILIES))
             ended = {"ended_at": now, "revision": families.c.revision + 1}
@@ -121,7 +127,7 @@ class SQLFamilies:
 
         def write(connection: Connection) -> int:
             generation, now = self._generation(connection)
-            ended = update(families).where(*_is_living(subject, issuer, generation, now))
+            ended = update(families).where(*self._is_living(subject, issuer, generation, now))
             change = ended.values(ended_at=now, revision=families.c.revision + 1)
             return connection.execute(change).rowcount
 
@@ -131,7 +137,7 @@ class SQLFamilies:
         """The living families of the subject, the one used last first."""
 
         def read(connection: Connection) -> list[Row[Any]]:
-            living = _is_living(subject, issuer, *self._generation(connection))
+            living = self._is_living(subject, issuer, *self._generation(connection))
             query = select(families).where(*living).order_by(families.c.used_at.desc())
             return list(connection.execute(query))
 
@@ -139,10 +145,11 @@ class SQLFamilies:
 
     def _find(self, family: str) -> tuple[Record | None, str, float]:
         """The family's record, the store's generation and its clock."""
-        mine = families.c.id == (family if is_id(family) else "")
+        id = family if is_id(family) else ""
+        mine = and_(families.c.id == id, self._is_mine(families))
         found = select(families, *self._mark()).select_from(marks.outerjoin(families, mine))
         row = self._database.read(
-            lambda connection: connection.execute(found.where(marks.c.id == 1)).one_or_none()
+            lambda connection: connection.execute(found.where(self._is_mine(marks))).one_or_none()
         )
         if row is None or row.store_generation is None:
             raise MarkMissing
@@ -159,10 +166,25 @@ class SQLFamilies:
 
     def _generation(self, connection: Connection) -> tuple[str, float]:
         """The store's generation and its clock; raises MarkMissing where there is none."""
-        row = connection.execute(select(*self._mark()).where(marks.c.id == 1)).one_or_none()
+        mark = select(*self._mark()).where(self._is_mine(marks))
+        row = connection.execute(mark).one_or_none()
         if row is None or row.store_generation is None:
             raise MarkMissing
         return row.store_generation, row.now
+
+    def _is_mine(self, table: Table) -> ColumnElement[bool]:
+        return table.c.namespace == self._namespace
+
+    def _is_living(
+        self, subject: str, issuer: str | None, generation: str, now: float
+    ) -> tuple[ColumnElement[bool], ...]:
+        return (
+            self._is_mine(families),
+            families.c.owner == owner_of(subject, issuer),
+            families.c.generation == generation,
+            families.c.ended_at.is_(None),
+            families.c.expires_at > now,
+        )
 
     def _mark(self) -> tuple[ColumnElement[Any], ColumnElement[float]]:
         return marks.c.generation.label("store_generation"), self._now().label("now")
@@ -173,17 +195,6 @@ class SQLFamilies:
         if self._database.engine.dialect.name == "postgresql":
             return cast(extract("epoch", func.clock_timestamp()), Double())
         return literal(time.time(), Double())
-
-
-def _is_living(
-    subject: str, issuer: str | None, generation: str, now: float
-) -> tuple[ColumnElement[bool], ...]:
-    return (
-        families.c.owner == owner_of(subject, issuer),
-        families.c.generation == generation,
-        families.c.ended_at.is_(None),
-        families.c.expires_at > now,
-    )
 
 
 def _columns(record: Record) -> dict[str, Any]:

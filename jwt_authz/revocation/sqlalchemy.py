@@ -19,13 +19,14 @@ from .families import KEPT, Record
 from .log import MICROSECONDS, Entry, MarkMissing, Page, Sleeper
 from .sql_families import SQLFamilies
 from .statements import EVERYTHING, Statement, Target
-from .tables import families, marks, metadata, statements
+from .tables import create_or_upgrade, families, marks, metadata, statements
 
 try:
     from sqlalchemy import (
         Connection,
         Engine,
         Row,
+        Update,
         case,
         delete,
         exists,
@@ -51,35 +52,38 @@ SWEPT_AT_ONCE = 1_000
 class SQLAlchemyStore(SQLFamilies):
     """Revocations and refresh families in tables `authz_...`; any thread may call it.
 
-    `engine` is the application's own, or `from_url` makes one. The clock is PostgreSQL's, and
+    `engine` is the application's own, or `from_url` makes one. Applications that share a database
+    are kept apart by the `namespace` of each. The clock is PostgreSQL's, and
     with another database this machine's; `clock` is for tests. All methods raise
     StoreUnavailable when the database does not answer within 1.5 seconds.
     """
 
     known = None
 
-    def __init__(self, engine: Engine, clock: Callable[[], float] | None = None) -> None:
-        super().__init__(Database(engine), clock)
+    def __init__(
+        self, engine: Engine, namespace: str = "", clock: Callable[[], float] | None = None
+    ) -> None:
+        super().__init__(Database(engine), namespace, clock)
         self._seen: str | None = None
         self._swept_at = time.monotonic()
 
     @classmethod
-    def from_url(cls, url: str) -> SQLAlchemyStore:
-        """A store in the database that a SQLAlchemy URL names, with an engine of its own."""
-        return cls(engine_of(url))
+    def from_url(cls, url: str, namespace: str = "") -> SQLAlchemyStore:
+        """Return a store in the database of a SQLAlchemy URL, with an engine of its own."""
+        return cls(engine_of(url), namespace)
 
     def prepare(self) -> None:
-        """Make the tables that are missing, and the mark that says that the store is new.
+        """Create missing tables and columns, and the mark that says that the store is new.
 
-        An application with migrations makes the tables of `metadata` there, and calls this once
+        An application with migrations creates the tables of `metadata` there, and calls this once
         for the mark.
         """
 
         def mark(connection: Connection) -> None:
             if self._lock(connection, 0)[1] is None:
-                connection.execute(update(marks).values(generation=token_hex(16)))
+                connection.execute(self._set_generation(token_hex(16)))
 
-        self._database.run(metadata.create_all)
+        self._database.run(create_or_upgrade)
         self._database.run(mark)
 
     def close(self) -> None:
@@ -94,9 +98,10 @@ class SQLAlchemyStore(SQLFamilies):
             if generation is None:
                 raise MarkMissing
             # Not before any token, also where the clock was set back since it was issued.
-            issued = connection.scalar(select(func.max(families.c.used_at))) or 0.0
+            newest = select(func.max(families.c.used_at)).where(self._is_mine(families))
+            issued = connection.scalar(newest) or 0.0
             said = max(position / MICROSECONDS, not_before, issued)
-            return _insert(connection, position, [Statement(*target, said, forget_at)])[0]
+            return self._insert(connection, position, [Statement(*target, said, forget_at)])[0]
 
         return self._database.run(write)
 
@@ -105,7 +110,7 @@ class SQLAlchemyStore(SQLFamilies):
 
         def write(connection: Connection) -> list[Entry]:
             position, _ = self._lock(connection, len(statements))
-            return _insert(connection, position, statements)
+            return self._insert(connection, position, statements)
 
         return [entry.position for entry in self._database.run(write)] if statements else []
 
@@ -118,10 +123,10 @@ class SQLAlchemyStore(SQLFamilies):
             position, found = self._lock(connection, 1)
             if found != expected and found is not None:
                 return found
-            connection.execute(update(marks).values(generation=generation))
+            connection.execute(self._set_generation(generation))
             if revoke_until is not None:
                 said = position / MICROSECONDS
-                _insert(connection, position, [Statement(*EVERYTHING, said, revoke_until)])
+                self._insert(connection, position, [Statement(*EVERYTHING, said, revoke_until)])
             return generation
 
         return self._database.run(write)
@@ -129,7 +134,7 @@ class SQLAlchemyStore(SQLFamilies):
     def read(self, after: int, witness: Entry | None) -> Page:
         """The entries after a position: see `Log`."""
         newer = select(statements.c.position, statements.c.body)
-        newer = newer.where(statements.c.position > after)
+        newer = newer.where(self._is_mine(statements), statements.c.position > after)
         newer = newer.order_by(statements.c.position).limit(PAGE)
         written = self._written
 
@@ -164,7 +169,9 @@ class SQLAlchemyStore(SQLFamilies):
         Reading the log does so once a minute.
         """
         past = select(statements.c.position).where(statements.c.forget_at < now)
+        past = past.where(self._is_mine(statements))
         gone = select(families.c.id).where(families.c.expires_at < now - KEPT)
+        gone = gone.where(self._is_mine(families))
         return self._delete(statements.c.position, past) + self._delete(families.c.id, gone)
 
     def _delete(self, key: Any, rows: Any) -> int:
@@ -185,22 +192,26 @@ class SQLAlchemyStore(SQLFamilies):
         """Lock the mark for `count` new entries; the first one's position, and the generation."""
         now = math.ceil(connection.scalar(select(self._now())) * MICROSECONDS)  # type: ignore[operator]
         last = case((marks.c.last + 1 > now, marks.c.last + count), else_=now + count - 1)
-        if connection.execute(update(marks).values(last=last)).rowcount == 0:
-            row = {"id": 1, "generation": None, "last": now + count - 1}
-            connection.execute(insert(marks), [row])
-        mark = connection.execute(select(marks)).one()
+        mine = self._is_mine(marks)
+        if connection.execute(update(marks).where(mine).values(last=last)).rowcount == 0:
+            id = (connection.scalar(select(func.max(marks.c.id))) or 0) + 1
+            row = {"id": id, "generation": None, "last": now + count - 1}
+            connection.execute(insert(marks), [{**row, "namespace": self._namespace}])
+        mark = connection.execute(select(marks).where(mine)).one()
         return mark.last - count + 1, mark.generation
 
     def _state(self, witness: Entry | None, written: Record | None) -> Any:
         """A query for the mark, the clock, and whether what was seen and written is still there."""
         position = -1 if witness is None else witness.position
         id = "" if written is None else written.family.id
-        revision = select(families.c.revision).where(families.c.id == id)
+        mine = self._is_mine(marks)
+        revision = select(families.c.revision).where(families.c.id == id, self._is_mine(families))
+        seen = exists().where(statements.c.position == position, self._is_mine(statements))
         return select(
-            select(marks.c.generation).where(marks.c.id == 1).scalar_subquery().label("generation"),
-            select(marks.c.last).where(marks.c.id == 1).scalar_subquery().label("last"),
+            select(marks.c.generation).where(mine).scalar_subquery().label("generation"),
+            select(marks.c.last).where(mine).scalar_subquery().label("last"),
             self._now().label("now"),
-            exists().where(statements.c.position == position).label("witness"),
+            seen.label("witness"),
             revision.scalar_subquery().label("revision"),
         )
 
@@ -213,12 +224,21 @@ class SQLAlchemyStore(SQLFamilies):
             return True
         return (state.revision or 0) >= written.revision
 
+    def _set_generation(self, generation: str) -> Update:
+        return update(marks).where(self._is_mine(marks)).values(generation=generation)
 
-def _insert(connection: Connection, first: int, several: Sequence[Statement]) -> list[Entry]:
-    entries = [Entry(first + n, statement) for n, statement in enumerate(several)]
-    rows = [
-        {"position": e.position, "forget_at": e.statement.forget_at, "body": e.statement.to_json()}
-        for e in entries
-    ]
-    connection.execute(insert(statements), rows)
-    return entries
+    def _insert(
+        self, connection: Connection, first: int, several: Sequence[Statement]
+    ) -> list[Entry]:
+        entries = [Entry(first + n, statement) for n, statement in enumerate(several)]
+        rows = [
+            {
+                "position": entry.position,
+                "forget_at": entry.statement.forget_at,
+                "body": entry.statement.to_json(),
+                "namespace": self._namespace,
+            }
+            for entry in entries
+        ]
+        connection.execute(insert(statements), rows)
+        return entries

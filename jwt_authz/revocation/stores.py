@@ -34,27 +34,28 @@ class Store(Families, Protocol):
         ...
 
 
-def open_store(url: str) -> Store:
-    """The store that the URL names; nothing is connected to yet.
+def open_store(url: str, namespace: str = "") -> Store:
+    """Return the store that the URL names; nothing is connected to yet.
 
     `memory:` is this process's memory; `redis://`, `rediss://` and `unix://` a Redis database
-    (extra `redis`); any other scheme a database by SQLAlchemy's URL (extra `sqlalchemy`). Raises
-    MisuseError for what is none of these, ImportError where the extra is missing.
+    (extra `redis`); any other scheme a database by SQLAlchemy's URL (extra `sqlalchemy`).
+    Applications that share one are kept apart by the `namespace` of each. Raises MisuseError for a
+    URL that is none of these, ImportError if the extra is missing.
     """
     scheme, parting, _ = url.partition("://") if isinstance(url, str) else ("", "", "")
     if url == "memory:" or scheme == "memory":
         return MemoryStore()
     if parting and scheme in ("redis", "rediss", "unix"):
-        return _from_url("redis", "RedisStore", url)
+        return _from_url("redis", "RedisStore", url, namespace)
     if parting and scheme:
-        return _from_url("sqlalchemy", "SQLAlchemyStore", url)
+        return _from_url("sqlalchemy", "SQLAlchemyStore", url, namespace)
     raise MisuseError(
         "AUTHZ_STORE_URL names no store: write memory:, redis://host:6379/0, or a SQLAlchemy URL "
         "such as postgresql+psycopg://host/name"
     )
 
 
-def _from_url(module: str, name: str, url: str) -> Store:
+def _from_url(module: str, name: str, *arguments: str) -> Store:
     # By name, so that only who asks for a store needs what it is built on.
     kind = getattr(import_module(f"{__package__}.{module}"), name)
-    return cast(Store, kind.from_url(url))
+    return cast(Store, kind.from_url(*arguments))

@@ -1,9 +1,22 @@
-"""The tables of the SQL store, on a metadata of their own: for `create_all` and for migrations."""
+"""The tables of the SQL store, on a metadata of their own, also for migrations."""
 
 from __future__ import annotations
 
 try:
-    from sqlalchemy import BigInteger, Column, Double, Integer, MetaData, String, Table, Text
+    from sqlalchemy import (
+        BigInteger,
+        Column,
+        Connection,
+        Double,
+        Index,
+        Integer,
+        MetaData,
+        String,
+        Table,
+        Text,
+        inspect,
+    )
+    from sqlalchemy.schema import CreateColumn
 except ImportError as error:
     raise ImportError(
         "jwt_authz.revocation.sqlalchemy needs SQLAlchemy 2, which is missing: "
@@ -13,12 +26,20 @@ except ImportError as error:
 
 metadata = MetaData()
 
+
+def _namespace() -> Column[str]:
+    """Return the column that keeps applications apart; the empty text is the default namespace."""
+    return Column("namespace", String(64), nullable=False, server_default="")
+
+
 marks = Table(
     "authz_marks",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=False),  # always 1
+    Column("id", Integer, primary_key=True, autoincrement=False),  # one of each namespace
     Column("generation", String(64)),
     Column("last", BigInteger, nullable=False),
+    _namespace(),
+    Index("ix_authz_marks_namespace", "namespace", unique=True),
 )
 
 statements = Table(
@@ -27,6 +48,7 @@ statements = Table(
     Column("position", BigInteger, primary_key=True, autoincrement=False),
     Column("forget_at", Double, nullable=False, index=True),
     Column("body", Text, nullable=False),
+    _namespace(),
 )
 
 families = Table(
@@ -37,7 +59,7 @@ families = Table(
     Column("generation", String(64), nullable=False),
     Column("about", Text, nullable=False),
     Column("created_at", Double, nullable=False),
-    Column("used_at", Double, nullable=False, index=True),
+    Column("used_at", Double, nullable=False),
     Column("ends_at", Double, nullable=False),
     Column("expires_at", Double, nullable=False, index=True),
     Column("ended_at", Double),
@@ -46,4 +68,19 @@ families = Table(
     Column("rotated_at", Double),
     Column("seed", String(64)),
     Column("revision", Integer, nullable=False),
+    _namespace(),
+    Index("ix_authz_families_namespace_used_at", "namespace", "used_at"),
 )
+
+
+def create_or_upgrade(connection: Connection) -> None:
+    """Create the tables that are missing, and what tables of an older version lack."""
+    found = inspect(connection)
+    for table in metadata.sorted_tables:
+        if not found.has_table(table.name):
+            table.create(connection)
+        elif not any(one["name"] == "namespace" for one in found.get_columns(table.name)):
+            column = CreateColumn(table.c.namespace).compile(dialect=connection.dialect)
+            connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {column}")
+            for index in table.indexes:
+                index.create(connection, checkfirst=True)

@@ -26,7 +26,7 @@ KINDS = ["memory", "redis", "sqlite", "postgres"]
 SHARED = KINDS[1:]
 LONGEST = 900.0
 Copy = list[tuple[Any, ...]]
-TABLES = {"authz_marks": 3, "authz_statements": 3, "authz_families": 14}
+TABLES = {"authz_marks": 4, "authz_statements": 4, "authz_families": 15}
 
 
 class Clock:
@@ -216,7 +216,7 @@ def empty(place: Shared) -> None:
     """Take all that a store has, as a flush would."""
     if place.kind == "redis":
         with redis.Redis.from_url(place.url) as client:
-            for key in client.scan_iter(match=f"{{{place.prefix}}}:*"):
+            for key in client.scan_iter(match=f"{{authz:{place.prefix}}}:*"):
                 client.delete(key)
         return
     engine = place.admin or create_engine(place.url)
@@ -250,7 +250,7 @@ def copy_of(place: Shared) -> Copy:
     """A copy of all that is in the store, as a backup or a replica has it."""
     if place.kind == "redis":
         with redis.Redis.from_url(place.url) as client:
-            keys = sorted(client.scan_iter(match=f"{{{place.prefix}}}:*"))
+            keys = sorted(client.scan_iter(match=f"{{authz:{place.prefix}}}:*"))
             return [(key, client.pttl(key), client.dump(key)) for key in keys]
     engine = create_engine(place.url)
     with engine.connect() as connection:

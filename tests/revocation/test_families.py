@@ -298,7 +298,7 @@ def everything_kept(place: Shared) -> str:
 
     if place.kind == "redis":
         with redis.Redis.from_url(place.url, decode_responses=True) as client:
-            keys = list(client.scan_iter(match=f"{{{place.prefix}}}:family:*"))
+            keys = list(client.scan_iter(match=f"{{authz:{place.prefix}}}:family:*"))
             return repr([client.hgetall(key) for key in keys])
     engine = sqlalchemy.create_engine(place.url)
     with engine.connect() as connection:
@@ -341,7 +341,7 @@ def test_a_poisoned_family_is_refused(redis_place: Shared, postgres_place: Share
     store.prepare()
     begun = start(store)
     assert begun.family is not None
-    key = f"{{{redis_place.prefix}}}:family:{begun.family.id}"
+    key = f"{{authz:{redis_place.prefix}}}:family:{begun.family.id}"
     with redis.Redis.from_url(redis_place.url) as client:
         for field, poison in [("about", "cos\nsystem\n"), ("expires", "never"), ("about", "[1]")]:
             good = client.hget(key, field)

@@ -274,7 +274,7 @@ def test_a_mended_store_is_left_alone(two: list[RevocationView], prepared: Share
 def entries_in(place: Shared) -> int:
     if place.kind == "redis":
         with redis.Redis.from_url(place.url) as client:
-            keys = client.scan_iter(match=f"{{{place.prefix}}}:log:*")
+            keys = client.scan_iter(match=f"{{authz:{place.prefix}}}:log:*")
             return sum(client.xlen(key) for key in keys)
     return sum(table == "authz_statements" for table, _ in copy_of(place))
 
@@ -425,7 +425,7 @@ def test_a_new_process_that_sees_that_a_part_is_missing_revokes_everything(
 
 def thrown_out(place: Shared, key: str) -> None:
     with redis.Redis.from_url(place.url) as client:
-        assert client.delete(f"{{{place.prefix}}}:{key}") == 1
+        assert client.delete(f"{{authz:{place.prefix}}}:{key}") == 1
 
 
 # A store that cannot be read
@@ -464,7 +464,7 @@ def poisoned(place: Shared, position: int, text: str) -> str:
     """Put the text in the place of an entry; what was there before."""
     if place.kind == "redis":
         with redis.Redis.from_url(place.url, decode_responses=True) as client:
-            key = f"{{{place.prefix}}}:log:0"  # that of the shortest lives
+            key = f"{{authz:{place.prefix}}}:log:0"  # that of the shortest lives
             ((_, fields),) = client.xrange(key, position, position)
             client.delete(key)
             client.xadd(key, {"s": text}, id=f"{position}-0")

@@ -27,7 +27,7 @@ def open_shared(kind: str, url: str, prefix: str) -> Any:
     """The store by its kind."""
     if kind == "redis":
         return RedisStore.from_url(url, prefix)
-    return SQLAlchemyStore.from_url(url)
+    return SQLAlchemyStore.from_url(url, prefix)
 
 
 class Worker:
