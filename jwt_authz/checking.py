@@ -12,7 +12,7 @@ from werkzeug.exceptions import InternalServerError
 
 from .authentication import IdentitySource
 from .context import get_app
-from .errors import MisuseError
+from .errors import MisuseError, StoreUnavailable
 from .has import has_level, has_role
 from .jwt_extended import has_own_key, has_user_lookup, manager_of, misconfigured, own_claims
 from .matrix import Access, read_matrix
@@ -24,6 +24,9 @@ from .requirements import has_permission
 from .roles import Roles
 from .rules import Rules
 from .unasked import unasked
+
+LONGEST_CHECK = 5.0
+"""Seconds for which a request waits for the check that another one began."""
 
 _log = logging.getLogger("jwt_authz")
 
@@ -107,9 +110,13 @@ class FirstRequest:
     def __call__(self, app: Flask, **keywords: Any) -> None:
         if request.endpoint is not None and is_static(app, request.endpoint):
             return
-        with self._lock:
+        if not self._lock.acquire(timeout=LONGEST_CHECK):
+            raise StoreUnavailable("the check before the first request is still running")
+        try:
             if not self._passed and not self._misuse:
                 self._check(app)
+        finally:
+            self._lock.release()
         if self._misuse:
             # While one develops, the page says what the log says.
             raise InternalServerError(self._misuse if app.debug or app.testing else None)

@@ -139,7 +139,7 @@ def _managed() -> ManagedRoles:
     extension: Authz = current_app.extensions["jwt_authz"]
     given = extension.roles_given
     if isinstance(given, ManagedRoles):
-        return given
+        return current_parts().deadline.bound(given)
     if given is None or isinstance(given, Roles):
         raise MisuseError("the roles are in code: change them there, or keep them in a database")
     raise MisuseError(

@@ -144,7 +144,7 @@ def _accounts() -> ManagedAccounts:
         )
     if not accounts.is_shared:
         click.echo("warning: these users are in the memory of this process alone", err=True)
-    return accounts
+    return current_parts().deadline.bound(accounts)
 
 
 def _password(username: str, is_random: bool) -> str:

@@ -15,9 +15,9 @@ from threading import Lock
 from typing import NamedTuple
 
 from .catalogue import RolesSource
+from .deadlines import Deadline, is_thread_bound
 from .errors import MisuseError, StoreUnavailable
 from .revocation import RevocationView
-from .revocation.breaker import Breaker
 from .revocation.forks import renew_after_fork
 from .roles import Roles
 
@@ -35,17 +35,23 @@ class Loaded(NamedTuple):
 class LiveCatalogue:
     """What `source` held when `view` last told of a change; any thread may call it.
 
-    `max_age` is the seconds for which a change may be known of and not be loaded.
+    `max_age` is the seconds for which a change may be known of and not be loaded; `timeout` those
+    that the source may take to answer.
     """
 
-    def __init__(self, source: RolesSource, view: RevocationView, max_age: float) -> None:
+    def __init__(
+        self, source: RolesSource, view: RevocationView, max_age: float, timeout: float
+    ) -> None:
         self.loaded: Loaded | None = None
         self._source = source
+        self._deadline = Deadline(
+            "the source of roles", "check that it can be reached", lambda: timeout
+        )
         self._view = view
         self._max_age = max_age
+        self._timeout = timeout
         self._behind_since: tuple[float, float] | None = None
-        self._is_failing = False
-        self._breaker = Breaker()
+        self._failures = 0
         self._is_told = view.have_heeded(self._heed)
         self.after_fork()
         renew_after_fork(self)
@@ -62,14 +68,26 @@ class LiveCatalogue:
             loaded.mark == self._view.mark_of_catalogue() or not self._is_late()
         ):
             return loaded
-        with self._loading:
-            self._breaker.check()
-            return self._load()
+        return self._load_in_turn()
 
     def reload(self) -> None:
         """Load it in this thread, after a change was told; raises StoreUnavailable."""
-        with self._loading:
-            self._load()
+        self._load_in_turn()
+
+    def _load_in_turn(self) -> Loaded:
+        """Load it when the thread that is loading it is done; raise StoreUnavailable if that fails.
+
+        While the source is failing, callers do not wait for each other.
+        """
+        failures = self._failures
+        if not self._loading.acquire(timeout=0 if failures else self._timeout):
+            raise StoreUnavailable("the role catalog is being loaded, and not there yet")
+        try:
+            if self._failures > failures:
+                raise StoreUnavailable("the role catalog could not be loaded just now")
+            return self._load()
+        finally:
+            self._loading.release()
 
     def _is_late(self) -> bool:
         """Whether a change that is known of may wait no longer for being loaded."""
@@ -100,18 +118,24 @@ class LiveCatalogue:
         if self.loaded is not None and self.loaded.mark == mark:
             return self.loaded  # another thread was quicker
         try:
+            read = self._read
+            roles = read() if is_thread_bound(self._source) else self._deadline.run(read)
+        except StoreUnavailable as error:
+            if not self._failures:
+                _log.error("%s", error)
+            self._failures += 1
+            raise
+        if self._failures:
+            _log.warning("the catalogue of roles can be loaded again")
+        self._failures, self._behind_since = 0, None
+        self.loaded = Loaded(roles, roles.open_ended(), mark)
+        return self.loaded
+
+    def _read(self) -> Roles:
+        try:
             roles = self._source.load()
             if not isinstance(roles, Roles):
                 raise MisuseError(f"load() gives Roles, not {type(roles).__name__}")
         except (MisuseError, StoreUnavailable) as error:
-            self._breaker.failed()
-            if not self._is_failing:
-                _log.error("the catalogue of roles cannot be loaded: %s", error)
-            self._is_failing = True
             raise StoreUnavailable(f"the catalogue of roles cannot be loaded: {error}") from None
-        self._breaker.succeeded()
-        if self._is_failing:
-            _log.warning("the catalogue of roles can be loaded again")
-        self._is_failing, self._behind_since = False, None
-        self.loaded = Loaded(roles, roles.open_ended(), mark)
-        return self.loaded
+        return roles

@@ -59,7 +59,8 @@ class Logins:
     def __init__(self, parts: Parts, accounts: Accounts | None) -> None:
         if accounts is None:
             raise MisuseError(NO_ACCOUNTS)
-        self.accounts = accounts
+        self.accounts = parts.deadline.bound(accounts)
+        self._in_tenants = parts.deadline.bound(accounts) if _has_tenants(accounts) else None
         self._parts = parts
 
     def now(self) -> float:
@@ -143,14 +144,14 @@ class Logins:
         """The user as one of this tenant; None where they have no part in it."""
         if user.tenant == tenant:
             return user
-        accounts = self.accounts
-        return accounts.find_in(user.subject, tenant) if _has_tenants(accounts) else None
+        accounts = self._in_tenants
+        return None if accounts is None else accounts.find_in(user.subject, tenant)
 
     def _find(self, subject: str, tenant: str | None) -> tuple[User | None, str | None]:
         """The user as one of the tenant, and the tenant where it is not their own."""
-        user, accounts = self.accounts.find(subject), self.accounts
+        user, accounts = self.accounts.find(subject), self._in_tenants
         is_away = user is not None and tenant is not None and tenant != user.tenant
-        if not is_away or not _has_tenants(accounts):
+        if not is_away or accounts is None:
             return user, None
         return accounts.find_in(subject, str(tenant)), tenant
 

@@ -15,6 +15,7 @@ from .authentication import Authenticator, IdentitySource
 from .catalogue import RolesSource
 from .claims import IdentityReader
 from .context import get_app, get_request
+from .deadlines import of_accounts
 from .errors import KeyUnknown, MisuseError
 from .jwt_extended import EXTENSION, longest_token, manager_of, own_claims, read_deciding
 from .live_catalogue import LiveCatalogue
@@ -66,6 +67,7 @@ class Parts:
         self._key_file: KeyFile | None = None
         self.trust: Trust | None = None
         self._revocations: RevocationView | None = None
+        self.deadline = of_accounts(lambda: self.settings.accounts_timeout)
         self._lock = threading.Lock()
 
     @property
@@ -125,8 +127,8 @@ class Parts:
         view = self.needed_revocations()
         with self._lock:
             if self._live is None:
-                age = self.settings.revocation_max_age
-                self._live = LiveCatalogue(self._roles_source, view, age)
+                ages = self.settings.revocation_max_age, self.settings.accounts_timeout
+                self._live = LiveCatalogue(self._roles_source, view, *ages)
         return self._live
 
     @property

@@ -53,6 +53,12 @@ def fill_later(request: Request, contents: Callable[[], tuple[Any, Any, Any, str
     return True
 
 
+def filled_slots() -> dict[str, Any]:
+    """Return the slots as they are now, and what fills them, for another application context."""
+    held = get_globals().__dict__
+    return {name: held[name] for name in _GIVEN_BACK if name in held}
+
+
 def _write(
     slots: dict[str, Any], header: Any, payload: Any, user: Any, location: str | None
 ) -> None:

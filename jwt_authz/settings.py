@@ -126,6 +126,13 @@ class Settings:
         "The name under which this application keeps what it has in the store. Applications that "
         "share a store need one each.",
     )
+    accounts_timeout: float = _setting(
+        5.0,
+        lambda value: type(value) in (int, float) and 0 < value <= _LONGEST,
+        "seconds, more than 0",
+        "How long a call of the accounts, or of a source of roles, may take; past it the answer is "
+        "503. Hashing passwords does not count.",
+    )
     revocation_max_age: float = _setting(
         5.0,
         lambda value: type(value) in (int, float) and value >= 1,

@@ -776,7 +776,6 @@ def test_the_test_of_many_first_requests_would_notice_a_check_without_its_lock(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The negative control: without the lock several requests check, or pass unchecked."""
-    import contextlib
 
     asked: list[int] = []
 
@@ -790,7 +789,7 @@ def test_the_test_of_many_first_requests_would_notice_a_check_without_its_lock(
 
     def unlocked(self: FirstRequest, *arguments: Any) -> None:
         made(self, *arguments)
-        self._lock = contextlib.nullcontext()  # type: ignore[assignment]
+        self._lock = threading.Semaphore(99)  # type: ignore[assignment]
 
     monkeypatch.setattr(FirstRequest, "__init__", unlocked)
     app = guarded_app()

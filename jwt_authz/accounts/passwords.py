@@ -10,6 +10,7 @@ import os
 from base64 import b64encode
 from secrets import token_bytes
 
+from ..bounded import off_the_clock
 from ..errors import MisuseError, StoreUnavailable
 from .password_rules import as_secret, check_new_password
 from .slots import Slots, usable_cores
@@ -78,7 +79,7 @@ def verify_password(hash: str | None, password: str) -> bool:
     secret = as_secret(password)
     if secret is None:
         return False
-    with _slots:
+    with off_the_clock(), _slots:
         return _verify(hash, secret)
 
 
@@ -118,7 +119,7 @@ def upgraded_hash(hash: str, password: str) -> str | None:
 
 def _hash(secret: bytes) -> str:
     try:
-        with _slots:
+        with off_the_clock(), _slots:
             return _hasher.hash(secret)
     except HashingError:
         raise _no_memory() from None

@@ -59,6 +59,11 @@ class SQLAlchemyAccounts:
         if Role not in (None, self._roles):
             raise MisuseError("Role is another class than User.__role__: leave Role out")
 
+    @property
+    def is_thread_bound(self) -> bool:
+        """Whether the database belongs to one thread, as SQLite's in memory does."""
+        return self._transactions.are_in_memory(self._users)
+
     def authenticate(self, username: str, password: str) -> User | None:
         """The user whose name and password these are, else None: see `Accounts`.
 

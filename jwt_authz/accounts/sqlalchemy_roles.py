@@ -41,6 +41,11 @@ class SQLAlchemyRoles:
         self._roles = Role
         self._permissions = permission_of(Role)
 
+    @property
+    def is_thread_bound(self) -> bool:
+        """Whether the database belongs to one thread, as SQLite's in memory does."""
+        return self._transactions.are_in_memory(self._roles)
+
     def are_rows_of(self, Role: type[Any]) -> bool:
         """Whether the catalogue stands in the table of this class."""
         return self._roles is Role

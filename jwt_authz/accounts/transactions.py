@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
+from ..bounded import current_attempt, shut_down
 from ..errors import MisuseError, StoreUnavailable
 
 try:
-    from sqlalchemy import func, select, update
+    from sqlalchemy import Connection, event, func, select, update
     from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError, TimeoutError
     from sqlalchemy.orm import Session
     from sqlalchemy.orm.exc import StaleDataError
+    from sqlalchemy.pool import SingletonThreadPool, StaticPool
 except ImportError as error:
     raise ImportError(
         "jwt_authz.accounts.sqlalchemy needs SQLAlchemy 2, which is missing: "
@@ -31,6 +33,7 @@ class Transactions:
 
     def __init__(self, sessions: Callable[[], Session]) -> None:
         self._sessions = sessions
+        self._in_memory: bool | None = None
 
     def write(self, work: Callable[[Session], _Result], advice: str) -> _Result:
         """What the work gives, committed; raises MisuseError where a constraint refuses it."""
@@ -43,8 +46,11 @@ class Transactions:
     def run(self, work: Callable[[Session], _Result]) -> _Result:
         """What the work gives, committed; raises StoreUnavailable where there is no answer."""
         try:
-            with self._sessions() as session, session.begin():
-                return work(session)
+            with self._sessions() as session, _cut_off_in_time(session), session.begin():
+                result = work(session)
+                if (attempt := current_attempt()) is not None:
+                    attempt.go_on()
+                return result
         except IntegrityError:
             raise
         except (DBAPIError, DisconnectionError, TimeoutError, OSError) as error:
@@ -54,6 +60,37 @@ class Transactions:
             f"the accounts' database did not answer ({kind}): look whether it runs, what its URL "
             "is, and whether the tables were made (Base.metadata.create_all)"
         )
+
+    def are_in_memory(self, entity: Any) -> bool:
+        """Return whether the table of `entity` is in an SQLite database in memory.
+
+        That one belongs to the thread that made it, and never keeps anyone waiting.
+        """
+        if self._in_memory is None:
+            with self._sessions() as session:
+                engine = session.get_bind(entity).engine
+            is_in_memory = isinstance(engine.pool, SingletonThreadPool | StaticPool)
+            self._in_memory = is_in_memory and engine.dialect.name == "sqlite"
+        return self._in_memory
+
+
+@contextmanager
+def _cut_off_in_time(session: Session) -> Iterator[None]:
+    """Let the current attempt cut off the session's connections when its time is over."""
+    attempt = current_attempt()
+    if attempt is None:
+        yield
+        return
+
+    def took(_: Session, __: Any, connection: Connection) -> None:
+        held = connection.connection  # which has no connection any more once it is given back
+        attempt.cut = lambda: shut_down(held.dbapi_connection)
+
+    event.listen(session, "after_begin", took)
+    try:
+        yield
+    finally:
+        event.remove(session, "after_begin", took)
 
 
 def wait_for_others(session: Session, roles: Any) -> None:

@@ -170,7 +170,7 @@ def _accounts() -> AdminAccounts:
             "there are no accounts to administer: write "
             "Authz(app, accounts=AdminAccounts(sessions, User, Change))"
         )
-    return accounts
+    return current_parts().deadline.bound(accounts)
 
 
 def _caller() -> tuple[Identity, bool, bool]:

@@ -16,6 +16,7 @@ from ..endpoints.login_gate import check_login_rate
 from ..errors import StoreUnavailable
 from ..parts import current_parts
 from ..places import PAGES, exempt, mark
+from ..refusals import RETRY_AFTER_SECONDS
 from ..reports.access import read_access
 from ..verbs import guard, requires
 from .administration import Administration
@@ -101,8 +102,10 @@ def _explained(view: Callable[..., Any]) -> Callable[..., Any]:
         except ProblemAnswer as problem:
             return render("message.html", status_of(problem), message=problem.description)
         except StoreUnavailable:
-            message = "A database does not answer. Try it again in a while."
-            return render("message.html", 503, message=message)
+            message = "A database does not answer. Try again in a while."
+            answer = render("message.html", 503, message=message)
+            answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+            return answer
 
     return explained
 

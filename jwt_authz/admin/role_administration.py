@@ -79,7 +79,7 @@ class RoleAdministration:
     def remove(self, name: str, seen: Collection[str] | None = None) -> None:
         """Remove the role from all users and roles, and end the access tokens that have it."""
         change, parts = RoleChange("remove role", name, seen=seen), current_parts()
-        _, stored = self._rules()
+        stored = parts.deadline.bound(self._rules()[1])
         if name not in stored.load():
             if stored.is_retired(name):
                 # Perhaps by the same call, which failed after that: finish what it left undone.

@@ -120,4 +120,4 @@ def _accounts() -> ManagedAccounts:
             "password_blueprint changes passwords, which these accounts do not let be changed: "
             f"{type(accounts).__name__} is no jwt_authz.accounts.ManagedAccounts"
         )
-    return accounts
+    return current_parts().deadline.bound(accounts)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
+from ..bounded import Attempt, shut_down
 from ..errors import AuthzError, MisuseError, StoreUnavailable
-from .bounded import Attempt
 from .breaker import Breaker
 from .forks import renew_after_fork
 
@@ -94,7 +91,7 @@ class Database:
 
         def begin(attempt: Attempt[_Result]) -> _Result:
             with on.begin() as connection:
-                attempt.cut = partial(_cut, connection.connection.dbapi_connection)
+                attempt.cut = partial(shut_down, connection.connection.dbapi_connection)
                 result = work(connection)
                 attempt.go_on()
                 return result
@@ -142,14 +139,6 @@ def _limit(dbapi_connection: Any, _: object) -> None:
         cursor.execute(f"SET statement_timeout = {round(TIMEOUT * 1_000)}")
         cursor.execute(f"SET idle_in_transaction_session_timeout = {round(TIMEOUT * 2_000)}")
     dbapi_connection.commit()
-
-
-def _cut(dbapi_connection: Any) -> None:
-    """Shut the connection's socket down, so that whoever waits on it is told so."""
-    with suppress(Exception):  # there are drivers that have no socket to see
-        connection = socket.socket(fileno=os.dup(dbapi_connection.fileno()))
-        with connection:
-            connection.shutdown(socket.SHUT_RDWR)
 
 
 def _is_conflict(error: Exception) -> bool:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import Event, Lock, Thread
 from weakref import ReferenceType, ref
 
@@ -108,7 +109,7 @@ class Keeper:
 
     def refresh(self) -> bool:
         """Look into the store now; whether there was news. Raises StoreUnavailable."""
-        with self._looking:
+        with self._turn_to_look():
             # What is read was there when it was asked for; what came later may be missing.
             before, began = self._fresh, (time.monotonic(), time.time())
             is_news = self._follower.follow()
@@ -117,14 +118,24 @@ class Keeper:
             self._forget_now_and_then()
             self.is_loaded = True
             self._first.set()
-            if self.heed is not None:
-                self.heed(before)
+        if self.heed is not None:  # which may ask a database, and holds up no other look
+            self.heed(before)
         return is_news
 
     def distrust(self) -> None:
         """Begin a new generation of the store, by revoking all tokens issued before now."""
-        with self._looking:
+        with self._turn_to_look():
             self._follower.distrust()
+
+    @contextmanager
+    def _turn_to_look(self) -> Iterator[None]:
+        """Look when other threads have; raise StoreUnavailable if that takes too long."""
+        if not self._looking.acquire(timeout=self._first_load):
+            raise StoreUnavailable("the store of revocations is being read by another thread")
+        try:
+            yield
+        finally:
+            self._looking.release()
 
     def stop(self) -> None:
         """End the thread; what is known gets older from now on."""

@@ -10,14 +10,16 @@ import tempfile
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from .._files import refuse_world_writable
-from ..errors import MisuseError
+from ..bounded import Attempt
+from ..errors import MisuseError, StoreUnavailable
 from .jwk import load_jwk, new_jwk, public_jwk
 from .jws import Key
 
 _LOOK_SECONDS = 1.0
+_LONGEST_LOOK = 2.0
 _log = logging.getLogger("jwt_authz.tokens")
 
 
@@ -134,19 +136,45 @@ class KeyFile:
         self._next_look = 0.0
         self._stamp: tuple[int, int, int] | None = None
         self._keys: KeySet | None = None
+        self._looking: Attempt[None] | None = None
 
     def current(self, now: float, look: bool = False) -> KeySet:
-        """The keys as of now; `look` looks at the file at once. `MisuseError` if never readable."""
+        """The keys as of now; `look` looks at the file at once. `MisuseError` if never readable.
+
+        Raises StoreUnavailable if the file system hangs before there are keys.
+        """
         keys = self._keys
         # Between the look before and the next: a clock that was set back must not wait for it.
         if keys is not None and not look and 0 < self._next_look - now <= _LOOK_SECONDS:
             return keys
-        with self._lock:
-            self._next_look = now + _LOOK_SECONDS
-            stamp = self._stamp_of_file()
-            if self._keys is None or stamp != self._stamp:
-                self._read(stamp)
-            return cast(KeySet, self._keys)  # _read raises where there is none
+        # Nobody waits for another's look, unless there are no keys yet or the look is needed.
+        if self._lock.acquire(timeout=_LONGEST_LOOK if keys is None or look else 0):
+            try:
+                self._next_look = now + _LOOK_SECONDS
+                self._look()
+            finally:
+                self._lock.release()
+        if self._keys is None:
+            raise StoreUnavailable(
+                f"the key set could not be read from {self.path} within {_LONGEST_LOOK:g} seconds: "
+                "check the file system that it is on"
+            )
+        return self._keys
+
+    def _look(self) -> None:
+        """Look at the file, for so long as a file system may take that is not hanging."""
+        if self._looking is not None and not self._looking.is_done:
+            return  # the thread of an earlier look still hangs
+        self._looking = Attempt(lambda _: self._read_if_changed())
+        try:
+            self._looking.wait(_LONGEST_LOOK)
+        except TimeoutError:
+            _log.error("the key file does not answer, and the keys that were read last stay in use")
+
+    def _read_if_changed(self) -> None:
+        stamp = self._stamp_of_file()
+        if self._keys is None or stamp != self._stamp:
+            self._read(stamp)
 
     def _read(self, stamp: tuple[int, int, int] | None) -> None:
         try:
