@@ -8,8 +8,7 @@ administrator is left sees what every earlier change has left.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from time import time
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from ..accounts.passwords import hash_password
@@ -19,10 +18,14 @@ from ..accounts.trail import ChangeMixin, Entry, State, entry_of, row_of
 from ..accounts.transactions import OWN_COLUMNS, wait_for_others
 from ..accounts.user import User, is_storable, new_user, role_names
 from ..errors import MisuseError
+from ..roles import Role
+from .shown import shown, shown_role
+from .turn import END_SESSIONS, Actor, Changed, RoleSet, Rule, Turn
+from .versions import ANY, Seen, refuse_missing, refuse_stale, version_of
 from .wanted import Wanted
 
 try:
-    from sqlalchemy import false, func, select
+    from sqlalchemy import and_, false, func, select
     from sqlalchemy.orm import Session
 except ImportError as error:
     raise ImportError(
@@ -33,61 +36,6 @@ except ImportError as error:
 
 
 _Result = TypeVar("_Result")
-
-
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """Who makes a change; `issuer` is None for this application's own subjects."""
-
-    subject: str
-    username: str
-    issuer: str | None = None
-
-    def entry(
-        self,
-        action: str,
-        before: State | None,
-        after: State | None,
-        user: User | None = None,
-        role: str | None = None,
-    ) -> Entry:
-        """An entry of what they do, now, to a user or a role."""
-        return Entry(
-            at=int(time()),
-            actor=self.subject,
-            actor_issuer=self.issuer,
-            actor_name=self.username,
-            action=action,
-            subject=None if user is None else user.subject,
-            username=None if user is None else user.username,
-            tenant=None if user is None else user.tenant,
-            role=role,
-            before=before,
-            after=after,
-        )
-
-
-RoleSet = tuple[str | None, frozenset[str]]
-"""A tenant, or None, and the roles that a user of it has."""
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """The turn of one change: what it reads and writes nobody changes meanwhile.
-
-    `role_sets` gives the tenants and roles that users have who are not disabled, each set once;
-    `find` a user by their subject, as one of a tenant; `roles_elsewhere` the roles that a user has
-    in other tenants than their own.
-    """
-
-    session: Session
-    role_sets: Callable[[], set[RoleSet]]
-    find: Callable[[str, str | None], User | None]
-    roles_elsewhere: Callable[[str], set[str]]
-
-
-Rule = Callable[[Turn, User, User], None]
-"""Raises where a change may not be, which is made already: the user before and after."""
 
 
 class AdminAccounts(SQLAlchemyAccounts):
@@ -178,34 +126,37 @@ class AdminAccounts(SQLAlchemyAccounts):
         return user, self.in_turn(insert)
 
     def give_roles(
-        self, actor: Actor, subject: str, roles: tuple[str, ...], rule: Rule
-    ) -> tuple[User, Entry | None]:
-        """The user with these roles and no others; no entry where they had them already."""
+        self, actor: Actor, subject: str, roles: tuple[str, ...], rule: Rule, seen: Seen = ANY
+    ) -> Changed:
+        """Give the user these roles and no others; no entry where they had them already."""
         names = role_names(roles)
 
         def change(session: Session, row: UserMixin) -> None:
             row.roles = self._role_rows(session, names)
 
-        return self._administer(actor, subject, "change roles", change, rule, _roles_of)
+        return self._administer(actor, subject, "change roles", change, rule, _roles_of, seen)
 
     def set_disabled(
-        self, actor: Actor, subject: str, disabled: bool, rule: Rule
-    ) -> tuple[User, Entry | None]:
-        """The user disabled, or enabled again; no entry where they were so already."""
+        self, actor: Actor, subject: str, disabled: bool, rule: Rule, seen: Seen = ANY
+    ) -> Changed:
+        """Disable the user, or enable them again; no entry where they were so already."""
 
         def change(session: Session, row: UserMixin) -> None:
             row.disabled = disabled
 
         action = "disable user" if disabled else "enable user"
-        return self._administer(
-            actor, subject, action, change, rule, lambda user: {"disabled": user.disabled}
-        )
 
-    def judge(self, subject: str, rule: Rule) -> User:
+        def state(user: User) -> State:
+            return {"disabled": user.disabled}
+
+        return self._administer(actor, subject, action, change, rule, state, seen)
+
+    def judge(self, subject: str, rule: Rule, seen: Seen = ANY) -> User:
         """Raise what the rule raises for an action on the user that changes no row of theirs."""
 
         def look(turn: Turn) -> User:
             user = user_of(self._existing(turn.session, subject))
+            refuse_stale(self._version_in(turn.session, user), seen)
             rule(turn, user, user)
             return user
 
@@ -224,20 +175,55 @@ class AdminAccounts(SQLAlchemyAccounts):
         work: Callable[[Session, UserMixin], None],
         rule: Rule,
         state: Callable[[User], State],
-    ) -> tuple[User, Entry | None]:
-        def change(turn: Turn) -> tuple[User, Entry | None]:
+        seen: Seen,
+    ) -> Changed:
+        def change(turn: Turn) -> Changed:
             row = self._existing(turn.session, subject)
             before = user_of(row)
+            version = self._version_in(turn.session, before)
             work(turn.session, row)
             turn.session.flush()
             after = user_of(row)
+            # A user who is as they are to be may be so by the same call, whose answer was lost.
+            if before != after:
+                refuse_stale(version, seen)
             rule(turn, before, after)
+            refuse_missing(seen)
             if before == after:
-                return after, None
-            entry = actor.entry(action, state(before), state(after), after)
-            return after, self.keep(turn.session, entry)
+                return Changed(after, version, None)
+            entry = self.keep(turn.session, actor.entry(action, state(before), state(after), after))
+            turn.session.flush()
+            return Changed(after, self._version_in(turn.session, after), entry)
 
         return self.in_turn(change)
+
+    def versioned(self, subject: str) -> tuple[User, str] | None:
+        """Return the user as they are now, and their version; None where there is no such user."""
+
+        def read(session: Session) -> tuple[User, str] | None:
+            user = self._found_as_in(session, subject, None)
+            return None if user is None else (user, self._version_in(session, user))
+
+        return self._transactions.run(read)
+
+    def role_version(self, role: Role) -> str:
+        """Return the version of the role as it is given."""
+        return self._transactions.run(
+            lambda session: self.role_version_in(session, role.name, role)
+        )
+
+    def role_version_in(self, session: Session, name: str, role: Role | None) -> str:
+        """`role_version` as a session sees it; of None once the role of this name is removed."""
+        shown = {} if role is None else shown_role(role)
+        return version_of(shown, self._last_change(session, self._changes.role == name))
+
+    def _version_in(self, session: Session, user: User) -> str:
+        change = self._changes
+        about = and_(change.subject == user.subject, change.action != END_SESSIONS)
+        return version_of(shown(user), self._last_change(session, about))
+
+    def _last_change(self, session: Session, about: Any) -> int | None:
+        return session.scalar(select(func.max(self._changes.id)).where(about))
 
     def told_of_loss(self, turn: Turn, actor: Actor, role: str) -> list[Entry]:
         """An entry for each user who has the role in a tenant, which is to be theirs no more."""

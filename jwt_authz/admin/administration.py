@@ -24,9 +24,11 @@ from ..problem import not_allowed, token_missing
 from ..refusals import NotAllowed, NotIdentified
 from ..requirements import And, Requirement
 from ..revocation import Family
-from .accounts import Actor, AdminAccounts
+from .accounts import AdminAccounts
 from .effect import Effect, effect_of
 from .rules import Rules
+from .turn import END_SESSIONS, Actor
+from .versions import ANY, Seen
 from .wanted import Wanted
 
 _log = logging.getLogger("jwt_authz.admin")
@@ -69,8 +71,16 @@ class Administration:
         """The user with the subject; a 404 where there is none, or they are another tenant's."""
         user, tenant = self.accounts.find(subject), self.rules().caller.tenant
         if user is None or tenant not in (None, user.tenant):
-            raise ProblemAnswer(404, "user-unknown", "There is no such user.")
+            raise _no_such_user()
         return user
+
+    def versioned(self, subject: str) -> tuple[User, str]:
+        """Return `user`, and the version that a change may be based on."""
+        self.user(subject)
+        found = self.accounts.versioned(subject)
+        if found is None:
+            raise _no_such_user()
+        return found
 
     def create(self, username: str, password: str | None, roles: Iterable[str]) -> User:
         """A new user of the caller's tenant, who has only roles that the caller holds."""
@@ -83,46 +93,49 @@ class Administration:
         tell(entry)
         return user
 
-    def give_roles(self, subject: str, roles: Iterable[str]) -> User:
-        """The user with these roles alone; tokens with the others are refused from now on."""
+    def give_roles(self, subject: str, roles: Iterable[str], seen: Seen = ANY) -> tuple[User, str]:
+        """Give the user these roles alone; tokens with the others are refused from now on.
+
+        Returns the user and their version; refused if they have none of the versions `seen`.
+        """
         self.user(subject)
         rules, names = self.rules(), tuple(roles)
         actor = self._actor(rules)
-        user, entry = fit(lambda: self.accounts.give_roles(actor, subject, names, rules))
+        changed = fit(lambda: self.accounts.give_roles(actor, subject, names, rules, seen))
         try:
             # Also where nothing changed: a call whose revocation failed can so be repeated.
             _authz().revoke(subject=subject, keeps_families=True)
         finally:
-            tell(entry)
-        return user
+            tell(changed.entry)
+        return changed.user, changed.version
 
-    def set_disabled(self, subject: str, disabled: bool) -> User:
-        """The user disabled, and logged out everywhere; or enabled again."""
+    def set_disabled(self, subject: str, disabled: bool, seen: Seen = ANY) -> tuple[User, str]:
+        """Disable the user and log them out everywhere, or enable them again: see `give_roles`."""
         self.user(subject)
         rules = self.rules()
         actor = self._actor(rules)
-        user, entry = fit(lambda: self.accounts.set_disabled(actor, subject, disabled, rules))
+        changed = fit(lambda: self.accounts.set_disabled(actor, subject, disabled, rules, seen))
         try:
             if disabled:
                 _authz().revoke(subject=subject)
         finally:
-            tell(entry)
-        return user
+            tell(changed.entry)
+        return changed.user, changed.version
 
     def sessions(self, subject: str) -> tuple[Family, ...]:
         """The user's log-ins that are not over."""
         self.user(subject)
         return _authz().families(subject)
 
-    def end_sessions(self, subject: str) -> None:
-        """Log the user out everywhere."""
+    def end_sessions(self, subject: str, seen: Seen = ANY) -> None:
+        """Log the user out everywhere; refused if they have none of the versions `seen`."""
         self.user(subject)
         rules = self.rules()
-        actor, user = self._actor(rules), fit(lambda: self.accounts.judge(subject, rules))
+        actor, user = self._actor(rules), fit(lambda: self.accounts.judge(subject, rules, seen))
         before = len(_authz().families(subject))
         _authz().revoke(subject=subject)
         change = ({"sessions": before}, {"sessions": 0})
-        tell(self.accounts.record(actor, "end sessions", user, *change))
+        tell(self.accounts.record(actor, END_SESSIONS, user, *change))
 
     def effect_of_roles(self, user: User, roles: Iterable[str]) -> list[Effect]:
         """What would be answered otherwise to the user, had they these roles and no others."""
@@ -190,6 +203,10 @@ def _caller() -> tuple[Identity, bool, bool]:
         raise MisuseError("who administers? the identity loader gives no Identity")
     is_own = token is None or token.is_own
     return identity, is_own, token is not None and is_own and identity is token.identity
+
+
+def _no_such_user() -> ProblemAnswer:
+    return ProblemAnswer(404, "user-unknown", "There is no such user.")
 
 
 def fit(change: Callable[[], _Result]) -> _Result:

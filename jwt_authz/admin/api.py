@@ -30,7 +30,9 @@ from .queries import (
     wanted_of,
 )
 from .role_administration import RoleAdministration
-from .roles import role_of, state_of, version_of
+from .roles import role_of
+from .shown import shown, shown_role
+from .versions import ANY, Seen
 
 FRESH = timedelta(minutes=10)
 """How long ago a log-in may be for a change of roles."""
@@ -109,17 +111,17 @@ class _Views:
     def create_user(self) -> Response:
         body = read_json(NewUser())
         user = self._administration.create(body["username"], body["password"], body["roles"])
-        answer = unstored(shown(user))
+        answer = unstored(dict(shown(user)))
         answer.status_code = 201
         return answer
 
     def show_user(self, subject: str) -> Response:
-        return unstored(shown(self._administration.user(subject)))
+        return _of_user(*self._administration.versioned(subject))
 
     def give_roles(self, subject: str) -> Response:
-        return unstored(
-            shown(self._administration.give_roles(subject, read_json(RolesBody())["roles"]))
-        )
+        self._administration.user(subject)
+        roles = read_json(RolesBody())["roles"]
+        return _of_user(*self._administration.give_roles(subject, roles, seen(is_needed=True)))
 
     def preview_roles(self, subject: str) -> Response:
         user, roles = self._administration.user(subject), read_json(RolesBody())["roles"]
@@ -127,7 +129,7 @@ class _Views:
 
     def set_disabled(self, subject: str) -> Response:
         disabled = read_json(DisabledBody())["disabled"]
-        return unstored(shown(self._administration.set_disabled(subject, disabled)))
+        return _of_user(*self._administration.set_disabled(subject, disabled, seen()))
 
     def list_sessions(self, subject: str) -> Response:
         families = self._administration.sessions(subject)
@@ -147,7 +149,7 @@ class _Views:
         )
 
     def end_sessions(self, subject: str) -> Response:
-        self._administration.end_sessions(subject)
+        self._administration.end_sessions(subject, seen())
         return Response(status=204)
 
     def list_roles(self) -> Response:
@@ -158,16 +160,16 @@ class _Views:
     def create_role(self) -> Response:
         body = read_json(NewRole())
         included_by = body.pop("included_by")
-        answer = unstored(shown_role(self._roles.create(role_of(**body), included_by)))
+        answer = unstored(dict(shown_role(self._roles.create(role_of(**body), included_by))))
         answer.status_code = 201
         return answer
 
     def show_role(self, name: str) -> Response:
-        return _of_role(self._roles.role(name))
+        return _of_role(*self._roles.versioned(name))
 
     def change_role(self, name: str) -> Response:
         role = role_of(self._roles.role(name).name, **read_json(RoleBody()))
-        return _of_role(self._roles.change(role, _versions_seen()))
+        return _of_role(*self._roles.change(role, seen(is_needed=True)))
 
     def preview_role(self, name: str) -> Response:
         role = role_of(self._roles.role(name).name, **read_json(RoleBody()))
@@ -178,7 +180,7 @@ class _Views:
         return unstored(access_document(read_access()))
 
     def remove_role(self, name: str) -> Response:
-        self._roles.remove(name, _versions_seen())
+        self._roles.remove(name, seen())
         return Response(status=204)
 
     def list_changes(self) -> Response:
@@ -190,34 +192,26 @@ class _Views:
         return unstored({"changes": told, **_paged(page, size, total)})
 
 
-def shown(user: User) -> dict[str, object]:
-    """What is told of a user: these members, and no column besides."""
-    return {
-        "subject": user.subject,
-        "username": user.username,
-        "roles": sorted(user.roles),
-        "disabled": user.disabled,
-    }
-
-
-def shown_role(role: Role) -> dict[str, object]:
-    """What is told of a role."""
-    return {"name": role.name, **state_of(role)}
-
-
-def _of_role(role: Role) -> Response:
-    """A role, and as its ETag what an If-Match of a change may name (RFC 9110 section 13.1.1)."""
-    answer = unstored(shown_role(role))
-    answer.set_etag(version_of(role))
+def _of_user(user: User, version: str) -> Response:
+    """Return a user; the ETag is what If-Match of a change may name (RFC 9110 section 13.1.1)."""
+    answer = unstored(dict(shown(user)))
+    answer.set_etag(version)
     return answer
 
 
-def _versions_seen() -> set[str] | None:
-    """The versions that will do, by If-Match; None where any will, and none of what is no tag."""
+def _of_role(role: Role, version: str) -> Response:
+    """Return a role; for the ETag see `_of_user`."""
+    answer = unstored(dict(shown_role(role)))
+    answer.set_etag(version)
+    return answer
+
+
+def seen(is_needed: bool = False) -> Seen:
+    """Return what If-Match says; `*` is any version."""
     named = request.if_match
-    if "If-Match" not in request.headers or named.star_tag:
-        return None
-    return named.as_set()
+    if "If-Match" not in request.headers:
+        return Seen(None, is_needed)
+    return ANY if named.star_tag else Seen(named.as_set())
 
 
 def _effects(effects: list[Effect]) -> Response:

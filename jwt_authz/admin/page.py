@@ -24,7 +24,7 @@ from .api import FRESH, administration_of, check
 from .cookie import take_cookie
 from .entry import log_in, log_out, protect, refuse_forged, show_log_in, to_confirm, to_log_in
 from .queries import ChangesQuery, NewUser, read_query, wanted_of
-from .rendering import render, status_of
+from .rendering import render, seen, status_of
 from .role_pages import RolePages
 
 _DONE = {
@@ -131,20 +131,25 @@ class _Pages:
     def preview(self, subject: str) -> Response:
         user, roles = self._administration.user(subject), _chosen()
         effects = self._administration.effect_of_roles(user, roles)
-        return self._user(user, chosen=roles, effects=effects)
+        return self._user(user, chosen=roles, effects=effects, seen=request.form.get("seen", ""))
 
     def give_roles(self, subject: str) -> Any:
-        return self._do(
-            subject, "roles", lambda: self._administration.give_roles(subject, _chosen())
-        )
+        def give() -> object:
+            return self._administration.give_roles(subject, _chosen(), seen(is_needed=True))
+
+        return self._do(subject, "roles", give)
 
     def set_disabled(self, subject: str) -> Any:
         disabled = request.form.get("disabled") == "true"
         done = "disabled" if disabled else "enabled"
-        return self._do(subject, done, lambda: self._administration.set_disabled(subject, disabled))
+        return self._do(
+            subject, done, lambda: self._administration.set_disabled(subject, disabled, seen())
+        )
 
     def end_sessions(self, subject: str) -> Any:
-        return self._do(subject, "sessions", lambda: self._administration.end_sessions(subject))
+        return self._do(
+            subject, "sessions", lambda: self._administration.end_sessions(subject, seen())
+        )
 
     def show_new(self) -> Response:
         return self._new()
@@ -189,11 +194,14 @@ class _Pages:
         *,
         chosen: list[str] | None = None,
         effects: Any = None,
+        seen: str | None = None,
         **told: Any,
     ) -> Response:
+        user, version = self._administration.versioned(user.subject)
         entries, _ = self._administration.changes(1, 10, user.subject)
         return self._render(
             "user.html", status, user=user, entries=entries, effects=effects,
+            seen=version if seen is None else seen,
             chosen=user.roles if chosen is None else chosen, roles=_role_names(),
             sessions=self._administration.sessions(user.subject), when=_when,
             **{"done": None, "alert": None, **told},

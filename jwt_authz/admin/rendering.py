@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, url_for
+from flask import Response, request, url_for
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ..endpoints.answers import ProblemAnswer
 from ..reports.tables import visible
 from .cookie import csrf_token
 from .queries import is_reachable
+from .versions import Seen
 
 _ENVIRONMENT = Environment(
     loader=PackageLoader("jwt_authz.admin"),
@@ -27,6 +28,11 @@ _ENVIRONMENT.globals["url_for"] = url_for
 def status_of(problem: ProblemAnswer) -> int:
     """The status that a problem is answered with."""
     return problem.get_response().status_code
+
+
+def seen(is_needed: bool = False) -> Seen:
+    """Return the version that the form was made for."""
+    return Seen(request.form.getlist("seen") or None, is_needed)
 
 
 def render(template: str, status: int = 200, **values: Any) -> Response:

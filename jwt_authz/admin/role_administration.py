@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..accounts.sqlalchemy import SQLAlchemyRoles
@@ -16,6 +16,7 @@ from .administration import Administration, fit, tell
 from .effect import Effect, effect_of_catalogue
 from .roles import AdminRoles, RoleChange
 from .rules import Rules
+from .versions import ANY, Seen
 
 ROLES_ELSEWHERE = "The roles are not kept in the users' database, and are changed where they are."
 
@@ -37,6 +38,11 @@ class RoleAdministration:
         if found is None:
             raise _no_such_role()
         return found
+
+    def versioned(self, name: str) -> tuple[Role, str]:
+        """Return `role`, and the version that a change may be based on."""
+        role = self.role(name)
+        return role, self.of_users.accounts.role_version(role)
 
     def why_fixed(self) -> str | None:
         """Why the caller cannot change the roles, in a sentence; None where they can."""
@@ -67,16 +73,15 @@ class RoleAdministration:
         self._make(RoleChange("create role", role.name, role, True, names))
         return role
 
-    def change(self, role: Role, seen: Collection[str] | None = None) -> Role:
-        """The role as it is given, in place of the one of its name; in force at once.
+    def change(self, role: Role, seen: Seen = ANY) -> tuple[Role, str]:
+        """Put the role in place of the one of its name; in force at once.
 
-        Refused where the role as it is has none of the versions `seen`: see `RoleChange`.
+        Returns the role and its version; refused if the one that is there has none of those `seen`.
         """
         self.role(role.name)
-        self._make(RoleChange("change role", role.name, role, seen=seen))
-        return role
+        return role, self._make(RoleChange("change role", role.name, role, seen=seen))
 
-    def remove(self, name: str, seen: Collection[str] | None = None) -> None:
+    def remove(self, name: str, seen: Seen = ANY) -> None:
         """Remove the role from all users and roles, and end the access tokens that have it."""
         change, parts = RoleChange("remove role", name, seen=seen), current_parts()
         stored = parts.deadline.bound(self._rules()[1])
@@ -96,16 +101,17 @@ class RoleAdministration:
         roles = AdminRoles(self.of_users.accounts, stored)
         fit(lambda: roles.judge(change, rules.of_catalogue))
 
-    def _make(self, change: RoleChange) -> None:
+    def _make(self, change: RoleChange) -> str:
         (rules, stored), parts = self._rules(change), current_parts()
         roles, actor = AdminRoles(self.of_users.accounts, stored), self.of_users.actor()
         parts.reload_roles()  # so that nothing changes where the store does not answer
-        entries = fit(lambda: roles.make(actor, change, rules.of_catalogue))
+        entries, version = fit(lambda: roles.make(actor, change, rules.of_catalogue))
         try:
             # Also where nothing changed: a call of which others were not told can so be repeated.
             reload_everywhere(parts, change.name if change.role is None else None)
         finally:
             tell(*entries)
+        return version
 
     def _rules(self, change: RoleChange | None = None) -> tuple[Rules, SQLAlchemyRoles]:
         """The rules for a change, and the catalogue, where it can be changed here."""

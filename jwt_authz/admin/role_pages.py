@@ -12,9 +12,9 @@ from ..roles import Role
 from .administration import Administration
 from .asked import asked_permissions
 from .queries import NewRole, RoleBody, is_permission
-from .rendering import render, status_of
+from .rendering import render, seen, status_of
 from .role_administration import RoleAdministration
-from .roles import role_of, version_of
+from .roles import role_of
 from .wanted import Wanted
 
 LONGEST_NUMBER = 11
@@ -58,27 +58,27 @@ class RolePages:
         role = self._roles.role(name)
         try:
             wanted = role_of(name, **_chosen(RoleBody()))
-            self._roles.change(wanted, _seen())
+            self._roles.change(wanted, seen(is_needed=True))
         except ProblemAnswer as problem:
             return self._refused(role, problem)
         return redirect(url_for(".show_role", name=name, done="changed"), 303)
 
     def show_removal(self, name: str) -> Any:
-        role = self._roles.role(name)
+        role, version = self._roles.versioned(name)
         try:
             effects = self._roles.effect_of_removal(name)
         except ProblemAnswer as problem:
             return self._refused(role, problem)
         _, total = self._administration.users(Wanted(role=name))
         return self._render(
-            "role_removal.html", role=role, effects=effects, total=total, seen=version_of(role),
+            "role_removal.html", role=role, effects=effects, total=total, seen=version,
             by=self._roles.roles().including(name),
         )  # fmt: skip
 
     def remove_role(self, name: str) -> Any:
         role = self._roles.role(name)
         try:
-            self._roles.remove(name, _seen())
+            self._roles.remove(name, seen())
         except ProblemAnswer as problem:
             return self._role(role, None, status_of(problem), alert=problem.description)
         return redirect(url_for(".show_roles", done="removed"), 303)
@@ -106,11 +106,12 @@ class RolePages:
             "chosen": [*map(str, role.permissions)], "included": role.includes, "more": "",
             "level": role.level,
         }  # fmt: skip
+        role, version = self._roles.versioned(role.name)
         entries, _ = self._administration.changes(1, 10, role=role.name)
         told = {"done": None, "alert": None, "effects": None, "refusal": None, **told}
         return self._render(
             "role.html", status, role=role, entries=entries, **self._with_known(written), **told,
-            seen=(form or {}).get("seen", version_of(role)),
+            seen=(form or {}).get("seen", version),
             by=self._roles.roles().including(role.name),
         )  # fmt: skip
 
@@ -135,11 +136,6 @@ class RolePages:
             template, status, who=self._administration.actor().username,
             roles=self._roles.roles(), why_fixed=self._roles.why_fixed(), **values,
         )  # fmt: skip
-
-
-def _seen() -> list[str] | None:
-    """The version of the role that the form was made for."""
-    return request.form.getlist("seen") or None
 
 
 def _written(form: Any) -> dict[str, Any]:

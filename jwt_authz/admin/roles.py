@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 
 from ..accounts.sqlalchemy import SQLAlchemyRoles
-from ..accounts.trail import Entry, State
+from ..accounts.trail import Entry
 from ..endpoints.answers import ProblemAnswer
 from ..errors import MisuseError
 from ..roles import Role, Roles
-from .accounts import Actor, AdminAccounts, Turn
+from .accounts import AdminAccounts
+from .shown import state_of
+from .turn import Actor, Turn
+from .versions import ANY, Seen, refuse_missing, refuse_stale
 
 
 @dataclass(frozen=True, slots=True)
 class RoleChange:
     """What is to become of a role: it is to be `role`, or to be there no more where that is None.
 
-    One that `is_new` is included by the roles of `included_by` from then on. `seen` are versions of
-    the role of which it has to have one (`version_of`), None where it does not matter.
+    One that `is_new` is included by the roles of `included_by` from then on. The change is based on
+    the versions `seen`.
     """
 
     action: str
@@ -29,7 +30,7 @@ class RoleChange:
     role: Role | None = None
     is_new: bool = False
     included_by: tuple[str, ...] = ()
-    seen: Collection[str] | None = None
+    seen: Seen = ANY
 
     @property
     def includes(self) -> tuple[str, ...]:
@@ -71,8 +72,12 @@ class AdminRoles:
         """Raise what `make` would, and change nothing."""
         self._accounts.in_turn(lambda turn: self._judged(turn, change, rule))
 
-    def make(self, actor: Actor, change: RoleChange, rule: CatalogueRule) -> list[Entry]:
+    def make(
+        self, actor: Actor, change: RoleChange, rule: CatalogueRule
+    ) -> tuple[list[Entry], str]:
         """Make the change, and tell of it in the trail; no entry where it was so already.
+
+        Returns the entries, and the version that the role has then.
 
         Of the entries the first is that of the role; then come the roles that include it, and the
         users who lose one that is removed. Raises MisuseError where it would be no
@@ -80,7 +85,12 @@ class AdminRoles:
         raises.
         """
 
-        def work(turn: Turn) -> list[Entry]:
+        def work(turn: Turn) -> tuple[list[Entry], str]:
+            entries = changed(turn)
+            turn.session.flush()
+            return entries, self._accounts.role_version_in(turn.session, change.name, change.role)
+
+        def changed(turn: Turn) -> list[Entry]:
             before, after = self._judged(turn, change, rule)
             names = changed_names(change, before, after)
             entries = [_entry(actor, change, name, before, after) for name in names]
@@ -101,35 +111,21 @@ class AdminRoles:
     def _judged(self, turn: Turn, change: RoleChange, rule: CatalogueRule) -> tuple[Roles, Roles]:
         before = self._roles.read_in(turn.session)
         found = before.get(change.name)
-        # One that is as it is to be may be so by the same call, whose answer was a 503.
-        is_other = found is not None and found != change.role
-        if found and is_other and change.seen is not None and version_of(found) not in change.seen:
-            detail = "Somebody else has changed the role meanwhile: look at it again."
-            raise ProblemAnswer(412, "changed-meanwhile", detail)
+        # One that is as it is to be may be so by the same call, whose answer was lost.
+        if found != change.role:
+            version = self._accounts.role_version_in(turn.session, change.name, found)
+            refuse_stale(version, change.seen)
         after = change.applied_to(before)
         if change.is_new and self._roles.is_retired_in(turn.session, change.name):
             raise ProblemAnswer(409, "role-retired", _RETIRED)
         rule(turn, change, before, after)
+        refuse_missing(change.seen)
         return before, after
 
 
 def role_of(name: str, permissions: Iterable[str], includes: Iterable[str], level: Any) -> Role:
     """The role as the catalogue has it, each name once and in order."""
     return Role(name, *sorted(set(permissions)), includes=sorted(set(includes)), level=level)
-
-
-def state_of(role: Role) -> State:
-    """What the trail, and the API, tell of a role."""
-    return {
-        "permissions": [str(one) for one in role.permissions],
-        "includes": [*role.includes],
-        "level": role.level,
-    }
-
-
-def version_of(role: Role) -> str:
-    """A text that is another one as soon as the role grants or includes something else."""
-    return sha256(json.dumps(state_of(role)).encode()).hexdigest()[:32]
 
 
 def _including(role: Role, other: str) -> Role:

@@ -18,10 +18,10 @@ from ..identity import Identity
 from ..permissions import PermissionSet
 from ..requirements import Requirement
 from ..roles import Roles
-from .accounts import Turn
 from .asked import RANK, meets_more
 from .holdings import Holdings, holdings_of
 from .roles import RoleChange, changed_names
+from .turn import Turn
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,6 +119,6 @@ def tokens(app: Flask, who: str) -> dict[str, Any]:
 
 
 def ask(app: Flask, token: str, method: str, path: str, **keywords: Any) -> TestResponse:
-    """The answer to whoever has the token."""
-    headers = {"Authorization": f"Bearer {token}", **keywords.pop("headers", {})}
+    """The answer to whoever has the token; a change is based on any version unless it says."""
+    headers = {"Authorization": f"Bearer {token}", "If-Match": "*", **keywords.pop("headers", {})}
     return app.test_client().open(path, method=method, headers=headers, **keywords)

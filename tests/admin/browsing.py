@@ -33,7 +33,17 @@ def token_of(client: FlaskClient) -> str:
     return found[1]
 
 
+def seen_on(client: FlaskClient, path: str) -> str | None:
+    """Return the version that the forms of a page carry; None where they have none."""
+    found = re.search(r'name="seen" value="(\w+)"', client.get(f"/admin/{path}").text)
+    return None if found is None else found[1]
+
+
 def send(client: FlaskClient, path: str, **form: Any) -> TestResponse:
-    """The answer to a form of the page."""
+    """The answer to a form of the page, which is loaded for it unless the version is given."""
+    if "seen" not in form:
+        kind, _, rest = path.partition("/")
+        about = f"user/{rest.partition('/')[0]}" if kind == "user" else f"role/{rest}"
+        form["seen"] = seen_on(client, about) or []
     data = {"csrf_token": token_of(client), **form}
     return client.post(f"/admin/{path}", data=data, headers=HERE)

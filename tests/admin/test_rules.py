@@ -8,9 +8,9 @@ import pytest
 from flask import Flask
 
 from jwt_authz import Identity, Role, Roles, has_role
-from jwt_authz.admin.accounts import Turn
 from jwt_authz.admin.roles import RoleChange
 from jwt_authz.admin.rules import Rules
+from jwt_authz.admin.turn import Turn
 from jwt_authz.endpoints.answers import ProblemAnswer
 
 BEFORE = Roles(Role("admin", "users:manage", includes="shop"), Role("shop", "orders:*"))

@@ -101,7 +101,10 @@ class Tenant:
         """The answer to the administrator in a browser."""
         found = re.search(r'name="csrf_token" value="(\w+)"', self.browser.get("/admin/new").text)
         assert found is not None
-        data = {**(form or {}), "csrf_token": found[1]} if method == "POST" else None
+        about = self.browser.get(path.rpartition("/")[0]).text
+        seen = re.findall(r'name="seen" value="(\w+)"', about)[:1]
+        told = {"csrf_token": found[1], "seen": seen}
+        data = {**(form or {}), **told} if method == "POST" else None
         return self.browser.open(path, method=method, data=data, headers=HERE)
 
     def marks(self) -> set[str]:

@@ -1,0 +1,47 @@
+"""Versions: the ETag of a user or a role, and the refusal of a change that has seen a stale one.
+
+How it works. A version is made of what is shown and of the number of the last change in the trail.
+By what is shown alone, a request that is sent twice would be taken twice: the second time it would
+bring back what somebody has taken away in between. By the trail alone, a change at the command line
+would go unnoticed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from hashlib import sha256
+from typing import NamedTuple
+
+from ..accounts.trail import State
+from ..endpoints.answers import ProblemAnswer
+
+
+class Seen(NamedTuple):
+    """The versions that a change may be based on, None for any; some changes need one."""
+
+    versions: Collection[str] | None = None
+    is_needed: bool = False
+
+
+ANY = Seen()
+
+
+def version_of(shown: State, last_change: int | None) -> str:
+    """Return a text that differs after each change; see above."""
+    told = json.dumps([dict(shown), last_change], sort_keys=True)
+    return sha256(told.encode()).hexdigest()[:32]
+
+
+def refuse_stale(version: str, seen: Seen) -> None:
+    """Raise a `ProblemAnswer` (412) if the change is based on other versions."""
+    if seen.versions is not None and version not in seen.versions:
+        detail = "This was changed after you loaded it: load it again, then make your change."
+        raise ProblemAnswer(412, "changed-meanwhile", detail)
+
+
+def refuse_missing(seen: Seen) -> None:
+    """Raise a `ProblemAnswer` (428) if a version is needed and there is none."""
+    if seen.versions is None and seen.is_needed:
+        detail = "Send If-Match with the ETag of a GET, so that no other change is overwritten."
+        raise ProblemAnswer(428, "precondition-required", detail)
