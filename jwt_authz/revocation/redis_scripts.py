@@ -15,6 +15,12 @@ and twice as long for each shelf above. So a stream can be trimmed by age alone,
 at most twice as long as it is needed. Times are whole microseconds, which a Lua number holds
 exactly until the year 2255. KEYS[1] is the mark; ARGV[1] is a time in place of the server's, for
 tests, or empty.
+
+Every script writes, also one that only reads (`refused`): a demoted server, or one that has lost
+the replicas that `min-replicas-to-write` asks for, refuses that, and with it the script. What such
+a server still has may be out of date, and no client could tell from its answers. Other reasons to
+refuse a write, such as a full disk, do not make what it has out of date. The write comes after
+the script's own: Redis looks at its memory limit before a script's first write alone.
 """
 
 from __future__ import annotations
@@ -26,7 +32,12 @@ local now = tonumber(ARGV[1]) or (clock[1] * 1000000 + clock[2])
 local function int(number) return string.format('%.0f', number) end
 local function length(shelf) return 900000000 * 2 ^ shelf end
 local generation = redis.call('HGET', KEYS[1], 'generation')
-local function keep_mark() redis.call('EXPIRE', KEYS[1], 400 * 86400) end
+local function keep_mark() return redis.pcall('EXPIRE', KEYS[1], 400 * 86400) end
+local function refused()
+  local answer = keep_mark()
+  local reason = type(answer) == 'table' and answer.err or ''
+  if string.find(reason, 'READONLY') or string.find(reason, 'NOREPLICAS') then return answer end
+end
 """
 
 _APPEND = """
@@ -139,10 +150,7 @@ for shelf = 0, 18 do
     end
   end
 end
-if generation and redis.call('TTL', KEYS[1]) < 200 * 86400 then
-  redis.pcall('EXPIRE', KEYS[1], 400 * 86400)
-end
-return {int(now), generation or '', intact, int(upto), complete, entries}
+return refused() or {int(now), generation or '', intact, int(upto), complete, entries}
 """
 )
 
@@ -218,7 +226,7 @@ local current, previous, rotated, seed, ended, of, expires, ends, owner = unpack
   'HMGET', key, 'current', 'previous', 'rotated', 'seed', 'ended', 'generation', 'expires', 'ends',
   'owner'))
 local outcome = 'reused'
-if not current then return {'unknown', int(now), generation, 0, '', {}}
+if not current then return refused() or {'unknown', int(now), generation, 0, '', {}}
 elseif ended or of ~= generation then outcome = 'ended'
 elseif now >= tonumber(expires) then outcome = 'expired'
 elseif ARGV[4] == current then
@@ -235,7 +243,7 @@ else
   finish(ARGV[3])
 end
 local revision = redis.call('HGET', key, 'revision')
-return {outcome, int(now), generation, revision, seed or '', shown(key)}
+return refused() or {outcome, int(now), generation, revision, seed or '', shown(key)}
 """
 )
 
@@ -244,7 +252,8 @@ END = (
     _COMMON
     + _FAMILY
     + """
-return finish(ARGV[2])
+local ended = finish(ARGV[2])
+return refused() or ended
 """
 )
 
@@ -257,7 +266,7 @@ local ended = 0
 for _, id in ipairs(redis.call('ZRANGE', root .. 'owner:' .. ARGV[2], 0, -1)) do
   ended = ended + finish(id)
 end
-return ended
+return refused() or ended
 """
 )
 
@@ -271,7 +280,7 @@ for _, id in ipairs(redis.call('ZRANGE', root .. 'owner:' .. ARGV[2], 0, -1)) do
   local key = family_key(id)
   if is_living(key) then living[#living + 1] = {id, shown(key)} end
 end
-return living
+return refused() or living
 """
 )
 

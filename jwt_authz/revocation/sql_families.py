@@ -40,11 +40,13 @@ try:
         Row,
         Table,
         and_,
+        case,
         cast,
         extract,
         func,
         insert,
         literal,
+        null,
         select,
         update,
     )
@@ -148,9 +150,13 @@ class SQLFamilies:
         id = family if is_id(family) else ""
         mine = and_(families.c.id == id, self._is_mine(families))
         found = select(families, *self._mark()).select_from(marks.outerjoin(families, mine))
-        row = self._database.read(
-            lambda connection: connection.execute(found.where(self._is_mine(marks))).one_or_none()
-        )
+        found = found.where(self._is_mine(marks))
+
+        def look(connection: Connection) -> Row[Any] | None:
+            row = connection.execute(found).one_or_none()
+            return row and from_primary(connection, row)
+
+        row = self._database.read(look)
         if row is None or row.store_generation is None:
             raise MarkMissing
         return None if row.id is None else _record(row), row.store_generation, row.now
@@ -168,7 +174,7 @@ class SQLFamilies:
         """The store's generation and its clock; raises MarkMissing where there is none."""
         mark = select(*self._mark()).where(self._is_mine(marks))
         row = connection.execute(mark).one_or_none()
-        if row is None or row.store_generation is None:
+        if row is None or from_primary(connection, row).store_generation is None:
             raise MarkMissing
         return row.store_generation, row.now
 
@@ -193,8 +199,23 @@ class SQLFamilies:
         if self._clock is not None:
             return literal(self._clock(), Double())
         if self._database.engine.dialect.name == "postgresql":
-            return cast(extract("epoch", func.clock_timestamp()), Double())
+            clock = extract("epoch", func.clock_timestamp())
+            return cast(case((func.pg_is_in_recovery(), null()), else_=clock), Double())
         return literal(time.time(), Double())
+
+
+def from_primary(connection: Connection, row: Row[Any]) -> Row[Any]:
+    """Return the row, which has the time as `now`.
+
+    Raises StoreUnavailable for a row from a standby, which may be out of date: it has no time. The
+    next call opens a new connection, in case the URL's name means another server by then.
+    """
+    if row.now is None:
+        connection.invalidate()
+        raise StoreUnavailable(
+            "the database of revocations is a standby: AUTHZ_STORE_URL must name the primary"
+        )
+    return row
 
 
 def _columns(record: Record) -> dict[str, Any]:

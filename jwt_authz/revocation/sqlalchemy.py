@@ -17,7 +17,7 @@ from ..errors import StoreUnavailable
 from .database import Database, engine_of
 from .families import KEPT, Record
 from .log import MICROSECONDS, Entry, MarkMissing, Page, Sleeper
-from .sql_families import SQLFamilies
+from .sql_families import SQLFamilies, from_primary
 from .statements import EVERYTHING, Statement, Target
 from .tables import create_or_upgrade, families, marks, metadata, statements
 
@@ -140,6 +140,7 @@ class SQLAlchemyStore(SQLFamilies):
 
         def look(connection: Connection) -> tuple[Row[Any], list[Row[Any]]]:
             state = connection.execute(self._state(witness, written)).one()
+            from_primary(connection, state)
             # The mark first: all up to what it names is there when the rest is read.
             return state, list(connection.execute(newer)) if state.last != after else []
 
@@ -190,7 +191,8 @@ class SQLAlchemyStore(SQLFamilies):
 
     def _lock(self, connection: Connection, count: int) -> tuple[int, str | None]:
         """Lock the mark for `count` new entries; the first one's position, and the generation."""
-        now = math.ceil(connection.scalar(select(self._now())) * MICROSECONDS)  # type: ignore[operator]
+        clock = connection.execute(select(self._now().label("now"))).one()
+        now = math.ceil(from_primary(connection, clock).now * MICROSECONDS)
         last = case((marks.c.last + 1 > now, marks.c.last + count), else_=now + count - 1)
         mine = self._is_mine(marks)
         if connection.execute(update(marks).where(mine).values(last=last)).rowcount == 0:

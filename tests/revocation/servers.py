@@ -1,13 +1,17 @@
-"""A Redis server of the tests' own: one that may be killed, stopped, emptied and brought back."""
+"""Servers of the tests' own, which may be killed, stopped, emptied and brought back."""
 
 from __future__ import annotations
 
+import os
+import pwd
 import shutil
 import signal
 import socket
 import subprocess
 import time
 from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
 
 import pytest
 import redis
@@ -23,9 +27,7 @@ class PrivateRedis:
         self._program = found
         self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = _free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
 
     def start(self, *options: str) -> None:
@@ -76,3 +78,52 @@ class PrivateRedis:
         self.kill()
         (self._directory / "dump.rdb").write_bytes(dump)
         self.start()
+
+
+class PrivatePostgres:
+    """A PostgreSQL on a free port, started as another user where the tests run as root."""
+
+    def __init__(self) -> None:
+        config = shutil.which("pg_config")
+        if config is None:
+            pytest.skip("there is no PostgreSQL to start")
+        self._programs = Path(subprocess.check_output([config, "--bindir"], text=True).strip())
+        self._user: dict[str, Any] = {}
+        self._directory = Path(mkdtemp(prefix="jwt_authz-postgres-"))
+        if os.geteuid() == 0:
+            account = pwd.getpwnam("postgres")
+            self._user = {"user": account.pw_uid, "group": account.pw_gid}
+            os.chown(self._directory, account.pw_uid, account.pw_gid)
+        self.port = _free_port()
+        self.url = f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/postgres"
+        self._run("initdb", "--auth=trust", "--username=postgres", "--no-sync")
+
+    def start(self) -> None:
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c fsync=off"
+        options += f" -c unix_socket_directories={self._directory}"
+        self._run("pg_ctl", "start", "--wait", "--log", str(self._directory / "log"), "-o", options)
+
+    def stop(self) -> None:
+        self._run("pg_ctl", "stop", "--wait", "--mode=fast")
+
+    def demote(self) -> None:
+        """Start it again as a standby whose primary does not answer."""
+        self.stop()
+        (self._directory / "standby.signal").touch()
+        self.start()
+
+    def close(self) -> None:
+        if (self._directory / "postmaster.pid").exists():
+            self.stop()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [self._programs / program, "--pgdata", self._directory, *arguments]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/", **self._user)
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
