@@ -21,6 +21,10 @@ class StoreUnavailable(AuthzError):
     """A store that must answer did not; at the Flask edge this is a 503 with `Retry-After`."""
 
 
+class HashingBusy(StoreUnavailable):
+    """Too many passwords are being hashed, or there is no memory for one more: try again."""
+
+
 class InvalidToken(AuthzError):
     """A token came and is not good; at the Flask edge this is a 401 (RFC 6750 section 3.1).
 

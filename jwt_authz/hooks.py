@@ -37,7 +37,9 @@ def answer_invalid(error: InvalidToken) -> Any:
 def _refused(kind: type[Refusal], problem: Problem, identity: Identity | None, note: str) -> Any:
     app, parts = get_app(), current_parts()
     parts.audit.refused(app, identity, None, problem, note)
-    return app.handle_http_exception(kind(problem, parts.settings.realm))
+    error = kind(problem, parts.settings.realm)
+    answer = app.handle_http_exception(error)
+    return error.get_response() if answer is error else answer  # Flask takes longer to convert it
 
 
 def deny_unguarded() -> Any:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from secrets import token_hex
+from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
 
 from jwt_authz.accounts import passwords
+from jwt_authz.endpoints import login_gate
 
 FULL_PRICE = {"_hasher": passwords._hasher, "_DUMMY": passwords._DUMMY}
 
@@ -18,3 +20,9 @@ def make_argon2_cheap(monkeypatch: pytest.MonkeyPatch) -> PasswordHasher:
     monkeypatch.setattr(passwords, "_hasher", hasher)
     monkeypatch.setattr(passwords, "_DUMMY", hasher.hash(token_hex()))
     return hasher
+
+
+def replace_slots(monkeypatch: pytest.MonkeyPatch, slots: Any) -> None:
+    """Have passwords hashed in these slots."""
+    monkeypatch.setattr(passwords, "HASHING", slots)
+    monkeypatch.setattr(login_gate, "HASHING", slots)

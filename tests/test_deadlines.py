@@ -24,7 +24,7 @@ from sqlalchemy.pool import StaticPool
 from werkzeug.test import TestResponse
 
 from jwt_authz import Authz, Role, Roles, deadlines, requires
-from jwt_authz.accounts import User, models, passwords
+from jwt_authz.accounts import User, models
 from jwt_authz.accounts.memory import MemoryAccounts
 from jwt_authz.accounts.slots import Slots
 from jwt_authz.accounts.sqlalchemy import SQLAlchemyAccounts
@@ -39,9 +39,11 @@ from jwt_authz.endpoints import (
 from jwt_authz.errors import StoreUnavailable
 from jwt_authz.parts import KEY
 from jwt_authz.revocation import Target
+from tests.accounts.test_slots import full, until
 from tests.admin.application import PASSWORD as ADMIN_PASSWORD
 from tests.admin.application import STORED, make_app
 from tests.admin.browsing import log_in as log_in_to_page
+from tests.cheap_argon2 import replace_slots
 from tests.edge import PROBLEM, TYPE, bare_app, bearer
 from tests.revocation.proxy import Proxy
 
@@ -210,11 +212,16 @@ def test_the_wait_for_a_turn_to_hash_is_not_the_silence_of_a_database(
     accounts: Silent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slots = Slots(1, 2, longest_wait=30)
-    monkeypatch.setattr(passwords, "_slots", slots)
+    replace_slots(monkeypatch, slots)
     client = shop(accounts).test_client()
-    slots.__enter__()
-    threading.Timer(4 * SHORT, slots.__exit__, (None, None, None)).start()
-    assert log_in(client).status_code == 200
+    answers: list[int] = []
+    waiting = threading.Thread(target=lambda: answers.append(log_in(client).status_code))
+    with full(slots):
+        waiting.start()
+        until(lambda: slots.queued == 1)
+        time.sleep(4 * SHORT)
+    waiting.join()
+    assert answers == [200]
 
 
 def test_callers_turned_away_from_hashing_hold_nobody_else_back(
@@ -222,9 +229,9 @@ def test_callers_turned_away_from_hashing_hold_nobody_else_back(
 ) -> None:
     monkeypatch.setattr(deadlines, "SLOW", 0.0)
     slots = Slots(1, 1, longest_wait=0.05)
-    monkeypatch.setattr(passwords, "_slots", slots)
+    replace_slots(monkeypatch, slots)
     client = shop(accounts).test_client()
-    with slots:
+    with full(slots):
         for _ in range(4):
             assert_unavailable(log_in(client))
     assert log_in(client).status_code == 200

@@ -1,5 +1,5 @@
 """Who may log in: credentials in, a user and the names of their roles out."""
 
-from .user import Accounts, ManagedAccounts, TenantAccounts, User
+from .user import Accounts, ManagedAccounts, NamedAccounts, TenantAccounts, User
 
-__all__ = ["Accounts", "ManagedAccounts", "TenantAccounts", "User"]
+__all__ = ["Accounts", "ManagedAccounts", "NamedAccounts", "TenantAccounts", "User"]

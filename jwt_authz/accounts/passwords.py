@@ -1,19 +1,17 @@
 """Password hashes: Argon2id, and the same work whether or not there is a hash to compare with.
 
-A password is its UTF-8 bytes, all of them: nothing is normalised, trimmed or cut off, and every
+A password is its UTF-8 bytes, all of them: nothing is normalized, trimmed or cut off, and every
 character counts (OWASP ASVS 6.2.8).
 """
 
 from __future__ import annotations
 
-import os
 from base64 import b64encode
 from secrets import token_bytes
 
-from ..bounded import off_the_clock
-from ..errors import MisuseError, StoreUnavailable
+from ..errors import HashingBusy, MisuseError
 from .password_rules import as_secret, check_new_password
-from .slots import Slots, usable_cores
+from .slots import HASHING
 
 try:
     from argon2 import PasswordHasher
@@ -23,7 +21,6 @@ try:
         VerificationError,
         VerifyMismatchError,
     )
-    from argon2.profiles import RFC_9106_LOW_MEMORY
 except ImportError as error:
     raise ImportError(
         "jwt_authz.accounts hashes passwords with argon2-cffi, which is missing: "
@@ -31,56 +28,50 @@ except ImportError as error:
         name=error.name,
     ) from error
 
-_hasher = PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)
-
-# One hash is worked out on as many cores as it has lanes; more at once would only take memory.
-_AT_ONCE = max(1, usable_cores() // RFC_9106_LOW_MEMORY.parallelism)
-_WAITING = 2
-
-_slots = Slots(_AT_ONCE, _WAITING * _AT_ONCE)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: _slots.renew())
+# OWASP's Password Storage Cheat Sheet: 19 MiB, two passes, one lane.
+_hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
 
 def limit_hashing(at_once: int, waiting: int) -> None:
-    """Let this process hash so many passwords at once, and so many more callers wait for it.
+    """Let this process hash `at_once` passwords at once, and `waiting` more callers wait for it.
 
-    Each that is hashed takes 64 MiB. Further callers get StoreUnavailable: `POST /token` answers
-    503. Keep the sum below the threads of a worker, or log-ins can keep all of them busy. For
-    the start of a process, before passwords are hashed.
+    As many callers again as are hashed at once may wait if they are known: they have logged in from
+    their address lately. Further callers get HashingBusy: `POST /token` answers 503. Each password
+    that is hashed takes 19 MiB, and each caller one of the server's threads: keep twice `at_once`
+    plus `waiting` below the number of threads of a worker, or log-ins can keep all of them busy.
+    Call this when the process starts, before passwords are hashed.
     """
-    global _slots
     if at_once < 1 or waiting < 0:
         raise MisuseError("at least one password is hashed at once: write limit_hashing(1, 2)")
-    _slots = Slots(at_once, waiting)
+    HASHING.resize(at_once, waiting, reserved=at_once)
 
 
 def hash_password(password: str) -> str:
-    """An Argon2id hash of the password (RFC 9106 section 4, second recommended option).
+    """Return an Argon2id hash of the password, with 19 MiB, two passes and one lane.
 
     Raises PasswordRefused for a password of fewer than 8 characters, more than 4,096 bytes, with
-    lone surrogates, or from the list of common ones; StoreUnavailable when there is no memory left
-    to hash in, or too many are being hashed: see `limit_hashing`.
+    lone surrogates, or from the list of common ones; HashingBusy, a StoreUnavailable, when there is
+    no memory left to hash in, or too many are being hashed: see `limit_hashing`.
     """
     check_new_password(password)
     return _hash(password.encode())
 
 
 def verify_password(hash: str | None, password: str) -> bool:
-    """Whether the password is the one that was hashed; False without a hash, after the same work.
+    """Return whether the password is the one that was hashed.
 
-    An empty or unreadable hash counts as none. A password of more than 4,096 bytes or with lone
-    surrogates is False at once, whatever the hash: nobody's can be it. A hash with other
-    parameters than today's takes its own time, until `upgraded_hash` has replaced it.
+    Without a hash it is False after the same work; an empty or unreadable hash counts as none. A
+    password of more than 4,096 bytes or with lone surrogates is False at once, whatever the hash:
+    nobody can have it. A hash with other parameters than today's takes its own time, until
+    `upgraded_hash` has replaced it.
 
-    Raises StoreUnavailable when there is no memory left to hash in, or too many are being
-    hashed: see `limit_hashing`.
+    Raises HashingBusy, a StoreUnavailable, when there is no memory left to hash in, or too many are
+    being hashed: see `limit_hashing`.
     """
     secret = as_secret(password)
     if secret is None:
         return False
-    with off_the_clock(), _slots:
-        return _verify(hash, secret)
+    return HASHING.run(_verify, hash, secret)
 
 
 def is_still_good(verified: str | None, password: str, now: str | None) -> bool:
@@ -119,8 +110,7 @@ def upgraded_hash(hash: str, password: str) -> str | None:
 
 def _hash(secret: bytes) -> str:
     try:
-        with off_the_clock(), _slots:
-            return _hasher.hash(secret)
+        return HASHING.run(_hasher.hash, secret)
     except HashingError:
         raise _no_memory() from None
 
@@ -136,9 +126,9 @@ def _dummy_work(secret: bytes) -> bool:
     return False
 
 
-def _no_memory() -> StoreUnavailable:
+def _no_memory() -> HashingBusy:
     mebibytes = _hasher.memory_cost // 1024
-    return StoreUnavailable(
+    return HashingBusy(
         "Argon2 could not run, for lack of memory or threads: leave the process "
         f"{mebibytes} MiB for each log-in at the same moment, or allow fewer at once"
     )

@@ -79,7 +79,22 @@ class TenantAccounts(Accounts, Protocol):
 
 
 @runtime_checkable
-class ManagedAccounts(Accounts, Protocol):
+class NamedAccounts(Accounts, Protocol):
+    """Accounts that can look up a user by name.
+
+    The limit on guesses then knows an account by its subject, whatever its name is.
+    """
+
+    def named(self, username: str) -> User | None:
+        """Return the user that a log-in by this name is for, disabled or not; None if none is.
+
+        Raises StoreUnavailable when the store does not answer.
+        """
+        ...
+
+
+@runtime_checkable
+class ManagedAccounts(NamedAccounts, Protocol):
     """Accounts that can be changed here: what `flask authz users` and a change of password need.
 
     Each change is made as a whole or not at all, and may be repeated: what is so already stays.
@@ -90,10 +105,6 @@ class ManagedAccounts(Accounts, Protocol):
     @property
     def is_shared(self) -> bool:
         """Whether other processes see a change."""
-        ...
-
-    def named(self, username: str) -> User | None:
-        """The user of this name as they are now, disabled or not; None when there is none."""
         ...
 
     def users(self) -> list[User]:

@@ -81,20 +81,21 @@ def log_in() -> Any:
         body = load(LogInForm(), request.form.to_dict())
     except ProblemAnswer:
         return _form(400, "Write your username and your password.")
-    logins, attempt = current_logins(), Attempt(body["username"])
+    logins = current_logins()
+    attempt = Attempt(logins.accounts, body["username"])
     if attempt.must_wait:
         return _refused(429, attempt.wait)
     since = logins.now()
-    user = logins.accounts.authenticate(body["username"], body["password"])
+    user = attempt.authenticate(body["password"])
     started = None
     if user is not None:
         started = logins.start(
             user, has_refresh=True, since=since, client=CLIENT, lifetime=access_lifetime()
         )
-    if started is None:
+    if user is None or started is None:
         attempt.failed()
         return _refused(429 if attempt.wait else 401, attempt.wait)
-    attempt.succeeded()
+    attempt.succeeded(user)
     response: Any = redirect(next_url(url_for(".show_users")), 303)
     response.set_cookie(
         COOKIE, started.access_token, max_age=started.expires_in, **cookie_options()

@@ -1,10 +1,14 @@
 """Attempts: failed log-ins, counted by account and address over a moving window.
 
-How it works. Three windows are looked at: of one account from one address, which is tight; of one
-account from all addresses that have not logged in to it lately, and of one address to all
-accounts, both ten times as wide. So a guesser at one address is stopped soon, one who tries many
-accounts or has many addresses later, and neither can lock the owner out of an address from which
-they have logged in within two weeks: a right password is never refused there.
+How it works. Three windows count failures: of one account from one address (tight), of one account
+from all addresses that are not known for it, and of one address at all accounts (both ten times as
+wide). A guesser at one address is stopped soon; one with many names or many addresses is stopped
+later. A successful log-in makes its address known for the account for at least two weeks. There
+the password is checked even beyond the limits, so that nobody can lock an owner out of it.
+
+Failures count by the spelling-independent name, since a database may take two spellings for one
+account. A known address counts by the subject: an account with a look-alike name has none of it.
+An address that is known for more than five accounts (an office, a proxy) is known for none.
 """
 
 from __future__ import annotations
@@ -13,9 +17,10 @@ import math
 import time
 from base64 import urlsafe_b64encode
 from hashlib import sha256
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import NamedTuple
-from unicodedata import normalize
+
+from .spelling import folded
 
 try:
     from limits import RateLimitItemPerSecond
@@ -31,7 +36,10 @@ WIDER = 10
 """How much wider the windows of an account and of an address are than that of both together."""
 
 KNOWN_SECONDS = 14 * 86_400
-"""How long an address is known at least after a log-in; at most it is twice as long."""
+"""How long an address stays known at least after a log-in; at most twice as long."""
+
+MOST_ACCOUNTS = 5
+"""An address that more accounts than these log in from is shared, and known for none of them."""
 
 _NAMESPACE = "jwt_authz"
 
@@ -44,9 +52,8 @@ class Caller(NamedTuple):
 
     @classmethod
     def of(cls, username: str, address: str | None) -> Caller:
-        """The caller with a name, however it is spelled, and an address or a network of IPv6."""
-        name = normalize("NFKC", normalize("NFKC", username).casefold()).strip()
-        return cls(_digest(name), _network(address or ""))
+        """Return the caller for a name in any spelling, and an address or IPv6 network."""
+        return cls(digest(folded(username)), network_of(address))
 
     @property
     def both(self) -> str:
@@ -54,10 +61,14 @@ class Caller(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """Whether a caller has to wait, in seconds, and whether their address is known."""
+    """How long to wait, in seconds, 0 for not at all.
 
-    wait: int
-    is_known: bool
+    `here` is because of what failed at the caller's address, `elsewhere` because of the account's
+    failures at all addresses, which do not concern an address that is known.
+    """
+
+    here: int
+    elsewhere: int
 
 
 class Attempts:
@@ -70,34 +81,45 @@ class Attempts:
         self._wide = RateLimitItemPerSecond(WIDER * amount, seconds, _NAMESPACE)
 
     def look_at(self, caller: Caller) -> Verdict:
-        """How long the caller has to wait, 0 for not at all; nothing is counted."""
-        is_known = self._is_known(caller)
-        waits = [self._wait(self._tight, "both", caller.both)]
-        if caller.address:
-            waits.append(self._wait(self._wide, "address", caller.address))
-        if not is_known:
-            waits.append(self._wait(self._wide, "account", caller.account))
-        return Verdict(max(waits), is_known)
+        """Return how long the caller has to wait; nothing is counted."""
+        tight = self._wait(self._tight, "both", caller.both)
+        elsewhere = self._wait(self._wide, "account", caller.account)
+        return Verdict(max(tight, self.wait_at(caller.address)), elsewhere)
+
+    def wait_at(self, address: str) -> int:
+        """Return how long callers at the address have to wait, whatever the account."""
+        return self._wait(self._wide, "address", address) if address else 0
 
     def failed(self, caller: Caller, is_known: bool) -> None:
         """Count a wrong password."""
         self._windows.hit(self._tight, "both", caller.both)
-        if caller.address:
-            self._windows.hit(self._wide, "address", caller.address)
+        self.turned_away(caller.address)
         if not is_known:
             self._windows.hit(self._wide, "account", caller.account)
 
-    def succeeded(self, caller: Caller) -> None:
-        """Know the caller's address from now on, and forget what failed from there."""
-        self._storage.incr(self._mark(caller, 0), 2 * KNOWN_SECONDS)
-        self._windows.clear(self._tight, "both", caller.both)
+    def turned_away(self, address: str) -> None:
+        """Count an attempt for the address alone: the password was not checked."""
+        if address:
+            self._windows.hit(self._wide, "address", address)
 
-    def _is_known(self, caller: Caller) -> bool:
-        return any(self._storage.get(self._mark(caller, ago)) for ago in (0, 1))
+    def is_home(self, address: str, application: str) -> bool:
+        """Return whether any account of the application may be known at the address."""
+        counts = [self._storage.get(mark) for mark in _marks(application, address)]
+        return 0 < max(counts) <= MOST_ACCOUNTS
 
-    def _mark(self, caller: Caller, ago: int) -> str:
-        period = int(time.time() // KNOWN_SECONDS) - ago
-        return f"{_NAMESPACE}/known/{period}/{caller.both}"
+    def knows(self, address: str, owner: str, application: str) -> bool:
+        """Return whether the owner of an account has logged in from the address lately.
+
+        Ask `is_home` first: at a shared address nobody is known.
+        """
+        marks = _marks(application, f"{owner}@{address}")
+        return any(self._storage.get(mark) for mark in marks)
+
+    def succeeded(self, address: str, owner: str, application: str) -> None:
+        """Make the address known for the account, from now on."""
+        mark, _ = _marks(application, f"{owner}@{address}")
+        if self._storage.incr(mark, 2 * KNOWN_SECONDS) == 1:
+            self._storage.incr(_marks(application, address)[0], 2 * KNOWN_SECONDS)
 
     def _wait(self, window: RateLimitItemPerSecond, *names: str) -> int:
         if self._windows.test(window, *names):
@@ -105,19 +127,39 @@ class Attempts:
         return max(1, math.ceil(self._windows.get_window_stats(window, *names)[0] - time.time()))
 
 
-def _digest(text: str) -> str:
-    digest = sha256(text.encode("utf-8", "surrogatepass")).digest()
-    return urlsafe_b64encode(digest[:15]).decode()
+def digest(text: str) -> str:
+    """Return a short digest, under which a name or a subject is counted."""
+    hashed = sha256(text.encode("utf-8", "surrogatepass")).digest()
+    return urlsafe_b64encode(hashed[:15]).decode()
 
 
-def _network(address: str) -> str:
-    """An address, of IPv6 the /64 network in which one host has all addresses."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return address
-    if not isinstance(parsed, IPv6Address):
+def _marks(application: str, what: str) -> tuple[str, str]:
+    """Return the keys of a mark in this period and the one before."""
+    period = int(time.time() // KNOWN_SECONDS)
+    return (
+        f"{_NAMESPACE}/known/{application}/{period}/{what}",
+        f"{_NAMESPACE}/known/{application}/{period - 1}/{what}",
+    )
+
+
+def network_of(address: str | None) -> str:
+    """Return the address without a port, for IPv6 the /64 network in which one host has all.
+
+    Empty if it is not an IP address.
+    """
+    address = address or ""
+    parsed = _parsed(address) or _parsed(address.rpartition(":")[0].strip("[]"))
+    if parsed is None:
+        return ""
+    if isinstance(parsed, IPv4Address):
         return str(parsed)
     if parsed.ipv4_mapped is not None:
         return str(parsed.ipv4_mapped)
     return str(ip_network((int(parsed), 64), strict=False))
+
+
+def _parsed(address: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(address)
+    except ValueError:
+        return None

@@ -1,4 +1,4 @@
-"""The storage of failed log-ins in a process's memory, bounded whoever fills it."""
+"""The storage of failed log-ins in a process's memory, of bounded size."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from limits.storage import MovingWindowSupport, Storage
 
 MOST_WINDOWS = 16_384
 MOST_MARKS = 65_536
-"""How many windows and marks are kept; those not touched for longest go first. A window takes a
-wrong password, which is hashed, so that nobody fills them quickly."""
+"""How many windows and marks are kept; the least recently used go first."""
 
 
 class AttemptsInMemory(Storage, MovingWindowSupport):
@@ -61,9 +60,13 @@ class AttemptsInMemory(Storage, MovingWindowSupport):
             return count + amount
 
     def get(self, key: str) -> int:
-        """The count of a mark, 0 where there is none."""
+        """Return the count of a mark, 0 if there is none."""
         with self._lock:
-            return (self._mark(key) or (0, 0.0))[0]
+            found = self._mark(key)
+            if found is None:
+                return 0
+            self._marks.move_to_end(key)  # what is asked for stays: an address that is shared, say
+            return found[0]
 
     def get_expiry(self, key: str) -> float:
         """When a mark goes, in seconds since the epoch."""

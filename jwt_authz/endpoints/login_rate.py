@@ -1,4 +1,4 @@
-"""LoginRate: who may try to log in now; counted in a store that all processes share, or here."""
+"""LoginRate: failed log-ins, counted in a store that all processes share, or in this process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from limits.storage import storage_from_string
 
 from ..errors import MisuseError, StoreUnavailable
 from ..revocation.breaker import Breaker
-from .attempts import Attempts, Caller, Verdict
+from .attempts import Attempts, Caller, Verdict, digest
 from .attempts_memory import AttemptsInMemory
 
 try:
@@ -31,10 +31,12 @@ _log = logging.getLogger("jwt_authz")
 class LoginRate:
     """Counts failed log-ins; while the shared store does not answer, each process counts alone.
 
-    `store` is `memory:` or the URL of a Redis. Raises `MisuseError` for one that cannot be used.
+    `store` is `memory:` or the URL of a Redis. Known addresses are those of one `application`:
+    others may share the store. Raises `MisuseError` for a store that cannot be used.
     """
 
-    def __init__(self, store: str, amount: int, seconds: int) -> None:
+    def __init__(self, store: str, amount: int, seconds: int, application: str) -> None:
+        self._application = digest(application)
         self._here = Attempts(AttemptsInMemory(), amount, seconds)
         self._shared: Attempts | None = None
         self._breaker = Breaker(PAUSE)
@@ -42,16 +44,39 @@ class LoginRate:
             self._shared = Attempts(_open(store), amount, seconds)
 
     def look_at(self, caller: Caller) -> Verdict:
-        """How long the caller has to wait, and whether they logged in from there lately."""
-        return self._ask(lambda attempts: attempts.look_at(caller))
+        """Return how long the caller has to wait."""
+        here, elsewhere = self._ask(lambda attempts: attempts.look_at(caller))
+        return Verdict(max(here, self.wait_here(caller.address)), elsewhere)
+
+    def wait_here(self, address: str) -> int:
+        """Return how long callers at the address have to wait because of what this process counted.
+
+        Asks no shared store.
+        """
+        return self._here.wait_at(address)
 
     def failed(self, caller: Caller, is_known: bool) -> None:
         """Count a wrong password."""
         self._ask(lambda attempts: attempts.failed(caller, is_known))
 
-    def succeeded(self, caller: Caller) -> None:
-        """Count a log-in, from whose address the owner is let in from now on."""
-        self._ask(lambda attempts: attempts.succeeded(caller))
+    def turned_away(self, address: str) -> None:
+        """Count an attempt for the address alone: this process had no capacity for it.
+
+        Each process counts its own, since it is its own capacity that is short.
+        """
+        self._here.turned_away(address)
+
+    def is_home(self, address: str) -> bool:
+        """Return whether any account may be known at the address."""
+        return self._ask(lambda attempts: attempts.is_home(address, self._application))
+
+    def knows(self, address: str, owner: str) -> bool:
+        """Return whether the owner of an account has logged in from the address lately."""
+        return self._ask(lambda attempts: attempts.knows(address, owner, self._application))
+
+    def succeeded(self, address: str, owner: str) -> None:
+        """Make the address known for the account."""
+        self._ask(lambda attempts: attempts.succeeded(address, owner, self._application))
 
     def _ask(self, question: Callable[[Attempts], _Answer]) -> _Answer:
         if self._shared is not None:
@@ -63,7 +88,7 @@ class LoginRate:
                 kind = type(error.storage_error).__name__
                 _log.error("failed log-ins are counted in each process alone: %s", kind)
             except StoreUnavailable:
-                pass  # told a moment ago
+                pass  # it was logged a moment ago
             else:
                 self._breaker.succeeded()
                 return answer

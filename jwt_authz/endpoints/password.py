@@ -98,12 +98,12 @@ def _user() -> User:
 
 def _prove(user: User, password: str) -> None:
     """Have the caller prove by the old password that they are not somebody with their token."""
-    attempt = Attempt(user.username)
+    attempt = Attempt(_accounts(), user.username)
     if attempt.must_wait:
         refuse(too_many_attempts(), attempt.wait, "password")
-    found = _accounts().authenticate(user.username, password)
+    found = attempt.authenticate(password)
     if found is not None and found.subject == user.subject:
-        attempt.succeeded()
+        attempt.succeeded(found)
         return
     attempt.failed()
     if attempt.wait:

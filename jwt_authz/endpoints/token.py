@@ -24,7 +24,7 @@ from .answers import (
     unstored,
 )
 from .bodies import JSON, UnsupportedGrant, UnsupportedType, load, read_members
-from .login_gate import Attempt, check_login_rate
+from .login_gate import Attempt, check_login_rate, wait_of_address
 
 LONGEST_PASSWORD = 4_096
 """The bytes of a password that are read at most."""
@@ -39,6 +39,9 @@ class Credentials(Schema):
     username = fields.String(required=True, validate=validate.Length(1, 255))
     password = fields.String(required=True, validate=validate.Length(1))
     tenant = fields.String(load_default=None, validate=validate.Length(1, 255))
+
+
+_CREDENTIALS = Credentials()
 
 
 def token_blueprint(url: str = "/token") -> Blueprint:
@@ -59,13 +62,16 @@ def token_blueprint(url: str = "/token") -> Blueprint:
 
 def log_in() -> Response:
     """Answer a log-in with an access token, and a refresh token where it can be used."""
+    wait = wait_of_address()
+    if wait:
+        refuse(too_many_attempts(), wait)
     body = _credentials()
     logins = current_logins()
-    attempt = Attempt(body["username"])
+    attempt = Attempt(logins.accounts, body["username"])
     if attempt.must_wait:
         refuse(too_many_attempts(), attempt.wait)
     since = logins.now()
-    user = logins.accounts.authenticate(body["username"], body["password"])
+    user = attempt.authenticate(body["password"])
     tokens = None
     if user is not None and body["tenant"] is not None:
         user = logins.in_tenant(user, body["tenant"])
@@ -75,8 +81,8 @@ def log_in() -> Response:
     if user is not None:
         client = client_of_request()
         tokens = logins.start(user, has_refresh=has_refresh(), since=since, client=client)
-    if tokens is not None:
-        attempt.succeeded()
+    if user is not None and tokens is not None:
+        attempt.succeeded(user)
         return unstored(tokens.as_dict())
     attempt.failed()
     refuse(too_many_attempts() if attempt.wait else wrong_credentials(), attempt.wait)
@@ -89,7 +95,7 @@ def _credentials() -> dict[str, Any]:
         raise UnsupportedGrant("This is the application's own log-in, not an OAuth 2 grant.")
     if request.mimetype != JSON:
         raise UnsupportedType(_WANTED)
-    credentials: dict[str, Any] = load(Credentials(), members)
+    credentials: dict[str, Any] = load(_CREDENTIALS, members)
     if len(credentials["password"].encode("utf-8", "replace")) > LONGEST_PASSWORD:
         raise ProblemAnswer(400, "invalid-request", "The password is too long.", "invalid_request")
     return credentials

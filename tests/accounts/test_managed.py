@@ -8,11 +8,12 @@ from threading import Barrier
 
 import pytest
 
-from jwt_authz.accounts import ManagedAccounts, passwords
+from jwt_authz.accounts import ManagedAccounts
 from jwt_authz.accounts.memory import MemoryAccounts
 from jwt_authz.accounts.slots import Slots
 from jwt_authz.accounts.sqlalchemy import SQLAlchemyAccounts
 from jwt_authz.errors import MisuseError
+from tests.cheap_argon2 import replace_slots
 
 PASSWORD = "correct horse battery staple"
 OTHER = "another good password"
@@ -23,7 +24,7 @@ Accounts = MemoryAccounts | SQLAlchemyAccounts
 @pytest.fixture(autouse=True)
 def room_for_two(monkeypatch: pytest.MonkeyPatch) -> None:
     """A password may be hashed while another one is looked at, also on a machine of one core."""
-    monkeypatch.setattr(passwords, "_slots", Slots(4, 4))
+    replace_slots(monkeypatch, Slots(4, 4))
 
 
 def test_both_kinds_can_be_managed(accounts: Accounts) -> None:

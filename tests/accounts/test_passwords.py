@@ -45,10 +45,11 @@ def hashed(full_price: None) -> str:
     return hash_password(PASSWORD)
 
 
-def test_a_hash_is_argon2id_with_the_low_memory_profile_of_rfc_9106(hashed: str) -> None:
+def test_a_hash_is_argon2id_with_the_parameters_of_owasp_for_one_lane(hashed: str) -> None:
     """SECURITY 2.47."""
-    assert hashed.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
-    assert extract_parameters(hashed) == RFC_9106_LOW_MEMORY
+    assert hashed.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    parameters = extract_parameters(hashed)
+    assert (parameters.salt_len, parameters.hash_len) == (16, 32)
 
 
 def test_a_hash_is_good_for_its_password_alone(hashed: str) -> None:
@@ -178,6 +179,7 @@ def test_with_a_readable_hash_argon2_runs_once(hashed: str, verified: list[str |
     [
         pytest.param(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1), id="cheaper"),
         pytest.param(PasswordHasher(memory_cost=1024, type=Type.I), id="Argon2i"),
+        pytest.param(PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY), id="the former default"),
     ],
 )
 def test_an_outdated_hash_is_replaced_by_one_of_the_same_password(outdated: PasswordHasher) -> None:
@@ -219,7 +221,7 @@ def test_lack_of_memory_is_no_answer_about_a_password(
     monkeypatch.setattr(PasswordHasher, "verify", no_memory)
 
     for hash in (hashed, None):
-        with pytest.raises(StoreUnavailable, match="64 MiB for each log-in"):
+        with pytest.raises(StoreUnavailable, match="19 MiB for each log-in"):
             verify_password(hash, PASSWORD)
 
 
@@ -229,7 +231,7 @@ def test_lack_of_memory_keeps_a_password_from_being_hashed(monkeypatch: pytest.M
 
     monkeypatch.setattr(PasswordHasher, "hash", no_memory)
 
-    with pytest.raises(StoreUnavailable, match="64 MiB for each log-in"):
+    with pytest.raises(StoreUnavailable, match="19 MiB for each log-in"):
         hash_password(PASSWORD)
 
 

@@ -1,19 +1,22 @@
-"""Slots: so many at once, so many waiting, the others turned away."""
+"""Slots: so many at once, so many waiting, known callers first, the others turned away."""
 
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from jwt_authz.accounts import passwords
 from jwt_authz.accounts.passwords import hash_password, limit_hashing, verify_password
-from jwt_authz.accounts.slots import Slots, usable_cores
-from jwt_authz.errors import MisuseError, StoreUnavailable
+from jwt_authz.accounts.slots import HASHING, NICENESS, Slots, place_reserved_for
+from jwt_authz.errors import HashingBusy, MisuseError
+from tests.cheap_argon2 import replace_slots
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -36,9 +39,9 @@ class Crowd:
         self._doors: dict[int, threading.Event] = {}
         self._threads: list[threading.Thread] = []
 
-    def come(self, number: int) -> None:
+    def come(self, number: int, caller: str | None = None) -> None:
         self._doors[number] = threading.Event()
-        thread = threading.Thread(target=self._enter, args=(number,), daemon=True)
+        thread = threading.Thread(target=self._enter, args=(number, caller), daemon=True)
         self._threads.append(thread)
         thread.start()
 
@@ -51,17 +54,20 @@ class Crowd:
         for thread in self._threads:
             thread.join(10)
 
-    def _enter(self, number: int) -> None:
+    def _stay(self, number: int) -> None:
+        with self._lock:
+            self.inside.append(number)
+            self.most_inside = max(self.most_inside, len(self.inside))
+        self._doors[number].wait(10)
+        with self._lock:
+            self.inside.remove(number)
+            self.left.append(number)
+
+    def _enter(self, number: int, caller: str | None) -> None:
         try:
-            with self.slots:
-                with self._lock:
-                    self.inside.append(number)
-                    self.most_inside = max(self.most_inside, len(self.inside))
-                self._doors[number].wait(10)
-                with self._lock:
-                    self.inside.remove(number)
-                    self.left.append(number)
-        except StoreUnavailable:
+            with place_reserved_for(caller):
+                self.slots.run(self._stay, number)
+        except HashingBusy:
             self.refused.append(number)
 
 
@@ -69,7 +75,7 @@ def test_so_many_are_inside_so_many_wait_and_the_others_are_turned_away_at_once(
     crowd = Crowd(Slots(2, 3))
     for number in range(5):
         crowd.come(number)
-        until(lambda n=number: len(crowd.inside) + crowd.slots._queue == n + 1)
+        until(lambda n=number: len(crowd.inside) + crowd.slots.queued == n + 1)
     for number in range(5, 9):
         crowd.come(number)
     until(lambda: len(crowd.refused) == 4)
@@ -83,7 +89,7 @@ def test_who_came_first_goes_first_also_before_those_who_come_when_a_place_is_fr
     crowd = Crowd(Slots(1, 10))
     for number in range(6):
         crowd.come(number)
-        until(lambda n=number: len(crowd.inside) + crowd.slots._queue == n + 1)
+        until(lambda n=number: len(crowd.inside) + crowd.slots.queued == n + 1)
     for number in range(6):
         until(lambda n=number: crowd.inside == [n])
         crowd.let_go(number)
@@ -91,36 +97,131 @@ def test_who_came_first_goes_first_also_before_those_who_come_when_a_place_is_fr
     assert crowd.left == [0, 1, 2, 3, 4, 5]
 
 
+@contextmanager
+def full(slots: Slots) -> Iterator[None]:
+    """All places of the slots taken, by work that ends with the block."""
+    ends = threading.Event()
+    started = [threading.Event() for _ in range(slots.at_once)]
+
+    def work(begun: threading.Event) -> None:
+        begun.set()
+        ends.wait(10)
+
+    threads = [threading.Thread(target=slots.run, args=(work, begun)) for begun in started]
+    for thread, begun in zip(threads, started, strict=True):
+        thread.start()
+        begun.wait(10)
+    try:
+        yield
+    finally:
+        ends.set()
+        for thread in threads:
+            thread.join(10)
+
+
 def test_nobody_waits_for_ever_and_a_place_given_up_is_free_again() -> None:
     slots = Slots(1, 2, longest_wait=0.05)
-    with slots:
+    with full(slots):
         start = time.monotonic()
-        with pytest.raises(StoreUnavailable, match="could be hashed in time"), slots:
-            pass
-        assert 0.04 < time.monotonic() - start < 5
-    for _ in range(3):
-        with slots:
-            pass
-    assert (slots._free, slots._queue) == (1, 0)
+        with pytest.raises(HashingBusy, match="could be hashed in time"):
+            slots.run(int)
+        assert time.monotonic() - start > 0.04
+    assert [slots.run(int) for _ in range(3)] == [0, 0, 0]
+    assert slots.queued == 0
 
 
 def test_an_error_inside_gives_the_place_back() -> None:
     slots = Slots(1, 0)
     for _ in range(3):
-        with pytest.raises(ValueError, match="x"), slots:
-            raise ValueError("x")
-    with slots, pytest.raises(StoreUnavailable, match="1 passwords are being hashed"), slots:
-        pass
+        with pytest.raises(ValueError, match="invalid literal"):
+            slots.run(int, "x")
+    with full(slots), pytest.raises(HashingBusy, match="1 passwords are being hashed"):
+        slots.run(int)
+
+
+def test_an_interrupted_caller_gives_the_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    slots = Slots(1, 1)
+
+    def interrupted(ticket: threading.Event, seconds: float) -> bool:
+        raise SystemExit
+
+    with full(slots), monkeypatch.context() as patch:
+        patch.setattr(threading.Event, "wait", interrupted)
+        with pytest.raises(SystemExit):
+            slots.run(int)
+        assert slots.queued == 0
+    assert slots.run(int) == 0
+
+
+# Known callers
+
+
+def test_known_callers_have_a_place_that_others_cannot_take_and_go_first() -> None:
+    """SECURITY 2.41."""
+    crowd = Crowd(Slots(1, 2, reserved=1))
+    for number in range(3):
+        crowd.come(number)
+        until(lambda n=number: len(crowd.inside) + crowd.slots.queued == n + 1)
+    crowd.come(3)
+    until(lambda: crowd.refused == [3])
+    crowd.come(4, caller="ada@192.0.2.1")
+    until(lambda: crowd.slots.queued == 3)
+    crowd.let_go(0)
+    until(lambda: crowd.inside == [4])
+    crowd.end()
+    assert crowd.left == [0, 4, 1, 2]
+
+
+def test_without_a_reserved_place_a_known_caller_would_be_turned_away() -> None:
+    """The control of the test before."""
+    crowd = Crowd(Slots(1, 2, reserved=0))
+    for number in range(3):
+        crowd.come(number)
+        until(lambda n=number: len(crowd.inside) + crowd.slots.queued == n + 1)
+    crowd.come(4, caller="ada@192.0.2.1")
+    until(lambda: crowd.refused == [4])
+    crowd.end()
+
+
+def test_one_known_caller_takes_one_reserved_place_at_a_time() -> None:
+    crowd = Crowd(Slots(1, 0, reserved=2))
+    crowd.come(0)
+    until(lambda: crowd.inside == [0])
+    crowd.come(1, caller="eve@203.0.113.66")
+    until(lambda: crowd.slots.queued == 1)
+    crowd.come(2, caller="eve@203.0.113.66")
+    until(lambda: crowd.refused == [2])
+    crowd.come(3, caller="ada@192.0.2.1")
+    until(lambda: crowd.slots.queued == 2)
+    crowd.end()
+    assert crowd.left == [0, 1, 3]
+    with place_reserved_for("eve@203.0.113.66"):
+        assert crowd.slots.run(int) == 0
+
+
+# Threads
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have a priority on Linux")
+def test_the_work_runs_at_a_lower_priority_and_leaves_that_of_the_process_alone() -> None:
+    """SECURITY F11."""
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    slots = Slots(1, 0)
+    assert slots.run(os.getpriority, os.PRIO_PROCESS, 0) == before + NICENESS
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before
+
+
+@pytest.fixture
+def small() -> Iterator[None]:
+    HASHING.resize(1, 0, 0)
+    yield
+    HASHING.resize(1, 1, 1)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_forked_process_does_not_wait_for_who_is_not_there(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    slots = Slots(1, 0)
-    monkeypatch.setattr(passwords, "_slots", slots)
-    with slots:
+def test_a_forked_process_does_not_wait_for_who_is_not_there(small: None) -> None:
+    with full(HASHING):
         child = os.fork()
         if child == 0:
             try:
@@ -128,7 +229,7 @@ def test_a_forked_process_does_not_wait_for_who_is_not_there(
             except BaseException:
                 os._exit(1)
             os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 # Passwords
@@ -137,7 +238,7 @@ def test_a_forked_process_does_not_wait_for_who_is_not_there(
 @pytest.fixture
 def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> Slots:
     slots = Slots(1, 0)
-    monkeypatch.setattr(passwords, "_slots", slots)
+    replace_slots(monkeypatch, slots)
     return slots
 
 
@@ -156,27 +257,26 @@ def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> Slots:
 def test_whatever_runs_argon2_takes_a_place(one_at_a_time: Slots, work: Callable[..., Any]) -> None:
     """SECURITY 2.53, F11."""
     hashed = hash_password("correct horse battery")
-    with one_at_a_time, pytest.raises(StoreUnavailable, match="try again later"):
+    with full(one_at_a_time), pytest.raises(HashingBusy, match="try again later"):
         work(hashed)
     work(hashed)
 
 
 @pytest.mark.usefixtures("cheap_argon2")
 def test_a_password_that_nobody_can_have_takes_no_place(one_at_a_time: Slots) -> None:
-    with one_at_a_time:
+    with full(one_at_a_time):
         assert verify_password(None, "x" * 5_000) is False
 
 
-def test_the_places_are_the_cores_over_the_lanes_of_a_hash() -> None:
-    assert usable_cores() >= 1
-    assert passwords._slots.at_once == max(1, usable_cores() // 4)
-    assert passwords._slots.waiting == 2 * passwords._slots.at_once
+def test_log_ins_leave_one_of_four_threads_to_other_requests() -> None:
+    assert (HASHING.at_once, HASHING.waiting, HASHING.reserved) == (1, 1, 1)
 
 
 def test_an_application_can_set_its_own_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passwords, "_slots", passwords._slots)  # put back at the end
+    slots = Slots(1, 1, 1)
+    replace_slots(monkeypatch, slots)
     limit_hashing(3, 0)
-    assert (passwords._slots.at_once, passwords._slots.waiting) == (3, 0)
+    assert (slots.at_once, slots.waiting, slots.reserved) == (3, 0, 3)
     for wrong in ((0, 1), (-1, 0), (1, -1)):
         with pytest.raises(MisuseError, match=r"write limit_hashing\(1, 2\)"):
             limit_hashing(*wrong)

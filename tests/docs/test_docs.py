@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from jwt_authz import errors
-from jwt_authz.accounts import passwords
+from jwt_authz.accounts.slots import Slots
 from jwt_authz.problem import TYPE_PREFIX
 from jwt_authz.settings import settings_table
-from tests.cheap_argon2 import make_argon2_cheap
+from tests.cheap_argon2 import make_argon2_cheap, replace_slots
 from tests.docs.reading import Block, Page, console, module_of, outputs, run, told
 from tests.edge import bearer, token_for
 from tests.hostile import KINDER, STRICTER
@@ -46,7 +46,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("FLASK_JWT_SECRET_KEY", "a-secret-for-the-documentation:" + 33 * "x")
     monkeypatch.setenv("FLASK_SECRET_KEY", "another-one-for-its-sessions:" + 35 * "y")
     make_argon2_cheap(monkeypatch)
-    monkeypatch.setattr(passwords, "_slots", passwords._slots)  # a page sets others
+    replace_slots(monkeypatch, Slots(1, 1, 1))  # a page sets other numbers
 
 
 # --- what is shown is what happens ---------------------------------------------------------------

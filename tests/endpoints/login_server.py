@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from flask import Flask
+from typing import Any
 
-from jwt_authz import Authz, Role, Roles, requires
+from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from jwt_authz import Authz, Role, Roles, exempt, requires
 from jwt_authz.accounts.memory import MemoryAccounts
 from jwt_authz.endpoints import token_blueprint
 
@@ -12,13 +15,15 @@ PASSWORD = "correct horse battery"
 SECRET = "a secret of this server, for its own tests alone: " + 30 * "x"
 
 
-def make_app() -> Flask:
-    """Without a limit on guesses, so that every log-in is looked at."""
+def make_app(**config: Any) -> Flask:
+    """Return an application behind a proxy, with ada as its only user."""
     accounts = MemoryAccounts()
     accounts.add("ada", PASSWORD, roles=["clerk"], subject="u1")
     app = Flask("login_server")
-    app.config.update(JWT_SECRET_KEY=SECRET, AUTHZ_LOGIN_RATE="")
+    app.config.update(JWT_SECRET_KEY=SECRET, **config)
     Authz(app, roles=Roles(Role("clerk", "orders:read")), accounts=accounts)
     app.register_blueprint(token_blueprint())
     app.add_url_rule("/orders", "orders", requires("orders:read")(lambda: "in"))
+    app.add_url_rule("/nothing", "nothing", exempt(lambda: "nothing"), methods=["POST"])
+    app.wsgi_app = ProxyFix(app.wsgi_app)  # type: ignore[method-assign]
     return app

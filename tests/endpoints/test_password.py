@@ -12,7 +12,6 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from jwt_authz import Authz, Identity, MisuseError, Role, Roles
-from jwt_authz.accounts import passwords
 from jwt_authz.accounts.memory import MemoryAccounts
 from jwt_authz.accounts.slots import Slots
 from jwt_authz.audit import changed
@@ -20,6 +19,7 @@ from jwt_authz.endpoints import password_blueprint, token_blueprint
 from jwt_authz.errors import StoreUnavailable
 from jwt_authz.logins import Logins
 from jwt_authz.revocation import RevocationView
+from tests.cheap_argon2 import replace_slots
 from tests.edge import turn_clock
 
 from .refreshing import (
@@ -246,7 +246,7 @@ def test_a_store_that_does_not_take_it_is_a_503_and_nobody_is_let_in_by_less(
 @pytest.fixture
 def during_a_log_in(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     """Logs in by a password that its owner changes while it is being looked at; the status."""
-    monkeypatch.setattr(passwords, "_slots", Slots(4, 4))
+    replace_slots(monkeypatch, Slots(4, 4))
     token = log_in(app)["access_token"]
 
     def race() -> int:

@@ -1,0 +1,48 @@
+"""Proxies in front of the application: whether the address of a request is the client's."""
+
+from __future__ import annotations
+
+import logging
+
+from flask import current_app, has_request_context, request
+
+_HEADERS = ("X-Forwarded-For", "Forwarded")
+_PROXY_FIX = "werkzeug.proxy_fix.orig"
+_SEEN = "jwt_authz.unconfigured_proxy"
+_log = logging.getLogger("jwt_authz")
+
+
+def is_from_unconfigured_proxy() -> bool:
+    """Return whether a proxy seems to have sent the current request, and none is configured.
+
+    Then the address is that of the proxy, the same for all callers. Logs a warning once for each
+    application.
+    """
+    header = _unhandled_header()
+    if header is not None and _SEEN not in current_app.extensions:
+        current_app.extensions[_SEEN] = header
+        _log.warning("%s", _warning(header))
+    return header is not None
+
+
+def check_proxies() -> list[str]:
+    """Return a warning if a request came from a proxy that is not configured."""
+    seen = current_app.extensions
+    header = _unhandled_header() if has_request_context() else None
+    if header is not None:
+        seen.setdefault(_SEEN, header)
+    return [_warning(seen[_SEEN])] if _SEEN in seen else []
+
+
+def _unhandled_header() -> str | None:
+    if _PROXY_FIX in request.environ:
+        return None
+    return next((name for name in _HEADERS if name in request.headers), None)
+
+
+def _warning(header: str) -> str:
+    return (
+        f"requests arrive with {header} and no proxy is configured, so all clients may share the "
+        "proxy's address and its limit on guesses: wrap app.wsgi_app in werkzeug's ProxyFix, or "
+        "have the server in front remove the header"
+    )
