@@ -7,6 +7,9 @@ new ones. The page at `/admin/` keeps the same rules and the same trail.
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import and_
+
 from flask import Blueprint, current_app
 from flask.typing import ResponseReturnValue
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
@@ -26,6 +29,7 @@ NAMES = fields.List(fields.String(validate=validate.OneOf(roles)), required=True
 admin = Blueprint("admin", __name__, url_prefix="/admin")
 guard(admin, has_role("admin"))
 administration = Administration((has_role("admin"),))
+holds_all_roles = reduce(and_, map(has_role, roles))  # whose tokens a revocation ends is not known
 
 
 @admin.get("/users")
@@ -53,7 +57,11 @@ def revoke() -> ResponseReturnValue:
     authz: Authz = current_app.extensions["jwt_authz"]
     what = read_body(Revocation())
     authorize(has_no_tenant | is_of_same_tenant, on={"tenant": tenant_of(what)})
-    authz.revoke(**what)
+    if "subject" in what and administration.accounts.find(what["subject"]) is not None:
+        administration.end_sessions(what["subject"])  # refused for a user who holds more
+    else:
+        authorize(has_role(what["role"]) if "role" in what else holds_all_roles)
+        authz.revoke(**what)
     return "", 204
 
 

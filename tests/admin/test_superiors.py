@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from jwt_authz.admin import api
+
 from .application import PASSWORD, STORED, USERS, ask, close, make_app, tokens
 from .browsing import log_in, send
 
@@ -110,6 +112,24 @@ def test_nobody_acts_on_a_user_who_holds_more_by_the_page(
     assert answer.status_code == 403
     assert "which you do not hold" in answer.text or "that you do not hold" in answer.text
     assert ask(app, given["access_token"], "GET", "/me").status_code == 200
+
+
+def test_a_user_who_comes_to_hold_more_in_the_course_of_a_request_is_left_alone(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The administrator sends the body late, say."""
+    read = api.read_json
+
+    def read_late(schema: Any) -> Any:
+        accounts_of(app).set_roles("bob", ["lesser", "auditor"])
+        return read(schema)
+
+    accounts_of(app).set_roles("bob", ["lesser"])
+    as_cy = as_user(app)
+    monkeypatch.setattr(api, "read_json", read_late)
+    answer = as_cy("PUT", f"{USERS}/bob/disabled", json={"disabled": True})
+    assert problem(answer, 403) == "holds-more"
+    assert not accounts_of(app).find("bob").disabled
 
 
 def test_a_disabled_user_who_holds_more_is_not_enabled(app: Flask) -> None:

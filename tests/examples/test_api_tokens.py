@@ -101,6 +101,19 @@ def test_an_admin_revokes_tokens_of_their_tenant_and_an_operator_those_of_all(
     assert get(api, pair_of(api, "editor"), "/me") == 200
 
 
+def test_an_admin_does_not_log_out_a_user_who_also_has_roles_in_another_tenant(start: Any) -> None:
+    api = start()
+    pair = pair_of(api, "editor")
+    subject = claims(pair["access_token"])["sub"]
+    api.app.extensions["jwt_authz"].accounts.grant_roles(subject, ["viewer"], tenant="south")
+    answer = api.ask("admin", "POST", "/admin/revocations", json={"subject": subject})
+    assert answer.status_code == 403
+    assert answer.json["type"] == "urn:jwt-authz:problem:holds-more"
+    assert get(api, pair, "/me") == 200
+    assert api.ask("operator", "POST", "/admin/revocations", json={"subject": subject}).data == b""
+    assert get(api, pair, "/me") == 401
+
+
 @pytest.mark.parametrize(
     "body",
     [
