@@ -1,4 +1,7 @@
-"""Calls of accounts and role sources that do not end: who waits, for how long, and for what."""
+"""Calls of accounts and role sources that do not end: who waits, for how long, and for what.
+
+SECURITY F16.
+"""
 
 from __future__ import annotations
 
@@ -158,6 +161,22 @@ def test_views_that_ask_nobody_are_answered_while_accounts_are_silent(accounts: 
         assert [view.result(30).status_code for view in views] == [200, 200, 200]
         assert {each.result(30).status_code for each in log_ins} == {503}
     assert not accounts.ends.is_set()
+
+
+def test_without_the_deadline_no_view_would_be_answered(
+    accounts: Silent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control of the test before."""
+    monkeypatch.setattr(Deadline, "run", lambda deadline, call: call())
+    app = shop(accounts)
+    accounts.is_silent = True
+    with ThreadPoolExecutor(4) as worker:
+        log_ins = [worker.submit(log_in, app.test_client()) for _ in range(8)]
+        view = worker.submit(app.test_client().get, "/open")
+        with pytest.raises(TimeoutError):
+            view.result(10 * SHORT)
+        assert not any(each.done() for each in log_ins)
+        accounts.ends.set()
 
 
 def test_silent_accounts_are_asked_by_few_of_many_callers(accounts: Silent) -> None:

@@ -430,6 +430,54 @@ def test_nothing_of_a_request_waits_for_a_look_that_takes_long(
     release.set()
 
 
+def test_a_look_that_hangs_is_waited_for_only_so_long(
+    view: RevocationView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view.check_age()
+    view.stop()
+    monkeypatch.setattr(keeper(view), "_first_load", 0.1)
+    began, release = threading.Event(), threading.Event()
+
+    def hang(*_: Any) -> Any:
+        began.set()
+        assert release.wait(60)
+        raise StoreUnavailable("down")
+
+    monkeypatch.setattr(keeper(view)._log, "read", hang)
+
+    def look() -> None:
+        with pytest.raises(StoreUnavailable, match="down"):
+            view.refresh()
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    assert began.wait(30)
+    for ask in (view.refresh, view.distrust_store):
+        with pytest.raises(StoreUnavailable, match="by another thread"):
+            ask()
+    release.set()
+    looking.join()
+
+
+def test_whoever_heeds_the_news_holds_up_no_other_look(view: RevocationView) -> None:
+    view.check_age()
+    view.stop()
+    began, release = threading.Event(), threading.Event()
+
+    def heed(looked: Any) -> None:
+        if not began.is_set():
+            began.set()
+            assert release.wait(60)
+
+    view.have_heeded(heed)
+    looking = threading.Thread(target=view.refresh)
+    looking.start()
+    assert began.wait(30)
+    view.refresh()
+    release.set()
+    looking.join()
+
+
 # What is told of the catalogue
 
 

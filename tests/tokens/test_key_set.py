@@ -9,6 +9,8 @@ import os
 import stat
 import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from flask_jwt_extended import (
 )
 
 from jwt_authz import MisuseError, exempt, requires
+from jwt_authz.errors import StoreUnavailable
 from jwt_authz.tokens import KeySet, verify
 from jwt_authz.tokens import key_set as module
 from jwt_authz.tokens.jwk import new_jwk, public_jwk
@@ -285,6 +288,48 @@ def test_a_new_key_file_that_every_user_may_write_leaves_the_keys_in_use(path: P
     KeySet.new("ES256").write(path)
     path.chmod(0o666)
     assert file.current(1_002.0).kids == first.kids
+
+
+@pytest.fixture
+def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """A file system that hangs until the event is set."""
+    goes_on, looks = threading.Event(), KeyFile._stamp_of_file
+
+    def hang(file: KeyFile) -> Any:
+        assert goes_on.wait(60)
+        return looks(file)
+
+    monkeypatch.setattr(KeyFile, "_stamp_of_file", hang)
+    monkeypatch.setattr(module, "_LONGEST_LOOK", 0.1)
+    yield goes_on
+    goes_on.set()
+
+
+def test_a_file_system_that_hangs_leaves_the_keys_in_use_and_few_threads_behind(
+    path: Path, hanging: threading.Event
+) -> None:
+    first = KeySet.new("ES256")
+    first.write(path)
+    file = KeyFile(str(path))
+    hanging.set()
+    file.current(1_000.0)
+    hanging.clear()
+    before = threading.active_count()
+    for second in range(1, 20):
+        assert file.current(1_000.0 + second).kids == first.kids
+        assert file.current(1_000.0 + second, look=True).kids == first.kids
+    assert threading.active_count() <= before + 1
+
+
+def test_a_file_system_that_hangs_from_the_start_is_a_store_that_does_not_answer(
+    path: Path, hanging: threading.Event
+) -> None:
+    KeySet.new("ES256").write(path)
+    file = KeyFile(str(path))
+    with ThreadPoolExecutor(8) as callers:
+        for found in [callers.submit(file.current, 1_000.0) for _ in range(8)]:
+            with pytest.raises(StoreUnavailable, match="could not be read from"):
+                found.result(30)
 
 
 @pytest.mark.parametrize("spoil", ["write", "unlink", "chmod"])
