@@ -7,6 +7,7 @@ new ones. The page at `/admin/` keeps the same rules and the same trail.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import reduce
 from operator import and_
 
@@ -15,9 +16,19 @@ from flask.typing import ResponseReturnValue
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 from sqlalchemy import ColumnElement, select, true
 from werkzeug.exceptions import NotFound
+from werkzeug.http import quote_etag
 
-from jwt_authz import Authz, Identity, authorize, current_identity, guard, has_role, requirement
-from jwt_authz.admin import Administration
+from jwt_authz import (
+    Authz,
+    Identity,
+    accounts,
+    authorize,
+    current_identity,
+    guard,
+    has_role,
+    requirement,
+)
+from jwt_authz.admin import Administration, if_match
 
 from .bodies import read_body, read_json, storable
 from .models import User, transaction
@@ -36,20 +47,21 @@ holds_all_roles = reduce(and_, map(has_role, roles))  # whose tokens a revocatio
 def list_users() -> ResponseReturnValue:
     with transaction() as session:
         users = session.scalars(select(User).where(reachable()).order_by(User.username))
-        return {"users": [shown(user) for user in users]}
+        names = {user: [role.name for role in user.roles] for user in users}
+        return {"users": [shown(user, names[user]) for user in names]}
+
+
+@admin.get("/users/<username>")
+def show_user(username: str) -> ResponseReturnValue:
+    user, version = administration.versioned(subject_of(username))
+    return shown(user, user.roles), {"ETag": quote_etag(version)}
 
 
 @admin.put("/users/<username>/roles")
 def set_roles(username: str) -> ResponseReturnValue:
     names = read_json(NAMES)
-    storable(username)
-    with transaction() as session:
-        named = select(User.subject).where(User.username == username, reachable())
-        subject = session.scalar(named)
-    if subject is None:
-        raise NotFound("There is no user of this name.")
-    administration.give_roles(subject, names)
-    return "", 204
+    _, version = administration.give_roles(subject_of(username), names, if_match())
+    return "", 204, {"ETag": quote_etag(version)}
 
 
 @admin.post("/revocations")
@@ -68,6 +80,17 @@ def revoke() -> ResponseReturnValue:
 @requirement("has no tenant")
 def has_no_tenant(identity: Identity) -> bool:
     return identity.tenant is None
+
+
+def subject_of(username: str) -> str:
+    """The subject of a user whom the caller reaches; a 404 where there is none of this name."""
+    storable(username)
+    with transaction() as session:
+        named = select(User.subject).where(User.username == username, reachable())
+        subject = session.scalar(named)
+    if subject is None:
+        raise NotFound("There is no user of this name.")
+    return subject
 
 
 def reachable() -> ColumnElement[bool]:
@@ -105,10 +128,10 @@ class Revocation(Schema):
             raise ValidationError("Send one of jti, subject, role, tenant and everything.")
 
 
-def shown(user: User) -> dict[str, object]:
+def shown(user: User | accounts.User, roles: Iterable[str]) -> dict[str, object]:
     return {
         "subject": user.subject,
         "username": user.username,
-        "roles": sorted(role.name for role in user.roles),
+        "roles": sorted(roles),
         "disabled": user.disabled,
     }

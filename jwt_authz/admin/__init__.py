@@ -6,6 +6,7 @@ from .administration import Administration
 from .api import admin_api_blueprint
 from .page import admin_page_blueprint
 from .role_administration import RoleAdministration
+from .versions import if_match
 
 __all__ = [
     "AdminAccounts",
@@ -14,4 +15,5 @@ __all__ = [
     "RoleAdministration",
     "admin_api_blueprint",
     "admin_page_blueprint",
+    "if_match",
 ]

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
 from ..accounts import User
 from ..endpoints.answers import add_check, unstored
@@ -32,7 +32,7 @@ from .queries import (
 from .role_administration import RoleAdministration
 from .roles import role_of
 from .shown import shown, shown_role
-from .versions import ANY, Seen
+from .versions import if_match
 
 FRESH = timedelta(minutes=10)
 """How long ago a log-in may be for a change of roles."""
@@ -121,7 +121,7 @@ class _Views:
     def give_roles(self, subject: str) -> Response:
         self._administration.user(subject)
         roles = read_json(RolesBody())["roles"]
-        return _of_user(*self._administration.give_roles(subject, roles, seen(is_needed=True)))
+        return _of_user(*self._administration.give_roles(subject, roles, if_match(is_needed=True)))
 
     def preview_roles(self, subject: str) -> Response:
         user, roles = self._administration.user(subject), read_json(RolesBody())["roles"]
@@ -129,7 +129,7 @@ class _Views:
 
     def set_disabled(self, subject: str) -> Response:
         disabled = read_json(DisabledBody())["disabled"]
-        return _of_user(*self._administration.set_disabled(subject, disabled, seen()))
+        return _of_user(*self._administration.set_disabled(subject, disabled, if_match()))
 
     def list_sessions(self, subject: str) -> Response:
         families = self._administration.sessions(subject)
@@ -149,7 +149,7 @@ class _Views:
         )
 
     def end_sessions(self, subject: str) -> Response:
-        self._administration.end_sessions(subject, seen())
+        self._administration.end_sessions(subject, if_match())
         return Response(status=204)
 
     def list_roles(self) -> Response:
@@ -169,7 +169,7 @@ class _Views:
 
     def change_role(self, name: str) -> Response:
         role = role_of(self._roles.role(name).name, **read_json(RoleBody()))
-        return _of_role(*self._roles.change(role, seen(is_needed=True)))
+        return _of_role(*self._roles.change(role, if_match(is_needed=True)))
 
     def preview_role(self, name: str) -> Response:
         role = role_of(self._roles.role(name).name, **read_json(RoleBody()))
@@ -180,7 +180,7 @@ class _Views:
         return unstored(access_document(read_access()))
 
     def remove_role(self, name: str) -> Response:
-        self._roles.remove(name, seen())
+        self._roles.remove(name, if_match())
         return Response(status=204)
 
     def list_changes(self) -> Response:
@@ -204,14 +204,6 @@ def _of_role(role: Role, version: str) -> Response:
     answer = unstored(dict(shown_role(role)))
     answer.set_etag(version)
     return answer
-
-
-def seen(is_needed: bool = False) -> Seen:
-    """Return what If-Match says; `*` is any version."""
-    named = request.if_match
-    if "If-Match" not in request.headers:
-        return Seen(None, is_needed)
-    return ANY if named.star_tag else Seen(named.as_set())
 
 
 def _effects(effects: list[Effect]) -> Response:

@@ -13,6 +13,8 @@ from collections.abc import Collection
 from hashlib import sha256
 from typing import NamedTuple
 
+from flask import request
+
 from ..accounts.trail import State
 from ..endpoints.answers import ProblemAnswer
 
@@ -25,6 +27,14 @@ class Seen(NamedTuple):
 
 
 ANY = Seen()
+
+
+def if_match(is_needed: bool = False) -> Seen:
+    """Return the versions that the request's If-Match names; `*` is any version."""
+    named = request.if_match
+    if "If-Match" not in request.headers:
+        return Seen(None, is_needed)
+    return ANY if named.star_tag else Seen(named.as_set())
 
 
 def version_of(shown: State, last_change: int | None) -> str:

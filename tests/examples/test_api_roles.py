@@ -31,6 +31,7 @@ TABLE: list[tuple[str, str, Any, str | None, int, int, int, int, int]] = [
     ("GET", "/reports", None, None, 401, 403, 200, 200, 200),
     ("GET", "/tenants/<tenant>", None, None, 401, 200, 200, 200, 403),
     ("GET", "/admin/users", None, None, 401, 403, 403, 200, 200),
+    ("GET", "/admin/users/<username>", None, None, 401, 403, 403, 404, 404),
     ("PUT", "/admin/users/<username>/roles", ["viewer"], None, 401, 403, 403, 404, 404),
     ("POST", "/admin/revocations", {"jti": "none"}, None, 401, 403, 403, 403, 204),
 ]

@@ -28,6 +28,7 @@ CALLS: list[tuple[str, str, Any]] = [
     ("PATCH", "/articles/<int:id>", {"title": "Taken over"}),
     ("DELETE", "/articles/<int:id>", None),
     ("GET", "/tenants/<tenant>", None),
+    ("GET", "/admin/users/<username>", None),
     ("PUT", "/admin/users/<username>/roles", ["editor"]),
     ("POST", "/admin/revocations", {"jti": "<jti>"}),
     ("POST", "/admin/revocations", {"subject": "<subject>"}),

@@ -60,6 +60,18 @@ def test_new_roles_are_in_force_at_once_and_the_refresh_brings_them(api: Any) ->
     assert get(api, pair_of(api, "editor"), "/reports") == 200
 
 
+def test_a_stale_list_of_roles_does_not_bring_back_one_that_was_taken_away(start: Any) -> None:
+    api, url = start(), "/admin/users/editor"
+    seen = api.ask("admin", "GET", url).headers["ETag"]
+    statuses = []
+    for names in (["viewer"], ["viewer", "editor"]):
+        answer = api.ask("admin", "PUT", f"{url}/roles", json=names, headers={"If-Match": seen})
+        statuses.append(answer.status_code)
+    found = api.ask("admin", "GET", url)
+    assert (statuses, found.json["roles"]) == ([204, 412], ["viewer"])
+    assert found.headers["ETag"] != seen
+
+
 @pytest.mark.parametrize("body", ["viewer", {"roles": ["viewer"]}, ["nobody"], [1], [None]])
 def test_roles_that_there_are_not_are_told_and_nothing_is_changed(api: Any, body: Any) -> None:
     pair = pair_of(api, "viewer")
