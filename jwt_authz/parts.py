@@ -144,13 +144,16 @@ class Parts:
     @property
     def revocations(self) -> RevocationView | None:
         """This process's view of the revocations, None where `AUTHZ_STORE_URL` names no store."""
-        if self._revocations is None and self.settings.store_url is not None:
+        settings = self.settings
+        if self._revocations is None and settings.store_url is not None:
             with self._lock:
                 if self._revocations is None:
                     self._revocations = RevocationView(
-                        open_store(self.settings.store_url, self.settings.store_namespace),
+                        open_store(
+                            settings.store_url, settings.store_namespace, settings.store_timeout
+                        ),
                         longest=longest_token(),
-                        max_age=self.settings.revocation_max_age,
+                        max_age=settings.revocation_max_age,
                     )
         return self._revocations
 

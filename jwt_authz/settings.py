@@ -126,6 +126,13 @@ class Settings:
         "The name under which this application keeps what it has in the store. Applications that "
         "share a store need one each.",
     )
+    store_timeout: float = _setting(
+        1.0,
+        lambda value: type(value) in (int, float) and 0 < value <= _LONGEST,
+        "seconds, more than 0",
+        "How long a call of the store may take, connecting and a second try included; past it a "
+        "log-in, a refresh or a revocation is answered 503. Guarded views do not wait for it.",
+    )
     accounts_timeout: float = _setting(
         5.0,
         lambda value: type(value) in (int, float) and 0 < value <= _LONGEST,

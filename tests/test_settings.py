@@ -49,6 +49,7 @@ UNFIT: dict[str, tuple[Any, ...]] = {
     "store_url": ("", 1, ["memory:"]),
     "store_namespace": ("a b", "{a}", "a:b", "x" * 65, "a\n", None, 1),
     "accounts_timeout": (0, -1, "5", None, True, float("inf"), float("nan")),
+    "store_timeout": (0, -1, "1", None, True, float("inf"), float("nan")),
     "revocation_max_age": (0, 0.5, "5", None, True),
     "refresh_grace": (-1, "10", None, True, float("inf"), float("nan")),
     "refresh_idle": (0, -1, "1", None, True, float("inf")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from functools import partial
@@ -11,6 +12,7 @@ from ..bounded import Attempt, shut_down
 from ..errors import AuthzError, MisuseError, StoreUnavailable
 from .breaker import Breaker
 from .forks import renew_after_fork
+from .log import TIMEOUT
 
 try:
     from sqlalchemy import Connection, Engine, create_engine, event
@@ -23,7 +25,6 @@ except ImportError as error:
         name=error.name,
     ) from error
 
-TIMEOUT = 1.5
 TRIES = 4
 _CONFLICTS = frozenset({"40001", "40P01"})  # serialization failure, deadlock (SQL standard, PG)
 _Result = TypeVar("_Result")
@@ -43,26 +44,42 @@ class Database:
         self._breaker = Breaker()
         renew_after_fork(self)
 
-    def read(self, work: Callable[[Connection], _Result], *, always: bool = False) -> _Result:
-        """What the work reads, each of its queries on its own; else as `run`.
+    def deadline(self) -> float:
+        """Return when a call that begins now has to end, for calls of several transactions."""
+        return time.monotonic() + self._timeout
 
-        `always` is for who may wait: it asks also while others are told at once that the database
-        does not answer, and so finds out for all that it does again.
+    def read(
+        self,
+        work: Callable[[Connection], _Result],
+        *,
+        until: float | None = None,
+        always: bool = False,
+    ) -> _Result:
+        """Return what the work reads, each of its queries on its own; else as `run`.
+
+        `always` is for callers that may wait: they ask even while others fail at once because the
+        database did not answer, and so find out for all that it does again.
         """
-        return self._tried(work, self._reading, always)
+        return self._tried(work, self._reading, until, always)
 
-    def run(self, work: Callable[[Connection], _Result]) -> _Result:
-        """What the work returns, in a transaction; raises StoreUnavailable where that fails."""
-        return self._tried(work, self.engine, False)
+    def run(self, work: Callable[[Connection], _Result], *, until: float | None = None) -> _Result:
+        """Return what the work returns, in a transaction; raise StoreUnavailable if that fails."""
+        return self._tried(work, self.engine, until)
 
     def after_fork(self) -> None:
         """Leave the parent's connections to the parent."""
         self.engine.dispose(close=False)
 
-    def _tried(self, work: Callable[[Connection], _Result], on: Engine, always: bool) -> _Result:
+    def _tried(
+        self,
+        work: Callable[[Connection], _Result],
+        on: Engine,
+        until: float | None,
+        always: bool = False,
+    ) -> _Result:
         if not always:
             self._breaker.check()
-        until = time.monotonic() + self._timeout
+        until = self.deadline() if until is None else until
         for left in reversed(range(TRIES)):
             try:
                 result = self._transaction(work, on, until - time.monotonic())
@@ -99,18 +116,21 @@ class Database:
         return Attempt(begin).wait(max(0.0, seconds))
 
 
-def engine_of(url: str) -> Engine:
-    """An engine for the URL with short time-outs; raises MisuseError where there can be none."""
+def engine_of(url: str, timeout: float = TIMEOUT) -> Engine:
+    """Return an engine for the URL with short time-outs; raise MisuseError for an invalid URL."""
     advice = "AUTHZ_STORE_URL is not valid: write postgresql+psycopg://host/name"
     try:
         parsed = make_url(url)
         if _is_in_memory(parsed):
             raise MisuseError("an SQLite database in memory is this process's alone: write memory:")
         engine = create_engine(
-            parsed, pool_pre_ping=True, pool_timeout=1.0, connect_args=_connect_args(parsed)
+            parsed,
+            pool_pre_ping=True,
+            pool_timeout=timeout,
+            connect_args=_connect_args(parsed, timeout),
         )
         if engine.dialect.name == "postgresql":
-            event.listen(engine, "connect", _limit)
+            event.listen(engine, "connect", partial(_limit, timeout))
         return engine
     except (ArgumentError, ValueError):  # a dialect that is unknown, a port that is no number
         pass
@@ -125,19 +145,22 @@ def _is_in_memory(url: URL) -> bool:
     return url.get_backend_name() == "sqlite" and is_memory
 
 
-def _connect_args(url: URL) -> dict[str, Any]:
+def _connect_args(url: URL, timeout: float) -> dict[str, Any]:
     if url.get_backend_name() == "sqlite":
-        return {"timeout": 1.0}
-    if url.get_driver_name() in ("psycopg", "psycopg2"):
-        return {"connect_timeout": 2, "tcp_user_timeout": 2_000}  # libpq's, in s and ms
+        return {"timeout": timeout / 2}  # a transaction may wait for the lock, and at its commit
+    if url.get_driver_name() in ("psycopg", "psycopg2"):  # libpq's, in s and ms
+        return {
+            "connect_timeout": max(2, math.ceil(timeout)),
+            "tcp_user_timeout": math.ceil(2_000 * timeout),
+        }
     return {}
 
 
-def _limit(dbapi_connection: Any, _: object) -> None:
+def _limit(timeout: float, dbapi_connection: Any, _: object) -> None:
     # Set here and committed, since a pooler need not take it among the start-up parameters.
     with dbapi_connection.cursor() as cursor:
-        cursor.execute(f"SET statement_timeout = {round(TIMEOUT * 1_000)}")
-        cursor.execute(f"SET idle_in_transaction_session_timeout = {round(TIMEOUT * 2_000)}")
+        cursor.execute(f"SET statement_timeout = {math.ceil(timeout * 1_000)}")
+        cursor.execute(f"SET idle_in_transaction_session_timeout = {math.ceil(timeout * 2_000)}")
     dbapi_connection.commit()
 
 

@@ -19,6 +19,9 @@ from .statements import Statement, Target
 
 MICROSECONDS = 1_000_000
 
+TIMEOUT = 1.0
+"""Seconds that a call of a store may take by default."""
+
 
 class MarkMissing(StoreUnavailable):
     """The store has no mark: it is new, or it has forgotten what was in it."""

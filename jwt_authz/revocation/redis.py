@@ -28,7 +28,7 @@ from .families import (
     owner_of,
     successor_of,
 )
-from .log import Entry, Page
+from .log import TIMEOUT, Entry, Page
 from .redis_server import RedisListener, RedisServer, from_us, to_text, to_us
 from .statements import EVERYTHING, Statement, Target
 
@@ -43,7 +43,6 @@ except ImportError as error:
         name=error.name,
     ) from error
 
-TIMEOUT = 0.05
 PAGE = 1_000
 
 
@@ -52,7 +51,7 @@ class RedisStore:
 
     `client` is a `redis.Redis` or another client with its methods, with short time-outs of its own
     and without retries: `from_url` makes one. Applications that share a database are kept apart by
-    the `namespace` of each.
+    the `namespace` of each. No call takes longer than `timeout` seconds.
     `clock` is for tests. All methods raise StoreUnavailable when the server does not answer, or
     answers that it cannot (READONLY, OOM, LOADING, NOAUTH and the like).
     """
@@ -60,31 +59,32 @@ class RedisStore:
     known = None
 
     def __init__(
-        self, client: Any, namespace: str = "", clock: Callable[[], float] | None = None
+        self,
+        client: Any,
+        namespace: str = "",
+        timeout: float = TIMEOUT,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self._keys = f"{{authz:{namespace}}}:" if namespace else "{authz}:"
-        self._server = RedisServer(client, self._keys + "mark", clock)
+        self._server = RedisServer(client, self._keys + "mark", timeout, clock)
         self._generation: str | None = None
         self._seen: tuple[str, str, int, float] | None = None
 
     @classmethod
-    def from_url(cls, url: str, namespace: str = "") -> RedisStore:
-        """A store in the database that the URL names (`redis://`, `rediss://`, `unix://`).
-
-        Time-outs are 50 milliseconds; the URL may say otherwise (`?socket_timeout=0.2`).
-        """
+    def from_url(cls, url: str, namespace: str = "", timeout: float = TIMEOUT) -> RedisStore:
+        """Return a store in the database of a URL (`redis://`, `rediss://`, `unix://`)."""
         try:
             client = Redis.from_url(
                 url,
-                socket_timeout=TIMEOUT,
-                socket_connect_timeout=TIMEOUT,
+                socket_timeout=timeout / 2,  # so that a second try has as much
+                socket_connect_timeout=timeout / 2,
                 retry=Retry(NoBackoff(), 0),
             )
         except ValueError:
             client = None
         if client is None:
             raise MisuseError("the URL of the Redis store is none: write redis://host:6379/0")
-        return cls(client, namespace)
+        return cls(client, namespace, timeout)
 
     def prepare(self) -> None:
         """Say that the database is new: nothing was revoked in it before, and nothing was lost.

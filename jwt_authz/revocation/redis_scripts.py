@@ -237,6 +237,8 @@ elseif ARGV[4] == current then
   redis.call('HINCRBY', key, 'revision', 1)
   keep(key, owner, ARGV[3], expires)
   issue()
+elseif ARGV[4] == previous and ARGV[6] == seed then
+  outcome = 'rotated' -- the same call again, whose answer was lost
 elseif ARGV[4] == previous and math.abs(now - tonumber(rotated)) < tonumber(ARGV[7]) then
   outcome = 'repeated'
 else

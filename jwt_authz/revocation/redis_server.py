@@ -1,4 +1,4 @@
-"""RedisServer: runs the scripts of the Redis store, and says in one way whatever goes wrong."""
+"""RedisServer: runs the scripts of the Redis store with a deadline."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from contextlib import suppress
 from threading import Event
 from typing import Any, TypeVar
 
+from ..bounded import Attempt
 from ..errors import AuthzError, StoreUnavailable
 from .breaker import Breaker
 from .clock import StoreClock
 from .log import MICROSECONDS, MarkMissing
 
 try:
-    from redis.exceptions import ReadOnlyError, ResponseError
+    from redis.exceptions import ConnectionError, ReadOnlyError, ResponseError, TimeoutError
 except ImportError as error:
     raise ImportError(
         "jwt_authz.revocation.redis needs redis-py, which is missing: "
@@ -22,38 +23,52 @@ except ImportError as error:
         name=error.name,
     ) from error
 
-PATIENCE = 1.0
+LATEST_BEGIN = 0.8
+"""The part of a call's time in which a script may begin: the rest is for its answer to arrive."""
+
 _Result = TypeVar("_Result")
 
 
 class RedisServer:
-    """A client and the key of the mark, on which all scripts run.
+    """Runs scripts on a client; `mark` is the key that they all work on.
 
+    A call takes at most `timeout` seconds, connecting and a second try included, whatever time-outs
+    the client has. It tries again if the connection breaks or is silent for half of that time.
     `clock` is the server's own, as far as its answers tell. All methods raise StoreUnavailable
-    when the server does not answer, or answers that it cannot (READONLY, OOM, LOADING, NOAUTH).
+    if the server does not answer, or answers that it cannot (READONLY, OOM, LOADING, NOAUTH).
     """
 
-    def __init__(self, client: Any, mark: str, test_clock: Callable[[], float] | None) -> None:
+    def __init__(
+        self, client: Any, mark: str, timeout: float, test_clock: Callable[[], float] | None
+    ) -> None:
         self.client = client
         self.clock = StoreClock()
         self._mark = mark
+        self._timeout = timeout
         self._test_clock = test_clock
         self._breaker = Breaker()
         self._scripts: dict[str, Any] = {}
 
     def run(
-        self, script: str, *args: Any, read: Callable[[Any], _Result], always: bool = False
+        self,
+        script: str,
+        *args: Any,
+        read: Callable[[Any], _Result],
+        always: bool = False,
+        seconds: float | None = None,
     ) -> _Result:
-        """What `read` makes of the script's answer.
+        """Return what `read` makes of the answer of a script, which may run twice.
 
-        `always` is for who may wait: it asks also while others are told at once that the server
-        does not answer, and so finds out for all that it does again.
+        `always` is for callers that may wait: they ask even while others fail at once because the
+        server did not answer, and so find out for all that it does again. `seconds` is what is left
+        of the time-out.
         """
         if not always:
             self._breaker.check()
         now = "" if self._test_clock is None else to_us(self._test_clock())
         try:
-            found = read(self._registered(script)(keys=[self._mark], args=[now, *args]))
+            attempt = Attempt(lambda attempt: self._answer(attempt, script, [now, *args]))
+            found = read(attempt.wait(self._timeout if seconds is None else seconds))
             self._breaker.succeeded()
             return found
         except AuthzError:
@@ -62,8 +77,6 @@ class RedisServer:
             kind = type(error).__name__
             if not isinstance(error, ResponseError):
                 self._breaker.failed()
-            if isinstance(error, ReadOnlyError):  # the primary is another server by now
-                self.client.connection_pool.disconnect(inuse_connections=False)
         # Outside the handler: the client's error may quote the command, and would come along.
         raise StoreUnavailable(
             f"Redis did not do what it was asked ({kind}): look whether it runs, what "
@@ -71,15 +84,18 @@ class RedisServer:
         )
 
     def run_in_time(self, script: str, *args: Any, read: Callable[[Any], _Result]) -> _Result:
-        """What `read` makes of the answer of a script that does nothing once its caller has gone.
+        """Return what `read` makes of the answer of a script that does nothing if it runs too late.
 
-        A stopped server reads what it was sent when it goes on. What the callers were told had
-        failed must not happen then: they may have done something else since. The answer's first
-        items are an outcome and the server's time. Raises MarkMissing where there is no mark.
+        A server that was stopped reads what it was sent when it goes on. A call that was reported
+        as failed must not be made then: its caller may have done something else since. The answer's
+        first items are an outcome and the server's time. Raises MarkMissing if there is no mark.
         """
+        until = time.monotonic() + self._timeout
         for _ in range(2):
-            asked, latest = time.monotonic(), self.clock.latest()
-            waits = "" if latest is None or self._test_clock else to_us(latest + PATIENCE)
+            asked = time.monotonic()
+            # The earliest time that it can be at the server: the script then never begins later.
+            now = None if self._test_clock or self.clock.latest() is None else self.clock.earliest()
+            begins = "" if now is None else to_us(now + LATEST_BEGIN * (until - asked))
 
             def read_in_time(answer: Any, asked: float = asked) -> _Result | None:
                 self.clock.answered(from_us(answer[1]), asked, time.monotonic())
@@ -88,10 +104,20 @@ class RedisServer:
                     raise MarkMissing
                 return None if outcome == "late" else read(answer)
 
-            found = self.run(script, waits, *args, read=read_in_time)
+            found = self.run(script, begins, *args, read=read_in_time, seconds=until - asked)
             if found is not None:  # else the server's clock was set: by now it is known
                 return found
         raise StoreUnavailable("Redis answered too late: look what keeps it busy")
+
+    def _answer(self, attempt: Attempt[Any], script: str, args: list[Any]) -> Any:
+        try:
+            return self._registered(script)(keys=[self._mark], args=args)
+        except ReadOnlyError:  # the primary is another server by now
+            self.client.connection_pool.disconnect(inuse_connections=False)
+        except (ConnectionError, TimeoutError):
+            pass
+        attempt.go_on()
+        return self._registered(script)(keys=[self._mark], args=args)
 
     def _registered(self, script: str) -> Any:
         # A server that has forgotten the script (NOSCRIPT) is sent it again by the client.

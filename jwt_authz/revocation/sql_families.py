@@ -103,24 +103,26 @@ class SQLFamilies:
 
     def rotate(self, family: str, presented: str, *, grace: float, idle: float) -> Rotation:
         """Take the token presented, and tell what comes of it: see `Families`."""
+        until = self._database.deadline()
         for _ in range(ATTEMPTS):
-            record, generation, now = self._find(family)
+            record, generation, now = self._find(family, until)
             outcome = judge(record, presented, generation, now, grace)
             if record is None:
                 return Rotation("unknown")
             changed = apply(outcome, record, presented, now, idle)
-            if changed is record or self._change(record, changed):
+            if changed is record or self._change(record, changed, until):
                 return answer(outcome, changed, presented)
         raise _never_found()
 
     def end(self, family: str) -> bool:
         """End the family; whether it was living: see `Families`."""
+        until = self._database.deadline()
         for _ in range(ATTEMPTS):
-            record, generation, now = self._find(family)
+            record, generation, now = self._find(family, until)
             if record is None or not record.is_living(generation, now):
                 return False
             ended = replace(record, ended_at=now, revision=record.revision + 1)
-            if self._change(record, ended):
+            if self._change(record, ended, until):
                 return True
         raise _never_found()
 
@@ -145,7 +147,7 @@ class SQLFamilies:
 
         return tuple(_record(row).family for row in self._database.read(read))
 
-    def _find(self, family: str) -> tuple[Record | None, str, float]:
+    def _find(self, family: str, until: float) -> tuple[Record | None, str, float]:
         """The family's record, the store's generation and its clock."""
         id = family if is_id(family) else ""
         mine = and_(families.c.id == id, self._is_mine(families))
@@ -156,16 +158,17 @@ class SQLFamilies:
             row = connection.execute(found).one_or_none()
             return row and from_primary(connection, row)
 
-        row = self._database.read(look)
+        row = self._database.read(look, until=until)
         if row is None or row.store_generation is None:
             raise MarkMissing
         return None if row.id is None else _record(row), row.store_generation, row.now
 
-    def _change(self, record: Record, changed: Record) -> bool:
+    def _change(self, record: Record, changed: Record, until: float) -> bool:
         """Whether the row was still as it had been read, and is now changed."""
         same = (families.c.id == record.family.id, families.c.revision == record.revision)
         change = update(families).where(*same).values(**_columns(changed))
-        if self._database.run(lambda connection: connection.execute(change).rowcount) != 1:
+        rows = self._database.run(lambda one: one.execute(change).rowcount, until=until)
+        if rows != 1:
             return False
         self._written = changed
         return True

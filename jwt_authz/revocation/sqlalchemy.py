@@ -16,7 +16,7 @@ from typing import Any
 from ..errors import StoreUnavailable
 from .database import Database, engine_of
 from .families import KEPT, Record
-from .log import MICROSECONDS, Entry, MarkMissing, Page, Sleeper
+from .log import MICROSECONDS, TIMEOUT, Entry, MarkMissing, Page, Sleeper
 from .sql_families import SQLFamilies, from_primary
 from .statements import EVERYTHING, Statement, Target
 from .tables import create_or_upgrade, families, marks, metadata, statements
@@ -55,22 +55,26 @@ class SQLAlchemyStore(SQLFamilies):
     `engine` is the application's own, or `from_url` makes one. Applications that share a database
     are kept apart by the `namespace` of each. The clock is PostgreSQL's, and
     with another database this machine's; `clock` is for tests. All methods raise
-    StoreUnavailable when the database does not answer within 1.5 seconds.
+    StoreUnavailable if the database does not answer within `timeout` seconds.
     """
 
     known = None
 
     def __init__(
-        self, engine: Engine, namespace: str = "", clock: Callable[[], float] | None = None
+        self,
+        engine: Engine,
+        namespace: str = "",
+        timeout: float = TIMEOUT,
+        clock: Callable[[], float] | None = None,
     ) -> None:
-        super().__init__(Database(engine), namespace, clock)
+        super().__init__(Database(engine, timeout), namespace, clock)
         self._seen: str | None = None
         self._swept_at = time.monotonic()
 
     @classmethod
-    def from_url(cls, url: str, namespace: str = "") -> SQLAlchemyStore:
+    def from_url(cls, url: str, namespace: str = "", timeout: float = TIMEOUT) -> SQLAlchemyStore:
         """Return a store in the database of a SQLAlchemy URL, with an engine of its own."""
-        return cls(engine_of(url), namespace)
+        return cls(engine_of(url, timeout), namespace, timeout)
 
     def prepare(self) -> None:
         """Create missing tables and columns, and the mark that says that the store is new.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from ..errors import MisuseError
 from .families import Families
 from .known import Known
-from .log import Entry
+from .log import TIMEOUT, Entry
 from .memory import MemoryStore
 from .statements import Target
 
@@ -34,28 +34,29 @@ class Store(Families, Protocol):
         ...
 
 
-def open_store(url: str, namespace: str = "") -> Store:
+def open_store(url: str, namespace: str = "", timeout: float = TIMEOUT) -> Store:
     """Return the store that the URL names; nothing is connected to yet.
 
     `memory:` is this process's memory; `redis://`, `rediss://` and `unix://` a Redis database
     (extra `redis`); any other scheme a database by SQLAlchemy's URL (extra `sqlalchemy`).
-    Applications that share one are kept apart by the `namespace` of each. Raises MisuseError for a
+    Applications that share one are kept apart by the `namespace` of each. No call
+    takes longer than `timeout` seconds. Raises MisuseError for a
     URL that is none of these, ImportError if the extra is missing.
     """
     scheme, parting, _ = url.partition("://") if isinstance(url, str) else ("", "", "")
     if url == "memory:" or scheme == "memory":
         return MemoryStore()
     if parting and scheme in ("redis", "rediss", "unix"):
-        return _from_url("redis", "RedisStore", url, namespace)
+        return _from_url("redis", "RedisStore", url, namespace, timeout)
     if parting and scheme:
-        return _from_url("sqlalchemy", "SQLAlchemyStore", url, namespace)
+        return _from_url("sqlalchemy", "SQLAlchemyStore", url, namespace, timeout)
     raise MisuseError(
         "AUTHZ_STORE_URL names no store: write memory:, redis://host:6379/0, or a SQLAlchemy URL "
         "such as postgresql+psycopg://host/name"
     )
 
 
-def _from_url(module: str, name: str, *arguments: str) -> Store:
+def _from_url(module: str, name: str, *arguments: Any) -> Store:
     # By name, so that only who asks for a store needs what it is built on.
     kind = getattr(import_module(f"{__package__}.{module}"), name)
     return cast(Store, kind.from_url(*arguments))

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 
 class Proxy:
-    """Passes bytes on; `refuse`, `silence`, `slow` and `cut` spoil it, `mend` makes it good."""
+    """Passes bytes on; `refuse`, `silence`, `slow`, `lose` and `cut` spoil it, `mend` mends it."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -21,6 +21,7 @@ class Proxy:
         user = f"{parts.username}@" if parts.username else ""
         self.url = urlunsplit(parts._replace(netloc=f"{user}127.0.0.1:{self.port}"))
         self.delay = 0.0
+        self.losses = 0
         self._is_refusing = False
         self._is_silent = False
         self._is_closed = False
@@ -40,6 +41,10 @@ class Proxy:
     def slow(self, seconds: float) -> None:
         """Each packet is late by so much, in both directions."""
         self.delay = seconds
+
+    def lose(self, answers: int) -> None:
+        """The next answers of the server are lost, each with its connection."""
+        self.losses = answers
 
     def mend(self) -> None:
         """All is well again; what was sent meanwhile is passed on now."""
@@ -106,6 +111,9 @@ class Proxy:
             for end in ready:
                 data = end.recv(65_536)
                 if not data:
+                    return
+                if end is server and self.losses:
+                    self.losses -= 1
                     return
                 time.sleep(self.delay)
                 other[end].sendall(data)

@@ -21,13 +21,15 @@ from jwt_authz.revocation.redis import RedisStore
 from jwt_authz.revocation.sqlalchemy import SQLAlchemyStore
 
 IDLE = 900.0
+TIMEOUT = 1.5
+"""Seconds for a machine that also runs the tests."""
 
 
 def open_shared(kind: str, url: str, prefix: str) -> Any:
     """The store by its kind."""
     if kind == "redis":
-        return RedisStore.from_url(url, prefix)
-    return SQLAlchemyStore.from_url(url, prefix)
+        return RedisStore.from_url(url, prefix, TIMEOUT)
+    return SQLAlchemyStore.from_url(url, prefix, TIMEOUT)
 
 
 class Worker:
@@ -205,14 +207,14 @@ def break_atomicity(store: Any) -> None:
         store.rotate = lambda *args, **kw: _redis_in_two_steps(store, *args, **kw)  # type: ignore[method-assign]
     elif isinstance(store, SQLAlchemyStore):
         change = store._change
-        store._change = lambda record, changed: _write_anyway(store, change, record, changed)  # type: ignore[method-assign]
+        store._change = lambda record, changed, until: _write_anyway(change, record, changed, until)  # type: ignore[method-assign]
     else:
         store._lock = _NoLock()
 
 
-def _write_anyway(store: Any, change: Any, record: Any, changed: Any) -> bool:
+def _write_anyway(change: Any, record: Any, changed: Any, until: float) -> bool:
     for revision in range(record.revision, record.revision + 50):
-        if change(replace(record, revision=revision), changed):
+        if change(replace(record, revision=revision), changed, until):
             return True
     return False
 
