@@ -19,7 +19,7 @@ from typing import Any
 from blinker import Namespace
 from flask import Flask, has_request_context, request
 
-from .decision import Decision, printable
+from .decision import Decision
 from .explanation import with_claims
 from .identity import Identity
 from .overrides import InUse
@@ -106,10 +106,15 @@ class Audit:
 
 
 def tell_change(app: Flask, by: str, action: str, name: str, subject: str | None = None) -> None:
-    """Tell of a change that somebody has made: see `changed`. The log record has the level INFO."""
+    """Send `changed` and log the change at the level INFO."""
     changed.send(app, by=by, action=action, name=name, subject=subject)
-    text = printable(f"changed | {action} {name} | by {by}")
-    _log.info("%s", text, extra={"authz_change": action, "authz_by": by})
+    extra = {
+        "authz_change": action,
+        "authz_by": by,
+        "authz_name": name,
+        "authz_subject": subject,
+    }
+    _log.info("%s", _fields("changed", f"{action} {name}", f"by {by}"), extra=extra)
 
 
 def _send(
@@ -119,9 +124,29 @@ def _send(
 
 
 def _text(outcome: str, identity: Any, decision: Decision | None, *more: str) -> str:
-    tree = "; ".join(decision.lines()) if decision is not None else ""
     used = "used after change" if _is_outdated(identity) else ""
-    return printable(" | ".join(part for part in (outcome, _place(), used, *more, tree) if part))
+    text = _fields(outcome, _place(), used, *more)
+    return text if decision is None else f"{text} | {_tree(decision)}"
+
+
+def _fields(*fields: str) -> str:
+    """Return one line of fields, in none of which ` | ` or a line break can stand."""
+    return " | ".join(_escaped(field, "|") for field in fields if field)
+
+
+def _tree(decision: Decision) -> str:
+    """Return the lines of the tree in one, in none of which `;` can stand."""
+    return "; ".join(_escaped(line, ";") for line in decision.lines())
+
+
+def _escaped(text: str, separator: str) -> str:
+    """Return the text with the separator, backslashes and what cannot be printed escaped."""
+    text = text.replace("\\", "\\\\").replace(separator, f"\\x{ord(separator):02x}")
+    return text if text.isprintable() else "".join(map(_printable, text))
+
+
+def _printable(char: str) -> str:
+    return char if char.isprintable() else char.encode("unicode_escape").decode()
 
 
 def _is_outdated(identity: Any) -> bool:

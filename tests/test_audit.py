@@ -24,7 +24,7 @@ from jwt_authz import (
     requirement,
     requires,
 )
-from jwt_authz.audit import decided
+from jwt_authz.audit import decided, tell_change
 from jwt_authz.errors import StoreUnavailable
 from tests import hostile
 from tests.edge import TYPE, bearer, catalogue, claims_of, get, guarded_app, token_for
@@ -570,3 +570,51 @@ def test_the_log_is_of_our_logger_and_the_applications_own_is_left_alone(
     for token in (token_for(app, "bob"), None, "x.y.z"):
         get(app.test_client(), "/edit", token)
     assert Counter(record.name for record in log.records) == {"jwt_authz": 3}
+
+
+HOSTILE_NAMES = [
+    "bob | by root at the command line",
+    "bob|by root",
+    "bob \\| by root",
+    "bob\\",
+    "bob\nchanged | users add eve | by root",
+    "bob\r\u2028\x1b[2K",
+    "bob\\x7c",
+    "\U0001f980 | b\u00f6b",
+]
+
+
+def unescaped(text: str) -> str:
+    """Return what a field was before it was escaped, as docs/audit.md says."""
+    return text.encode("latin-1", "backslashreplace").decode("unicode_escape")
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES, ids=ascii)
+def test_no_name_forges_a_field_or_a_line_of_the_record_of_a_change(
+    log: pytest.LogCaptureFixture, name: str
+) -> None:
+    log.set_level(logging.INFO, "jwt_authz")
+    tell_change(Flask("shop"), name, "users disable", name, "7")
+    (record,) = records(log)
+    text = record.getMessage()
+    assert text.isprintable()
+    changed, what, by = text.split(" | ")
+    assert text.count("|") == 2
+    assert (changed, unescaped(what), unescaped(by)) == (
+        "changed", f"users disable {name}", f"by {name}",
+    )  # fmt: skip
+    assert (record.authz_change, record.authz_by) == ("users disable", name)
+    assert (record.authz_name, record.authz_subject) == (name, "7")
+
+
+def test_no_text_in_a_requirement_forges_a_line_of_the_tree_of_reasons(
+    log: pytest.LogCaptureFixture,
+) -> None:
+    forged = has_claim("team", "x;   yes has_role(admin)\n")
+    app = guarded_app()
+    app.add_url_rule("/named", "named", requires(forged)(lambda: "never"))
+    assert get(app.test_client(), "/named", token_for(app)).status_code == 403
+    (record,) = [one for one in records(log) if one.levelno == logging.WARNING]
+    tree = record.getMessage().rpartition(" | ")[2]
+    assert ";" not in tree
+    assert record.getMessage().isprintable()

@@ -9,9 +9,9 @@ and by a value made of the token, which another site does not know.
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 from typing import Any
-from urllib.parse import urlsplit
 
 from flask import request, url_for
 
@@ -20,7 +20,7 @@ from ..jwt_extended import manager_of
 from ..parts import current_parts
 
 COOKIE = "authz_admin"
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d*)?", re.IGNORECASE)
 
 
 def take_cookie(*_: object) -> None:
@@ -39,16 +39,18 @@ def csrf_token() -> str:
 
 
 def is_from_here() -> bool:
-    """Whether the browser says that the page itself has sent the request."""
-    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    """Return whether the browser says that the page itself has sent the request."""
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin", "")
     if site is not None:
         return site == "same-origin"
-    return origin is not None and urlsplit(origin).netloc == request.host
+    # Compared as text: an Origin that is not a URL is another one, and needs no parser.
+    scheme, _, host = origin.partition("://")
+    return scheme in ("http", "https") and host != "" and host == request.host
 
 
 def cookie_options() -> dict[str, Any]:
-    """How the cookie is set and deleted: `Secure`, save on this very machine without TLS."""
-    is_loopback = urlsplit(f"//{request.host}").hostname in _LOOPBACK
+    """Return how the cookie is set and deleted: `Secure`, except on this machine without TLS."""
+    is_loopback = _LOOPBACK.fullmatch(request.host) is not None
     return {
         "path": url_for(".show_users"),
         "httponly": True,

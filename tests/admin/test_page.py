@@ -109,6 +109,53 @@ def test_what_another_site_sends_is_refused(client: FlaskClient, headers: dict[s
     assert "enabled" in client.get("/admin/?search=bob").text
 
 
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *("http://[", "http://[::1", "http://a]b", "http://localhost:99999999", "http://"),
+        *("://localhost", "//localhost", "localhost", "http:localhost", "file://localhost"),
+        *(
+            "http://localhost/",
+            "http://evil@localhost",
+            "http://\u2100.example",
+            "\x00",
+            "http://[",
+        ),
+    ],
+)
+@pytest.mark.parametrize("name", ["Origin", "Referer"])
+def test_a_malformed_origin_or_referer_is_refused(app: Flask, origin: str, name: str) -> None:
+    form = {"username": "ann", "password": PASSWORD}
+    client = app.test_client()
+    answer = client.post(
+        "/admin/log-in", data=form, environ_overrides={f"HTTP_{name.upper()}": origin}
+    )
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("host", ["[", "[::1", "localhost:[", "a]b", "localhost:99999999", ""])
+def test_a_malformed_host_does_not_break_the_page(app: Flask, host: str) -> None:
+    form = {"username": "ann", "password": PASSWORD}
+    for headers in (HERE, {"Origin": "null"}, {"Origin": "http://"}, {"Origin": f"http://{host}"}):
+        answer = app.test_client().post(
+            "/admin/log-in", data=form, headers=headers, environ_overrides={"HTTP_HOST": host}
+        )
+        assert answer.status_code < 500
+        assert answer.status_code == 303 or "Set-Cookie" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("host", "is_secure"),
+    [("localhost", False), ("LOCALHOST:5000", False), ("[::1]:5000", False), ("127.0.0.1", False),
+     ("localhost.example", True), ("127.0.0.10", True), ("shop.example:80", True)],
+)  # fmt: skip
+def test_the_cookie_is_secure_unless_the_host_is_this_machine(
+    app: Flask, host: str, is_secure: bool
+) -> None:
+    answer = log_in(app.test_client(), base_url=f"http://{host}")
+    assert ("Secure" in answer.headers["Set-Cookie"]) is is_secure
+
+
 def test_a_form_with_another_token_is_refused(app: Flask, client: FlaskClient) -> None:
     other = app.test_client()
     log_in(other, "ann")
