@@ -4,7 +4,7 @@ How it works. The store of revocations tells all processes that the catalogue ha
 loads it anew from its source: the thread that follows the store does, so that requests wait for
 the very first loading alone, and a request asks the source nothing. Until a change is loaded the
 old catalogue is used, for `AUTHZ_REVOCATION_MAX_AGE` at most; after that requests try to load it
-themselves, and are answered 503 where that fails.
+themselves, and are answered 503 if that fails. While the source is silent only the thread asks it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from threading import Lock
 from typing import NamedTuple
 
 from .catalogue import RolesSource
-from .deadlines import Deadline, is_thread_bound
+from .deadlines import SLOW, Deadline, is_thread_bound
 from .errors import MisuseError, StoreUnavailable
 from .revocation import RevocationView
 from .revocation.forks import renew_after_fork
@@ -52,6 +52,7 @@ class LiveCatalogue:
         self._timeout = timeout
         self._behind_since: tuple[float, float] | None = None
         self._failures = 0
+        self._is_silent = False
         self._is_told = view.have_heeded(self._heed)
         self.after_fork()
         renew_after_fork(self)
@@ -68,6 +69,9 @@ class LiveCatalogue:
             loaded.mark == self._view.mark_of_catalogue() or not self._is_late()
         ):
             return loaded
+        if self._is_silent and loaded is not None and self._is_told:
+            # The thread that follows the store asks it again, and holds up no request.
+            raise StoreUnavailable("the role catalog has changed, and its source does not answer")
         return self._load_in_turn()
 
     def reload(self) -> None:
@@ -117,6 +121,7 @@ class LiveCatalogue:
         mark = self._view.mark_of_catalogue()  # first: of what comes later there will be news
         if self.loaded is not None and self.loaded.mark == mark:
             return self.loaded  # another thread was quicker
+        began = time.monotonic()
         try:
             read = self._read
             roles = read() if is_thread_bound(self._source) else self._deadline.run(read)
@@ -124,10 +129,11 @@ class LiveCatalogue:
             if not self._failures:
                 _log.error("%s", error)
             self._failures += 1
+            self._is_silent = self._is_silent or time.monotonic() - began >= SLOW
             raise
         if self._failures:
             _log.warning("the catalogue of roles can be loaded again")
-        self._failures, self._behind_since = 0, None
+        self._failures, self._is_silent, self._behind_since = 0, False, None
         self.loaded = Loaded(roles, roles.open_ended(), mark)
         return self.loaded
 

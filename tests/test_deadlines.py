@@ -26,7 +26,7 @@ from sqlalchemy.orm import sessionmaker
 from sqlalchemy.pool import StaticPool
 from werkzeug.test import TestResponse
 
-from jwt_authz import Authz, Role, Roles, deadlines, requires
+from jwt_authz import Authz, Role, Roles, deadlines, live_catalogue, requires
 from jwt_authz.accounts import User, models
 from jwt_authz.accounts.memory import MemoryAccounts
 from jwt_authz.accounts.slots import Slots
@@ -522,6 +522,44 @@ def test_a_source_that_falls_silent_at_a_change_is_503_and_then_answers_again(
     source.ends.set()
     assert becomes(200)
     view.stop()
+
+
+class View:
+    """What a LiveCatalogue asks of the revocations; a test tells it the news."""
+
+    def __init__(self) -> None:
+        self.mark: tuple[object, ...] = (1,)
+        self.tell: Any = None
+
+    def check_age(self) -> None: ...
+
+    def mark_of_catalogue(self) -> tuple[object, ...]:
+        return self.mark
+
+    def have_heeded(self, heed: Any) -> bool:
+        self.tell = heed
+        return True
+
+
+def test_only_the_thread_that_follows_the_store_asks_a_source_that_is_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(live_catalogue, "SLOW", SHORT / 2)
+    source, view = SilentSource(), View()
+    live = live_catalogue.LiveCatalogue(source, view, 0.0, SHORT)  # type: ignore[arg-type]
+    assert "clerk" in live.current().roles
+    source.is_silent, view.mark = True, (2,)
+    view.tell((0.0, 0.0))
+    asked = source.asked
+    for _ in range(20):
+        with pytest.raises(StoreUnavailable, match="its source does not answer"):
+            live.current()
+    assert source.asked == asked
+
+    source.is_silent = False
+    source.ends.set()
+    view.tell((0.0, 0.0))
+    assert live.current().mark == (2,)
 
 
 # --- greenlets -----------------------------------------------------------------------------------
