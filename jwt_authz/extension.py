@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 from flask import Flask, current_app, has_app_context, request_started
 from flask_jwt_extended import JWTManager
 
+from . import blocklist
 from .accounts import Accounts, User
 from .arguments import NOT_GIVEN
 from .authentication import IdentitySource
@@ -103,6 +104,7 @@ class Authz:
         app.extensions["jwt_authz"] = self
         app.extensions[KEY] = parts
         make_slots_lazy(app)
+        blocklist.install()
         app.context_processor(for_templates)
         handlers = app.error_handler_spec[None][None]
         handlers.setdefault(StoreUnavailable, answer_unavailable)

@@ -1,7 +1,7 @@
 """What Flask-JWT-Extended ("FJE") keeps to itself and this library uses: settings and callbacks.
 
-A test pins them, the methods that `jwt_manager.py` wraps and the slots of `request_slots.py`
-against the installed FJE; no other file touches what is private to it.
+A test pins them, what `jwt_manager.py` and `blocklist.py` wrap, and the slots of
+`request_slots.py` against the installed FJE; no other file touches what is private to it.
 """
 
 from __future__ import annotations

@@ -284,6 +284,7 @@ def test_each_callback_that_is_asked_exists_in_fje() -> None:
         "_decode_jwt_from_config",
     ):
         assert hasattr(manager, name), name
+    assert callable(fje.view_decorators.verify_token_not_blocklisted)
     assert not jwt_extended.has_callbacks(manager)
     assert jwt_extended.key_loader(manager) is None
 
