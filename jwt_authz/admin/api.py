@@ -41,14 +41,15 @@ FRESH = timedelta(minutes=10)
 def admin_api_blueprint(
     *requirements: Any, url_prefix: str = "/admin/api", fresh: timedelta = FRESH
 ) -> Blueprint:
-    """A blueprint by which callers who meet the requirements administer the users.
+    """Return a blueprint by which callers who meet the requirements administer the users.
 
-    The accounts of the Authz are `AdminAccounts`; where the catalogue is in the same tables
+    The accounts of the Authz are `AdminAccounts`; where the catalog is in the same tables
     (`SQLAlchemyRoles`), it is changed here as well. A new user, other roles, disabling and a change
-    of the catalogue ask for a log-in at most `fresh` ago by the token's `auth_time`, which a log-in
-    gives where there is a `refresh_blueprint`. Nobody gives themselves a role, nor others one that
-    they do not hold, nor a role what they do not hold; and the last one who meets the requirements
-    stays. Raises `MisuseError` without a requirement.
+    of the catalog need a log-in at most `fresh` ago by the token's `auth_time`, which a log-in
+    gives where there is a `refresh_blueprint`. Nobody gives themselves a role, or acts on a user or
+    a role that holds more than they do. An administrator is lost only if another one is left who
+    holds as much. `GET` of a user or a role has an `ETag`; what replaces a list needs `If-Match`.
+    Raises `MisuseError` without a requirement.
     """
     administration = administration_of("admin_api_blueprint", requirements)
     blueprint = Blueprint("jwt_authz_admin_api", __name__, url_prefix=url_prefix)

@@ -61,9 +61,9 @@ RoleSet = tuple[str | None, frozenset[str]]
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """The turn of one change: what it reads and writes nobody changes meanwhile.
+    """The turn of one change, during which no other one is made.
 
-    `role_sets` gives the tenants and roles that users have who are not disabled, each set once;
+    `role_sets` returns the tenants and roles of the users who are not disabled, each set once;
     `find` a user by their subject, as one of a tenant; `roles_elsewhere` the roles that a user has
     in other tenants than their own.
     """
@@ -75,7 +75,7 @@ class Turn:
 
 
 Rule = Callable[[Turn, User, User], None]
-"""Raises where a change may not be, which is made already: the user before and after."""
+"""Raises to roll a change back, which is made already: the user before and after it."""
 
 
 class Changed(NamedTuple):
