@@ -107,9 +107,9 @@ class Authenticator:
         if kept is not None:
             if kept[0] is self:  # another application's verdict is not ours
                 return kept[1]
-            app, text = request.__dict__.get(_TAKEN, (None, ""))
+            app, text, is_page = request.__dict__.get(_TAKEN, (None, "", False))
             if app is self._app:  # taken by one that is gone, since the catalogue changed, say
-                return self.take(request, manager, text)
+                return self.take(request, manager, text, is_page)
         if self._source is not None and not self._source.takes_token:
             return Authentication(_loaded(self._source.load()))  # not kept: a log-in changes it
         after_this_request(self._add_vary)
@@ -119,19 +119,22 @@ class Authenticator:
         request.__dict__[_KEPT] = (self, found)
         return found
 
-    def take(self, request: Request, manager: JWTManager, text: str) -> Authentication:
+    def take(
+        self, request: Request, manager: JWTManager, text: str, is_page: bool = False
+    ) -> Authentication:
         """Take a request for one that brought this token, wherever tokens are looked for.
 
-        Returns who sent it. Raises `MisuseError` where no token is looked at, and
+        With `is_page` the token must be a page token, else an access token. Returns who sent it.
+        Raises `MisuseError` where no token is looked at, and
         `StoreUnavailable`.
         """
         if self._source is not None and not self._source.takes_token:
             raise MisuseError(
                 "the identity loader takes the identity from elsewhere, and no token is looked at"
             )
-        request.__dict__[_TAKEN] = (self._app, text)
+        request.__dict__[_TAKEN] = (self._app, text, is_page)
         self.find_anew(request)  # where this fails, too
-        return self._keep(request, lambda: self._found(request, manager, text, "headers"))
+        return self._keep(request, lambda: self._found(request, manager, text, "headers", is_page))
 
     def suppose(self, request: Request, identity: Any) -> None:
         """Take a request for one of a good token of which this identity was made.
@@ -198,9 +201,14 @@ class Authenticator:
         return self._found(request, manager, text, location)
 
     def _found(
-        self, request: Request, manager: JWTManager, text: str, location: str | None
+        self,
+        request: Request,
+        manager: JWTManager,
+        text: str,
+        location: str | None,
+        is_page: bool = False,
     ) -> Authentication:
-        found = self.verification.verified(text, manager)
+        found = self.verification.verified(text, manager, is_page)
         token: Token = found.token  # type: ignore[assignment] # what is kept has a token
         claims = token.identity.claims
         header, payload = token.copy_header(), claims.copy()

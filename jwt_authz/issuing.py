@@ -14,7 +14,7 @@ from .jwt_extended import own_claims
 from .jwt_manager import check_subject
 from .parts import Parts
 from .permissions import Permission
-from .tokens.issue import issue_token
+from .tokens.issue import TYP, issue_token
 from .tokens.refresh import LOGGED_IN_AT
 
 
@@ -46,8 +46,9 @@ def issue(
     *,
     fresh: bool | timedelta = False,
     expires: timedelta | None = None,
+    typ: str = TYP,
 ) -> str:
-    """An encoded access token with these claims, of RFC 9068's shape; see `Authz.issue`.
+    """Return an encoded access token with these claims, of RFC 9068's shape; see `Authz.issue`.
 
     One that comes from a log-in says when that was, unless the claims say it.
     """
@@ -55,7 +56,7 @@ def issue(
     more: dict[str, Any] = own_claims(parts.settings)
     if fresh:
         more[LOGGED_IN_AT] = int(time())
-    return issue_token(subject, {**more, **claims}, fresh, expires)
+    return issue_token(subject, {**more, **claims}, fresh, expires, typ)
 
 
 def complete(

@@ -21,7 +21,7 @@ from .context import get_app
 from .errors import MisuseError
 from .jwt_extended import key_loader, manager_of
 from .tokens import KeySet
-from .tokens.refresh import is_refresh_token
+from .tokens.page import is_for_own_endpoint
 
 
 class Subject(str):
@@ -89,8 +89,8 @@ def _decode_by_key_set(
     So that `jwt_required` and cookies know the keys, too. Asked is `Parts.keys_knowing`.
     """
     parts = current_app.extensions.get("jwt_authz.parts")
-    if parts is not None and is_refresh_token(encoded_token):
-        raise InvalidTokenError("a refresh token of a family is good at its own endpoint alone")
+    if parts is not None and is_for_own_endpoint(encoded_token):
+        raise InvalidTokenError("this kind of token is accepted by its own endpoint only")
     if parts is None or parts.keys is None or key_loader(manager) is not None:
         return _decode(manager, encoded_token, csrf_value, allow_expired)
     header = get_unverified_header(encoded_token)

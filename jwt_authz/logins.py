@@ -21,6 +21,8 @@ from .jwt_manager import Subject
 from .parts import Parts
 from .revocation import Family, Outcome, Rotation, is_id
 from .revoking import end_access_tokens, end_family
+from .tokens import page
+from .tokens.issue import TYP
 from .tokens.refresh import RefreshClaims
 
 _log = logging.getLogger("jwt_authz")
@@ -76,12 +78,14 @@ class Logins:
         since: float | None = None,
         client: str | None = None,
         lifetime: float | None = None,
+        is_for_page: bool = False,
     ) -> Tokens | None:
-        """Tokens for a user who has proved who they are; None where they are gone or disabled.
+        """Return tokens for an authenticated user; None if they are gone or disabled.
 
-        `since` is a time before the proof was looked at; `lifetime` the seconds after which the
-        log-in is over, by default those of refresh tokens. Raises `StoreUnavailable`, also where
-        all that the user had was revoked since then: the proof may not hold any more.
+        `since` is a time before the user was authenticated; `lifetime` the seconds after which the
+        log-in is over, by default those of refresh tokens; `is_for_page` gives a page token in
+        place of the access token. Raises `StoreUnavailable`, also if all that the user had was
+        revoked since then: the password may have changed.
         """
         if not isinstance(user, User):
             name = type(user).__name__
@@ -93,7 +97,7 @@ class Logins:
         if since is not None:
             self._refuse_ended_since(found, since, started)
         claims = None if started is None else _claims_of(started, found, issued_at, away)
-        token = self._access_token(found, issued_at, claims, is_fresh=True)
+        token = self._access_token(found, issued_at, claims, is_fresh=True, is_for_page=is_for_page)
         return self._tokens(token, claims, started)
 
     def refresh(self, text: str) -> Tokens:
@@ -225,6 +229,7 @@ class Logins:
         issued_at: float | None,
         family: RefreshClaims | None = None,
         is_fresh: bool = False,
+        is_for_page: bool = False,
     ) -> str:
         catalogue = self._parts.catalogue
         roles = [name for name in user.roles if catalogue is None or name in catalogue]
@@ -235,7 +240,10 @@ class Logins:
             claims["iat"] = issued_at
         if family is not None:
             claims.update(family.shared)
-        return issue(self._parts, Subject(user.subject), claims, fresh=is_fresh)
+        if is_for_page:
+            claims.update(page.CLAIMS)
+        typ = page.TYP if is_for_page else TYP
+        return issue(self._parts, Subject(user.subject), claims, fresh=is_fresh, typ=typ)
 
     def _tokens(
         self, access: str, claims: RefreshClaims | None, rotation: Rotation | None

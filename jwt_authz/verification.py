@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 from time import time
@@ -44,6 +45,7 @@ from .tokens import KeySet, Verified
 from .tokens.cache import Entry, VerifiedCache
 from .tokens.jws import LONGEST_TOKEN, Key, Signed
 from .tokens.keys import prepare_key
+from .tokens.page import AUDIENCE, PageVerifier
 from .tokens.refresh import FAMILY, LOGGED_IN_AT, RefreshClaims, RefreshVerifier, number_or_none
 from .trust import Trust, Trusted
 
@@ -167,16 +169,22 @@ class Verification:
         self._refresh_verifier = make_verifier(
             longest, keys, own_claims(settings), needs_key=trust is None, kind=RefreshVerifier
         )
+        page = make_verifier(
+            longest, keys, own_claims(settings), needs_key=trust is None, kind=PageVerifier
+        )
+        self._page_verifier = replace(page, audience=AUDIENCE)
         self.longest = self._verifier.longest
         self._read = reader.read
         self._algorithms = algorithms_for_loader()
 
-    def verified(self, text: str, manager: JWTManager) -> Authentication:
-        """The caller that a token names, verified and not revoked; raises an `InvalidToken`.
+    def verified(self, text: str, manager: JWTManager, is_page: bool = False) -> Authentication:
+        """Return the caller that a token names, verified and not revoked; raise an `InvalidToken`.
 
-        The application's callbacks are not asked.
+        It must be an access token, or with `is_page` a page token. The application's callbacks
+        are not asked.
         """
-        found: Authentication = self._entry(text, manager).value
+        entry = self._page_entry(text, manager) if is_page else self._entry(text, manager)
+        found: Authentication = entry.value
         token: Token = found.token  # type: ignore[assignment] # what is kept has a token
         if self.revocations is not None and token.is_revoked(self.revocations):
             raise TokenRevoked
@@ -195,9 +203,7 @@ class Verification:
 
     def refresh_claims(self, text: str, manager: JWTManager) -> RefreshClaims:
         """What a refresh token of the application's own says, verified; raises `InvalidToken`."""
-        loader = key_loader(manager)
-        key = None if loader is None else self._loaded_key(text, loader)[1]
-        verified = self._refresh_verifier.verify(text, key)
+        verified = self._refresh_verifier.verify(text, self._chosen_key(text, manager))
         if is_blocklisted(manager, verified.header, verified.payload):
             raise TokenRevoked
         return RefreshClaims.of(verified.payload, self._verifier.subject_claim)
@@ -209,9 +215,18 @@ class Verification:
         """
         if self._foreign(text) is not None:
             raise IssuerInvalid
+        return self._verifier.check_signature(text, self._chosen_key(text, manager))
+
+    def _page_entry(self, text: str, manager: JWTManager) -> Entry:
+        """Return the entry of a page token; not cached, so that no other request can find it."""
+        verified = self._page_verifier.verify(text, self._chosen_key(text, manager))
+        subject = verified.payload[self._verifier.subject_claim]
+        return _entry(self._read(subject, verified.payload), verified, is_own=True)
+
+    def _chosen_key(self, text: str, manager: JWTManager) -> Key | None:
+        """Return the key that the application chooses for an own token; None if it has no say."""
         loader = key_loader(manager)
-        key = None if loader is None else self._loaded_key(text, loader)[1]
-        return self._verifier.check_signature(text, key)
+        return None if loader is None else self._loaded_key(text, loader)[1]
 
     def _entry(self, text: str, manager: JWTManager) -> Entry:
         """The entry of a token, verified now unless it is known and its time is not over."""

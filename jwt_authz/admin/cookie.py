@@ -1,7 +1,8 @@
 """The cookie of the page's log-in, and what tells the page's own forms from forged ones.
 
-How it works. The cookie holds an access token of the log-in just made, whose refresh family ends
-when the token does: what ends a user's tokens ends their page, too. It goes to the page's path
+How it works. The cookie holds a page token of the log-in just made, which nothing but the page
+accepts, and whose refresh family ends when the token does: what ends a user's tokens ends their
+page, too. It goes to the page's path
 alone and with requests of the page's own site alone (`SameSite=Strict`); scripts cannot read it.
 What is posted must come from the page: by the browser's own word (`Sec-Fetch-Site`, or `Origin`),
 and by a value made of the token, which another site does not know.
@@ -29,7 +30,7 @@ def take_cookie(*_: object) -> None:
     if text:
         app = get_app()
         authenticator = current_parts().current_authenticator(app)
-        authenticator.take(get_request(), manager_of(app), text)
+        authenticator.take(get_request(), manager_of(app), text, is_page=True)
 
 
 def csrf_token() -> str:

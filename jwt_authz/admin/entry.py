@@ -90,7 +90,12 @@ def log_in() -> Any:
     started = None
     if user is not None:
         started = logins.start(
-            user, has_refresh=True, since=since, client=CLIENT, lifetime=access_lifetime()
+            user,
+            has_refresh=True,
+            since=since,
+            client=CLIENT,
+            lifetime=access_lifetime(),
+            is_for_page=True,
         )
     if user is None or started is None:
         attempt.failed()

@@ -9,6 +9,7 @@ from flask import Response
 from ..errors import InvalidToken
 from ..parts import Parts, current_parts
 from ..revoking import end_family, end_token, has_expired
+from ..tokens.page import is_page_token
 from ..tokens.refresh import family_of_refresh_token
 from .answers import ProblemAnswer, unstored
 from .bodies import read_token
@@ -21,6 +22,7 @@ def revoke_token() -> Response:
     alone. Every token with a signature of this application is revoked, whether it is valid now or
     not: it may be valid later, or in a process whose clock or settings differ. An expired token,
     and one with another signature, is answered 200 as well (section 2.2).
+    The cookie of the admin page is of a kind that is not supported here (section 2.2.1).
     """
     text = read_token()
     parts = current_parts()
@@ -28,6 +30,9 @@ def revoke_token() -> Response:
         token = parts.verified(lambda found, manager: found.own_token(text, manager))
     except InvalidToken:
         return unstored()
+    if is_page_token(token.header):
+        detail = "A token of the administration page cannot be revoked here. Log out on the page."
+        raise ProblemAnswer(400, "unsupported-token-type", detail, "unsupported_token_type")
     payload = token.unverified()  # own_token has verified it
     if not has_expired(parts, payload):
         family = family_of_refresh_token(token.header, payload)

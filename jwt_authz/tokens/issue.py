@@ -17,8 +17,9 @@ def issue_token(
     claims: Mapping[str, Any],
     fresh: bool | timedelta,
     expires: timedelta | None,
+    typ: str = TYP,
 ) -> str:
-    """An encoded access token with these claims and an id of its own (128 random bits).
+    """Return an encoded access token with these claims and an id of its own (128 random bits).
 
     Needs an application context; `expires` is by default `JWT_ACCESS_TOKEN_EXPIRES`.
     """
@@ -27,6 +28,6 @@ def issue_token(
         fresh=fresh,
         expires_delta=expires,
         additional_claims={"jti": secrets.token_urlsafe(16), **claims},
-        additional_headers={"typ": TYP},
+        additional_headers={"typ": typ},
     )
     return token

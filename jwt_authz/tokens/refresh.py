@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any
 
 from flask_jwt_extended import create_refresh_token
-from jwt import PyJWTError, get_unverified_header
 
 from ..errors import ClaimInvalid, ClaimMissing, KindInvalid
 from .verifier import Verifier
@@ -114,12 +113,3 @@ def family_of_refresh_token(header: dict[str, Any], payload: dict[str, Any]) -> 
     family = payload.get(FAMILY)
     is_refresh = header.get("typ", "").lower() == TYP
     return family if is_refresh and isinstance(family, str) and family else None
-
-
-def is_refresh_token(text: str) -> bool:
-    """Whether a token's header says that it is a refresh token of a family; nothing is verified."""
-    try:
-        typ = get_unverified_header(text).get("typ")
-    except PyJWTError:
-        return False
-    return isinstance(typ, str) and typ.lower() == TYP

@@ -8,17 +8,22 @@ from __future__ import annotations
 import re
 import time
 from pathlib import Path
+from typing import Any
 
+import jwt
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from flask_jwt_extended import decode_token, jwt_required
+from jwt import InvalidTokenError
 
-from jwt_authz import MisuseError, guard, verification
+from jwt_authz import MisuseError, exempt, guard, verification
 from jwt_authz.admin import admin_page_blueprint
 from jwt_authz.admin.api import FRESH
 from jwt_authz.admin.cookie import COOKIE
+from jwt_authz.endpoints import introspection_blueprint
 
-from .application import PASSWORD, ask, close, make_app, tokens
+from .application import PASSWORD, SECRET, ask, close, make_app, tokens
 from .browsing import HERE, log_in, logged_in, send, token_of
 
 FORM = "application/x-www-form-urlencoded"
@@ -59,12 +64,90 @@ def test_the_cookie_is_for_the_page_alone_and_out_of_the_reach_of_scripts(app: F
         assert ("Secure" in cookie) is is_secure
 
 
-def test_the_cookie_opens_no_bearer_route(app: Flask, client: FlaskClient) -> None:
+def value_of(client: FlaskClient) -> str:
+    """Return the value of the page's cookie."""
     cookie = client.get_cookie(COOKIE, path="/admin/")
     assert cookie is not None
-    for path in ("/me", "/admin/api/users"):
-        headers = {"Cookie": f"{COOKIE}={cookie.value}"}
-        assert app.test_client(use_cookies=False).get(path, headers=headers).status_code == 401
+    return cookie.value
+
+
+def test_the_cookie_opens_no_bearer_route(app: Flask) -> None:
+    app.add_url_rule("/fje", "fje", exempt(jwt_required()(lambda: "in")))
+    app.add_url_rule("/refreshed", "refreshed", exempt(jwt_required(refresh=True)(lambda: "in")))
+    app.register_blueprint(introspection_blueprint("users:manage"))
+    client = logged_in(app)
+    value = value_of(client)
+    for headers in ({"Cookie": f"{COOKIE}={value}"}, {"Authorization": f"Bearer {value}"}):
+        for path in ("/me", "/vault", "/admin/api/users", "/fje", "/refreshed", "/token/families"):
+            refused = app.test_client(use_cookies=False).get(path, headers=headers)
+            assert refused.status_code in (401, 422), path
+    refreshed = app.test_client().post("/token/refresh", json={"refresh_token": value})
+    assert refreshed.status_code in (400, 401)
+    with app.app_context(), pytest.raises(InvalidTokenError):
+        decode_token(value)
+    told = ask(
+        app, tokens(app, "ann")["access_token"], "POST", "/token/introspect", json={"token": value}
+    )
+    assert told.json == {"active": False}
+    revoked = app.test_client().post("/token/revoke", json={"token": value})
+    assert (revoked.status_code, revoked.json["error"]) == (400, "unsupported_token_type")
+    assert client.get("/admin/").status_code == 200
+
+
+def test_the_cookie_is_of_a_kind_and_for_an_audience_of_its_own(
+    app: Flask, client: FlaskClient
+) -> None:
+    value = value_of(client)
+    payload = jwt.decode(value, options={"verify_signature": False})
+    own = jwt.decode(tokens(app, "ann")["access_token"], options={"verify_signature": False})
+    assert jwt.get_unverified_header(value)["typ"] == "authz-page+jwt"
+    assert payload["type"] != own["type"]
+    assert payload["aud"] != own["aud"]
+
+
+@pytest.mark.parametrize(
+    ("header", "claims"),
+    [
+        ({"typ": "at+jwt"}, {}),
+        ({"typ": "JWT"}, {}),
+        ({"typ": "rt+jwt"}, {}),
+        ({}, {"type": "access"}),
+        ({}, {"type": "refresh"}),
+        ({}, {"type": None}),
+        ({}, {"aud": "administration"}),
+        ({}, {"aud": None}),
+        ({}, {"iss": "https://other.example"}),
+        ({}, {"sid": None}),
+        ({}, {"cnf": {"jkt": "x"}}),
+    ],
+    ids=str,
+)
+def test_no_other_kind_of_token_is_a_cookie(
+    app: Flask, client: FlaskClient, header: dict[str, Any], claims: dict[str, Any]
+) -> None:
+    good = jwt.decode(value_of(client), options={"verify_signature": False})
+
+    def answer(header: dict[str, Any], claims: dict[str, Any]) -> int:
+        payload = {name: of for name, of in {**good, **claims}.items() if of is not None}
+        text = jwt.encode(payload, SECRET, headers={"typ": "authz-page+jwt", **header})
+        other = app.test_client(use_cookies=False)
+        return other.get("/admin/", headers={"Cookie": f"{COOKIE}={text}"}).status_code
+
+    assert answer({}, {}) == 200
+    assert answer(header, claims) == 303
+
+
+@pytest.mark.parametrize("name", ["access_token", "refresh_token"])
+def test_a_token_of_the_api_is_not_a_cookie_however_often_it_was_used(
+    app: Flask, name: str
+) -> None:
+    text = tokens(app, "ann")[name]
+    ask(app, text, "GET", "/me")
+    answer = app.test_client(use_cookies=False).get(
+        "/admin/", headers={"Cookie": f"{COOKIE}={text}"}
+    )
+    assert answer.status_code == 303
+    assert ask(app, text, "GET", "/me").status_code == (200 if name == "access_token" else 401)
 
 
 def test_wrong_passwords_are_told_and_slowed(tmp_path: Path, app: Flask) -> None:
