@@ -19,6 +19,7 @@ def make_argon2_cheap(monkeypatch: pytest.MonkeyPatch) -> PasswordHasher:
     hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     monkeypatch.setattr(passwords, "_hasher", hasher)
     monkeypatch.setattr(passwords, "_DUMMY", hasher.hash(token_hex()))
+    monkeypatch.setattr(passwords, "_former", passwords._Former())
     return hasher
 
 

@@ -14,7 +14,7 @@ from .password_rules import as_secret, check_new_password
 from .slots import HASHING
 
 try:
-    from argon2 import PasswordHasher
+    from argon2 import PasswordHasher, extract_parameters
     from argon2.exceptions import (
         HashingError,
         InvalidHashError,
@@ -62,8 +62,8 @@ def verify_password(hash: str | None, password: str) -> bool:
 
     Without a hash it is False after the same work; an empty or unreadable hash counts as none. A
     password of more than 4,096 bytes or with lone surrogates is False at once, whatever the hash:
-    nobody can have it. A hash with other parameters than today's takes its own time, until
-    `upgraded_hash` has replaced it.
+    nobody can have it. Once a hash with former parameters was seen, which `upgraded_hash` replaces,
+    every failure takes the work of both.
 
     Raises HashingBusy, a StoreUnavailable, when there is no memory left to hash in, or too many are
     being hashed: see `limit_hashing`.
@@ -83,12 +83,34 @@ def is_still_good(verified: str | None, password: str, now: str | None) -> bool:
 
 
 def _verify(hash: str | None, secret: bytes) -> bool:
+    """Return whether the secret matches; all failures take the same work, whatever the hash."""
+    found = _compare(hash, secret) if hash else None
+    is_former = hash is not None and found is not None and needs_rehash(hash)
+    if hash is not None and is_former:
+        _former.see(hash)
+    if found:
+        return True
+    if _former.dummy is not None and not is_former:
+        _waste(_former.dummy, secret)
+    if found is None or is_former:
+        _waste(_DUMMY, secret)
+    return False
+
+
+def _compare(hash: str, secret: bytes) -> bool | None:
+    """Return whether the secret is that of the hash; None if the hash is unreadable."""
     try:
-        return _hasher.verify(hash, secret) if hash else _dummy_work(secret)
+        return _hasher.verify(hash, secret)
     except VerifyMismatchError:
         return False
     except (VerificationError, InvalidHashError, UnicodeEncodeError):
-        return _dummy_work(secret)
+        return None
+
+
+def _waste(dummy: str, secret: bytes) -> None:
+    # A dummy is readable, so without an answer it is the machine: not an answer about the password.
+    if _compare(dummy, secret) is None:
+        raise _no_memory()
 
 
 def needs_rehash(hash: str) -> bool:
@@ -115,17 +137,6 @@ def _hash(secret: bytes) -> str:
         raise _no_memory() from None
 
 
-def _dummy_work(secret: bytes) -> bool:
-    try:
-        _hasher.verify(_DUMMY, secret)
-    except VerifyMismatchError:
-        return False
-    except VerificationError:
-        # The dummy is readable, so it is the machine: not an answer about the password.
-        raise _no_memory() from None
-    return False
-
-
 def _no_memory() -> HashingBusy:
     mebibytes = _hasher.memory_cost // 1024
     return HashingBusy(
@@ -138,8 +149,26 @@ def _unpadded(data: bytes) -> str:
     return b64encode(data).decode().rstrip("=")
 
 
-# No password was ever hashed to this: random bytes in the form of a hash with today's parameters.
-_DUMMY = (
-    f"$argon2id$v=19$m={_hasher.memory_cost},t={_hasher.time_cost},p={_hasher.parallelism}"
-    f"${_unpadded(token_bytes(_hasher.salt_len))}${_unpadded(token_bytes(_hasher.hash_len))}"
-)
+def _dummy(memory: int, passes: int, lanes: int) -> str:
+    """Return a hash with these parameters that no password was ever hashed to: random bytes."""
+    salt, hash = token_bytes(_hasher.salt_len), token_bytes(_hasher.hash_len)
+    return f"$argon2id$v=19$m={memory},t={passes},p={lanes}${_unpadded(salt)}${_unpadded(hash)}"
+
+
+class _Former:
+    """The costliest parameters, other than today's, of which a hash was seen in this process."""
+
+    def __init__(self) -> None:
+        self.dummy: str | None = None
+        self._cost = 0
+
+    def see(self, hash: str) -> None:
+        found = extract_parameters(hash)
+        cost = found.memory_cost * found.time_cost
+        if cost > self._cost:
+            self.dummy = _dummy(found.memory_cost, found.time_cost, found.parallelism)
+            self._cost = cost
+
+
+_DUMMY = _dummy(_hasher.memory_cost, _hasher.time_cost, _hasher.parallelism)
+_former = _Former()

@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import ParamSpec, TypeVar
 
@@ -164,7 +164,8 @@ def _lower_priority() -> None:
     """Let the threads that answer requests go before this one, where threads have a priority."""
     is_main = threading.get_native_id() == os.getpid()  # with gevent, for which all is one thread
     if sys.platform == "linux" and not is_main:
-        os.setpriority(os.PRIO_PROCESS, 0, NICENESS)  # 0 is this thread
+        with suppress(OSError):  # a sandbox may forbid it
+            os.setpriority(os.PRIO_PROCESS, 0, NICENESS)  # 0 is this thread
 
 
 # Of a worker's four threads, log-ins hold three at most: one is left for other requests.

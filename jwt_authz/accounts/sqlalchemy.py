@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from ..errors import MisuseError
+from ..errors import HashingBusy, MisuseError
 from .catalogue_tables import CatalogueRoleMixin, PermissionMixin
 from .password_rules import check_new_password
 from .passwords import hash_password, is_still_good, upgraded_hash, verify_password
@@ -249,7 +249,10 @@ class SQLAlchemyAccounts:
         return row.subject, None if row.disabled else row.password_hash
 
     def _upgrade(self, subject: str, password_hash: str, password: str) -> None:
-        new_hash = upgraded_hash(password_hash, password)
+        try:
+            new_hash = upgraded_hash(password_hash, password)
+        except HashingBusy:  # at the next log-in, then
+            return
         if new_hash is None:
             return
 

@@ -193,6 +193,41 @@ def test_an_outdated_hash_is_replaced_by_one_of_the_same_password(outdated: Pass
     assert verify_password(new, PASSWORD)
 
 
+FORMER = PasswordHasher(time_cost=3, memory_cost=16, parallelism=1).hash(PASSWORD)
+CHEAPER = PasswordHasher(time_cost=1, memory_cost=16, parallelism=1).hash(PASSWORD)
+
+
+@pytest.mark.parametrize("seen_by", [PASSWORD, "another password"], ids=["its owner", "a guesser"])
+@pytest.mark.usefixtures("cheap_argon2")
+def test_once_a_former_hash_was_seen_all_failures_take_the_same_work(
+    verified: list[str | bytes], seen_by: str
+) -> None:
+    """SECURITY 1.33, 2.43."""
+    hashed = hash_password(PASSWORD)
+    verify_password(FORMER, seen_by)
+    work = []
+    for hash in (None, "nonsense", "", hashed, FORMER):
+        verified.clear()
+        assert not verify_password(hash, "a wrong password")
+        readable = [one for one in verified if one != "nonsense"]
+        work.append(sorted(str(extract_parameters(str(one))) for one in readable))
+    assert len(work[0]) == 2
+    assert work == [work[0]] * 5
+    assert verify_password(hashed, PASSWORD)
+    assert verify_password(FORMER, PASSWORD)
+
+
+@pytest.mark.usefixtures("cheap_argon2")
+def test_of_several_former_parameters_the_costliest_are_those_of_a_failure(
+    verified: list[str | bytes],
+) -> None:
+    for hash in (CHEAPER, FORMER, CHEAPER):
+        verify_password(hash, PASSWORD)
+    verified.clear()
+    verify_password(None, PASSWORD)
+    assert extract_parameters(str(verified[0])) == extract_parameters(FORMER)
+
+
 def test_a_hash_that_is_up_to_date_is_kept(hashed: str) -> None:
     assert not needs_rehash(hashed)
     assert upgraded_hash(hashed, PASSWORD) is None

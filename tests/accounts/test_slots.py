@@ -211,6 +211,16 @@ def test_the_work_runs_at_a_lower_priority_and_leaves_that_of_the_process_alone(
     assert os.getpriority(os.PRIO_PROCESS, 0) == before
 
 
+def test_a_sandbox_that_forbids_priorities_keeps_nothing_from_running(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def forbidden(*_: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "setpriority", forbidden)
+    assert Slots(1, 0).run(int) == 0
+
+
 @pytest.fixture
 def small() -> Iterator[None]:
     HASHING.resize(1, 0, 0)

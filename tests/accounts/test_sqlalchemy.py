@@ -28,9 +28,9 @@ from sqlalchemy.orm import (
 )
 from sqlalchemy.pool import QueuePool
 
-from jwt_authz.accounts import User
+from jwt_authz.accounts import User, passwords
 from jwt_authz.accounts.sqlalchemy import RoleMixin, SQLAlchemyAccounts, UserMixin
-from jwt_authz.errors import MisuseError, StoreUnavailable
+from jwt_authz.errors import HashingBusy, MisuseError, StoreUnavailable
 
 from .conftest import Database
 
@@ -387,6 +387,24 @@ def test_an_outdated_hash_is_replaced_at_log_in(database: Database) -> None:
     assert accounts.authenticate("ann", PASSWORD) is not None
     assert "t=1" in str(stored_hash(database))
     assert accounts.authenticate("ann", PASSWORD) is not None
+
+
+def test_an_outdated_hash_stays_when_there_is_no_capacity_to_make_another(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accounts = database.accounts
+    accounts.add("ann", PASSWORD)
+    store_hash(database, OLD.hash(PASSWORD))
+
+    def busy(*_: object) -> str:
+        raise HashingBusy("try again later")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(passwords, "_hash", busy)
+        assert accounts.authenticate("ann", PASSWORD) is not None
+    assert "t=2" in str(stored_hash(database))
+    assert accounts.authenticate("ann", PASSWORD) is not None
+    assert "t=1" in str(stored_hash(database))
 
 
 def test_a_hash_that_is_up_to_date_stays(database: Database) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from argon2 import PasswordHasher
+from argon2.profiles import RFC_9106_LOW_MEMORY
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from jwt_authz import Authz, Role, Roles, exempt, requires
+from jwt_authz.accounts import passwords, slots
 from jwt_authz.accounts.memory import MemoryAccounts
 from jwt_authz.endpoints import token_blueprint
 
@@ -27,3 +30,12 @@ def make_app(**config: Any) -> Flask:
     app.add_url_rule("/nothing", "nothing", exempt(lambda: "nothing"), methods=["POST"])
     app.wsgi_app = ProxyFix(app.wsgi_app)  # type: ignore[method-assign]
     return app
+
+
+def make_unprotected_app() -> Flask:
+    """Return the same at the former cost of a hash, without priorities and reserved places."""
+    slots.NICENESS = 0
+    slots.HASHING.resize(at_once=1, waiting=2, reserved=0)
+    passwords._hasher = PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)
+    passwords._DUMMY = passwords._hasher.hash("of nobody")
+    return make_app()
