@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from flask import Flask, current_app, request, request_started
@@ -61,6 +62,8 @@ def find_misuse(
     warnings += [
         f"an override or addition was pushed in {where}" for where in sorted(InUse.pushed_at)
     ]
+    with suppress(MisuseError, ImportError):  # of a store that is told of when it is needed
+        warnings += parts.sharing_warnings()
     for check in app.extensions.get(CHECKS, ()):
         try:
             warnings += check()

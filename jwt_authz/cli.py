@@ -43,13 +43,15 @@ for _command in _COMMANDS:
 @authz.command("init")
 def init() -> None:
     """Prepare a new store of revocations: its tables, and the mark that it has lost nothing."""
-    current_parts()  # no Authz: say so
+    parts = current_parts()  # no Authz: say so
     extension: Authz = current_app.extensions["jwt_authz"]
     try:
         extension.prepare_store()
     except (MisuseError, StoreUnavailable) as error:
         raise click.ClickException(str(error)) from None
     click.echo("the store of revocations is prepared")
+    for text in parts.sharing_warnings():
+        click.echo(f"warning: {text}")
 
 
 @authz.command("check")

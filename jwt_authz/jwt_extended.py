@@ -19,8 +19,10 @@ from flask_jwt_extended.config import config as _fje
 
 from .claims.names import RESERVED
 from .errors import ClaimInvalid, MisuseError, SubjectUnknown, TokenRevoked
+from .revocation.sharing import id_of_secret
 from .settings import Settings
 from .tokens import KeySet, Verifier
+from .tokens.jwk import jwk_of
 from .tokens.jws import Key
 from .tokens.keys import prepare_keys, public_key_of, weakness
 from .tokens.strength import SHORTEST_SECRET
@@ -127,6 +129,18 @@ def verifying_key() -> Any:
     if _fje.is_asymmetric and not current_app.config["JWT_PUBLIC_KEY"]:
         return public_key_of(_fje.encode_key, _fje.algorithm)
     return _fje.decode_key
+
+
+def own_key_id() -> str | None:
+    """Return an id of the key that the `JWT_*` settings name, None if there is none."""
+    try:
+        key, algorithm = published_key()
+        if key is None:
+            return id_of_secret(verifying_key()) if has_own_key() else None
+        kid: str = jwk_of(key, algorithm)["kid"]
+    except MisuseError:  # the check reports an invalid key
+        return None
+    return kid
 
 
 def published_key() -> tuple[Any, str]:

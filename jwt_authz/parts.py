@@ -17,13 +17,20 @@ from .claims import IdentityReader
 from .context import get_app, get_request
 from .deadlines import of_accounts
 from .errors import KeyUnknown, MisuseError
-from .jwt_extended import EXTENSION, longest_token, manager_of, own_claims, read_deciding
+from .jwt_extended import (
+    EXTENSION,
+    manager_of,
+    own_claims,
+    read_deciding,
+)
 from .live_catalogue import LiveCatalogue
 from .refusals import Failing, Refusing
-from .revocation import CATALOGUE, RevocationView, open_store
+from .revocation import CATALOGUE, RevocationView
+from .revocation.sharing import Sharing
 from .roles import Roles
 from .rules import Rules
 from .settings import Settings
+from .shared_store import open_view
 from .tokens import KeySet
 from .tokens.key_set import KeyFile
 from .trust import Trust
@@ -67,6 +74,7 @@ class Parts:
         self._key_file: KeyFile | None = None
         self.trust: Trust | None = None
         self._revocations: RevocationView | None = None
+        self._sharing: Sharing
         self.deadline = of_accounts(lambda: self.settings.accounts_timeout)
         self._lock = threading.Lock()
 
@@ -144,18 +152,16 @@ class Parts:
     @property
     def revocations(self) -> RevocationView | None:
         """This process's view of the revocations, None where `AUTHZ_STORE_URL` names no store."""
-        settings = self.settings
-        if self._revocations is None and settings.store_url is not None:
+        if self._revocations is None and self.settings.store_url is not None:
             with self._lock:
                 if self._revocations is None:
-                    self._revocations = RevocationView(
-                        open_store(
-                            settings.store_url, settings.store_namespace, settings.store_timeout
-                        ),
-                        longest=longest_token(),
-                        max_age=settings.revocation_max_age,
-                    )
+                    view, self._sharing = open_view(self.settings, lambda: self.keys)
+                    self._revocations = view
         return self._revocations
+
+    def sharing_warnings(self) -> list[str]:
+        """Return a warning for each other application that uses the store as this one does."""
+        return [] if self.revocations is None else self._sharing.warnings()
 
     @property
     def application_id(self) -> str:

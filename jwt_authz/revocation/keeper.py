@@ -49,7 +49,7 @@ class Keeper:
         self._is_stopped = False
         self._is_failing = False
         self._gaps = 0
-        self.heed: Callable[[tuple[float, float]], None] | None = None
+        self.heeds: list[Callable[[tuple[float, float]], None]] = []
         self.clock = self._follower.clock
         self.wrote = self._follower.wrote
         self.after_fork()
@@ -118,8 +118,8 @@ class Keeper:
             self._forget_now_and_then()
             self.is_loaded = True
             self._first.set()
-        if self.heed is not None:  # which may ask a database, and holds up no other look
-            self.heed(before)
+        for heed in self.heeds:  # which may ask a database, and hold up no other look
+            heed(before)
         return is_news
 
     def distrust(self) -> None:

@@ -57,6 +57,10 @@ class MemoryStore:
     def close(self) -> None:
         """Nothing was opened."""
 
+    def record(self, application: str) -> list[str]:
+        """Return nothing: no other application is in this process's memory."""
+        return []
+
     def now(self) -> float:
         """The store's clock, in seconds since the epoch."""
         return self._clock()

@@ -14,7 +14,9 @@ from secrets import token_hex
 from typing import Any
 
 from ..errors import MisuseError
+from . import redis_family_scripts as of_families
 from . import redis_scripts as scripts
+from . import sharing
 from .families import (
     KEPT,
     MOST_FAMILIES,
@@ -130,6 +132,13 @@ class RedisStore:
         self._generation = page.generation
         return page
 
+    def record(self, application: str) -> list[str]:
+        """Keep the record of an application, and return all: see `sharing.Shared`."""
+        kept = to_us(sharing.KEPT)
+        return self._server.run(
+            scripts.RECORD, application, kept, read=lambda records: [*map(to_text, records)]
+        )
+
     def listen(self) -> RedisListener:
         """A listener for the calling thread: see `Log`."""
         return RedisListener(self._server.client, self._keys + "news")
@@ -149,7 +158,7 @@ class RedisStore:
         id, jti = new_id(), new_id()
         whose, times = (about.owner, about.to_json()), (to_us(lifetime), to_us(idle))
         return self._server.run_in_time(
-            scripts.START,
+            of_families.START,
             id,
             *whose,
             *times,
@@ -173,15 +182,17 @@ class RedisStore:
             return Rotation(outcome, found, jti)
 
         times = to_us(grace), to_us(idle)
-        return self._server.run_in_time(scripts.ROTATE, family, *digests, seed, *times, read=read)
+        return self._server.run_in_time(
+            of_families.ROTATE, family, *digests, seed, *times, read=read
+        )
 
     def end(self, family: str) -> bool:
         """End the family; whether it was living: see `Families`."""
-        return is_id(family) and bool(self._server.run(scripts.END, family, read=int))
+        return is_id(family) and bool(self._server.run(of_families.END, family, read=int))
 
     def end_all(self, subject: str, issuer: str | None = None) -> int:
         """End all families of the subject; how many were living."""
-        return self._server.run(scripts.END_ALL, owner_of(subject, issuer), read=int)
+        return self._server.run(of_families.END_ALL, owner_of(subject, issuer), read=int)
 
     def families(self, subject: str, issuer: str | None = None) -> tuple[Family, ...]:
         """The living families of the subject, the one used last first."""
@@ -189,7 +200,7 @@ class RedisStore:
         def read(living: Any) -> list[Family]:
             return [_family(to_text(id), shown) for id, shown in living]
 
-        found = self._server.run(scripts.LIST, owner_of(subject, issuer), read=read)
+        found = self._server.run(of_families.LIST, owner_of(subject, issuer), read=read)
         return tuple(sorted(found, key=lambda family: family.used_at, reverse=True))
 
     def _family(self, id: str, answer: Any) -> Family:

@@ -8,6 +8,7 @@ namespace "shop" it is {authz:shop}, and in the default namespace:
     {authz}:log:<shelf>   stream of statements, one a shelf; its entry ids are the positions
     {authz}:family:<id>   hash: a refresh family
     {authz}:owner:<hash>  sorted set: the ids of a subject's families, by when they are forgotten
+    {authz}:applications  sorted set: records of the applications that use the store, by when
     {authz}:news          channel: told after each statement
 
 A statement stands on the lowest shelf that is long enough for its lifetime: a quarter of an hour,
@@ -25,7 +26,7 @@ the script's own: Redis looks at its memory limit before a script's first write 
 
 from __future__ import annotations
 
-_COMMON = """
+COMMON = """
 local root = string.sub(KEYS[1], 1, -5)
 local clock = redis.call('TIME')
 local now = tonumber(ARGV[1]) or (clock[1] * 1000000 + clock[2])
@@ -67,7 +68,7 @@ end
 
 # ARGV: now, latest time at which the caller still waits ('' for any), head, said at least, forget
 REVOKE = (
-    _COMMON
+    COMMON
     + _APPEND
     + """
 if tonumber(ARGV[2]) and now > tonumber(ARGV[2]) then return {'late', int(now)} end
@@ -80,7 +81,7 @@ return {'ok', int(now), written[1], written[2], written[3]}
 
 # ARGV: now, then of each statement head, said, forget
 ADD = (
-    _COMMON
+    COMMON
     + _APPEND
     + """
 local positions = {}
@@ -95,7 +96,7 @@ return positions
 # ARGV: now, generation expected ('' for none), new generation, head of the statement that revokes
 # everything ('' for none), when it is forgotten
 ESTABLISH = (
-    _COMMON
+    COMMON
     + _APPEND
     + """
 if (generation or '') ~= ARGV[2] then return generation end
@@ -116,7 +117,7 @@ return ARGV[3]
 # ARGV: now, position to read after, entries a shelf at most, witness' position ('' for none) and
 # shelf, a family's id ('' for none) and the revision that it had
 READ = (
-    _COMMON
+    COMMON
     + """
 local mark, intact, entries = {}, 1, {}
 local flat = redis.call('HGETALL', KEYS[1])
@@ -154,144 +155,24 @@ return refused() or {int(now), generation or '', intact, int(upto), complete, en
 """
 )
 
-_FAMILY = """
-local function family_key(id) return root .. 'family:' .. id end
-local function keep(key, owner, id, expires)
-  local owned = root .. 'owner:' .. owner
-  redis.call('PEXPIREAT', key, int((expires + 3600000000) / 1000))
-  redis.call('ZADD', owned, expires + 3600000000, id)
-  redis.call('ZREMRANGEBYSCORE', owned, '-inf', now)
-  local longest = redis.call('ZRANGE', owned, -1, -1, 'WITHSCORES')[2]
-  redis.call('PEXPIREAT', owned, int(tonumber(longest) / 1000))
-end
-local function issue()
-  if now > tonumber(redis.call('HGET', KEYS[1], 'issued') or 0) then
-    redis.call('HSET', KEYS[1], 'issued', int(now))
-  end
-end
-local function is_living(key)
-  local ended, of, expires = unpack(redis.call('HMGET', key, 'ended', 'generation', 'expires'))
-  return expires and not ended and of == generation and now < tonumber(expires)
-end
-local function shown(key)
-  return redis.call('HMGET', key, 'about', 'created', 'used', 'ends', 'expires')
-end
-local function finish(id)
-  local key = family_key(id)
-  if not is_living(key) then return 0 end
-  redis.call('HSET', key, 'ended', int(now))
-  redis.call('HINCRBY', key, 'revision', 1)
-  redis.call('ZREM', root .. 'owner:' .. redis.call('HGET', key, 'owner'), id)
-  return 1
-end
-"""
-
-# ARGV: now, latest time at which the caller still waits, id, owner, about, lifetime, idle, digest,
-# how many living families an owner may have
-START = (
-    _COMMON
-    + _FAMILY
-    + """
-if tonumber(ARGV[2]) and now > tonumber(ARGV[2]) then return {'late', int(now)} end
-if not generation then return {'no mark', int(now)} end
-local key, ends = family_key(ARGV[3]), now + tonumber(ARGV[6])
-local expires = math.min(now + tonumber(ARGV[7]), ends)
-redis.call('HSET', key, 'about', ARGV[5], 'owner', ARGV[4], 'generation', generation,
-  'created', int(now), 'used', int(now), 'ends', int(ends), 'expires', int(expires),
-  'current', ARGV[8], 'revision', 1)
-keep(key, ARGV[4], ARGV[3], expires)
-local owned = root .. 'owner:' .. ARGV[4]
-local many = redis.call('ZCARD', owned) - tonumber(ARGV[9])
-if many > 0 then
-  for _, id in ipairs(redis.call('ZRANGE', owned, 0, many - 1)) do
-    finish(id)
-    redis.call('ZREM', owned, id)
-  end
-end
-issue()
-return {'started', int(now), generation, 1, '', shown(key)}
-"""
-)
-
-# ARGV: now, latest time at which the caller still waits, id, digest presented, digest of the
-# successor, its seed, grace, idle
-ROTATE = (
-    _COMMON
-    + _FAMILY
-    + """
-if tonumber(ARGV[2]) and now > tonumber(ARGV[2]) then return {'late', int(now)} end
-if not generation then return {'no mark', int(now)} end
-local key = family_key(ARGV[3])
-local current, previous, rotated, seed, ended, of, expires, ends, owner = unpack(redis.call(
-  'HMGET', key, 'current', 'previous', 'rotated', 'seed', 'ended', 'generation', 'expires', 'ends',
-  'owner'))
-local outcome = 'reused'
-if not current then return refused() or {'unknown', int(now), generation, 0, '', {}}
-elseif ended or of ~= generation then outcome = 'ended'
-elseif now >= tonumber(expires) then outcome = 'expired'
-elseif ARGV[4] == current then
-  outcome, seed = 'rotated', ARGV[6]
-  expires = math.min(now + tonumber(ARGV[8]), tonumber(ends))
-  redis.call('HSET', key, 'current', ARGV[5], 'previous', current, 'seed', seed,
-    'rotated', int(now), 'used', int(now), 'expires', int(expires))
-  redis.call('HINCRBY', key, 'revision', 1)
-  keep(key, owner, ARGV[3], expires)
-  issue()
-elseif ARGV[4] == previous and ARGV[6] == seed then
-  outcome = 'rotated' -- the same call again, whose answer was lost
-elseif ARGV[4] == previous and math.abs(now - tonumber(rotated)) < tonumber(ARGV[7]) then
-  outcome = 'repeated'
-else
-  finish(ARGV[3])
-end
-local revision = redis.call('HGET', key, 'revision')
-return refused() or {outcome, int(now), generation, revision, seed or '', shown(key)}
-"""
-)
-
-# ARGV: now, id
-END = (
-    _COMMON
-    + _FAMILY
-    + """
-local ended = finish(ARGV[2])
-return refused() or ended
-"""
-)
-
-# ARGV: now, owner
-END_ALL = (
-    _COMMON
-    + _FAMILY
-    + """
-local ended = 0
-for _, id in ipairs(redis.call('ZRANGE', root .. 'owner:' .. ARGV[2], 0, -1)) do
-  ended = ended + finish(id)
-end
-return refused() or ended
-"""
-)
-
-# ARGV: now, owner
-LIST = (
-    _COMMON
-    + _FAMILY
-    + """
-local living = {}
-for _, id in ipairs(redis.call('ZRANGE', root .. 'owner:' .. ARGV[2], 0, -1)) do
-  local key = family_key(id)
-  if is_living(key) then living[#living + 1] = {id, shown(key)} end
-end
-return refused() or living
-"""
-)
-
 # ARGV: now, new generation
 PREPARE = (
-    _COMMON
+    COMMON
     + """
 redis.call('HSETNX', KEYS[1], 'generation', ARGV[2])
 keep_mark()
 return 1
+"""
+)
+
+# ARGV: now, record of an application, how long it is kept
+RECORD = (
+    COMMON
+    + """
+local key = root .. 'applications'
+redis.call('ZADD', key, int(now), ARGV[2])
+redis.call('PEXPIRE', key, int(tonumber(ARGV[3]) / 1000))
+redis.call('ZREMRANGEBYSCORE', key, '-inf', int(now - tonumber(ARGV[3])))
+return refused() or redis.call('ZRANGE', key, 0, -1)
 """
 )

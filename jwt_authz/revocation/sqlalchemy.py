@@ -10,16 +10,18 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from hashlib import sha256
 from secrets import token_hex
 from typing import Any
 
 from ..errors import StoreUnavailable
+from . import sharing
 from .database import Database, engine_of
 from .families import KEPT, Record
 from .log import MICROSECONDS, TIMEOUT, Entry, MarkMissing, Page, Sleeper
 from .sql_families import SQLFamilies, from_primary
 from .statements import EVERYTHING, Statement, Target
-from .tables import create_or_upgrade, families, marks, metadata, statements
+from .tables import applications, create_or_upgrade, families, marks, metadata, statements
 
 try:
     from sqlalchemy import (
@@ -163,6 +165,24 @@ class SQLAlchemyStore(SQLFamilies):
             not is_full,
             entries,
         )
+
+    def record(self, application: str) -> list[str]:
+        """Keep the record of an application, and return all: see `sharing.Shared`."""
+        key = {"namespace": self._namespace, "id": sha256(application.encode()).hexdigest()}
+
+        def write(connection: Connection) -> list[str]:
+            clock = connection.execute(select(self._now().label("now"))).one()
+            now = from_primary(connection, clock).now
+            same = update(applications).filter_by(**key).values(seen_at=now)
+            if connection.execute(same).rowcount == 0:
+                row = {**key, "record": application, "seen_at": now}
+                connection.execute(insert(applications).values(**row))
+            mine = self._is_mine(applications)
+            old = delete(applications).where(mine, applications.c.seen_at < now - sharing.KEPT)
+            connection.execute(old)
+            return list(connection.scalars(select(applications.c.record).where(mine)))
+
+        return self._database.run(write)
 
     def listen(self) -> Sleeper:
         """A listener for the calling thread: the database tells nothing, and is asked again."""

@@ -10,10 +10,11 @@ from .families import Families
 from .known import Known
 from .log import TIMEOUT, Entry
 from .memory import MemoryStore
+from .sharing import Shared
 from .statements import Target
 
 
-class Store(Families, Protocol):
+class Store(Families, Shared, Protocol):
     """What every store offers; one that processes share offers what `Log` names besides."""
 
     @property

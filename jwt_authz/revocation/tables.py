@@ -72,6 +72,15 @@ families = Table(
     Index("ix_authz_families_namespace_used_at", "namespace", "used_at"),
 )
 
+applications = Table(
+    "authz_applications",
+    metadata,
+    Column("namespace", String(64), primary_key=True),
+    Column("id", String(64), primary_key=True),
+    Column("record", Text, nullable=False),
+    Column("seen_at", Double, nullable=False),
+)
+
 
 def create_or_upgrade(connection: Connection) -> None:
     """Create the tables that are missing, and what tables of an older version lack."""

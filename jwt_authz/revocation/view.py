@@ -158,7 +158,7 @@ class RevocationView:
         """
         if self._keeper is None:
             return False
-        self._keeper.heed = heed
+        self._keeper.heeds.append(heed)
         return True
 
     # What a log-in asks

@@ -26,7 +26,7 @@ KINDS = ["memory", "redis", "sqlite", "postgres"]
 SHARED = KINDS[1:]
 LONGEST = 900.0
 Copy = list[tuple[Any, ...]]
-TABLES = {"authz_marks": 4, "authz_statements": 4, "authz_families": 15}
+TABLES = {"authz_marks": 4, "authz_statements": 4, "authz_families": 15, "authz_applications": 4}
 
 
 class Clock:

@@ -14,7 +14,7 @@ from jwt_authz.accounts import User
 from jwt_authz.accounts.memory import MemoryAccounts
 from jwt_authz.errors import StoreUnavailable
 from jwt_authz.revocation import RevocationView, Rotation
-from jwt_authz.revocation import redis_scripts as scripts
+from jwt_authz.revocation import redis_family_scripts as scripts
 from jwt_authz.revocation.redis import RedisStore
 from jwt_authz.revocation.sqlalchemy import SQLAlchemyStore
 

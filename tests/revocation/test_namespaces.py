@@ -6,19 +6,27 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from flask import Flask
 from sqlalchemy import create_engine, inspect, text
 
 from jwt_authz import Authz
 from jwt_authz.accounts import User
 from jwt_authz.accounts.memory import MemoryAccounts
+from jwt_authz.cli import authz as commands
 from jwt_authz.errors import StoreUnavailable
-from jwt_authz.revocation import RevocationView, Rotation
+from jwt_authz.parts import current_parts
+from jwt_authz.revocation import RevocationView, Rotation, sharing
+from jwt_authz.revocation.sharing import KEPT
+from jwt_authz.tokens import KeySet
 
-from .conftest import Shared
+from .conftest import Clock, Shared
+from .servers import PrivateRedis
 
 TIMES: dict[str, float] = {"lifetime": 100, "idle": 100}
 
@@ -186,3 +194,156 @@ def test_two_applications_with_namespaces_do_not_end_each_others_log_ins(
         authz = shop.extensions["jwt_authz"]
         assert len(authz.families("5")) == 1
         assert authz.refresh(tokens.refresh_token).access_token
+
+
+# Applications without a namespace
+
+
+def application_of(url: str, name: str = "shop", key: str = "one", **config: Any) -> Flask:
+    app = Flask(name)
+    app.config.update(JWT_SECRET_KEY=f"{key}-{'secret' * 8}", AUTHZ_STORE_URL=url, **config)
+    Authz(app)
+    return app
+
+
+def warnings_of(app: Flask) -> list[str]:
+    with app.app_context():
+        authz = app.extensions["jwt_authz"]
+        authz.prepare_store()
+        found = [text for text in authz.check() if "AUTHZ_STORE_NAMESPACE" in text]
+        current_parts().needed_revocations().store.close()
+    return found
+
+
+@pytest.fixture(params=["redis", "sqlite", "postgres"])
+def shared_url(request: pytest.FixtureRequest) -> str:
+    """A place that no other test uses, without a namespace."""
+    if request.param == "redis":
+        server: PrivateRedis = request.getfixturevalue("private_redis")
+        return server.url
+    if request.param == "postgres":
+        new_schema: Callable[[], str] = request.getfixturevalue("new_schema")
+        return new_schema()
+    place: Shared = request.getfixturevalue("sqlite_place")
+    return place.url
+
+
+@pytest.mark.parametrize("other", [{"name": "wiki"}, {"key": "two"}, {"name": "wiki", "key": "2"}])
+def test_the_check_warns_of_another_application_on_the_store(
+    shared_url: str, other: dict[str, str]
+) -> None:
+    shop, wiki = application_of(shared_url), application_of(shared_url, **other)
+
+    assert warnings_of(shop) == []
+    (warning,) = warnings_of(wiki)
+    assert "'shop'" in warning
+    assert "uses the store of AUTHZ_STORE_URL" in warning
+    assert ("and other keys" in warning) == ("name" not in other)
+    assert len(warnings_of(shop)) == 1
+
+
+def test_the_same_application_is_not_warned_of(shared_url: str) -> None:
+    """Other processes, replicas, an application factory, and a service that takes its tokens."""
+    first = application_of(shared_url)
+    service = application_of(shared_url, name="worker", JWT_DECODE_ISSUER="shop")
+
+    for app in (first, application_of(shared_url), service, first):
+        assert warnings_of(app) == []
+
+
+def test_applications_with_namespaces_are_not_warned_of(shared_url: str) -> None:
+    shop = application_of(shared_url, AUTHZ_STORE_NAMESPACE="shop")
+    wiki = application_of(shared_url, "wiki", AUTHZ_STORE_NAMESPACE="wiki")
+
+    assert warnings_of(shop) == warnings_of(wiki) == []
+
+
+def test_an_application_whose_keys_are_rotated_is_not_warned_of(
+    shared_url: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "keys.json"
+    KeySet.new("ES256").write(path)
+    before = application_of(shared_url, AUTHZ_KEYS_FILE=str(path), key="before")
+    assert warnings_of(before) == []
+    KeySet.read(path).with_new_key().rotated().write(path)
+
+    after = application_of(shared_url, AUTHZ_KEYS_FILE=str(path), key="after")
+    assert warnings_of(after) == []
+
+
+def test_services_with_the_public_key_are_not_warned_of(shared_url: str) -> None:
+    private = ec.generate_private_key(ec.SECP256R1())
+    shape = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    public = private.public_key().public_bytes(*shape).decode()
+    hidden = private.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    issuer = application_of(shared_url, JWT_ALGORITHM="ES256", JWT_PRIVATE_KEY=hidden.decode())
+    service = application_of(shared_url, JWT_ALGORITHM="ES256", JWT_PUBLIC_KEY=public, key="2")
+
+    assert warnings_of(issuer) == warnings_of(service) == []
+
+
+def test_an_application_that_is_gone_is_forgotten(store: Any, clock: Clock) -> None:
+    """It left, or has other keys now."""
+    is_shared = store.known is None
+    store.record("old")
+    assert sorted(store.record("new")) == (["new", "old"] if is_shared else [])
+    clock.step(KEPT - 1)
+    store.record("new")
+    clock.step(2)
+
+    assert store.record("new") == (["new"] if is_shared else [])
+
+
+def test_a_running_process_logs_that_another_application_came(
+    shared_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sharing, "RENEW_EVERY", 0.0)
+    shop = application_of(shared_url)
+    assert warnings_of(shop) == []
+    warnings_of(application_of(shared_url, "wiki"))
+    with shop.app_context():
+        view = current_parts().needed_revocations()
+        with caplog.at_level("WARNING"):
+            for _ in range(3):
+                view.refresh()
+    view.store.close()
+
+    told = [record for record in caplog.records if "'wiki'" in record.getMessage()]
+    assert len(told) == 1
+
+
+def test_neither_a_store_that_is_silent_nor_a_foreign_record_fails_the_check(
+    private_redis: PrivateRedis,
+) -> None:
+    app = application_of(private_redis.url, AUTHZ_STORE_TIMEOUT=0.2)
+    assert warnings_of(app) == []
+    with private_redis.client() as client:
+        client.zadd("{authz}:applications", {"no record": time.time() * 1e6, "[1]": 9e18})
+    assert warnings_of(app) == []
+    private_redis.stop()
+    with app.app_context():
+        assert not any("NAMESPACE" in text for text in app.extensions["jwt_authz"].check())
+    private_redis.go_on()
+
+
+def test_the_record_of_an_application_does_not_hold_its_secret(private_redis: PrivateRedis) -> None:
+    warnings_of(application_of(private_redis.url))
+    with private_redis.client() as client:
+        (record,) = client.zrange("{authz}:applications", 0, -1)
+
+    assert b"shop" in record
+    assert b"secretsecret" not in record
+
+
+def test_init_prints_the_warning(shared_url: str) -> None:
+    warnings_of(application_of(shared_url))
+    wiki = application_of(shared_url, "wiki")
+    ran = wiki.test_cli_runner().invoke(commands, ["init"])
+    warnings_of(wiki)  # which closes the store
+
+    assert ran.exit_code == 0
+    assert "warning: an application with the issuer 'shop' also uses the store" in ran.output
