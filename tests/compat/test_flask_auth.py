@@ -1195,3 +1195,23 @@ def test_the_small_application_logs_out(small: FlaskClient) -> None:
     assert small.get("/logout/").text == "Logged out user user."
     assert small.get("/logout/").text == "No user to log out."
     assert small.get("/home/").status_code == 302
+
+
+@pytest.mark.parametrize("apply_timeout", [True, False])
+def test_a_session_ends_with_a_revocation_of_its_username(apply_timeout: bool) -> None:
+    app = Flask("revoking")
+    app.config.update(SECRET_KEY="s" * 40, AUTHZ_STORE_URL="memory:")
+    Auth(app)
+    authz = Authz(app, roles=Roles())
+    with app.test_request_context():
+        flask_auth.login(AuthUser("ada", role="user"))
+        assert flask_auth.get_current_user_data(apply_timeout) == {
+            "username": "ada",
+            "role": "user",
+        }
+        authz.revoke(subject="bob")
+        assert flask_auth.get_current_user_data(apply_timeout) is not None
+        authz.revoke(subject="ada")
+        assert flask_auth.get_current_user_data(apply_timeout) is None
+        flask_auth.login(AuthUser("ada", role="user"))
+        assert flask_auth.get_current_user_data(apply_timeout) is not None

@@ -187,16 +187,16 @@ def get_current_user_data(apply_timeout: bool = True) -> Any:
     """The state of the user who is logged in, a dict; None where there is nobody.
 
     A log-in older than `Auth.user_timeout` is ended by this call, unless `apply_timeout` is false.
+    So is one that was revoked, where an `Authz` of the application has a store: the subject of a
+    revocation is the username.
     """
-    if not apply_timeout:
-        return _session_login(0).kept()
-    return _session_login(current_auth().user_timeout).current()
+    return _session_login(current_auth().user_timeout if apply_timeout else 0).current()
 
 
 def _session_login(timeout: float) -> SessionLogin:
     """The native log-in on the old names; a timeout of 0 lasts for ever."""
     lasts = timedelta(seconds=timeout) if timeout > 0 else None
-    return SessionLogin(lasts, SESSION_USER_KEY, SESSION_LOGIN_KEY, "username")
+    return SessionLogin(lasts, SESSION_USER_KEY, SESSION_LOGIN_KEY, "username", asks_accounts=False)
 
 
 def get_current_user(apply_timeout: bool = True) -> AuthUser | None:
