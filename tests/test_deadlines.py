@@ -31,6 +31,7 @@ from jwt_authz.accounts import User, models
 from jwt_authz.accounts.memory import MemoryAccounts
 from jwt_authz.accounts.slots import Slots
 from jwt_authz.accounts.sqlalchemy import SQLAlchemyAccounts
+from jwt_authz.bounded import Attempt
 from jwt_authz.cli import authz as commands
 from jwt_authz.deadlines import MOST_LEFT_BEHIND, Deadline
 from jwt_authz.endpoints import (
@@ -116,6 +117,14 @@ def log_in_as(client: FlaskClient, username: str) -> dict[str, Any]:
     body = {"username": username, "password": ADMIN_PASSWORD}
     answer: dict[str, Any] = client.post("/token", json=body).get_json()
     return answer
+
+
+def is_over(attempt: Attempt[Any]) -> bool:
+    """Whether the thread of a call that was given up comes to its end."""
+    until = time.monotonic() + 20
+    while not attempt.is_done and time.monotonic() < until:
+        time.sleep(0.02)
+    return attempt.is_done
 
 
 def assert_unavailable(answer: TestResponse) -> None:
@@ -413,13 +422,13 @@ def test_a_connection_that_is_given_up_is_cut_off_and_its_thread_ends(
     postgres.silence()
     assert log_in_as(client, "ann")["type"] == UNAVAILABLE
     (attempt,) = deadline._left_behind
-    until = time.monotonic() + 20
-    while not attempt.is_done and time.monotonic() < until:
-        time.sleep(0.02)
-    assert attempt.is_done
+    assert is_over(attempt)
 
 
-def test_a_change_that_was_given_up_is_not_made_later(administered: Flask, postgres: Proxy) -> None:
+def test_a_change_that_was_given_up_is_not_made_later(tmp_path: Path) -> None:
+    """On SQLite, which has no connection to cut off: the commit itself is refused."""
+    url = f"sqlite:///{tmp_path / 'app.db'}"
+    administered = make_app(url, STORED, AUTHZ_ACCOUNTS_TIMEOUT=SHORT)
     accounts = administered.extensions["jwt_authz"].accounts
     user = accounts.named("bob")
     begun, ends = threading.Event(), threading.Event()
@@ -437,11 +446,9 @@ def test_a_change_that_was_given_up_is_not_made_later(administered: Flask, postg
     assert begun.is_set()
     (attempt,) = deadline._left_behind
     ends.set()
-    until = time.monotonic() + 20
-    while not attempt.is_done and time.monotonic() < until:
-        time.sleep(0.02)
-    assert attempt.is_done
+    assert is_over(attempt)
     assert not accounts.find(user.subject).disabled
+    accounts._transactions._sessions.kw["bind"].dispose()
 
 
 # --- sources of roles that are silent ------------------------------------------------------------
@@ -560,6 +567,23 @@ def test_only_the_thread_that_follows_the_store_asks_a_source_that_is_silent(
     source.ends.set()
     view.tell((0.0, 0.0))
     assert live.current().mark == (2,)
+
+
+def test_nobody_waits_for_anothers_load_while_the_source_is_failing() -> None:
+    source = SilentSource()
+    live = live_catalogue.LiveCatalogue(source, View(), 0.0, 60.0)  # type: ignore[arg-type]
+    live._failures = 1  # as after a load that failed
+    source.is_silent = True
+    loading = threading.Thread(target=live.current)
+    loading.start()
+    until = time.monotonic() + 20
+    while not source.asked and time.monotonic() < until:
+        time.sleep(0.01)
+    with pytest.raises(StoreUnavailable, match="is being loaded"):
+        live.current()
+    assert loading.is_alive()
+    source.ends.set()
+    loading.join()
 
 
 # --- greenlets -----------------------------------------------------------------------------------
