@@ -13,7 +13,7 @@ from sqlalchemy.orm import sessionmaker
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from jwt_authz import Authz
-from jwt_authz.accounts import models
+from jwt_authz.accounts import User, models
 from jwt_authz.accounts.memory import MemoryAccounts
 from jwt_authz.accounts.sqlalchemy import SQLAlchemyAccounts
 from jwt_authz.endpoints import password_blueprint, token_blueprint
@@ -136,6 +136,29 @@ def test_a_later_user_of_the_same_name_is_not_known_where_the_former_was(
     accounts.add("alice", PASSWORD)
     assert statuses(app, 20, password="wrong", address=EVIL) == [401] * 10 + [429] * 10
     assert log_in(app, PASSWORD, address=EVIL).status_code == 429
+
+
+class Loose(MemoryAccounts):
+    """Accounts that compare names without regard to case and blanks, as databases may."""
+
+    def authenticate(self, username: str, password: str) -> User | None:
+        return super().authenticate(username.strip().lower(), password)
+
+    def named(self, username: str) -> User | None:
+        return super().named(username.strip().lower())
+
+
+def test_where_spellings_are_one_account_they_share_guesses_and_known_addresses(store: str) -> None:
+    accounts = Loose()
+    accounts.add("alice", PASSWORD)
+    app = login_app(accounts, store)
+    spellings = ["alice", "Alice", "ALICE", " alice", "alice "]
+    found = [log_in(app, "wrong", name, EVIL).status_code for name in 4 * spellings]
+    assert found == [401] * 10 + [429] * 10
+    assert log_in(app, PASSWORD, "ALICE ", HOME).status_code == 200
+    for name in 4 * spellings:
+        log_in(app, "wrong", name, HOME)
+    assert {log_in(app, PASSWORD, name, HOME).status_code for name in spellings} == {200}
 
 
 def test_two_applications_on_one_store_do_not_share_known_addresses(redis_url: str) -> None:
