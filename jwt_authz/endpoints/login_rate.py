@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -24,6 +25,10 @@ TIMEOUT = 0.25
 PAUSE = 5.0
 """Seconds that Redis may take to answer, and for which it is left alone when it does not."""
 
+REMEMBERED = 5.0
+MOST_REMEMBERED = 1_024
+"""Seconds for which it is remembered that no account is known at an address, and how many are."""
+
 _Answer = TypeVar("_Answer")
 _log = logging.getLogger("jwt_authz")
 
@@ -39,6 +44,7 @@ class LoginRate:
         self._application = digest(application)
         self._here = Attempts(AttemptsInMemory(), amount, seconds)
         self._shared: Attempts | None = None
+        self._homes_of_nobody: dict[str, float] = {}
         self._breaker = Breaker(PAUSE)
         if store != "memory:":
             self._shared = Attempts(_open(store), amount, seconds)
@@ -67,8 +73,18 @@ class LoginRate:
         self._here.turned_away(address)
 
     def is_home(self, address: str) -> bool:
-        """Return whether any account may be known at the address."""
-        return self._ask(lambda attempts: attempts.is_home(address, self._application))
+        """Return whether any account may be known at the address.
+
+        That none is, is remembered for a moment: a crowd does not ask the shared store each time.
+        """
+        if self._homes_of_nobody.get(address, 0.0) > time.monotonic():
+            return False
+        is_home = self._ask(lambda attempts: attempts.is_home(address, self._application))
+        if not is_home and self._shared is not None:
+            if len(self._homes_of_nobody) >= MOST_REMEMBERED:
+                self._homes_of_nobody.clear()
+            self._homes_of_nobody[address] = time.monotonic() + REMEMBERED
+        return is_home
 
     def knows(self, address: str, owner: str) -> bool:
         """Return whether the owner of an account has logged in from the address lately."""
@@ -77,6 +93,7 @@ class LoginRate:
     def succeeded(self, address: str, owner: str) -> None:
         """Make the address known for the account."""
         self._ask(lambda attempts: attempts.succeeded(address, owner, self._application))
+        self._homes_of_nobody.pop(address, None)
 
     def _ask(self, question: Callable[[Attempts], _Answer]) -> _Answer:
         if self._shared is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from jwt_authz import Authz
 from jwt_authz.accounts import User, models
 from jwt_authz.accounts.memory import MemoryAccounts
 from jwt_authz.accounts.sqlalchemy import SQLAlchemyAccounts
-from jwt_authz.endpoints import password_blueprint, token_blueprint
+from jwt_authz.endpoints import login_rate, password_blueprint, token_blueprint
 from jwt_authz.endpoints.attempts import KNOWN_SECONDS, MOST_ACCOUNTS
 from jwt_authz.errors import StoreUnavailable
 from tests.edge import bearer, turn_clock
@@ -176,6 +177,19 @@ def test_two_applications_on_one_store_do_not_share_known_addresses(redis_url: s
     assert statuses(shop, 20, password="wrong", address=EVIL) == [401] * 10 + [429] * 10
     assert log_in(shop, PASSWORD, address=EVIL).status_code == 429
     assert log_in(blog, OTHER_PASSWORD, address=EVIL).status_code == 200
+
+
+def test_another_process_knows_an_address_after_five_seconds_at_the_latest(
+    users: Users, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = login_app(users, redis_url), login_app(users, redis_url)
+    statuses(there, 1, password="wrong", address=OFFICE)
+    assert log_in(here, PASSWORD, address=OFFICE).status_code == 200
+    statuses(here, 10, password="wrong", address=OFFICE)
+    assert log_in(there, PASSWORD, address=OFFICE).status_code == 429
+    now = time.monotonic()
+    monkeypatch.setattr(login_rate.time, "monotonic", lambda: now + 5)
+    assert log_in(there, PASSWORD, address=OFFICE).status_code == 200
 
 
 def test_names_are_looked_up_only_at_an_address_that_is_known_for_an_account(

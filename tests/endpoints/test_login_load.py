@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from argon2 import PasswordHasher
 from flask import Flask
+from limits.storage import RedisStorage
 
 from jwt_authz.accounts import passwords
 from jwt_authz.accounts.slots import Slots
@@ -186,6 +187,23 @@ def test_attempts_that_are_turned_away_count_for_their_address_and_not_for_the_a
         assert log_in(app, HOME).status_code == 503
     assert log_in(app, EVIL).status_code == 429
     assert log_in(app, HOME).status_code == 200
+
+
+def test_a_crowd_that_is_turned_away_asks_the_shared_store_once_for_each_address(
+    monkeypatch: pytest.MonkeyPatch, redis_url: str
+) -> None:
+    asked: list[str] = []
+    get = RedisStorage.get
+
+    def counted(self: RedisStorage, key: str) -> int:
+        asked.append(key)
+        return get(self, key)
+
+    monkeypatch.setattr(RedisStorage, "get", counted)
+    app = make_app(AUTHZ_LOGIN_RATE_STORE=redis_url)
+    with stuck(monkeypatch):
+        assert {log_in(app, EVIL).status_code for _ in range(90)} == {503}
+    assert len(asked) == 2  # in this period of two weeks, and the last one
 
 
 def test_a_dozen_addresses_do_not_lock_out_a_known_caller(monkeypatch: pytest.MonkeyPatch) -> None:
