@@ -102,22 +102,30 @@ class Authenticator:
         self._add_vary = _vary_adder(headers_that_decide(self._locations))
 
     def authenticate(self, request: Request, manager: JWTManager) -> Authentication:
-        """Who sent this request, found out once a request; raises no `InvalidToken`."""
+        """Return the caller of this request; an `InvalidToken` is in the answer, not raised.
+
+        The request is authenticated once; whether the token has expired or was revoked since is
+        checked at each call. Raise `StoreUnavailable`.
+        """
         kept: tuple[Any, Authentication] | None = request.__dict__.get(_KEPT)
         if kept is not None:
-            if kept[0] is self:  # another application's verdict is not ours
-                return kept[1]
+            owner, found = kept
+            if owner is self and self.verification.is_current(found.token):
+                return found
+            if owner is self:  # another application's verdict is not ours
+                again: Authentication = self._authenticate_again(request, manager)
+                return again
             app, text, is_page = request.__dict__.get(_TAKEN, (None, "", False))
             if app is self._app:  # taken by one that is gone, since the catalogue changed, say
                 return self.take(request, manager, text, is_page)
         if self._source is not None and not self._source.takes_token:
             return Authentication(_loaded(self._source.load()))  # not kept: a log-in changes it
         after_this_request(self._add_vary)
-        found = self._hit(request, manager)
-        if found is None:
+        hit = self._hit(request, manager)
+        if hit is None:
             return self._keep(request, lambda: self._find(request, manager))
-        request.__dict__[_KEPT] = (self, found)
-        return found
+        request.__dict__[_KEPT] = (self, hit)
+        return hit
 
     def take(
         self, request: Request, manager: JWTManager, text: str, is_page: bool = False
@@ -161,6 +169,22 @@ class Authenticator:
             # Without its traceback, whose frames hold what holds it: a circle for each refusal.
             found = Authentication(error=error.with_traceback(None))
             fill_slots(request, {}, {}, {"loaded_user": None}, None)
+        request.__dict__[_KEPT] = (self, found)
+        return found
+
+    def _authenticate_again(self, request: Request, manager: JWTManager) -> Authentication:
+        """Return the caller of a request that has outlived its token, or the lease of its key.
+
+        FJE's slots keep what the token said, for a view that is in the middle of its work.
+        """
+        app, text, is_page = request.__dict__.get(_TAKEN, (None, "", False))
+        try:
+            if app is self._app:
+                found = self._found(request, manager, text, "headers", is_page)
+            else:
+                found = self._find(request, manager)
+        except InvalidToken as error:
+            found = Authentication(error=error.with_traceback(None))
         request.__dict__[_KEPT] = (self, found)
         return found
 

@@ -58,6 +58,7 @@ class Token:
 
     __slots__ = (
         "_good_at",
+        "expires",
         "family",
         "header",
         "identity",
@@ -69,8 +70,15 @@ class Token:
         "roles",
     )
 
-    def __init__(self, identity: Identity, header: dict[str, Any], is_own: bool) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        header: dict[str, Any],
+        is_own: bool,
+        expires: float | None = None,
+    ) -> None:
         self.identity = identity
+        self.expires = expires  # None for one that nobody has verified: a test supposes it
         self.header = header
         self.is_own = is_own
         self.jti: str | None = identity.claims.get("jti")
@@ -190,6 +198,17 @@ class Verification:
             raise TokenRevoked
         return found
 
+    def is_current(self, token: Token | None) -> bool:
+        """Return whether a token that was valid earlier in this request still is.
+
+        Raise `StoreUnavailable` if that is not known.
+        """
+        if token is None or token.expires is None:
+            return True
+        if time() >= token.expires:
+            return False
+        return self.revocations is None or not token.is_revoked(self.revocations)
+
     def known(self, text: bytes) -> Authentication | None:
         """What `verified` returns, for a token that was verified before and is good; else None."""
         now = time()
@@ -297,10 +316,10 @@ def _entry(
     until: float = math.inf,
 ) -> Entry:
     """What is kept of a verified token, from `since` to `until` at most."""
-    held = identity.permissions
+    held, expires = identity.permissions, min(verified.expires, until)
     return Entry(
-        Authentication(identity, Token(identity, verified.header, is_own)),
-        expires=min(verified.expires, until),
+        Authentication(identity, Token(identity, verified.header, is_own, expires)),
+        expires=expires,
         starts=max(verified.starts, since),
         size=identity.claims.size,
         shared=held,

@@ -14,7 +14,7 @@ from ..accounts import User
 from ..accounts.sqlalchemy import SQLAlchemyRoles
 from ..accounts.trail import Entry
 from ..audit import tell_change
-from ..context import get_app
+from ..context import get_app, get_request
 from ..endpoints.answers import ProblemAnswer
 from ..errors import MisuseError
 from ..extension import Authz
@@ -31,6 +31,7 @@ from .turn import END_SESSIONS, Actor
 from .versions import ANY, Seen
 from .wanted import Wanted
 
+_ADMINISTRATOR = "_jwt_authz_administrator"
 _log = logging.getLogger("jwt_authz.admin")
 _Result = TypeVar("_Result")
 
@@ -193,7 +194,11 @@ def _caller() -> tuple[Identity, bool, bool]:
     nothing of roles, the token's is taken.
     """
     parts = current_parts()
-    found = parts.authenticate(get_app())
+    found, held = parts.authenticate(get_app()), get_request().__dict__
+    if found.identity is not None:
+        held[_ADMINISTRATOR] = found
+    else:  # perhaps this change has just ended the caller's own token: it is carried through
+        found = held.get(_ADMINISTRATOR, found)
     identity, token = found.identity, found.token
     if token is not None and identity is not None and not isinstance(identity, Identity):
         identity = token.identity
