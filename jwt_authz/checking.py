@@ -24,6 +24,7 @@ from .predicates import NO_RESOURCE
 from .requirements import has_permission
 from .roles import Roles
 from .rules import Rules
+from .subjects import places_of_subject
 from .unasked import unasked
 
 LONGEST_CHECK = 5.0
@@ -58,7 +59,7 @@ def find_misuse(
     warnings += [text for access in accesses for text in _access_warnings(access)]
     if parts.trust is not None:
         looks_up = (source is not None and takes_token) or has_user_lookup(manager_of(app))
-        warnings += parts.trust.warnings(looks_up)
+        warnings += parts.trust.warnings(looks_up, places_of_subject(accesses, parts.rules))
     warnings += [
         f"an override or addition was pushed in {where}" for where in sorted(InUse.pushed_at)
     ]

@@ -131,8 +131,10 @@ class Identity:
     `PermissionSet` or an iterable of `resource:action`, by default those that the catalogue gives
     the roles; `level` a number, by default the highest level of the roles; `claims` the token's
     whole payload; `catalogue` the application's `Roles`, which tells what roles include; `sources`
-    says which claims roles, permissions and scopes were read from, and `is_outdated` whether the
-    token was made with another catalogue than today's.
+    says which claims roles, permissions and scopes were read from, `is_outdated` whether the
+    token was made with another catalogue than today's, and `subject_is_foreign` whether the subject
+    comes from an issuer that does not say how its subjects relate to the application's own
+    (`Issuer.subject_prefix`), so that `subject` in a condition is unknown.
     Raises `MisuseError` for a subject that is no string.
     """
 
@@ -147,6 +149,7 @@ class Identity:
     catalogue: Roles | None = field(repr=False, compare=False)
     sources: Sources = field(repr=False, compare=False)
     is_outdated: bool = field(repr=False, compare=False)
+    subject_is_foreign: bool = field(repr=False, compare=False)
 
     def __init__(
         self,
@@ -162,6 +165,7 @@ class Identity:
         *,
         sources: Sources = _NO_SOURCES,
         is_outdated: bool = False,
+        subject_is_foreign: bool = False,
     ) -> None:
         if not isinstance(subject, str) or not subject:
             raise MisuseError("a subject is a string that is not empty: write Identity(str(id))")
@@ -183,6 +187,7 @@ class Identity:
         _set(self, "catalogue", catalogue)
         _set(self, "sources", sources)
         _set(self, "is_outdated", is_outdated)
+        _set(self, "subject_is_foreign", subject_is_foreign)
 
     def has_role(self, name: str) -> bool:
         """Whether the identity has the role, itself or through one that includes it."""

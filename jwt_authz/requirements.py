@@ -54,6 +54,11 @@ class Requirement:
         return self.takes.needed
 
     @property
+    def looks_at_subject(self) -> bool:
+        """Whether the requirement itself, and not a part of it, compares the subject."""
+        return False
+
+    @property
     def sentence(self) -> str:
         """The requirement in words, to follow on "a caller who ..."."""
         return f"meets {self!r}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from .claims import Issuer
@@ -86,8 +86,19 @@ class Trust:
                 "trusted issuer: set AUTHZ_ISSUER to another one"
             )
 
-    def warnings(self, looks_up_users: bool) -> Iterator[str]:
-        """What may not be meant; `looks_up_users` where the application does so by subject."""
+    def warnings(self, looks_up_users: bool, of_subject: Sequence[str] = ()) -> Iterator[str]:
+        """Return what may not be meant.
+
+        `looks_up_users` says that the application does so by subject, `of_subject` names the
+        places where a requirement compares the subject.
+        """
+        for issuer in self.issuers if of_subject else ():
+            if issuer.subject_prefix is None:
+                yield (
+                    f"the subject is compared in {', '.join(of_subject)}, and never met by callers "
+                    f"of {issuer.issuer!r}: write Issuer(..., subject_prefix='...'), or "
+                    "subject_prefix='' if its subjects are this application's own users"
+                )
         for issuer in self.issuers:
             if issuer.unsafe_shared_secret:
                 yield (

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Iterable, Iterator
+from dis import get_instructions
 from types import CodeType
 from typing import Any
 
@@ -29,29 +31,35 @@ def unasked(accesses: Iterable[Access], roles: Roles, rules: Rules) -> list[str]
     return [permission for permission in roles.ordered_permissions if permission not in asked]
 
 
-def _asked_for(access: Access) -> Iterator[Permission]:
-    if access.requirement is not None:
-        yield from _permissions_of(access.requirement)
+def named_by_view(access: Access) -> Iterator[object]:
+    """Return the constants in the code of a view, and what its global names stand for."""
     view_class = getattr(access.view, "view_class", None)
     dispatch = getattr(view_class, "dispatch_request", None)
     for function in (access.view, dispatch, method_of(view_class, access.method)):
         yield from _named_in(inspect.unwrap(function) if callable(function) else None)
 
 
-def _named_in(function: Any) -> Iterator[Permission]:
+def _asked_for(access: Access) -> Iterator[Permission]:
+    if access.requirement is not None:
+        yield from _permissions_of(access.requirement)
+    for named in named_by_view(access):
+        if isinstance(named, Requirement):
+            yield from _permissions_of(named)
+        elif isinstance(named, str):
+            with contextlib.suppress(MisuseError):  # any other text
+                yield Permission.parse(named)
+
+
+def _named_in(function: Any) -> Iterator[object]:
     code = getattr(function, "__code__", None)
     if not isinstance(code, CodeType):
         return
     held = getattr(function, "__globals__", {})
     for inner in _codes(code):
-        for text in inner.co_consts:
-            try:
-                yield Permission.parse(text)
-            except MisuseError:
-                continue  # any other constant
-        for name in inner.co_names:
-            if isinstance(held.get(name), Requirement):
-                yield from _permissions_of(held[name])
+        yield from inner.co_consts
+        # Not co_names, among which are the names of attributes.
+        names = {one.argval for one in get_instructions(inner) if one.opname == "LOAD_GLOBAL"}
+        yield from (held[name] for name in names if name in held)
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:

@@ -342,3 +342,20 @@ def test_a_condition_names_the_claims_that_it_looks_at() -> None:
 
 def test_a_condition_depends_for_the_matrix() -> None:
     assert (attr("a") == subject).analyse(ADA) is DEPENDS
+
+
+def test_a_foreign_subject_is_not_known_under_any_sign_and_not_makes_no_yes_of_it() -> None:
+    who = Identity("17", "https://id.example", claims={"sub": "17"}, subject_is_foreign=True)
+    for condition in (
+        attr("owner") == subject,
+        attr("owner") != subject,
+        attr("owner") == claim("sub"),
+        subject.in_(["17"]),
+        subject == "17",
+        subject != "18",
+    ):
+        for asked in (condition, ~condition):
+            for owner in ("17", "18"):
+                assert verdict(asked, {"owner": owner}, who) is DEPENDS
+    assert verdict(attr("owner") == subject.as_(int), {"owner": 17}, who) is DEPENDS
+    assert verdict(attr("iss") == issuer, {"iss": "https://id.example"}, who) is YES

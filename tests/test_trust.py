@@ -23,8 +23,18 @@ from flask_jwt_extended import (
 )
 from werkzeug.test import TestResponse
 
-from jwt_authz import Authz, Identity, Role, Roles, allowed, current_identity, requires
+from jwt_authz import (
+    Authz,
+    Identity,
+    Role,
+    Roles,
+    allowed,
+    attr,
+    current_identity,
+    requires,
+)
 from jwt_authz.claims import Issuer, entra_v2, keycloak
+from jwt_authz.conditions import subject
 from jwt_authz.errors import MisuseError
 from jwt_authz.tokens.foreign import ForeignVerifier
 from jwt_authz.tokens.remote_keys import FRESH, KEPT
@@ -811,6 +821,98 @@ def test_a_user_look_up_by_foreign_subjects_is_warned_of() -> None:
         manager.user_lookup_loader(lambda header, payload: payload["sub"])
         with app.app_context():
             assert len(app.extensions["jwt_authz"].check()) == warnings
+
+
+# --- whose subject -------------------------------------------------------------------------------
+
+
+class Note:
+    owner = "5"
+
+
+def app_with_notes(*issuers: Issuer) -> Flask:
+    """An application with a rule that compares the owner of a note with the subject."""
+    app = app_trusting(*issuers)
+    authz: Authz = app.extensions["jwt_authz"]
+    authz.rule("notes:read", Note, attr("owner") == subject)
+    authz.rule("notes:share", Note, ~(attr("owner") == subject))
+    authz.rule("notes:copy", Note, attr("owner") != subject)
+
+    @app.get("/notes/<action>")
+    @requires()
+    def ask(action: str) -> Any:
+        return jsonify(allowed(f"notes:{action}", on=Note()))
+
+    return app
+
+
+ACTIONS = ("read", "share", "copy")
+
+
+def answers(app: Flask, token: str) -> list[Any]:
+    return [get(app, token, f"/notes/{action}").json for action in ACTIONS]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "of_five", "of_six"),
+    [
+        (None, [False, False, False], [False, False, False]),
+        ("", [True, False, False], [False, True, True]),
+        ("one|", [False, True, True], [False, True, True]),
+    ],
+    ids=repr,
+)
+def test_a_foreign_subject_owns_what_the_issuer_says_that_it_owns(
+    prefix: str | None, of_five: list[bool], of_six: list[bool]
+) -> None:
+    app = app_with_notes(one(subject_prefix=prefix))
+    for _ in range(2):  # the second time from the cache
+        assert answers(app, signed(payload_of(sub="5"))) == of_five
+        assert answers(app, signed(payload_of(sub="6"))) == of_six
+
+
+@pytest.mark.parametrize("own_issuer", [{}, {"AUTHZ_ISSUER": "shop"}], ids=str)
+def test_an_own_subject_is_compared_beside_a_foreign_issuer(own_issuer: dict[str, str]) -> None:
+    app = app_with_notes(one())
+    app.config.update(own_issuer)
+    assert answers(app, token_for(app, "5")) == [True, False, False]
+    with app.app_context():
+        assert answers(app, app.extensions["jwt_authz"].issue("5")) == [True, False, False]
+
+
+def test_each_place_that_compares_the_subject_is_warned_of_for_an_issuer_without_a_prefix() -> None:
+    app = app_with_notes(one(), other(subject_prefix="other|"))
+
+    @app.get("/mine")
+    @requires(attr("owner") == subject.as_(int), on=Note)
+    def mine() -> str:
+        return "mine"
+
+    @app.get("/named")
+    @requires()
+    def named() -> Any:
+        return jsonify(allowed(attr("owner") == subject, on=Note()))
+
+    with app.app_context():
+        (warning,) = app.extensions["jwt_authz"].check()
+    assert "the view me" not in warning  # it shows the subject, and compares nothing
+    for place in (
+        "the rule of 'notes:read' for Note",
+        "the rule of 'notes:share' for Note",
+        "the guard of GET /mine (mine)",
+        "the view named",
+        repr(ISSUER),
+        "write Issuer(..., subject_prefix='...')",
+    ):
+        assert place in warning
+    assert OTHER not in warning
+
+
+@pytest.mark.parametrize("prefix", ["", "one|"])
+def test_an_issuer_with_a_prefix_is_not_warned_of(prefix: str) -> None:
+    app = app_with_notes(one(subject_prefix=prefix))
+    with app.app_context():
+        assert app.extensions["jwt_authz"].check() == []
 
 
 # --- the application's own callbacks -------------------------------------------------------------

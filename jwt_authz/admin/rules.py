@@ -94,7 +94,7 @@ class Rules:
 
     def _refuse_of_user(self, turn: Turn, before: User, after: User) -> None:
         had, has = self._with_included(before.roles), self._with_included(after.roles)
-        if self.is_own and before.subject == self.caller.subject:
+        if not self.caller.subject_is_foreign and before.subject == self.caller.subject:
             self._refuse_of_themselves(before, after, has - had)
         self._refuse_unheld(has - had)
         self._refuse_unheld(self._known(had - has), "You cannot take a role that you do not hold")
@@ -222,6 +222,7 @@ def _as_of(identity: Identity, catalogue: Roles | None, roles: frozenset[str]) -
         level=by.level_of(roles) if is_level_of_roles else identity.level,
         claims=identity.claims,
         catalogue=catalogue,
+        subject_is_foreign=identity.subject_is_foreign,
     )
 
 

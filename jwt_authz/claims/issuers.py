@@ -53,7 +53,8 @@ class Issuer:
     dropped. `tenants` are those that it may speak for, a list or a mapping to ours, `any_tenant`
     lets all in; `tenant` is the one that all its tokens belong to. `required` and `refused` map
     places to values that a token must have and must not have, `...` being any. `subject_prefix`
-    is put before each subject.
+    is put before each subject, `""` says that its subjects are the application's own users; without
+    it, conditions do not know its callers by `subject`.
     Raises `MisuseError` for what cannot work.
     """
 
@@ -150,6 +151,7 @@ class Issuer:
             claims=Claims(payload),
             catalogue=catalogue,
             sources=self._rules.sources,
+            subject_is_foreign=self.subject_prefix is None,
         )
 
 

@@ -48,6 +48,11 @@ class Operand(ABC):
         return False
 
     @property
+    def is_subject(self) -> bool:
+        """Whether it is the caller's subject, which is unknown if the subject is foreign."""
+        return False
+
+    @property
     def may_be_list(self) -> bool:
         """Whether what is read may be a list, for something to be in."""
         return False
@@ -91,6 +96,10 @@ class Condition(Requirement, ABC):
     @property
     def takes_resource(self) -> bool:
         return any(operand.is_attribute for operand in self.operands)
+
+    @property
+    def looks_at_subject(self) -> bool:
+        return any(operand.is_subject for operand in self.operands)
 
     def claims_of(self, identity: Any) -> tuple[str, ...]:
         return tuple(dict.fromkeys(name for one in self.operands for name in one.claims))

@@ -20,6 +20,8 @@ from .comparisons import MISSING, IsNull, Operand
 from .kinds import UNKNOWN, kind_of, named
 from .operators import Comparable
 
+_SUBJECT_CLAIM = "sub"  # RFC 7519 section 4.1.2
+
 
 class attr(Comparable):
     """An attribute of the resource, `attr("owner_id")`, or of what it refers to, `attr("team.id")`.
@@ -88,9 +90,15 @@ class _OfIdentity(Comparable):
         """The same as an `int` or a `UUID`; not known where it is not exactly one's text."""
         return Converted(self, kind)
 
+    @property
+    def is_subject(self) -> bool:
+        return self.name == "subject"
+
     def read(self, identity: Any, on: Any) -> Any:
         value = getattr(_identity(self, identity), self.name)
-        return UNKNOWN if value is None else value
+        if value is None or (identity.subject_is_foreign and self.is_subject):
+            return UNKNOWN
+        return value
 
     @property
     def words(self) -> str:
@@ -123,6 +131,10 @@ class claim(Comparable):
         return (self.name,)
 
     @property
+    def is_subject(self) -> bool:
+        return self.name == _SUBJECT_CLAIM
+
+    @property
     def may_be_list(self) -> bool:
         return True
 
@@ -132,7 +144,9 @@ class claim(Comparable):
 
     def read(self, identity: Any, on: Any) -> Any:
         value = _identity(self, identity).claims.get(self.name)
-        return UNKNOWN if value is None else value
+        if value is None or (identity.subject_is_foreign and self.is_subject):
+            return UNKNOWN
+        return value
 
     @property
     def words(self) -> str:
@@ -164,6 +178,10 @@ class Converted(Comparable):
     @property
     def claims(self) -> tuple[str, ...]:
         return self.source.claims
+
+    @property
+    def is_subject(self) -> bool:
+        return self.source.is_subject
 
     def read(self, identity: Any, on: Any) -> Any:
         text = self.source.read(identity, on)
@@ -228,7 +246,10 @@ def one_instant(instant: datetime | None = None) -> Iterator[None]:
 
 
 subject = _OfIdentity("subject")
-"""The caller's subject, a string; `subject.as_(int)` for a column of integers."""
+"""The caller's subject, a string; `subject.as_(int)` for a column of integers.
+
+Unknown for a caller of another issuer, unless its `Issuer` has a `subject_prefix`.
+"""
 tenant = _OfIdentity("tenant")
 """The caller's tenant, a string; not known where the token has none."""
 issuer = _OfIdentity("issuer")

@@ -23,11 +23,18 @@ def subject_of(identity: Any) -> Entity:
     """What is told of a caller unless `asks(..., subject=...)` says otherwise.
 
     The subject, and its roles, scopes, tenant and issuer; no permission, no claim and no token.
+    Raise `Undecided` for the subject of an issuer without a `subject_prefix`, which the decision
+    point would take for a user of the application.
     """
     if not isinstance(identity, Identity):
         raise Undecided(
             f"asks(...) tells of an Identity, not of {type(identity).__name__}: write "
             "asks(..., subject=a_function_of_it)"
+        )
+    if identity.subject_is_foreign:
+        raise Undecided(
+            "the caller's subject is not one of the application's own: write "
+            "Issuer(..., subject_prefix='...'), or asks(..., subject=a_function_of_it)"
         )
     told = {
         "roles": sorted(identity.roles),
@@ -36,6 +43,10 @@ def subject_of(identity: Any) -> Entity:
         "issuer": identity.issuer,
     }
     return Entity("user", identity.subject, {name: v for name, v in told.items() if v})
+
+
+def _is_foreign(identity: Any) -> bool:
+    return isinstance(identity, Identity) and identity.subject_is_foreign
 
 
 class asks(Requirement):
@@ -69,6 +80,10 @@ class asks(Requirement):
         self.subject = subject
 
     @property
+    def looks_at_subject(self) -> bool:
+        return self.subject is subject_of
+
+    @property
     def sentence(self) -> str:
         return f"may {self.action} {self.resource_type}, as the decision point says"
 
@@ -84,10 +99,11 @@ class asks(Requirement):
         """Those of the resources that the caller may do this to, asked for all at once.
 
         What was answered in this request is not asked again, and later checks of these resources
-        ask nothing. Nobody may do anything. Raises `StoreUnavailable`.
+        ask nothing. Without a caller, and for one whose subject is foreign unless `subject` tells
+        of them, the list is empty. Raises `StoreUnavailable`.
         """
         caller = current_identity._get_current_object() if identity is NOT_GIVEN else identity
-        if not caller:
+        if not caller or (self.looks_at_subject and _is_foreign(caller)):
             return []
         asked = list(resources)
         questions = [self.question(caller, resource) for resource in asked]

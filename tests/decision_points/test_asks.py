@@ -250,6 +250,29 @@ def test_an_identity_of_another_kind_refuses_and_says_what_to_write(edit: asks) 
     assert not decision and "write asks(..., subject=a_function_of_it)" in decision.error
 
 
+def test_a_foreign_subject_is_not_asked_about_as_a_user_of_the_application(
+    app: Flask, edit: asks, server: PolicyServer
+) -> None:
+    who = Identity("ann", "https://id.example", subject_is_foreign=True)
+    for requirement in (edit, ~edit):
+        decision = requirement.evaluate(who, Article(7))
+        assert not decision
+        assert "subject_prefix='...'" in "".join(decision.lines())
+    with app.app_context():
+        assert edit.allowed_among([Article(2), Article(7)], identity=who) == []
+    assert server.asked == []
+
+
+def test_a_function_can_tell_of_a_foreign_subject(server: PolicyServer) -> None:
+    def partner(identity: Identity) -> Entity:
+        return Entity("partner", f"{identity.issuer} {identity.subject}")
+
+    edit = asks(AuthZEN(server.url), "article", "edit", subject=partner)
+    edit.evaluate(Identity("ann", "https://id.example", subject_is_foreign=True), Article(7))
+    ((_, body),) = server.asked
+    assert body["subject"] == {"type": "partner", "id": "https://id.example ann"}
+
+
 class Scripted:
     """A decision point of the application's own."""
 

@@ -26,7 +26,7 @@ CATALOGUE = Roles(
     Role("reader", "article:read", level=1), Role("editor", "article:edit", includes="reader")
 )
 SIGNS = ["__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"]
-CLAIMS = ["text", "number", "flag", "list", "none"]
+CLAIMS = ["text", "number", "flag", "list", "none", "sub"]
 
 texts = st.sampled_from(TEXTS)
 claims = st.sampled_from(CLAIMS).map(claim)
@@ -112,12 +112,19 @@ json_values = st.one_of(
     st.lists(integers, max_size=3),
 )
 identities = st.builds(
-    lambda subject, issuer, tenant, roles, claims: Identity(
-        subject, issuer, tenant, roles, claims=claims, catalogue=CATALOGUE
+    lambda subject, issuer, tenant, roles, claims, is_foreign: Identity(
+        subject,
+        issuer,
+        tenant,
+        roles,
+        claims={**claims, "sub": subject},
+        catalogue=CATALOGUE,
+        subject_is_foreign=is_foreign,
     ),
     st.sampled_from(["ada", "17", "017", "é", "x\0y", str(2**70)]),
     st.none() | st.just("Ada"),
     st.none() | st.sampled_from(["ada", "18"]),
     st.lists(st.sampled_from(["reader", "editor"]), max_size=1),
     st.dictionaries(st.sampled_from(CLAIMS), json_values),
+    st.booleans(),
 )

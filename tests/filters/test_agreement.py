@@ -92,6 +92,35 @@ def test_every_kind_of_condition_lets_some_rows_through_and_agrees(
     compare(rows, ~requirement, identity, 1, ROWS)
 
 
+OF_SUBJECT = [
+    attr("owner") == subject,
+    attr("owner") != subject,
+    attr("owner") < subject,
+    attr("owner") == claim("sub"),
+    attr("number") == subject.as_(int),
+    attr("number") != subject.as_(int),
+    attr("number") > claim("sub").as_(int),
+    subject == "17",
+    subject != "18",
+    subject.in_(["17", "18"]),
+]
+
+
+@pytest.mark.parametrize("requirement", OF_SUBJECT, ids=repr)
+def test_no_row_is_let_through_by_a_foreign_subject_whatever_the_sign(
+    rows: Rows, requirement: Requirement
+) -> None:
+    def who(is_foreign: bool) -> Identity:
+        return Identity(
+            "17", "https://id.example", claims={"sub": "17"}, subject_is_foreign=is_foreign
+        )
+
+    own = [compare(rows, asked, who(False), 1, ROWS) for asked in (requirement, ~requirement)]
+    assert any(own)
+    for asked in (requirement, ~requirement, ~~requirement):
+        assert compare(rows, asked, who(True), 1, ROWS) == 0
+
+
 @pytest.mark.long
 @settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
 @given(requirements, identities)
