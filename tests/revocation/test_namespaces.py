@@ -21,7 +21,7 @@ from jwt_authz.accounts.memory import MemoryAccounts
 from jwt_authz.cli import authz as commands
 from jwt_authz.errors import StoreUnavailable
 from jwt_authz.parts import current_parts
-from jwt_authz.revocation import RevocationView, Rotation, sharing
+from jwt_authz.revocation import CATALOGUE, RevocationView, Rotation, sharing
 from jwt_authz.revocation.sharing import KEPT
 from jwt_authz.tokens import KeySet
 
@@ -70,7 +70,8 @@ def test_a_revocation_reaches_its_own_namespace_alone(
     begun = shop.start("5", **TIMES)
     here, there = view_of(shop), view_of(wiki)
     here.check_age()
-    before = time.time() - 1
+    before, catalogue = time.time() - 1, here.mark_of_catalogue()
+    there.write(CATALOGUE)
     there.revoke(everything=True)
     there.distrust_store()
     here.refresh()
@@ -78,6 +79,7 @@ def test_a_revocation_reaches_its_own_namespace_alone(
     token = {"jti": "a", "subject": "5", "issued_at": before}
     assert there.is_revoked(**token)  # type: ignore[arg-type]
     assert not here.is_revoked(**token)  # type: ignore[arg-type]
+    assert here.mark_of_catalogue() == catalogue
     assert refresh(shop, begun) == "rotated"
 
 
@@ -243,7 +245,7 @@ def test_the_check_warns_of_another_application_on_the_store(
 
 
 def test_the_same_application_is_not_warned_of(shared_url: str) -> None:
-    """Other processes, replicas, an application factory, and a service that takes its tokens."""
+    """Other processes, replicas, an application factory, and a service that accepts its tokens."""
     first = application_of(shared_url)
     service = application_of(shared_url, name="worker", JWT_DECODE_ISSUER="shop")
 
