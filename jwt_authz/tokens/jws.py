@@ -28,7 +28,8 @@ from ..identity import DEEPEST_CLAIMS
 LONGEST_TOKEN = 16_384
 """The longest token that is read, in characters; a longer one is refused unread."""
 
-_COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
+# The payload may be empty (RFC 7515 signs any bytes); JSON it is not then, and so no JWT.
+_COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]*)\.([A-Za-z0-9_-]+)")
 # The characters that may end a segment whose last byte does not fill four of them: with any
 # other, two texts would stand for the same bytes (RFC 4648 section 3.5).
 _LAST = {0: None, 2: frozenset("AQgw"), 3: frozenset("AEIMQUYcgkosw048")}
@@ -60,8 +61,9 @@ class Signed:
         match = _COMPACT.fullmatch(token)
         if match is None:
             raise TokenMalformed("not three base64url segments with dots between")
-        header, self._payload, signature = match.groups()
+        header, payload, signature = match.groups()
         self.header = copy.deepcopy(_header(header))
+        self._payload = _decode(payload)
         self._signature = _decode(signature)
         self._signing_input = token[: match.end(2)].encode("ascii")
 
@@ -85,7 +87,7 @@ class Signed:
 
     def unverified(self) -> dict[str, Any]:
         """The payload as it stands, signature unseen: for choosing a key, and nothing else."""
-        return read_object(_decode(self._payload), "payload")
+        return read_object(self._payload, "payload")
 
 
 def choose_key(header: dict[str, Any], keys: dict[str, Key], by_kid: dict[str, Key]) -> Key:

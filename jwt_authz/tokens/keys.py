@@ -32,7 +32,7 @@ def prepare_key(key: Any, algorithm: str) -> Key:
             raise MisuseError(f"the key is bound to {key.algorithm_name}, not to {algorithm}")
         return Key(algorithm, key.Algorithm, key.key)
     if algorithm in SHORTEST_SECRET and is_public_key(key):
-        raise MisuseError(f"the secret for {algorithm} is a public key, which anybody may have")
+        raise MisuseError(_public_secret(algorithm))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a short secret is told by weakness()
@@ -58,7 +58,7 @@ def prepare_keys(key: Any, algorithms: Iterable[str]) -> dict[str, Key]:
 def weakness(key: Any, algorithm: str) -> str | None:
     """What is wrong with a key's strength, in words that say what to do; None if nothing is."""
     if algorithm in SHORTEST_SECRET and isinstance(key, str | bytes):
-        return secret_weakness(key, algorithm)
+        return _public_secret(algorithm) if is_public_key(key) else secret_weakness(key, algorithm)
     prepared = prepare_key(key, algorithm)
     return prepared.algorithm.check_key_length(prepared.prepared)
 
@@ -69,6 +69,13 @@ def public_key_of(key: Any, algorithm: str) -> Any:
     if not hasattr(private, "public_key"):
         raise MisuseError("JWT_PRIVATE_KEY holds a public key: put it into JWT_PUBLIC_KEY")
     return private.public_key()
+
+
+def _public_secret(algorithm: str) -> str:
+    return (
+        f"the secret for {algorithm} is a public key, which anyone may have: set JWT_SECRET_KEY to "
+        "the output of secrets.token_hex(32), or JWT_PUBLIC_KEY and JWT_ALGORITHM to ES256, ..."
+    )
 
 
 def _no_algorithm(algorithm: object) -> str:

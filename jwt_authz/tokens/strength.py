@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from base64 import b64decode
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 try:
@@ -12,11 +13,14 @@ try:
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 except ImportError:  # without it there is no asymmetric key to be taken for a secret
-    serialization = None  # type: ignore[assignment]
     UnsupportedAlgorithm = ValueError  # type: ignore[misc, assignment]
+    _DER_LOADERS: tuple[Any, ...] = ()
     _POINTS: tuple[Any, ...] = ()
 else:
-    _load_private = functools.partial(serialization.load_der_private_key, password=None)
+    _DER_LOADERS = (
+        serialization.load_der_public_key,
+        functools.partial(serialization.load_der_private_key, password=None),
+    )
     _POINTS = tuple(
         functools.partial(ec.EllipticCurvePublicKey.from_encoded_point, curve())
         for curve in (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1, ec.SECP256K1)
@@ -44,34 +48,74 @@ WELL_KNOWN_SECRETS = frozenset(
 
 
 def is_public_key(secret: Any) -> bool:
-    """Whether a secret is some text of an asymmetric key, whatever stands around it.
+    """Return whether a secret contains an asymmetric key, in any encoding, with any text around it.
 
-    Whoever knows a public key could sign with it (CVE-2022-29217 and its kin).
+    Anyone who knows a public key could sign with it (CVE-2022-29217 and others like it).
     """
     text = secret.encode("utf-8", "replace") if isinstance(secret, str) else secret
     if not isinstance(text, bytes):
         return False
-    if _KEY_TEXT.search(text):
-        return True
-    runs = [b64decode(run + b"==") for run in _BASE64_RUN.findall(text) if len(run) % 4 != 1]
-    return any(_loads_as_key(form) for form in (text, text.strip(), *runs))
+    return any(_holds_key(form) for form in _forms(text))
 
 
-_KEY_TEXT = re.compile(rb'-----BEGIN|"kty"\s*:|ssh-(rsa|dss|ed25519)|ecdsa-sha2-|sk-(ssh|ecdsa)-')
+_KEY_TEXT = re.compile(
+    rb"""-----BEGIN|["']kty["']\s*:|ssh-(rsa|dss|ed25519)|ecdsa-sha2-|sk-(ssh|ecdsa)-"""
+)
+_HEX_RUN = re.compile(rb"(?:[0-9A-Fa-f]{2}){30,}")
 _BASE64_RUN = re.compile(rb"[A-Za-z0-9+/]{40,}")
+# What may stand between the lines of an encoded key, `\n` spelled out included; then what
+# separates the bytes of a hexadecimal dump.
+_BETWEEN = re.compile(rb"(?<=[A-Za-z0-9+/_-]{16})(?:\s|\\[rnt])+")
+_BETWEEN_BYTES = re.compile(rb"[\s:,;.]+|0x|\\x|\\[rnt]", re.IGNORECASE)
 
 
-def _loads_as_key(form: bytes) -> bool:
-    if serialization is None:
-        return False
+def _forms(text: bytes) -> Iterator[bytes]:
+    """The text, and what it may be the base64, base64url or hexadecimal encoding of."""
+    yield text
+    yield text.strip()
+    for joined in (text, _BETWEEN.sub(b"", text)):
+        for run in _BASE64_RUN.findall(joined.translate(_FROM_URL_SAFE)):
+            for skipped in range(4):  # a word before it shifts what is encoded
+                shifted = run[skipped:]
+                yield b64decode(shifted[: len(shifted) - (len(shifted) % 4 == 1)] + b"==")
+    for joined in (text, _BETWEEN_BYTES.sub(b"", text)):
+        for run in _HEX_RUN.findall(joined):
+            yield bytes.fromhex(run.decode())
+
+
+_FROM_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+
+
+def _holds_key(form: bytes) -> bool:
+    """Return whether the bytes are a key, or have one among them."""
+    if _KEY_TEXT.search(form):
+        return True
     points = _POINTS if form.startswith(b"\x04") else ()  # SEC 1: an uncompressed point
-    for load in (serialization.load_der_public_key, _load_private, *points):
+    return any(_loads(form, points)) or any(
+        any(_loads(_der(form[found.start() :]), _DER_LOADERS)) for found in _DER.finditer(form)
+    )
+
+
+# A DER sequence, short or long: the shortest public key, Ed25519's, has 42 bytes in it.
+_DER = re.compile(rb"\x30(?=[\x2a-\x7f]|\x81|\x82)")
+
+
+def _der(form: bytes) -> bytes:
+    """Return a DER sequence without what follows it."""
+    header, length = 2, form[1]
+    if length > 0x80:
+        header += length - 0x80
+        length = int.from_bytes(form[2:header], "big")
+    return form[: header + length]
+
+
+def _loads(form: bytes, loaders: Iterable[Callable[[bytes], Any]]) -> Iterator[bool]:
+    for load in loaders:
         try:
             load(form)
         except (ValueError, TypeError, UnsupportedAlgorithm):
             continue
-        return True
-    return False
+        yield True
 
 
 def secret_weakness(secret: str | bytes, algorithm: str) -> str | None:

@@ -414,6 +414,26 @@ def test_the_payload_is_not_looked_at_and_its_bytes_are_what_was_signed() -> Non
     assert not verify(sign("HS256", payload="x" * 20_000), verifying("HS256"), "HS256")
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_an_empty_payload_with_a_good_signature_verifies(algorithm: str) -> None:
+    """RFC 7515 signs any bytes, none included; that a JWT has claims is checked elsewhere."""
+    token = sign(algorithm, payload=b"")
+    assert ".." in token
+    assert verify(token, verifying(algorithm), algorithm)
+    header, _, signature = token.split(".")
+    for other in ("AA", "e30"):
+        assert not verify(f"{header}.{other}.{signature}", verifying(algorithm), algorithm)
+
+
+@pytest.mark.parametrize("payload", ["AB", "A", "AAB", "AA=", "AA==", " AA", "AA ", "A+", "AAAAA"])
+def test_a_payload_that_is_not_canonical_base64url_verifies_nothing(payload: str) -> None:
+    """Although the signature is good for its characters (RFC 4648 section 3.5)."""
+    text = f"{encoded({'alg': 'HS256'})}.{payload}"
+    key: Any = PYJWT["HS256"].from_jwk(PRIVATE["HS256"])
+    token = f"{text}.{encoded(PYJWT['HS256'].sign(text.encode(), key))}"
+    assert not verify(token, verifying("HS256"), "HS256")
+
+
 # Making and publishing keys
 
 

@@ -20,7 +20,16 @@ from jwt_authz.errors import (
 )
 from jwt_authz.tokens.jws import LONGEST_TOKEN, Signed, choose_key, read_object
 from jwt_authz.tokens.keys import prepare_keys
-from tests.tokens.forging import HEADER, claims, encoded, signed, signed_text, verifier, without
+from tests.tokens.forging import (
+    HEADER,
+    SECRET,
+    claims,
+    encoded,
+    signed,
+    signed_text,
+    verifier,
+    without,
+)
 
 ALPHABET = string.ascii_letters + string.digits + "-_"
 HUGE = 10_000_000
@@ -67,7 +76,6 @@ def parts() -> tuple[str, str, str]:
         lambda h, p, s: h,
         lambda h, p, s: f"{h}.{p}",
         lambda h, p, s: f"{h}.{p}.",
-        lambda h, p, s: f"{h}..{s}",
         lambda h, p, s: f".{p}.{s}",
         lambda h, p, s: f"{h}.{p}.{s}.",
         lambda h, p, s: f".{h}.{p}.{s}",
@@ -186,6 +194,13 @@ def test_each_single_character_left_out_or_doubled_makes_a_token_that_is_refused
     for end in range(len(good)):
         with pytest.raises(InvalidToken):
             verifier().verify(good[:end])
+
+
+def test_an_empty_payload_is_signed_bytes_and_still_no_token() -> None:
+    token = signed_text(f"{encoded(HEADER)}.")
+    Signed(token).check_signature(prepare_keys(SECRET, ["HS256"])["HS256"])
+    assert_refused(token)
+    assert_refused(f"{token[:-4]}AAAA", SignatureInvalid)
 
 
 # Size

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from base64 import b64encode, urlsafe_b64encode
+from base64 import b64encode, encodebytes, urlsafe_b64encode
 from collections.abc import Callable
 from random import Random
 from typing import Any
@@ -11,9 +11,10 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization as formats
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa, x25519
+from flask import Flask
 from jwt.algorithms import get_default_algorithms
 
-from jwt_authz import InvalidToken, MisuseError
+from jwt_authz import Authz, InvalidToken, MisuseError
 from jwt_authz.tokens import Verifier
 from jwt_authz.tokens.jws import Key
 from jwt_authz.tokens.keys import prepare_key, prepare_keys, public_key_of, weakness
@@ -206,7 +207,21 @@ def renderings(key: Any) -> dict[str, bytes]:
     if isinstance(key, ec.EllipticCurvePrivateKey):
         found["point"] = rendered(key, encoding.X962, form.UncompressedPoint)
     found["private PEM"] = pem(key).encode()
+    ders = {name: data for name, data in found.items() if "DER" in name or name == "point"}
+    for name, data in ders.items():
+        found[f"{name[:5]} in hex"] = data.hex().encode()
+        found[f"{name[:5]} in HEX on lines"] = "\n".join(wrapped(data.hex().upper())).encode()
+        found[f"{name[:5]} in hex with colons"] = data.hex(":").encode()
+        found[f"{name[:5]} in base64url"] = encoded(data).encode()
+        found[f"{name[:5]} in base64 on lines"] = encodebytes(data)
+    found["PEM in base64"] = b64encode(spki)
+    found["JWK in base64url"] = encoded(found["JWK"]).encode()
+    found["JWK as Python prints it"] = str(jwk(key)).encode()
     return found
+
+
+def wrapped(text: str) -> list[str]:
+    return [text[start : start + 64] for start in range(0, len(text), 64)]
 
 
 AROUND: dict[str, Callable[[bytes], bytes]] = {
@@ -246,6 +261,17 @@ def test_no_rendering_of_a_public_key_ever_serves_as_an_hmac_secret(kind: str, a
                     continue
                 served.append((name, type(spelling).__name__, algorithm))
     assert served == []
+
+
+@pytest.mark.parametrize("kind", ASYMMETRIC)
+def test_the_check_reports_a_public_key_that_is_configured_as_the_secret(kind: str) -> None:
+    """SECURITY 1.1, 1.2."""
+    for name, text in renderings(ASYMMETRIC[kind]).items():
+        app = Flask("shop")
+        app.config["JWT_SECRET_KEY"] = text
+        with app.app_context(), pytest.raises(MisuseError, match="is a public key, which anyone"):
+            Authz(app).check()
+            pytest.fail(name)
 
 
 @pytest.mark.parametrize("kind", ASYMMETRIC)
