@@ -2,7 +2,8 @@
 
 An admin reaches the users of their own tenant, and all users where they have no tenant. What they
 change is in force at once: tokens with the old roles are refused, and the next refresh brings the
-new ones. The page at `/admin/` keeps the same rules and the same trail.
+new ones. To change roles, the log-in must be recent. The page at `/admin/` keeps the same rules and
+the same trail.
 """
 
 from __future__ import annotations
@@ -27,8 +28,10 @@ from jwt_authz import (
     guard,
     has_role,
     requirement,
+    requires,
 )
 from jwt_authz.admin import Administration, if_match
+from jwt_authz.admin.api import FRESH
 
 from .bodies import read_body, read_json, storable
 from .models import User, transaction
@@ -58,6 +61,7 @@ def show_user(username: str) -> ResponseReturnValue:
 
 
 @admin.put("/users/<username>/roles")
+@requires(fresh=FRESH)
 def set_roles(username: str) -> ResponseReturnValue:
     names = read_json(NAMES)
     _, version = administration.give_roles(subject_of(username), names, if_match())

@@ -1,7 +1,7 @@
 """Errors: each is answered `application/problem+json` (RFC 9457).
 
-jwt_authz's refusals are so already. The two handlers here make Flask's errors and marshmallow's
-look the same.
+jwt_authz's refusals are so already. The handlers here make Flask's errors, marshmallow's and the
+database's look the same.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from flask import Flask, Response
+from flask import Flask, Response, current_app
 from marshmallow import ValidationError
-from werkzeug.exceptions import HTTPException, UnprocessableEntity
+from sqlalchemy import exc
+from werkzeug.exceptions import HTTPException, ServiceUnavailable, UnprocessableEntity
 
 PROBLEM = "application/problem+json"
 
@@ -20,6 +21,8 @@ def answer_with_problems(app: Flask) -> None:
     """Have each error of the application answered with a problem."""
     app.register_error_handler(HTTPException, problem_of)
     app.register_error_handler(ValidationError, unfit)
+    for kind in (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError):
+        app.register_error_handler(kind, unavailable)
 
 
 def problem_of(error: HTTPException, **more: Any) -> Response:
@@ -37,6 +40,15 @@ def problem_of(error: HTTPException, **more: Any) -> Response:
             }
         )
     return response  # type: ignore[no-any-return]
+
+
+def unavailable(error: exc.SQLAlchemyError) -> Response:
+    """503: the database is gone, full or busy. The log has the kind of error, and no statement."""
+    cause = getattr(error, "orig", None) or error
+    current_app.logger.error("the database does not answer: %s", type(cause).__name__)
+    answer = problem_of(ServiceUnavailable("The database does not answer. Try again in a while."))
+    answer.headers["Retry-After"] = "5"
+    return answer
 
 
 def unfit(error: ValidationError) -> Response:

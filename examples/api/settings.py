@@ -8,6 +8,7 @@
 | `FLASK_JWT_PUBLIC_KEY` | its public half | taken from it |
 | `FLASK_DATABASE_URL` | an SQLAlchemy URL | SQLite in a fresh folder, gone at the end |
 | `FLASK_AUTHZ_STORE_URL` | where revocations and refresh tokens are kept | in the database |
+| `FLASK_AUTHZ_TOKEN_PROFILE` | which access tokens are accepted | at+jwt: those of RFC 9068 |
 | `FLASK_DEMO_PASSWORD` | all users' password: 8 characters, not common | random ones |
 
 Every other setting of Flask, Flask-JWT-Extended (`FLASK_JWT_...`) and jwt_authz
@@ -20,7 +21,10 @@ import atexit
 import os
 import secrets
 import shutil
+import signal
+import sys
 import tempfile
+import threading
 
 from flask import Config, Flask, abort, current_app, request
 from jwt.algorithms import requires_cryptography
@@ -53,6 +57,7 @@ def read_settings(app: Flask) -> None:
     config["MAX_CONTENT_LENGTH"] = 65_536
     config.from_prefixed_env()
     keep_texts(config)
+    config.setdefault("AUTHZ_TOKEN_PROFILE", "at+jwt")
     made_up = [*complete_key(config), *complete_database(config)]
     if made_up:
         app.before_request(lambda: refuse_several_workers(made_up))
@@ -92,12 +97,28 @@ def complete_database(config: Config) -> list[str]:
     made_up = []
     if not config.get("DATABASE_URL"):
         folder = tempfile.mkdtemp(prefix="jwt_authz-example-")
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        remove_at_exit(folder)
         config["DATABASE_URL"] = f"sqlite:///{folder}/api.db"
         made_up = ["FLASK_DATABASE_URL"]
     config["DATABASE_URL"] = with_driver(config["DATABASE_URL"])
     config["AUTHZ_STORE_URL"] = config.get("AUTHZ_STORE_URL") or config["DATABASE_URL"]
     return made_up
+
+
+def remove_at_exit(folder: str) -> None:
+    """Remove a folder at the end of this process, also when it is told to end by a signal."""
+    owner = os.getpid()
+
+    def remove() -> None:
+        if os.getpid() == owner:  # and not at the end of a worker that was forked from it
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, lambda number, _: sys.exit(128 + number))
 
 
 def with_driver(url: str) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 JSON = "application/json"
 TOO_LARGE = b'{"title": "x", "body": "%s"}' % (b"x" * 65_536)
@@ -46,7 +47,7 @@ def test_each_error_is_a_problem(
     assert_problem(api.ask(who, method, path, **sent), status)
 
 
-def test_a_failing_database_is_answered_500_with_a_problem_that_tells_nothing(
+def test_a_failing_database_is_answered_503_with_a_problem_that_tells_nothing(
     start: Any,
 ) -> None:
     api = start()
@@ -54,8 +55,64 @@ def test_a_failing_database_is_answered_500_with_a_problem_that_tells_nothing(
     with api.app.extensions["sessions"].begin() as session:
         session.execute(text("DROP TABLE articles"))
     answer = api.ask("viewer", "GET", "/articles")
-    assert_problem(answer, 500)
+    assert_problem(answer, 503)
+    assert answer.headers["Retry-After"] == "5"
     assert "articles" not in answer.text.lower()
+
+
+OWN_ROUTES = [
+    ("viewer", "GET", "/articles", {}),
+    ("viewer", "GET", "/articles/1", {}),
+    ("editor", "POST", "/articles", {"json": {"title": "x"}}),
+    ("editor", "PATCH", "/articles/1", {"json": {"title": "x"}}),
+    ("admin", "DELETE", "/articles/1", {}),
+    ("editor", "GET", "/reports", {}),
+    ("viewer", "GET", "/tenants/north", {}),
+    ("admin", "GET", "/admin/users", {}),
+    ("admin", "GET", "/admin/users/viewer", {}),
+    ("admin", "PUT", "/admin/users/viewer/roles",
+     {"json": ["viewer"], "headers": {"If-Match": "*"}}),
+    ("admin", "POST", "/admin/revocations", {"json": {"subject": "nobody"}}),
+]  # fmt: skip
+
+
+@pytest.fixture
+def apart(start: Any, tmp_path: Path) -> Any:
+    """The example on a database apart from its store, which stays."""
+    api = start(
+        DATABASE_URL=f"sqlite:///{tmp_path / 'own.db'}",
+        AUTHZ_STORE_URL=f"sqlite:///{tmp_path / 'store.db'}",
+    )
+    for who in ("viewer", "editor", "admin"):
+        api.token(who)
+    return api
+
+
+@pytest.mark.parametrize(("who", "method", "path", "sent"), OWN_ROUTES)
+def test_each_route_answers_503_while_the_database_is_gone(
+    apart: Any, tmp_path: Path, who: str, method: str, path: str, sent: dict[str, Any]
+) -> None:
+    apart.app.extensions["sessions"].kw["bind"].dispose()
+    for file in tmp_path.glob("own.db*"):
+        file.unlink()
+    (tmp_path / "own.db").mkdir()  # so that no new database takes its place
+    answer = apart.ask(who, method, path, **{**sent, "headers": dict(sent.get("headers", {}))})
+    assert_problem(answer, 503)
+    assert answer.headers["Retry-After"]
+
+
+def test_a_full_disk_is_answered_503(apart: Any) -> None:
+    engine = apart.app.extensions["sessions"].kw["bind"]
+
+    @event.listens_for(engine, "checkout")
+    def limit(connection: Any, *_: Any) -> None:
+        [pages] = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+
+    body = {"title": "x", "body": "x" * 40_000}
+    answers = [apart.ask("editor", "POST", "/articles", json=body) for _ in range(3)]
+    assert_problem(answers[-1], 503)
+    assert apart.ask("editor", "GET", "/articles").status_code == 200
 
 
 def test_a_failing_database_is_answered_503_at_the_log_in(start: Any) -> None:

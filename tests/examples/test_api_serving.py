@@ -6,7 +6,9 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -14,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.examples.conftest import ROOT, environment_of
 
 LAST_LINE = r"^curl .*'(http://[^/']+)/.*editor"
 LISTENING = r"Listening at: (http://\S+)"
@@ -126,6 +130,51 @@ def three_workers(serve: Any, new_schema: Any) -> Any:
     """Starts the API in three workers with one database, key and password; returns its URL."""
     shared = {"DATABASE_URL": new_schema(), "JWT_SECRET_KEY": SECRET, "DEMO_PASSWORD": PASSWORD}
     return lambda **more: serve(*GUNICORN, "--workers=3", until=LISTENING, **shared, **more).url
+
+
+def test_two_workers_start_on_a_fresh_sqlite_file(serve: Any, tmp_path: Path) -> None:
+    for number in range(3):
+        shared = {
+            "DATABASE_URL": f"sqlite:///{tmp_path / f'{number}.db'}",
+            "JWT_SECRET_KEY": SECRET,
+            "DEMO_PASSWORD": PASSWORD,
+        }
+        served = serve(*GUNICORN, "--workers=4", until=LISTENING, **shared)
+        for who in ("viewer", "operator"):
+            token = log_in(served.url, who, PASSWORD)
+            assert {ask(f"{served.url}/me", token)[0] for _ in range(8)} == {200}
+        assert not any("Error" in line for line in served.lines), served.lines
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("server", ["its own", "gunicorn", "gunicorn --preload"])
+def test_the_fresh_folder_is_gone_after_a_signal(
+    tmp_path: Path, server: str, number: signal.Signals
+) -> None:
+    if server != "its own" and number is signal.SIGHUP:
+        pytest.skip("gunicorn reloads")
+    own = ["examples.api", "--port", "0"]
+    command = own if server == "its own" else [*GUNICORN, *server.split()[1:]]
+    until = LAST_LINE if server == "its own" else r"Booting worker"
+    process = subprocess.Popen(
+        [sys.executable, "-m", *command],
+        cwd=ROOT,
+        env=environment_of(tmp_path, {}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    with process:
+        booted = any(re.search(until, line) for line in process.stdout)
+        assert booted
+        if server == "gunicorn":
+            assert any("password of operator" in line for line in process.stdout)
+        time.sleep(0.5)
+        assert list(tmp_path.glob("jwt_authz-example-*"))
+        process.send_signal(number)
+        process.communicate(timeout=20)
+    assert list(tmp_path.glob("jwt_authz-example-*")) == []
 
 
 def test_gunicorns_workers_share_what_is_set(three_workers: Any) -> None:

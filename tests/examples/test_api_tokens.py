@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import jwt
 import pytest
+from flask_jwt_extended import create_access_token
+
+from jwt_authz import verification
 
 
 def pair_of(api: Any, who: str) -> dict[str, str]:
@@ -159,3 +163,25 @@ def claims(token: str) -> dict[str, Any]:
 def test_roles_of_somebody_there_is_not(api: Any, name: str, status: int) -> None:
     answer = api.ask("admin", "PUT", f"/admin/users/{name}/roles", json=["viewer"])
     assert (answer.status_code, answer.mimetype) == (status, "application/problem+json")
+
+
+def test_other_roles_ask_for_a_recent_log_in(start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    api = start()
+    change = {"json": ["editor"], "headers": {"If-Match": "*"}}
+    api.token("admin")
+    later = time.time() + 601
+    with monkeypatch.context() as patch:
+        patch.setattr(verification, "time", lambda: later)
+        answer = api.ask("admin", "PUT", "/admin/users/viewer/roles", **change)
+        assert answer.status_code == 401
+        assert answer.json["type"].endswith("token-not-fresh")
+        assert api.ask("admin", "GET", "/admin/users").status_code == 200
+    assert api.ask("admin", "PUT", "/admin/users/viewer/roles", **change).status_code == 204
+
+
+def test_a_plain_token_without_what_rfc_9068_demands_is_refused(start: Any) -> None:
+    api = start()
+    with api.app.app_context():
+        plain = create_access_token("ada", additional_claims={"roles": ["admin"]})
+    answer = api.app.test_client().get("/me", headers={"Authorization": f"Bearer {plain}"})
+    assert answer.status_code == 401
