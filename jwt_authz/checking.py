@@ -19,6 +19,7 @@ from .jwt_extended import has_own_key, has_user_lookup, manager_of, misconfigure
 from .matrix import Access, read_matrix
 from .overrides import InUse
 from .parts import CHECKS, Parts, current_parts
+from .patching import refuse_late_patching
 from .places import is_static
 from .predicates import NO_RESOURCE
 from .requirements import has_permission
@@ -127,6 +128,7 @@ class FirstRequest:
 
     def _check(self, app: Flask) -> None:
         try:
+            refuse_late_patching()
             for warning in app.extensions["jwt_authz"].check():
                 _log.warning("%s", warning)
             _refuse_memory_of_many(current_parts())

@@ -21,6 +21,7 @@ from jwt_authz import (
     guard,
     has_claim,
     has_role,
+    patching,
     requirement,
     requires,
 )
@@ -618,3 +619,12 @@ def test_no_text_in_a_requirement_forges_a_line_of_the_tree_of_reasons(
     tree = record.getMessage().rpartition(" | ")[2]
     assert ";" not in tree
     assert record.getMessage().isprintable()
+
+
+def test_the_log_says_what_to_do_where_threads_were_patched_too_late(
+    log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patching, "_LOCK", object())
+    app = guarded_app()
+    assert get(app.test_client(), "/any", token_for(app)).status_code == 500
+    assert any("without --preload" in record.getMessage() for record in records(log))

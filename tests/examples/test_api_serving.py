@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,35 @@ def test_the_fresh_folder_is_gone_after_a_signal(
         process.send_signal(number)
         process.communicate(timeout=20)
     assert list(tmp_path.glob("jwt_authz-example-*")) == []
+
+
+GEVENT = {"JWT_SECRET_KEY": SECRET, "DEMO_PASSWORD": PASSWORD}
+
+
+def test_gevent_workers_serve_it(serve: Any, tmp_path: Path) -> None:
+    pytest.importorskip("gevent")
+    url = f"sqlite:///{tmp_path / 'gevent.db'}"
+    command = (*GUNICORN, "-k", "gevent", "-w", "2")
+    served = serve(*command, until=LISTENING, DATABASE_URL=url, **GEVENT)
+    with ThreadPoolExecutor(8) as clients:
+        found = list(clients.map(lambda _: log_in(served.url, "admin", PASSWORD), range(2)))
+        answers = clients.map(lambda n: ask(f"{served.url}/admin/users", found[n % 2]), range(40))
+        assert {answer[0] for answer in answers} == {200}
+    assert ask(f"{served.url}/me")[0] == 401
+
+
+def test_a_gevent_worker_of_a_preloaded_application_refuses_and_does_not_hang(
+    serve: Any, tmp_path: Path
+) -> None:
+    pytest.importorskip("gevent")
+    url = f"sqlite:///{tmp_path / 'gevent.db'}"
+    log = tmp_path / "log"
+    command = (*GUNICORN, "-k", "gevent", "--preload", f"--error-logfile={log}")
+    serve(*command, until=r"(MonkeyPatchWarning)", DATABASE_URL=url, **GEVENT)
+    [at] = re.findall(LISTENING, log.read_text())
+    body = {"username": "admin", "password": PASSWORD}
+    assert ask(f"{at}/token", body=body)[:2] == (500, "application/problem+json")
+    assert ask(f"{at}/me")[0] == 500
 
 
 def test_gunicorns_workers_share_what_is_set(three_workers: Any) -> None:
