@@ -26,6 +26,7 @@ from .requirements import has_permission
 from .roles import Roles
 from .rules import Rules
 from .subjects import places_of_subject
+from .token_sizes import roles_too_long
 from .unasked import unasked
 
 LONGEST_CHECK = 5.0
@@ -77,12 +78,15 @@ def find_misuse(
 def find_unsaid(app: Flask, roles: Roles | None) -> tuple[list[str], list[str]]:
     """What `flask authz check` tells beside misuse: errors, and warnings, each a sentence.
 
-    The errors are views of which nothing was said and parts of classes that lose a guard; the
-    warnings permissions that the catalogue grants and nothing asks for.
+    The errors are views of which nothing was said, parts of classes that lose a guard, and roles
+    whose tokens are too long; the warnings permissions that the catalogue grants and nothing asks
+    for.
     """
     accesses = list(read_matrix(app))
     lost = (_left_out(one, *one.left_out) for one in accesses if one.left_out is not None)
     errors = [*lost, *(bare(access) for access in accesses if access.is_bare)]
+    if roles is not None:
+        errors += roles_too_long(current_parts(), roles)
     warnings = [
         f"nothing asks for {permission!r}, which a role grants: guard a view by it, or take it out"
         for permission in (

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import click
 from flask import current_app
 
+from .accounts import ManagedAccounts, User
 from .catalogue import ManagedRoles
 from .cli_changes import changing, say, who
 from .errors import MisuseError
@@ -25,7 +26,7 @@ def roles() -> None:
 
 
 def _command(name: str) -> Callable[[Callable[..., None]], click.Command]:
-    return changing(roles, name, lambda: RoleChanges(current_parts(), _managed(), who()))
+    return changing(roles, name, lambda: RoleChanges(current_parts(), _managed(), who(), _users))
 
 
 def _look(name: str) -> Callable[[Callable[..., None]], click.Command]:
@@ -133,6 +134,12 @@ def set_level(managed: RoleChanges, name: str, level: int | None) -> None:
     """Give a role another level; without a number it has none."""
     managed.set_level(name, level)
     say(f"{name} has {'no level' if level is None else f'the level {level}'} now")
+
+
+def _users() -> list[User]:
+    """Return the users, where they can be listed."""
+    accounts = current_app.extensions["jwt_authz"].accounts
+    return accounts.users() if isinstance(accounts, ManagedAccounts) else []
 
 
 def _managed() -> ManagedRoles:

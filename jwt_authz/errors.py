@@ -13,6 +13,13 @@ class MisuseError(AuthzError):
     """The program uses the library in a way that cannot work; the message says what to write."""
 
 
+class TokenDoesNotFit(MisuseError):
+    """A token would be longer than `AUTHZ_MAX_TOKEN_BYTES`; the message names its sizes.
+
+    At the Flask edge this is a 503, and the sizes are logged.
+    """
+
+
 class PasswordRefused(MisuseError):
     """A password that nobody can have from now on; the message says why, and never quotes it."""
 

@@ -18,10 +18,16 @@ from .catalogue import RolesSource
 from .checking import FirstRequest, find_misuse
 from .claims import Issuer
 from .decision import Decision
-from .errors import InvalidToken, MisuseError, StoreUnavailable
+from .errors import InvalidToken, MisuseError, StoreUnavailable, TokenDoesNotFit
 from .explaining import explain
 from .filtering import add_rule, criterion
-from .hooks import answer_invalid, answer_unavailable, deny_unguarded, for_templates
+from .hooks import (
+    answer_invalid,
+    answer_token_does_not_fit,
+    answer_unavailable,
+    deny_unguarded,
+    for_templates,
+)
 from .identity import Identity
 from .issuing import claims_of, complete, issue
 from .jwt_extended import EXTENSION
@@ -109,6 +115,7 @@ class Authz:
         handlers = app.error_handler_spec[None][None]
         handlers.setdefault(StoreUnavailable, answer_unavailable)
         handlers.setdefault(InvalidToken, answer_invalid)
+        handlers.setdefault(TokenDoesNotFit, answer_token_does_not_fit)
         request_started.connect(FirstRequest(), app, weak=False)
         if self.default == "deny":
             app.before_request(deny_unguarded)
@@ -358,6 +365,6 @@ class Authz:
 
     def complete(
         self, subject: Any, claims: dict[str, Any]
-    ) -> tuple[dict[str, Any], Callable[[str], None]]:
-        """For the making of a token: what it lacks, and the check of its size."""
+    ) -> tuple[dict[str, Any], Callable[[str], dict[str, Any] | None]]:
+        """Return the claims that a token lacks, and the function that shortens it."""
         return complete(current_parts(), subject, claims)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from flask import request
 
 from .context import get_app
-from .errors import InvalidToken, StoreUnavailable, TokenReused
+from .errors import InvalidToken, StoreUnavailable, TokenDoesNotFit, TokenReused
 from .guards import UNGUARDED
 from .identity import Identity
 from .parts import current_parts
 from .places import guards_of, passes_unguarded
-from .problem import Problem, token_invalid, unavailable
-from .refusals import AuthorizationUnavailable, NotIdentified, Refusal
+from .problem import Problem, token_invalid, token_not_issued, unavailable
+from .refusals import AuthorizationUnavailable, NotIdentified, Refusal, TokenNotIssued
 from .verbs import allowed, current_identity
+
+_log = logging.getLogger("jwt_authz")
 
 
 def for_templates() -> dict[str, Any]:
@@ -25,6 +28,12 @@ def for_templates() -> dict[str, Any]:
 def answer_unavailable(error: StoreUnavailable) -> Any:
     """A store that does not answer, wherever in a request: 503."""
     return _refused(AuthorizationUnavailable, unavailable(), None, str(error))
+
+
+def answer_token_does_not_fit(error: TokenDoesNotFit) -> Any:
+    """Answer 503 where no token is short enough, and log its sizes: repeating it does not help."""
+    _log.error("no access token was issued: %s", error)
+    return _refused(TokenNotIssued, token_not_issued(), None, str(error))
 
 
 def answer_invalid(error: InvalidToken) -> Any:

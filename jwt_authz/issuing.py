@@ -7,9 +7,9 @@ from datetime import timedelta
 from time import time
 from typing import Any
 
-from .claims import Encoding, granted_claims, sizes_of, write_claims
+from .claims import Encoding, Written, claims_of_token, granted_claims, write_claims, written_as
 from .claims.names import CATALOGUE
-from .errors import MisuseError
+from .errors import TokenDoesNotFit
 from .jwt_extended import own_claims
 from .jwt_manager import check_subject
 from .parts import Parts
@@ -61,11 +61,13 @@ def issue(
 
 def complete(
     parts: Parts, subject: Any, claims: dict[str, Any]
-) -> tuple[dict[str, Any], Callable[[str], None]]:
-    """For the making of a token: what it lacks, and the check of its size.
+) -> tuple[dict[str, Any], Callable[[str], dict[str, Any] | None]]:
+    """Return the claims that a token lacks, and a function of the finished token.
 
-    That is the permissions of its roles, with the catalogue's version, and, where tokens can be
-    revoked, an `iat` with its fraction of a second, after all that was revoked of its subject.
+    The claims are the permissions of its roles, with the catalogue's version, and, where tokens
+    can be revoked, an `iat` with its fraction of a second, after all that was revoked of its
+    subject. The function returns None for a token that fits `AUTHZ_MAX_TOKEN_BYTES`, under
+    `auto` the claims for a shorter one, and raises `TokenDoesNotFit` if none fits.
     """
     settings, view = parts.settings, parts.revocations
     names, limit, catalogue = settings.claim_names, settings.max_token_bytes, parts.catalogue
@@ -82,11 +84,19 @@ def complete(
         tenant = claims.get(names.tenant)
         more["iat"] = view.next_iat(subject, tenant=tenant, roles={*named, *carried})
 
-    def check_size(token: str) -> None:
-        if len(token) > limit:
-            raise MisuseError(_too_long(len(token), sizes_of(token, catalogue, names), limit))
+    def shortened(token: str) -> dict[str, Any] | None:
+        if len(token) <= limit:
+            return None
+        written = list(written_as(*claims_of_token(token), catalogue, names))
+        for one in written if settings.encoding == "auto" else ():
+            if one.size <= limit:
+                kept = {**claims, **more}
+                for name in (names.permissions, CATALOGUE):
+                    kept.pop(name, None)
+                return {**kept, **one.claims}
+        raise TokenDoesNotFit(_too_long(len(token), written, limit))
 
-    return more, check_size
+    return more, shortened
 
 
 def _are_its_own(parts: Parts, claims: dict[str, Any]) -> bool:
@@ -99,12 +109,18 @@ def _are_its_own(parts: Parts, claims: dict[str, Any]) -> bool:
     return bool(held != sorted(granted))
 
 
-def _too_long(length: int, sizes: Mapping[Encoding, int], limit: int) -> str:
+def _too_long(length: int, written: Iterable[Written], limit: int) -> str:
     said = f"the token has {length} bytes and AUTHZ_MAX_TOKEN_BYTES is {limit}: "
+    sizes = {one.encoding: one.size for one in written}
     fitting = [
         f"AUTHZ_ENCODING={encoding!r} would fit with {size} bytes"
         for encoding, size in sizes.items()
         if size <= limit
     ]
     advice = "give the subject fewer roles, or raise the limit and that of your server"
-    return said + (", ".join(fitting) or advice)
+    return said + (", ".join(fitting) or f"it would have {sizes_in_words(sizes)}, so {advice}")
+
+
+def sizes_in_words(sizes: Mapping[Encoding, int]) -> str:
+    """Return the sizes for a message: `5657 bytes as 'full', 408 bytes as 'roles'`."""
+    return ", ".join(f"{size} bytes as {encoding!r}" for encoding, size in sizes.items())

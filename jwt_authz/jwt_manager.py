@@ -30,6 +30,18 @@ class Subject(str):
     __slots__ = ()
 
 
+class Measured(Subject):
+    """The subject of a token that is only measured: a claims loader that fails adds nothing."""
+
+    __slots__ = ()
+
+
+class Sample(Subject):
+    """A subject that stands for any user in a token that is only measured: no loader is asked."""
+
+    __slots__ = ()
+
+
 def check_subject(identity: Any) -> None:
     """Raises `MisuseError` unless the manager makes a text of what a token is to be issued for."""
     app = get_app()
@@ -53,7 +65,7 @@ def _encode_completed(
 
     So that a plain `create_access_token(..., additional_claims={"roles": [...]})` carries the
     permissions of its roles. `Authz.complete` gets the claims and returns more of them, and a
-    function that is given the finished token.
+    function of the finished token that returns the claims of a shorter one where it is needed.
     """
     authz = current_app.extensions.get("jwt_authz")
     if authz is None:
@@ -62,7 +74,7 @@ def _encode_completed(
     is_subject = isinstance(identity, Subject)
     subject = str(identity) if is_subject else manager._user_identity_callback(identity)
     once.user_identity_loader(lambda user: subject)
-    claims = {**manager._user_claims_callback(identity), **(claims or {})}
+    claims = {**_loaded_claims(manager, identity), **(claims or {})}
     once._user_claims_callback = _defaults.default_additional_claims_callback
     keys: KeySet | None = authz.keys
     if keys is not None:
@@ -71,10 +83,22 @@ def _encode_completed(
         rest["headers"] = {**(rest.get("headers") or {}), **named}
     if token_type != "access":  # noqa: S105 no password
         return _encode(once, identity, token_type, claims, **rest)
-    more, check = authz.complete(subject, claims)
+    more, shortened = authz.complete(subject, claims)
     token = _encode(once, identity, token_type, {**claims, **more}, **rest)
-    check(token)
-    return token
+    fewer = shortened(token)
+    return token if fewer is None else _encode(once, identity, token_type, fewer, **rest)
+
+
+def _loaded_claims(manager: JWTManager, identity: Any) -> dict[str, Any]:
+    """Return the claims of the application's `additional_claims_loader`."""
+    if isinstance(identity, Sample):
+        return {}
+    try:
+        return manager._user_claims_callback(identity)
+    except Exception:
+        if not isinstance(identity, Measured):
+            raise
+        return {}
 
 
 _decode = JWTManager._decode_jwt_from_config

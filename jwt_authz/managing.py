@@ -6,9 +6,11 @@ change stands, and whoever made it is told to make it again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import TypeGuard
 
-from .accounts import ManagedAccounts, User
+from .accounts import Accounts, ManagedAccounts, TenantAccounts, User
 from .audit import tell_change
 from .catalogue import ManagedRoles
 from .context import get_app
@@ -16,6 +18,8 @@ from .errors import MisuseError, StoreUnavailable
 from .parts import Parts
 from .revocation import Target
 from .revoking import revoke
+from .roles import Role, Roles
+from .token_sizes import SOME_SUBJECT, refuse_role_change, refuse_user_change
 
 
 class Users:
@@ -39,6 +43,7 @@ class Users:
     ) -> User:
         """Add a user: see `ManagedAccounts`; raises MisuseError for a role that there is not."""
         names = self._known(roles)
+        refuse_user_change(self._parts, (), User(SOME_SUBJECT, username, names, tenant))
         return self._told("add", self._accounts.add(username, password, names, tenant))
 
     def remove(self, username: str) -> User:
@@ -52,8 +57,11 @@ class Users:
 
         In a `tenant` that is not their own where one is given.
         """
-        names, subject = self._known(roles), self.find(username).subject
-        user = self._accounts.grant_roles(subject, names, **_in(tenant))
+        names, user = self._known(roles), self.find(username)
+        held = self._as_in(user, tenant)
+        wanted = replace(held, roles=tuple({*held.roles, *names}))
+        refuse_user_change(self._parts, held.roles, wanted)
+        user = self._accounts.grant_roles(user.subject, names, **_in(tenant))
         return self._told("grant", user)
 
     def take(self, username: str, roles: Iterable[str], tenant: str | None = None) -> User:
@@ -88,6 +96,14 @@ class Users:
             raise MisuseError(f"no user is named {username!r}: mend the spelling")
         return found
 
+    def _as_in(self, user: User, tenant: str | None) -> User:
+        """Return the user as one of a tenant, without a role if they have none there."""
+        if tenant is None or tenant == user.tenant:
+            return user
+        accounts = self._accounts
+        there = accounts.find_in(user.subject, tenant) if _has_tenants(accounts) else None
+        return there or replace(user, tenant=tenant, roles=())
+
     def _known(self, roles: Iterable[str]) -> tuple[str, ...]:
         names, catalogue = tuple(roles), self._parts.roles
         for name in names:
@@ -121,6 +137,11 @@ class Users:
         return user
 
 
+def _has_tenants(accounts: Accounts) -> TypeGuard[TenantAccounts]:
+    """Return whether the accounts know users in other tenants than their own."""
+    return isinstance(accounts, TenantAccounts)
+
+
 def _in(tenant: str | None) -> dict[str, str]:
     return {} if tenant is None else {"tenant": tenant}  # which not all accounts know of
 
@@ -131,16 +152,24 @@ class RoleChanges:
     All raise MisuseError for what would be no catalogue, and StoreUnavailable.
     """
 
-    def __init__(self, parts: Parts, roles: ManagedRoles, by: str) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        roles: ManagedRoles,
+        by: str,
+        users: Callable[[], Iterable[User]] = tuple,
+    ) -> None:
         parts.needed_revocations()  # before anything is changed that could be told to nobody
         self._parts = parts
         self._roles = roles
         self._by = by
+        self._users = users
 
     def add(
         self, name: str, permissions: Iterable[str], includes: Iterable[str], level: int | None
     ) -> None:
         """Add a role."""
+        self._refuse_too_long(Role(name, *permissions, includes=tuple(includes), level=level))
         self._roles.add(name, *permissions, includes=tuple(includes), level=level)
         self._tell("add", name)
 
@@ -158,6 +187,7 @@ class RoleChanges:
 
     def grant(self, name: str, permissions: Iterable[str]) -> None:
         """Give a role permissions."""
+        self._refuse_too_long(Role(name, *permissions))
         self._roles.grant(name, *permissions)
         self._tell("grant", name)
 
@@ -168,6 +198,7 @@ class RoleChanges:
 
     def include(self, name: str, others: Iterable[str]) -> None:
         """Have a role include others."""
+        self._refuse_too_long(Role(name, includes=tuple(others)))
         self._roles.include(name, *others)
         self._tell("include", name)
 
@@ -180,6 +211,22 @@ class RoleChanges:
         """Give a role another level, or none."""
         self._roles.set_level(name, level)
         self._tell("level", name)
+
+    def _refuse_too_long(self, more: Role) -> None:
+        """Raise `TokenDoesNotFit` if tokens would be too long once the role has `more` as well."""
+        before = self._roles.load()
+        known = before.get(more.name, Role(more.name))
+        included = {*known.includes, *more.includes}
+        if included <= {*before, more.name}:  # else the change itself is refused
+            changed = Role(
+                more.name, *known.permissions, *more.permissions, includes=sorted(included)
+            )
+            others = (role for role in before.values() if role.name != more.name)
+            after = Roles(*others, changed)
+            refuse_role_change(self._parts, before, after, self._role_sets)
+
+    def _role_sets(self) -> set[tuple[str, ...]]:
+        return {user.roles for user in self._users()}
 
     def _tell(self, action: str, name: str, is_gone: bool = False) -> None:
         try:

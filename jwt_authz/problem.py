@@ -137,6 +137,16 @@ def unavailable() -> Problem:
     )
 
 
+def token_not_issued() -> Problem:
+    """Return the 503 for a user whose roles fit into no token."""
+    return Problem(
+        f"{TYPE_PREFIX}token-not-issued",
+        "Token not issued",
+        503,
+        "Your roles do not fit into an access token. Ask an administrator to give you fewer.",
+    )
+
+
 def _scopes_wanted(decision: Decision) -> Iterator[str]:
     """The scopes that were asked for and not granted, as RFC 6749 section 3.3 lets them be."""
     asked = decision.requirement

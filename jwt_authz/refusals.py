@@ -69,6 +69,10 @@ class AuthorizationUnavailable(Refusal, ServiceUnavailable):
         self.retry_after = RETRY_AFTER_SECONDS
 
 
+class TokenNotIssued(Refusal, ServiceUnavailable):
+    """503: no token is short enough; without `Retry-After`, since it takes an administrator."""
+
+
 class TooManyAttempts(Refusal, TooManyRequests):
     """429: too many log-ins have failed lately, by account or by address; with `Retry-After`."""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
-from .claims import ENCODINGS, Encoding
+from .claims import ENCODING_SETTINGS, EncodingSetting
 from .claims.names import ClaimNames, is_claim_name
 from .errors import MisuseError
 from .problem import DISCLOSE
@@ -68,12 +68,13 @@ class Settings:
         "With `False` no guard refuses: who would have been refused is logged and counted, and "
         "the call goes through. `allowed` keeps telling the truth.",
     )
-    encoding: Encoding = _setting(  # noqa: RUF009 it makes a field
-        "full",
-        ENCODINGS.__contains__,
-        " | ".join(ENCODINGS),
-        "What a token carries: roles and permissions as texts, roles alone, or roles and "
-        "permissions as positions in the catalogue.",
+    encoding: EncodingSetting = _setting(  # noqa: RUF009 it makes a field
+        "auto",
+        ENCODING_SETTINGS.__contains__,
+        " | ".join(ENCODING_SETTINGS),
+        "What a token carries: `full` roles and permissions as texts, `compact` roles and "
+        "permissions as positions in the catalogue, `roles` the roles alone; `auto` takes the "
+        "first of these that fits `AUTHZ_MAX_TOKEN_BYTES`.",
     )
     roles_claim: str = _setting("roles", is_claim_name, _A_CLAIM, "The claim that holds the roles.")
     permissions_claim: str = _setting(
@@ -89,7 +90,11 @@ class Settings:
         "scope", is_claim_name, _A_CLAIM, "The claim that holds the scopes."
     )
     max_token_bytes: int = _setting(
-        4_096, _natural, "bytes", "The longest token that is issued; a longer one is an error."
+        4_096,
+        _natural,
+        "bytes",
+        "The longest token that is issued. A change of users or roles after which a token would "
+        "be longer is refused.",
     )
     cache_bytes: int = _setting(
         24 * 1024 * 1024,

@@ -18,7 +18,7 @@ def test_the_defaults_are_the_safe_ones() -> None:
     """SECURITY 2.57."""
     settings = Settings.read({})
     assert settings == Settings()
-    assert (settings.realm, settings.disclose, settings.encoding) == ("api", "sentence", "full")
+    assert (settings.realm, settings.disclose, settings.encoding) == ("api", "sentence", "auto")
     assert settings.max_token_bytes == 4_096
     assert settings.cache_bytes == 24 * 2**20
 

@@ -24,6 +24,7 @@ from ..problem import not_allowed, token_missing
 from ..refusals import NotAllowed, NotIdentified
 from ..requirements import And, Requirement
 from ..revocation import Family
+from ..token_sizes import SOME_SUBJECT, refuse_user_change
 from .accounts import AdminAccounts
 from .effect import Effect, effect_of
 from .rules import Rules
@@ -88,6 +89,8 @@ class Administration:
         rules, names = self.rules(), tuple(roles)
         rules.refuse_unknown(names)
         actor, tenant = self._actor(rules), rules.caller.tenant
+        prospect = User(SOME_SUBJECT, username, names, tenant)
+        fit(lambda: refuse_user_change(current_parts(), (), prospect))
         user, entry = fit(
             lambda: self.accounts.create(actor, username, password, names, tenant, rules)
         )
@@ -99,9 +102,11 @@ class Administration:
 
         Returns the user and their version; refused if they have none of the versions `seen`.
         """
-        self.user(subject)
+        user = self.user(subject)
         rules, names = self.rules(), tuple(roles)
         actor = self._actor(rules)
+        wanted = replace(user, roles=names)
+        fit(lambda: refuse_user_change(current_parts(), user.roles, wanted))
         changed = fit(lambda: self.accounts.give_roles(actor, subject, names, rules, seen))
         try:
             # Also where nothing changed: a call whose revocation failed can so be repeated.

@@ -12,10 +12,12 @@ from ..parts import current_parts
 from ..revocation import Target
 from ..revoking import revoke
 from ..roles import Role, Roles
+from ..token_sizes import refuse_role_change
 from .administration import Administration, fit, tell
 from .effect import Effect, effect_of_catalogue
-from .roles import AdminRoles, RoleChange
+from .roles import AdminRoles, CatalogueRule, RoleChange
 from .rules import Rules
+from .turn import Turn
 from .versions import ANY, Seen
 
 ROLES_ELSEWHERE = "The roles are not kept in the users' database, and are changed where they are."
@@ -99,13 +101,13 @@ class RoleAdministration:
     def _judge(self, change: RoleChange) -> None:
         rules, stored = self._rules(change)
         roles = AdminRoles(self.of_users.accounts, stored)
-        fit(lambda: roles.judge(change, rules.of_catalogue))
+        fit(lambda: roles.judge(change, _fitting(rules)))
 
     def _make(self, change: RoleChange) -> str:
         (rules, stored), parts = self._rules(change), current_parts()
         roles, actor = AdminRoles(self.of_users.accounts, stored), self.of_users.actor()
         parts.reload_roles()  # so that nothing changes where the store does not answer
-        entries, version = fit(lambda: roles.make(actor, change, rules.of_catalogue))
+        entries, version = fit(lambda: roles.make(actor, change, _fitting(rules)))
         try:
             # Also where nothing changed: a call of which others were not told can so be repeated.
             reload_everywhere(parts, change.name if change.role is None else None)
@@ -122,6 +124,17 @@ class RoleAdministration:
         if change is not None:
             rules.refuse_unknown((*change.includes, *change.included_by))
         return rules, rules.stored
+
+
+def _fitting(rules: Rules) -> CatalogueRule:
+    """Return the rule for a change of a role, which refuses one that makes tokens too long."""
+    parts = current_parts()
+
+    def rule(turn: Turn, change: RoleChange, before: Roles, after: Roles) -> None:
+        rules.of_catalogue(turn, change, before, after)
+        refuse_role_change(parts, before, after, lambda: {roles for _, roles in turn.role_sets()})
+
+    return rule
 
 
 def _effect_of(change: RoleChange) -> list[Effect]:

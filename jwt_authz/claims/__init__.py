@@ -1,6 +1,14 @@
 """Claims: a mapping of claims to an Identity, and an Identity's roles to a mapping of claims."""
 
-from .encodings import ENCODINGS, Encoding, IdentityReader, granted_claims, write_claims
+from .encodings import (
+    ENCODING_SETTINGS,
+    ENCODINGS,
+    Encoding,
+    EncodingSetting,
+    IdentityReader,
+    granted_claims,
+    write_claims,
+)
 from .issuers import Issuer
 from .pointers import members_of, pointer
 from .presets import (
@@ -14,14 +22,18 @@ from .presets import (
     rfc9068,
     supabase,
 )
-from .sizes import sizes_of
+from .sizes import Written, claims_of_token, written_as
 
 __all__ = [
     "ENCODINGS",
+    "ENCODING_SETTINGS",
     "Encoding",
+    "EncodingSetting",
     "IdentityReader",
     "Issuer",
+    "Written",
     "auth0",
+    "claims_of_token",
     "cognito",
     "entra_v1",
     "entra_v2",
@@ -32,7 +44,7 @@ __all__ = [
     "okta",
     "pointer",
     "rfc9068",
-    "sizes_of",
     "supabase",
     "write_claims",
+    "written_as",
 ]

@@ -1,10 +1,11 @@
 """Encodings: how roles and permissions stand in a token, written at issue and read at use.
 
-`full` writes roles and permissions, `compact` writes the permissions as positions in the
-catalogue. Both write the catalogue's fingerprint where the permissions are those of the roles;
-they are worked out anew from the roles once the catalogue is another one. `roles` writes the
-roles only, and the permissions held are those that the catalogue gives them. What `full` and
-`compact` write is read with either.
+`full` writes roles and permissions; `compact` writes the permissions as positions in the catalogue;
+`roles` writes the roles, and their permissions are looked up in the catalogue when the token is
+read. Each writes the catalogue's fingerprint if the permissions are those of the roles: after a
+change of the catalogue they are looked up by the roles. The setting `auto` writes `full`; a token
+that is too long is then rewritten (`jwt_authz.issuing`). Any setting but `roles`, which never looks
+at a token's permissions, reads all three.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from .schema import check_payload
 
 Encoding = Literal["full", "roles", "compact"]
 ENCODINGS: tuple[Encoding, ...] = ("full", "roles", "compact")
+EncodingSetting = Literal["auto", "full", "roles", "compact"]
+ENCODING_SETTINGS: tuple[EncodingSetting, ...] = ("auto", *ENCODINGS)
 
 _NONE = PermissionSet()
 _NO_SCOPES: frozenset[str] = frozenset()
@@ -35,7 +38,7 @@ _log = logging.getLogger("jwt_authz.claims")
 
 
 def write_claims(
-    encoding: Encoding,
+    encoding: EncodingSetting,
     catalogue: Roles | None,
     roles: Iterable[str] = (),
     permissions: Iterable[str | Permission] | None = None,
@@ -66,13 +69,16 @@ def write_claims(
 
 
 def granted_claims(
-    encoding: Encoding, catalogue: Roles | None, roles: Iterable[str], names: ClaimNames = _NAMES
+    encoding: EncodingSetting,
+    catalogue: Roles | None,
+    roles: Iterable[str],
+    names: ClaimNames = _NAMES,
 ) -> dict[str, Any]:
-    """The claims for the permissions that the catalogue gives the roles, and for its version."""
-    if encoding == "roles" or (encoding == "compact" and catalogue is None):
-        return {}
+    """Return the claims for the permissions of the roles, and for the catalogue's version."""
     if catalogue is None:
-        return {names.permissions: []}
+        return {} if encoding in ("roles", "compact") else {names.permissions: []}
+    if encoding == "roles":
+        return {CATALOGUE: catalogue.fingerprint}
     held = catalogue.permissions_of(roles)
     if encoding == "compact":
         return {names.permissions: pack(catalogue, frozenset(held), of_roles=True)}
@@ -80,7 +86,7 @@ def granted_claims(
 
 
 def _own(
-    encoding: Encoding, catalogue: Roles | None, permissions: Iterable[str | Permission]
+    encoding: EncodingSetting, catalogue: Roles | None, permissions: Iterable[str | Permission]
 ) -> list[str] | str:
     """The claim for permissions of a token's own."""
     if encoding == "roles":
@@ -91,7 +97,7 @@ def _own(
     if isinstance(permissions, str):
         raise MisuseError(f"permissions is a list: write permissions=[{permissions!r}]")
     held = {str(p if isinstance(p, Permission) else Permission.parse(p)) for p in permissions}
-    if encoding == "full":
+    if encoding in ("full", "auto"):
         return sorted(held)
     if catalogue is None:
         raise MisuseError(
@@ -118,7 +124,7 @@ class IdentityReader:
     """Makes an `Identity` of a verified payload, in one encoding and with one catalogue."""
 
     def __init__(
-        self, encoding: Encoding, catalogue: Roles | None, names: ClaimNames = _NAMES
+        self, encoding: EncodingSetting, catalogue: Roles | None, names: ClaimNames = _NAMES
     ) -> None:
         self.catalogue = catalogue
         self._names = names
@@ -144,7 +150,10 @@ class IdentityReader:
         roles = self._shared_roles(payload.get(names.roles, ()))
         self._tell_unknown(roles)
         is_outdated = self._is_outdated(payload)
-        permissions = self._permissions(payload, is_outdated)
+        is_by_roles = self._is_by_roles or self._has_roles_form(payload)
+        permissions = (
+            self._granted(payload) if is_by_roles else self._permissions(payload, is_outdated)
+        )
         self._tell_outdated(is_outdated)
         return Identity(
             subject,
@@ -158,9 +167,17 @@ class IdentityReader:
             claims=Claims(payload),
             catalogue=self.catalogue,
             # Of an outdated token none but permissions that come from the roles are read.
-            sources=self._from_roles if self._is_by_roles or is_outdated else self._from_claims,
+            sources=self._from_roles if is_by_roles or is_outdated else self._from_claims,
             is_outdated=is_outdated,
         )
+
+    def _has_roles_form(self, payload: Mapping[str, Any]) -> bool:
+        """Return whether the token has no permissions, and says whose its roles' are.
+
+        Without the catalogue's version a missing claim grants nothing.
+        """
+        has_permissions = self._names.permissions in payload
+        return not has_permissions and is_fingerprint(payload.get(CATALOGUE, ""))
 
     def _is_outdated(self, payload: Mapping[str, Any]) -> bool:
         """Whether the token says that it was made with another catalogue than this one."""
@@ -180,8 +197,6 @@ class IdentityReader:
         return self._roles.setdefault(roles, roles)
 
     def _permissions(self, payload: Mapping[str, Any], is_outdated: bool) -> PermissionSet:
-        if self._is_by_roles:
-            return self._granted(payload)
         claim = payload.get(self._names.permissions, ())
         packed = Packed.read(claim) if isinstance(claim, str) else None
         if is_outdated and (packed is None or packed.of_roles):

@@ -1,68 +1,81 @@
-"""Sizes: how long a token would be in each of the encodings that could carry what it carries."""
+"""Sizes: a token's permissions in each encoding that can carry them, and its length in each."""
 
 from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64decode
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import ClaimInvalid
 from ..roles import Roles
 from .compact import Packed, pack
-from .encodings import Encoding
+from .encodings import Encoding, granted_claims
 from .names import CATALOGUE, ClaimNames
 
 
-def sizes_of(token: str, catalogue: Roles | None, names: ClaimNames) -> dict[Encoding, int]:
-    """The characters of a token just made, with its permissions in each encoding that has them.
+class Written(NamedTuple):
+    """How a token is written in one encoding: the claims for its permissions, and its length."""
 
-    `roles` has those of the roles and no others, `compact` those of the catalogue.
-    """
+    encoding: Encoding
+    claims: dict[str, Any]
+    size: int
+
+
+def claims_of_token(token: str) -> tuple[dict[str, Any], int]:
+    """Return the claims of a token just made, and the characters around its payload."""
     payload = token.split(".")[1]
     claims = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return claims, len(token) - len(payload)
+
+
+def written_as(
+    claims: Mapping[str, Any], around: int, catalogue: Roles | None, names: ClaimNames
+) -> Iterator[Written]:
+    """Yield a token in each encoding that gives it the same rights: `full`, `compact`, `roles`.
+
+    `claims` and `around` are those of `claims_of_token`. `compact` has the permissions of the
+    catalogue only, and `roles` those of the token's roles.
+    """
     written = {names.permissions, CATALOGUE}
     rest = {name: value for name, value in claims.items() if name not in written}
-    around = len(token) - len(payload)
-    return {
-        encoding: around + _length({**rest, **claim})
-        for encoding, claim in _claims(claims, catalogue, names)
-    }
+    for encoding, claim in _claims(claims, catalogue, names):
+        yield Written(encoding, claim, around + _length({**rest, **claim}))
 
 
 def _claims(
     claims: Mapping[str, Any], catalogue: Roles | None, names: ClaimNames
 ) -> Iterator[tuple[Encoding, dict[str, Any]]]:
-    """The claims for the permissions in each encoding that can carry them, shortest first."""
-    roles = claims.get(names.roles)
-    named = map(str, roles if isinstance(roles, list) else ())
-    granted = set(catalogue.permissions_of(named)) if catalogue is not None else set()
-    held, of_roles = _held(claims, catalogue, granted, names)
-    if held == granted:
-        yield "roles", {}
+    held = _own(claims, catalogue, names)
+    if held is None:
+        roles = claims.get(names.roles)
+        named = [str(name) for name in (roles if isinstance(roles, list) else ())]
+        yield "full", granted_claims("full", catalogue, named, names)
+        if catalogue is not None:
+            yield "compact", granted_claims("compact", catalogue, named, names)
+        yield "roles", granted_claims("roles", catalogue, named, names)
+        return
+    yield "full", {names.permissions: sorted(held)}
     if catalogue is not None and held.issubset(catalogue.ordered_permissions):
-        yield "compact", {names.permissions: pack(catalogue, held, held == granted)}
-    version = {CATALOGUE: catalogue.fingerprint} if catalogue is not None and of_roles else {}
-    yield "full", {names.permissions: sorted(held), **version}
+        yield "compact", {names.permissions: pack(catalogue, held, of_roles=False)}
 
 
-def _held(
-    claims: Mapping[str, Any], catalogue: Roles | None, granted: set[str], names: ClaimNames
-) -> tuple[set[str], bool]:
-    """The permissions, and whether they were worked out from the roles."""
+def _own(claims: Mapping[str, Any], catalogue: Roles | None, names: ClaimNames) -> set[str] | None:
+    """Return the permissions of the token's own; None if they are those of its roles."""
     claim = claims.get(names.permissions)
     if isinstance(claim, list):
-        return set(map(str, claim)), CATALOGUE in claims
+        is_own = catalogue is None or claims.get(CATALOGUE) != catalogue.fingerprint
+        return set(map(str, claim)) if is_own else None
     if not isinstance(claim, str) or catalogue is None:
-        return granted, True
+        return None
     try:
         packed = Packed.read(claim)
-        return set(packed.permissions(catalogue)), packed.of_roles
-    except ClaimInvalid:  # what an application wrote itself, and will be refused
-        return granted, True
+        return None if packed.of_roles else set(packed.permissions(catalogue))
+    except ClaimInvalid:  # an application's own text, which no reader accepts
+        return None
 
 
 def _length(claims: Mapping[str, Any]) -> int:
-    """The characters of these claims as the payload of a token: JSON, then base64url."""
+    """Return the characters of these claims as the payload of a token: JSON, then base64url."""
     size = len(json.dumps(claims, separators=(",", ":")))
     return (4 * size + 2) // 3

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import jwt
 import pytest
 from flask import Flask
 from flask_jwt_extended import create_access_token
 
-from jwt_authz import Authz, MisuseError, Role, Roles
-from jwt_authz.claims import ENCODINGS, sizes_of
+from jwt_authz import Authz, MisuseError, Role, Roles, current_identity, requires
+from jwt_authz.claims import ENCODINGS, Encoding, claims_of_token, written_as
 from jwt_authz.claims.names import ClaimNames
+from jwt_authz.errors import TokenDoesNotFit
 from tests.cases import Dice, library_roles
-from tests.edge import bare_app
+from tests.edge import bare_app, bearer
 
 LOOSE = 60_000
 
@@ -26,6 +28,11 @@ def issue(roles: Roles | None, encoding: str, given: dict[str, Any], **config: A
     app, authz = app_with(roles, encoding, **config)
     with app.app_context():
         return authz.issue("alice", **given)
+
+
+def sizes_of(token: str, roles: Roles | None, names: ClaimNames) -> dict[Encoding, int]:
+    written = written_as(*claims_of_token(token), roles, names)
+    return {one.encoding: one.size for one in written}
 
 
 def test_the_sizes_told_are_those_of_the_tokens_that_are_made() -> None:
@@ -44,8 +51,6 @@ def test_the_sizes_told_are_those_of_the_tokens_that_are_made() -> None:
                 assert encoding == "roles"
                 continue
             for other, size in sizes_of(token, roles, ClaimNames()).items():
-                if other == "roles" and "permissions" in given:
-                    continue  # they happen to be those of the roles, and would be left out
                 assert size == len(issue(roles, other, given)), (seed, encoding, other)
                 compared += 1
     assert compared >= 300
@@ -114,3 +119,64 @@ def test_a_thousand_permissions_of_two_thousand_fit_into_a_thousand_bytes(given:
     assert len(token) <= 1_000
     full = issue(roles, "full", {"roles": ["everything"]})
     assert len(full) > 20_000
+
+
+# The default encoding
+
+
+def read_back(token: str) -> tuple[dict[str, Any], set[str]]:
+    """The payload, and the permissions that an application of default settings reads from it."""
+    app, _ = app_with(MANY, "auto")
+    payload = jwt.decode(token, options={"verify_signature": False})
+    app.add_url_rule("/", "view", requires()(lambda: sorted(current_identity.permissions)))
+    answer = app.test_client().get("/", headers=bearer(token))
+    assert answer.status_code == 200
+    return payload, set(answer.json or ())
+
+
+@pytest.mark.parametrize(
+    ("limit", "encoding"), [(LOOSE, "full"), (700, "compact"), (500, "roles")], ids=repr
+)
+def test_auto_writes_the_first_encoding_that_fits_with_the_same_rights(
+    limit: int, encoding: str
+) -> None:
+    token = issue(MANY, "auto", {"roles": ["many"]}, AUTHZ_MAX_TOKEN_BYTES=limit)
+    assert len(token) == len(issue(MANY, encoding, {"roles": ["many"]})) <= limit
+    payload, held = read_back(token)
+    form = {list: "full", str: "compact", type(None): "roles"}[type(payload.get("permissions"))]
+    assert (form, payload["roles"]) == (encoding, ["many"])
+    assert held == set(MANY.ordered_permissions)
+
+
+def test_auto_shortens_tokens_of_flask_jwt_extended_too() -> None:
+    app, _ = app_with(MANY, "auto", AUTHZ_MAX_TOKEN_BYTES=500)
+    with app.app_context():
+        token = create_access_token("alice", additional_claims={"roles": ["many"], "more": 1})
+    payload, held = read_back(token)
+    assert (payload["more"], held) == (1, set(MANY.ordered_permissions))
+
+
+def test_auto_never_drops_permissions_of_a_tokens_own() -> None:
+    own = list(MANY.ordered_permissions[:200])
+    token = issue(MANY, "auto", {"roles": ["many"], "permissions": own}, AUTHZ_MAX_TOKEN_BYTES=700)
+    assert read_back(token)[1] == set(own)
+    with pytest.raises(TokenDoesNotFit, match=r"'full'.*'compact'") as told:
+        issue(MANY, "auto", {"roles": ["many"], "permissions": own}, AUTHZ_MAX_TOKEN_BYTES=500)
+    assert "'roles'" not in str(told.value)
+    foreign = [f"another-resource-{n}:read" for n in range(60)]
+    with pytest.raises(TokenDoesNotFit):
+        issue(MANY, "auto", {"permissions": foreign}, AUTHZ_MAX_TOKEN_BYTES=700)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_tokens_of_every_encoding_are_read_by_default(encoding: str) -> None:
+    token = issue(MANY, encoding, {"roles": ["many"]}, AUTHZ_MAX_TOKEN_BYTES=16_384)
+    assert read_back(token)[1] == set(MANY.ordered_permissions)
+
+
+def test_a_token_that_fits_is_signed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    signed = []
+    encode = jwt.encode
+    monkeypatch.setattr(jwt, "encode", lambda *a, **k: signed.append(1) or encode(*a, **k))
+    issue(MANY, "auto", {"roles": ["many"]})
+    assert len(signed) == 1
