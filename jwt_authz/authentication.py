@@ -68,11 +68,13 @@ class IdentitySource:
             )
         self.load = loader
 
-    def identify(self, token: Token) -> Authentication:
+    def identify(self, token: Token, trust: Trust | None) -> Authentication:
         """Who a token names, by a loader that takes one; raises `SubjectUnknown` for nobody."""
         identity = _loaded(self.load(token.identity.subject, token.identity.claims.copy()))
         if identity is None:
             raise SubjectUnknown("the identity loader returned nobody")
+        if trust is not None:
+            identity = trust.marked(identity, token.identity)
         return Authentication(identity, token)
 
 
@@ -94,6 +96,7 @@ class Authenticator:
         self.deciding = _copied(read_deciding(app.config))
         self.verification = Verification(settings, reader, catalogue, keys, trust, revocations)
         self._source = source
+        self._trust = trust
         self._longest = self.verification.longest
         self._locations = other_locations()
         self._scheme = plain_scheme(self._locations)
@@ -119,7 +122,8 @@ class Authenticator:
             if app is self._app:  # taken by one that is gone, since the catalogue changed, say
                 return self.take(request, manager, text, is_page)
         if self._source is not None and not self._source.takes_token:
-            return Authentication(_loaded(self._source.load()))  # not kept: a log-in changes it
+            loaded = given(_loaded(self._source.load()), self._trust)
+            return Authentication(loaded)  # not kept: a log-in changes it
         after_this_request(self._add_vary)
         hit = self._hit(request, manager)
         if hit is None:
@@ -154,10 +158,11 @@ class Authenticator:
             fill_slots(request, {}, {}, {"loaded_user": None}, None)
             self._keep(request, lambda: Authentication(_loaded(identity)))
             return
+        identity = given(identity, self._trust)
         token, source = Token(identity, {}, is_own=True), self._source
         fill_slots(request, {}, identity.claims.copy(), {"loaded_user": None}, "headers")
         if source is not None and source.takes_token:
-            self._keep(request, lambda: source.identify(token))
+            self._keep(request, lambda: source.identify(token, self._trust))
         else:
             self._keep(request, lambda: Authentication(identity, token))
 
@@ -238,7 +243,7 @@ class Authenticator:
         header, payload = token.copy_header(), claims.copy()
         user = ask_callbacks(manager, header, payload) if has_callbacks(manager) else None
         fill_slots(request, header, payload, user, location)
-        return found if self._source is None else self._source.identify(token)
+        return found if self._source is None else self._source.identify(token, self._trust)
 
     def _text(self, request: Request) -> tuple[str | None, str | None]:
         """The token's text and its location, as the application's settings look for it."""
@@ -253,6 +258,12 @@ def resolved(identity: Any) -> Any:
     if isinstance(identity, LocalProxy):
         identity = identity._get_current_object()
     return None if getattr(identity, "is_authenticated", True) is False else identity
+
+
+def given(identity: Any, trust: Trust | None) -> Any:
+    """Return the identity that the application gave, its subject marked if it is foreign."""
+    identity = resolved(identity)
+    return identity if trust is None else trust.marked(identity)
 
 
 def _loaded(identity: Any) -> Any:

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any
 
 from .arguments import NOT_GIVEN, refuse_mappings, refuse_unfit_identity
-from .authentication import resolved
+from .authentication import given
 from .context import get_app
 from .errors import InvalidToken, MisuseError, StoreUnavailable
 from .guards import Guard
@@ -52,7 +52,7 @@ def _caller(parts: Parts, identity: Any) -> Any:
         require_request()
         return _ANYBODY.caller(parts, get_app())
     refuse_unfit_identity(identity)
-    return resolved(identity)
+    return given(identity, parts.trust)
 
 
 _ANYBODY = Guard(())

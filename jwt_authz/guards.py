@@ -27,7 +27,7 @@ from .arguments import (
     refuse_unfit_view,
     requirements_of,
 )
-from .authentication import resolved
+from .authentication import given
 from .context import get_app, get_request
 from .decision import YES
 from .errors import InvalidToken, MisuseError, StoreUnavailable
@@ -239,7 +239,7 @@ class Guard:
     def caller(self, parts: Parts, app: Flask) -> Any:
         """The identity given, or the token's, fresh if it must be; raises an `InvalidToken`."""
         if self.identity is not NOT_GIVEN:
-            return resolved(self.identity)
+            return given(self.identity, parts.trust)
         found = parts.authenticate(app)
         if found.error is not None:
             raise found.error

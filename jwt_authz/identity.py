@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 from .errors import MisuseError
 from .permissions import Permission, PermissionSet
@@ -188,6 +188,18 @@ class Identity:
         _set(self, "sources", sources)
         _set(self, "is_outdated", is_outdated)
         _set(self, "subject_is_foreign", subject_is_foreign)
+
+    def with_foreign_subject(self) -> Self:
+        """Return a copy whose subject is not taken for one of the application's own."""
+        made = object.__new__(type(self))
+        for kind in type(self).__mro__:
+            for name in getattr(kind, "__slots__", ()):
+                if hasattr(self, name) and name not in ("__dict__", "__weakref__"):
+                    _set(made, name, getattr(self, name))
+        if hasattr(self, "__dict__"):
+            made.__dict__.update(self.__dict__)
+        _set(made, "subject_is_foreign", True)
+        return made
 
     def has_role(self, name: str) -> bool:
         """Whether the identity has the role, itself or through one that includes it."""

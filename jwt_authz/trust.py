@@ -8,6 +8,7 @@ from typing import Any
 from .claims import Issuer
 from .claims.tenants import TENANT
 from .errors import AlgorithmNotAllowed, MisuseError
+from .identity import Identity
 from .roles import Roles
 from .tokens import Verified
 from .tokens.foreign import ForeignVerifier, plain_typ
@@ -64,6 +65,21 @@ class Trust:
             found = next((one for one in self._of_tenants if one.issuer.speaks_for(iss)), None)
         return found
 
+    def marked(self, identity: Any, read: Identity | None = None) -> Any:
+        """Return the identity, its subject marked as foreign if an issuer does not map it.
+
+        `read` is what was read from the token that a loader made the identity of.
+        """
+        if not isinstance(identity, Identity) or identity.subject_is_foreign:
+            return identity
+        is_unchanged = (
+            read is not None and read.subject_is_foreign and read.subject == identity.subject
+        )
+        found = self.find(identity.issuer)
+        if is_unchanged or (found is not None and found.issuer.subject_prefix is None):
+            return identity.with_foreign_subject()
+        return identity
+
     def with_more(self, issuers: Collection[Any], catalogue: Roles | None) -> Trust:
         """This trust and that in more issuers; raises `MisuseError` for what cannot be trusted."""
         trusted = dict(self._by_name)
@@ -108,8 +124,8 @@ class Trust:
             if looks_up_users and issuer.subject_prefix is None:
                 yield (
                     f"users are looked up by the subjects of {issuer.issuer!r}, which may be those "
-                    "of other users here: write Issuer(..., subject_prefix='...'), or '' where the "
-                    "look-up regards iss"
+                    "of other users here: write Issuer(..., subject_prefix='...'), or "
+                    "subject_prefix='' if its subjects are this application's own users"
                 )
 
 

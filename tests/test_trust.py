@@ -21,6 +21,7 @@ from flask_jwt_extended import (
     jwt_required,
     verify_jwt_in_request,
 )
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from werkzeug.test import TestResponse
 
 from jwt_authz import (
@@ -36,6 +37,7 @@ from jwt_authz import (
 from jwt_authz.claims import Issuer, entra_v2, keycloak
 from jwt_authz.conditions import subject
 from jwt_authz.errors import MisuseError
+from jwt_authz.testing import acting_as
 from jwt_authz.tokens.foreign import ForeignVerifier
 from jwt_authz.tokens.remote_keys import FRESH, KEPT
 from jwt_authz.trust import Trust
@@ -830,9 +832,23 @@ class Note:
     owner = "5"
 
 
+class Base(DeclarativeBase):
+    pass
+
+
+class Row(Base):
+    __tablename__ = "notes"
+    owner: Mapped[str] = mapped_column(primary_key=True)
+
+
 def app_with_notes(*issuers: Issuer) -> Flask:
-    """An application with a rule that compares the owner of a note with the subject."""
+    """An application with rules that compare the owner of a note with the subject."""
     app = app_trusting(*issuers)
+    add_notes(app)
+    return app
+
+
+def add_notes(app: Flask) -> None:
     authz: Authz = app.extensions["jwt_authz"]
     authz.rule("notes:read", Note, attr("owner") == subject)
     authz.rule("notes:share", Note, ~(attr("owner") == subject))
@@ -842,8 +858,6 @@ def app_with_notes(*issuers: Issuer) -> Flask:
     @requires()
     def ask(action: str) -> Any:
         return jsonify(allowed(f"notes:{action}", on=Note()))
-
-    return app
 
 
 ACTIONS = ("read", "share", "copy")
@@ -878,6 +892,101 @@ def test_an_own_subject_is_compared_beside_a_foreign_issuer(own_issuer: dict[str
     assert answers(app, token_for(app, "5")) == [True, False, False]
     with app.app_context():
         assert answers(app, app.extensions["jwt_authz"].issue("5")) == [True, False, False]
+
+
+def load_from_cache(app: Flask) -> None:
+    """Have the application take one identity for all callers of a subject."""
+    users = {"5": Identity("5"), "6": Identity("6")}
+    app.extensions["jwt_authz"].identity_loader(lambda subject, claims: users[subject])
+
+
+def load_with_issuer(app: Flask) -> None:
+    app.extensions["jwt_authz"].identity_loader(
+        lambda subject, claims: Identity(subject, claims.get("iss"))
+    )
+
+
+def load_with_subclass(app: Flask) -> None:
+    class Caller(Identity):
+        def __init__(self, subject: str, department: str) -> None:
+            super().__init__(subject)
+            object.__setattr__(self, "department", department)
+
+    authz: Authz = app.extensions["jwt_authz"]
+    authz.identity_loader(lambda subject, claims: Caller(subject, "sales"))
+
+    @app.get("/department")
+    @requires()
+    def department() -> Any:
+        return jsonify(current_identity.department)
+
+
+LOADERS = [load_from_cache, load_with_issuer, load_with_subclass]
+
+
+@pytest.mark.parametrize("load", LOADERS)
+def test_an_identity_loader_makes_no_own_subject_of_a_foreign_one(
+    load: Callable[[Flask], None],
+) -> None:
+    app = app_with_notes(one())
+    load(app)
+    for _ in range(2):
+        assert answers(app, signed(payload_of(sub="5"))) == [False, False, False]
+        assert answers(app, signed(payload_of(sub="6"))) == [False, False, False]
+        assert answers(app, token_for(app, "5")) == [True, False, False]
+        assert answers(app, token_for(app, "6")) == [False, True, True]
+
+
+@pytest.mark.parametrize("load", LOADERS)
+def test_a_loader_gets_the_subjects_that_an_issuer_says_are_own(
+    load: Callable[[Flask], None],
+) -> None:
+    app = app_with_notes(one(subject_prefix=""))
+    load(app)
+    assert answers(app, signed(payload_of(sub="5"))) == [True, False, False]
+
+
+def test_a_loader_may_map_a_foreign_subject_to_an_own_one() -> None:
+    app = app_with_notes(one())
+    users = {(ISSUER, "ada"): "5"}
+    app.extensions["jwt_authz"].identity_loader(
+        lambda subject, claims: Identity(users[claims["iss"], subject])
+    )
+    assert answers(app, signed(payload_of(sub="ada"))) == [True, False, False]
+
+
+def test_an_identity_of_the_applications_own_class_keeps_what_it_has() -> None:
+    app = app_with_notes(one())
+    load_with_subclass(app)
+    assert get(app, signed(payload_of()), "/department").json == "sales"
+
+
+def test_a_loader_that_looks_at_no_token_makes_no_own_subject_of_a_foreign_one() -> None:
+    app, caller = Flask("shop"), [Identity("5", ISSUER)]
+    authz = Authz(app, roles=catalogue())
+    authz.trust(one())
+    authz.identity_loader(lambda: caller[0])
+    add_notes(app)
+    assert [get(app, path=f"/notes/{action}").json for action in ACTIONS] == [False] * 3
+    caller[0] = Identity("5")
+    assert [get(app, path=f"/notes/{action}").json for action in ACTIONS] == [True, False, False]
+
+
+@pytest.mark.parametrize("issuer", [None, "shop", ISSUER], ids=repr)
+def test_an_identity_that_is_given_is_of_the_issuer_that_it_names(issuer: str | None) -> None:
+    app, who = app_with_notes(one()), Identity("5", issuer)
+    app.config["AUTHZ_ISSUER"] = "shop"
+    authz: Authz = app.extensions["jwt_authz"]
+    is_own = issuer != ISSUER
+    mine = attr("owner") == subject
+    with app.app_context():
+        assert allowed("notes:read", on=Note(), identity=who) is is_own
+        assert allowed(~mine, on={"owner": "6"}, identity=who) is is_own
+        assert bool(authz.explain("notes:read", on=Note(), identity=who)) is is_own
+        assert (str(authz.filter(mine, Row, identity=who)) == "false") is not is_own
+        assert (str(authz.filter(~mine, Row, identity=who)) == "false") is not is_own
+    with acting_as(app, who):
+        assert get(app, path="/notes/read").json is is_own
 
 
 def test_each_place_that_compares_the_subject_is_warned_of_for_an_issuer_without_a_prefix() -> None:

@@ -49,7 +49,7 @@ def _good(parts: Parts, text: str) -> Authentication | None:
         found = parts.verified(lambda found, manager: _own(found.verified(text, manager), manager))
         if found is None or parts.source is None or not parts.source.takes_token:
             return found
-        return None if found.token is None else parts.source.identify(found.token)
+        return None if found.token is None else parts.source.identify(found.token, parts.trust)
     except InvalidToken:
         return None
 

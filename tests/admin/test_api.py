@@ -20,6 +20,7 @@ from jwt_authz.admin import admin_api_blueprint
 from jwt_authz.admin.api import FRESH
 from jwt_authz.audit import changed
 from jwt_authz.extension import Authz
+from tests import foreign
 
 from .application import PASSWORD, PROBLEM, USERS, ask, catalogue, tokens
 
@@ -214,6 +215,20 @@ def test_nobody_gives_themselves_a_role(as_ann: Ask) -> None:
     answer = as_ann("PUT", f"{USERS}/ann/roles", json={"roles": ["admin", "auditor"]})
     assert problem(answer, 403) == "self-promotion"
     assert as_ann("GET", f"{USERS}/ann").json["roles"] == ["admin"]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "refused"),
+    [("", "self-promotion"), ("id|", "role-not-held"), (None, "role-not-held")],
+)
+def test_a_foreign_administrator_is_a_user_of_that_subject_if_the_issuer_says_so(
+    app: Flask, prefix: str | None, refused: str
+) -> None:
+    app.extensions["jwt_authz"].trust(foreign.trusted(roles=["admin"], subject_prefix=prefix))
+    claims = {"sub": "ann", "roles": ["admin"], "auth_time": int(time.time())}
+    token = foreign.signed(foreign.payload_of(**claims))
+    answer = ask(app, token, "PUT", f"{USERS}/ann/roles", json={"roles": ["admin", "auditor"]})
+    assert problem(answer, 403) == refused
 
 
 def test_nobody_gives_others_a_role_that_they_do_not_hold(as_ann: Ask) -> None:
