@@ -6,6 +6,7 @@ A test pins them, what `jwt_manager.py` and `blocklist.py` wrap, and the slots o
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable, Iterator, Set
 from datetime import timedelta
@@ -24,7 +25,7 @@ from .settings import Settings
 from .tokens import KeySet, Verifier
 from .tokens.jwk import jwk_of
 from .tokens.jws import Key
-from .tokens.keys import prepare_keys, public_key_of, weakness
+from .tokens.keys import prepare_key, prepare_keys, public_key_of, weakness
 from .tokens.strength import SHORTEST_SECRET
 
 EXTENSION = "flask-jwt-extended"
@@ -75,8 +76,8 @@ def make_verifier(
         audience = profile["aud"] if audience is None else audience
         issuer = profile["iss"] if issuer is None else issuer
     return kind(
-        keys={} if keys is not None or not (needs_key or has_own_key()) else _own_keys(),
-        by_kid=keys.verifying if keys is not None else {},
+        keys=_keys_without_kid(keys, needs_key),
+        by_kid=_keys_with_kid() if keys is None else keys.verifying,
         subject_claim=_fje.identity_claim_key,
         issuer=issuer,
         audience=audience if audience is None or isinstance(audience, str) else tuple(audience),
@@ -86,8 +87,41 @@ def make_verifier(
     )
 
 
-def _own_keys() -> dict[str, Key]:
-    return prepare_keys(verifying_key(), decode_algorithms())
+def _keys_without_kid(keys: KeySet | None, needs_key: bool) -> dict[str, Key]:
+    """Return the keys of tokens without a `kid`: those of the `JWT_*` settings.
+
+    Beside a key set they are the keys of before, which verify until their tokens end.
+    """
+    is_wanted = needs_key or has_own_key() if keys is None else has_former_key()
+    return prepare_keys(verifying_key(), decode_algorithms()) if is_wanted else {}
+
+
+def has_former_key() -> bool:
+    """Return whether a `JWT_*` setting names a key, which beside a key set only verifies.
+
+    Flask's `SECRET_KEY` is not one: it is there for sessions.
+    """
+    if _fje.is_asymmetric:
+        return bool(current_app.config["JWT_PUBLIC_KEY"] or current_app.config["JWT_PRIVATE_KEY"])
+    return bool(current_app.config["JWT_SECRET_KEY"])
+
+
+def _keys_with_kid() -> dict[str, Key]:
+    """Return the one asymmetric key of the `JWT_*` settings by the `kid` of its tokens."""
+    (key, algorithm), kid = published_key(), published_kid()
+    return {} if key is None or kid is None else {kid: prepare_key(key, algorithm)}
+
+
+def published_kid() -> str | None:
+    """Return the `kid` of the published key of the `JWT_*` settings; None if there is none."""
+    config = current_app.config
+    key = config["JWT_PUBLIC_KEY"] or config["JWT_PRIVATE_KEY"]
+    return _kid_of(key, _fje.algorithm) if key and _fje.is_asymmetric else None
+
+
+@functools.lru_cache(maxsize=32)  # reading a PEM text takes longer than signing
+def _kid_of(key: Any, algorithm: str) -> str:
+    return str(jwk_of(key, algorithm)["kid"])
 
 
 def has_own_key() -> bool:
@@ -163,6 +197,11 @@ def key_loader(manager: JWTManager) -> Callable[[dict[str, Any], dict[str, Any]]
     """The application's own `decode_key_loader`, which is asked on every request, or None."""
     loader = manager._decode_key_callback
     return None if loader is _defaults.default_decode_key_callback else loader
+
+
+def has_encode_key_loader(manager: JWTManager) -> bool:
+    """Return whether the application chooses the key to sign with."""
+    return manager._encode_key_callback is not _defaults.default_encode_key_callback
 
 
 def is_blocklisted(manager: JWTManager, header: dict[str, Any], payload: dict[str, Any]) -> bool:
@@ -293,7 +332,7 @@ def misconfigured(has_key_set: bool, needs_key: bool = True) -> Iterator[str]:
     if any(name.lower() == "none" for name in algorithms_configured()):
         yield "the algorithm none signs nothing: set JWT_ALGORITHM to HS256, ES256, ..."
         return
-    if has_key_set:  # its keys were checked when they were loaded
+    if has_key_set and not has_former_key():  # its keys were checked when they were loaded
         return
     if not needs_key and not has_own_key():
         return

@@ -19,7 +19,14 @@ from jwt import ExpiredSignatureError, InvalidTokenError, get_unverified_header
 
 from .context import get_app
 from .errors import MisuseError
-from .jwt_extended import key_loader, manager_of
+from .jwt_extended import (
+    decode_algorithms,
+    has_encode_key_loader,
+    has_former_key,
+    key_loader,
+    manager_of,
+    published_kid,
+)
 from .tokens import KeySet
 from .tokens.page import is_for_own_endpoint
 
@@ -81,6 +88,9 @@ def _encode_completed(
         once._encode_key_callback = lambda identity: keys.signing.prepared
         named = {"kid": keys.active, "alg": keys.signing.name}
         rest["headers"] = {**(rest.get("headers") or {}), **named}
+    elif not has_encode_key_loader(manager) and (kid := published_kid()) is not None:
+        # By which others find the key in the published set.
+        rest["headers"] = {**(rest.get("headers") or {}), "kid": kid}
     if token_type != "access":  # noqa: S105 no password
         return _encode(once, identity, token_type, claims, **rest)
     more, shortened = authz.complete(subject, claims)
@@ -118,6 +128,8 @@ def _decode_by_key_set(
     if parts is None or parts.keys is None or key_loader(manager) is not None:
         return _decode(manager, encoded_token, csrf_value, allow_expired)
     header = get_unverified_header(encoded_token)
+    if "kid" not in header and has_former_key() and header.get("alg") in decode_algorithms():
+        return _decode(manager, encoded_token, csrf_value, allow_expired)
     kid = header.get("kid", "")
     key = parts.keys_knowing(kid).verifying.get(kid)
     if key is None or key.name != header.get("alg"):

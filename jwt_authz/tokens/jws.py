@@ -93,17 +93,15 @@ class Signed:
 def choose_key(header: dict[str, Any], keys: dict[str, Key], by_kid: dict[str, Key]) -> Key:
     """The key for a header among the configured ones, never from the header itself.
 
-    With a key set (`by_kid`) it is the one that `kid` names, without one the algorithm's. Raises
-    `AlgorithmNotAllowed`, and `KeyUnknown` for a `kid` that is not known, or missing where keys
-    have one.
+    It is the one of `by_kid` that `kid` names, or without `kid` the algorithm's in `keys`. Raises
+    `AlgorithmNotAllowed`, and `KeyUnknown` for a `kid` that is not known, or missing where all
+    keys have one.
     """
-    if by_kid:
+    if "kid" in header or (by_kid and not keys):
         key = by_kid.get(header.get("kid", ""))
         if key is None:
             raise KeyUnknown
         return key
-    if "kid" in header:
-        raise KeyUnknown
     if header["alg"] not in keys:
         raise AlgorithmNotAllowed
     return keys[header["alg"]]

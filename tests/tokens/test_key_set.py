@@ -439,7 +439,9 @@ def test_a_token_that_no_key_of_the_set_signed_is_refused_everywhere(path: Path)
     unknown = path.with_name("unknown.json")
     KeySet.new("ES256").write(unknown)
     wrong = {
-        "the JWT_SECRET_KEY": token_for(guarded_app(), "alice", "viewer"),
+        "another secret": token_for(
+            guarded_app(JWT_SECRET_KEY="a secret of nobody here, long enough"), "alice", "viewer"
+        ),
         "another key of this kid": issued(shop(other_file)),
         "an unknown kid": issued(shop(unknown)),
         "HS256 under the other's kid": token_for(
