@@ -6,7 +6,7 @@ from typing import Any
 
 from .decision import DEPENDS, NO, YES, Verdict
 from .errors import MisuseError
-from .identity import Identity, Sources
+from .identity import SUBJECT_CLAIM, Identity, Sources
 from .predicates import Undecided
 from .requirements import Has
 
@@ -89,11 +89,16 @@ class has_claim(Has):
     A list holds the value if one of its members is equal to it. Without a value the claim must
     be there and be neither null nor false. A claim that is missing or null where a value is
     wanted is not known, and one of another JSON type is an error: both refuse, also under `~`.
+    `sub` is not known where the subject is foreign.
     """
 
     def __init__(self, name: str, value: Any = _PRESENT) -> None:
         self.name = _name("has_claim", name)
         super().__init__(value)
+
+    @property
+    def looks_at_subject(self) -> bool:
+        return self.name == SUBJECT_CLAIM and self.value is not _PRESENT
 
     @property
     def sentence(self) -> str:
@@ -105,7 +110,7 @@ class has_claim(Has):
         claim = identity.claims.get(self.name)
         if self.value is _PRESENT:
             return NO if claim is None or claim is False else YES
-        if claim is None:
+        if claim is None or (identity.subject_is_foreign and self.name == SUBJECT_CLAIM):
             return DEPENDS
         if isinstance(claim, list) and not isinstance(self.value, list):
             return YES if any(_same(member, self.value) for member in claim) else NO

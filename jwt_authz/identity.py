@@ -12,6 +12,9 @@ from .errors import MisuseError
 from .permissions import Permission, PermissionSet
 from .roles import Roles
 
+SUBJECT_CLAIM = "sub"
+"""The claim of the subject (RFC 7519 section 4.1.2)."""
+
 DEEPEST_CLAIMS = 32
 """How many lists and dicts may stand in each other in a payload."""
 

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import pytest
 
-from jwt_authz import Identity, MisuseError, Requirement, attr, has_role
+from jwt_authz import Identity, MisuseError, Requirement, attr, has_claim, has_role
 from jwt_authz.conditions import claim, issuer, now, one_instant, subject, tenant
 from jwt_authz.decision import DEPENDS, NO, YES, Verdict
 
@@ -353,9 +353,12 @@ def test_a_foreign_subject_is_not_known_under_any_sign_and_not_makes_no_yes_of_i
         subject.in_(["17"]),
         subject == "17",
         subject != "18",
+        has_claim("sub", "17"),
+        has_claim("sub", "18"),
     ):
         for asked in (condition, ~condition):
             for owner in ("17", "18"):
                 assert verdict(asked, {"owner": owner}, who) is DEPENDS
     assert verdict(attr("owner") == subject.as_(int), {"owner": 17}, who) is DEPENDS
     assert verdict(attr("iss") == issuer, {"iss": "https://id.example"}, who) is YES
+    assert verdict(has_claim("sub"), {}, who) is YES  # it has one, whatever it is

@@ -13,14 +13,12 @@ from typing import Any
 from uuid import UUID
 
 from ..errors import MisuseError
-from ..identity import Identity
+from ..identity import SUBJECT_CLAIM, Identity
 from ..predicates import Undecided
 from ..requirements import Requirement
 from .comparisons import MISSING, IsNull, Operand
 from .kinds import UNKNOWN, kind_of, named
 from .operators import Comparable
-
-_SUBJECT_CLAIM = "sub"  # RFC 7519 section 4.1.2
 
 
 class attr(Comparable):
@@ -132,7 +130,7 @@ class claim(Comparable):
 
     @property
     def is_subject(self) -> bool:
-        return self.name == _SUBJECT_CLAIM
+        return self.name == SUBJECT_CLAIM
 
     @property
     def may_be_list(self) -> bool:

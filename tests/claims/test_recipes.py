@@ -143,14 +143,14 @@ B2C: dict[str, Any] = {
 }
 
 READ: dict[str, tuple[dict[str, Any], str, str]] = {
-    "zitadel": (ZITADEL, "163840776835432705", "clerk"),
-    "fusionauth": (FUSIONAUTH, "00000000-0000-0000-0000-111111111111", "clerk"),
-    "hydra": (HYDRA, "ada", "clerk"),
+    "zitadel": (ZITADEL, "zitadel|163840776835432705", "clerk"),
+    "fusionauth": (FUSIONAUTH, "fusionauth|00000000-0000-0000-0000-111111111111", "clerk"),
+    "hydra": (HYDRA, "hydra|ada", "clerk"),
     "gitlab": (GITLAB, "project_path:shop/deploy:ref_type:branch:ref:main", "manager"),
     "github": (GITHUB, "repo:shop/deploy:ref:refs/heads/main", "manager"),
     "kubernetes": (KUBERNETES, "system:serviceaccount:shop:billing", "clerk"),
-    "hasura": (HASURA, "123", "clerk"),
-    "b2c": (B2C, "884408e1", "clerk"),
+    "hasura": (HASURA, "hasura|123", "clerk"),
+    "b2c": (B2C, "b2c|884408e1", "clerk"),
 }
 REFUSED: list[tuple[str, dict[str, Any], type[InvalidToken]]] = [
     ("zitadel", {"jti": ...}, ClaimMissing),  # an ID token
