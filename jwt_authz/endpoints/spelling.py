@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import re
-from unicodedata import category, digit, name, normalize
+from unicodedata import category, name, normalize, numeric
 
-_VARIANT = re.compile(r"LATIN SMALL LETTER (?:INSULAR |OPEN )?([A-Z]) ?(?:WITH .+|ROTUNDA)?")
+_LETTERS = re.compile(
+    r"(?:COMBINING |(?:CROSSED )?NEGATIVE (?:CIRCLED|SQUARED) |SQUARED )?LATIN (?:SMALL|CAPITAL) "
+    r"(?:LETTER|LIGATURE) (?:INSULAR |FLATTENED |OPEN |LONG |SIGMOID |ANGLICANA |MIDDLE-WELSH )*"
+    r"([A-Z]{1,2})(?: .+)?"
+)
+_DIGITS = ("ZERO", "ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX", "SEVEN", "EIGHT", "NINE")
+_DIGIT = re.compile(rf".*?\b({'|'.join(_DIGITS)})\b")
 _NO_LETTERS = ("M", "C", "Lm", "Sk")
 _OTHER = "\ufffd"
 
@@ -15,25 +21,47 @@ def folded(text: str) -> str:
 
     Spellings differ in case, accents, compatibility forms, invisible characters and surrounding
     blanks. Databases ignore some of these: MySQL compares `José` and `jose ` as equal by default,
-    and in its older collations all characters beyond the Basic Multilingual Plane.
+    and in its older collations all characters beyond the Basic Multilingual Plane. They also take
+    some combining letters, digraphs and numerals for letters and digits of ASCII. The form may be
+    that of other names, too.
     """
-    decomposed = normalize("NFKD", normalize("NFKD", text).casefold())
-    return " ".join("".join(map(_base, decomposed)).casefold().split())
+    decomposed = normalize("NFKD", "".join(map(_decomposed, text)).casefold())
+    letters = "".join(map(_base, decomposed)).casefold()
+    return " ".join(re.sub("s+", "s", letters).split())  # one collation takes ß for one s
+
+
+def _decomposed(character: str) -> str:
+    found = normalize("NFKD", character)
+    if len(found) > 1:  # an accent that stands alone becomes a blank with an accent
+        found = found.lstrip(" ")
+    return found.replace("\N{COMBINING GREEK YPOGEGRAMMENI}", "")
 
 
 def _base(character: str) -> str:
-    """Return what stands for a character: its letter or digit of ASCII, itself, or nothing."""
+    """Return what stands for a character: its letters or digit of ASCII, itself, or nothing."""
+    if character in _SPECIAL:
+        return _SPECIAL[character]
     if character.isspace() or "!" <= character <= "~":
         return character
+    kind, letters = category(character), _LETTERS.fullmatch(name(character, ""))
+    if letters is not None:
+        return letters[1].lower()
+    if kind.startswith("N"):
+        return _digit(character)
     if character > "\uffff":
-        return _OTHER
-    if category(character).startswith(_NO_LETTERS):
-        return ""
-    value = digit(character, None)
-    if value is not None:
-        return str(value)
-    found = _VARIANT.fullmatch(name(character, ""))
-    return found[1].lower() if found else _SPECIAL.get(character, character)
+        return "" if kind.startswith(("M", "Cf")) else _OTHER
+    return "" if kind.startswith(_NO_LETTERS) else character
 
 
-_SPECIAL = {"\N{LATIN SMALL LETTER DOTLESS I}": "i", "æ": "ae", "ð": "d"}
+def _digit(character: str) -> str:
+    """Return the digits that a numeral stands for, else the numeral itself."""
+    found = _DIGIT.match(name(character, ""))
+    value = int(numeric(character, -1)) if found is None else _DIGITS.index(found[1])
+    return str(value) if 0 <= value <= 99 else character
+
+
+_SPECIAL = {
+    **dict.fromkeys("\x1c\x1d\x1e\x1f\u00b7\u06de\u180a\u1cd3\u1cf2\u1cf3\ufe73", ""),
+    **{"\u0131": "i", "\u00e6": "ae", "\u00f0": "d", "\u018d": "zw", "\u01be": "ts"},
+    **{"\u1dd9": "d", "\ua79b": "a", "\ua79d": "o", "\ua79f": "u", "\ua7c1": "a"},
+}

@@ -28,6 +28,21 @@ from jwt_authz.endpoints.spelling import folded
         ("aesir", "\u00c6sir"),
         ("user1", "user\u0661"),
         ("user1", "user\u00b9"),
+        # Equal in MariaDB's uca1400_ai_ci and unicode_520_ci:
+        ("victim", "v\u0365\u0368\u036di\u036b"),
+        ("victim", "v\ufe70ictim"),
+        ("victim", "vic\u0345tim"),
+        ("victim", "vic\x1ctim"),
+        ("victim", "vi\U000e0041ctim"),
+        ("victim", "\U0001f165ictim"),
+        ("user1", "user\u0f2a"),
+        ("user1", "user\u0c7c"),
+        ("user20", "user\u24f4"),
+        ("oeuvre", "\u0153uvre"),
+        ("katz", "ka\ua729"),
+        ("paul", "p\ua737l"),
+        ("noel", "noe\u0140"),
+        ("sissi", "\u00dfi\u00df\u00dfi"),  # in utf8mb4_general_ci
         ("\u03c3\u03bf\u03c6\u03af\u03b1", "\u03a3\u039f\u03a6\u0399\u0391"),
         ("\U0001f363", "\U0001f37a"),  # equal in MySQL's older collations
     ],
