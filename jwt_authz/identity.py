@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
+from sys import getsizeof
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -19,28 +20,48 @@ DEEPEST_CLAIMS = 32
 """How many lists and dicts may stand in each other in a payload."""
 
 
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+_EMPTY = 200  # bytes of a `Claims` without its payload
+# Names that nearly every token has: one string each for all tokens.
+_REGISTERED = {
+    name: name
+    for name in (
+        *("iss", "sub", "aud", "exp", "nbf", "iat", "jti", "type", "fresh", "csrf", "roles"),
+        *("permissions", "scope", "tenant", "client_id", "sid", "auth_time", "authz_catalogue"),
+    )
+}
+
+
 class Claims(Mapping[str, Any]):
     """A token's payload (RFC 7519 section 4), read-only.
 
     A list or dict that is taken out of it is the reader's own copy, so that nothing done to it
     in one request is seen by another. It holds JSON values only; others raise `MisuseError`.
-    `size` is about the bytes that it takes in memory.
+    Texts of lists that are in `known`, such as the names of a catalog, are taken from there, so
+    that many payloads share them. `size` is the bytes that the rest takes in memory.
     """
 
     __slots__ = ("_deep", "_lists", "_payload", "size")
 
-    def __init__(self, payload: Mapping[str, Any] = MappingProxyType({})) -> None:
+    def __init__(
+        self, payload: Mapping[str, Any] = _NOTHING, known: Mapping[str, str] = _NOTHING
+    ) -> None:
         self._payload: dict[str, Any] = {}
         lists: list[str] = []
         deep: list[str] = []
-        size = 400
-        for name, value in payload.items():
-            kept, is_flat, bytes_taken = _kept(value)
-            self._payload[share(name)] = kept
+        size = _EMPTY
+        for given, value in payload.items():
+            name = _REGISTERED.get(given)
+            if name is None:
+                name = given
+                size += getsizeof(given)
+            kept, is_flat, bytes_taken = _kept(value, known)
+            self._payload[name] = kept
             size += bytes_taken
             if type(kept) is list or type(kept) is dict:
-                (lists if is_flat and type(kept) is list else deep).append(share(name))
-        self._lists, self._deep, self.size = tuple(lists), tuple(deep), size
+                (lists if is_flat and type(kept) is list else deep).append(name)
+        self._lists, self._deep = tuple(lists), tuple(deep)
+        self.size = size + getsizeof(self._payload) + 8 * (len(lists) + len(deep))
 
     def copy(self) -> dict[str, Any]:
         """The payload as a plain dict of the caller's own."""
@@ -65,47 +86,36 @@ class Claims(Mapping[str, Any]):
         return f"Claims(<{', '.join(sorted(self))}>)"
 
 
-def _kept(value: Any, depth: int = 1) -> tuple[Any, bool, int]:
-    """A copy of a JSON value, whether nothing in it is nested, and about its bytes.
+def size_of(value: Any) -> int:
+    """Return the bytes that a JSON value takes in memory."""
+    return _kept(value, _NOTHING)[2]
 
-    The strings of lists are shared: they are the names that many tokens have in common.
-    """
+
+def _kept(value: Any, known: Mapping[str, str], depth: int = 1) -> tuple[Any, bool, int]:
+    """Return a copy of a JSON value, whether nothing in it is nested, and the bytes it takes."""
     kind = type(value)
-    if kind is str:
-        return value, True, 60 + len(value)
-    if value is None or kind is int or kind is float or kind is bool:
-        return value, True, 32
+    if kind is str or value is None or kind is int or kind is float or kind is bool:
+        return value, True, getsizeof(value)
     if depth > DEEPEST_CLAIMS:
         raise MisuseError(f"claims are nested deeper than {DEEPEST_CLAIMS}: flatten them")
     if kind is list and all(type(item) is str for item in value):
-        return [share(item) for item in value], True, 64 + 8 * len(value)
+        texts = [known.get(item, item) for item in value]
+        own = sum(getsizeof(item) for item in value if item not in known)
+        return texts, True, getsizeof(texts) + own
     if kind is list:
-        items = [_kept(item, depth + 1) for item in value]
+        items = [_kept(item, known, depth + 1) for item in value]
         is_flat = not any(type(item) is list or type(item) is dict for item in value)
-        return [item[0] for item in items], is_flat, 64 + sum(8 + item[2] for item in items)
+        copied = [item[0] for item in items]
+        return copied, is_flat, getsizeof(copied) + sum(item[2] for item in items)
     if kind is dict and all(type(name) is str for name in value):
-        members = {name: _kept(item, depth + 1) for name, item in value.items()}
-        size = sum(120 + len(name) + member[2] for name, member in members.items())
-        return {name: member[0] for name, member in members.items()}, False, 64 + size
+        members = {name: _kept(item, known, depth + 1) for name, item in value.items()}
+        own = sum(getsizeof(name) + member[2] for name, member in members.items())
+        made = {name: member[0] for name, member in members.items()}
+        return made, False, getsizeof(made) + own
     raise MisuseError(
         "claims hold JSON values only (str, int, float, bool, None, list, dict): "
         "put other objects into a subclass of Identity, not into its claims"
     )
-
-
-_shared: dict[str, str] = {}
-_SHARED_STRINGS = 65_536
-
-
-def share(text: str) -> str:
-    """One string for all equal ones that are in use, so that tokens share their names in memory.
-
-    Not `sys.intern`: on some Pythons what is interned stays for ever, and tokens could fill the
-    memory with names of their own.
-    """
-    if len(_shared) >= _SHARED_STRINGS:
-        _shared.clear()
-    return _shared.setdefault(text, text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +213,12 @@ class Identity:
             made.__dict__.update(self.__dict__)
         _set(made, "subject_is_foreign", True)
         return made
+
+    @property
+    def size(self) -> int:
+        """The bytes that it takes in memory, without its permissions and its catalog."""
+        own = sum(map(getsizeof, self.scopes)) + getsizeof(self.scopes) + getsizeof(self.roles)
+        return self.claims.size + own + getsizeof(self.subject)
 
     def has_role(self, name: str) -> bool:
         """Whether the identity has the role, itself or through one that includes it."""

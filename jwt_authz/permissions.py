@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from sys import getsizeof
 from typing import TypeGuard
 
 from .errors import MisuseError
@@ -88,7 +89,7 @@ class PermissionSet:
     def size(self) -> int:
         """About the bytes that the set takes in memory, its strings included."""
         if self._size is None:
-            self._size = 220 + sum(len(permission) + 110 for permission in self.held)
+            self._size = 200 + getsizeof(self.held) + sum(map(getsizeof, self.held))
         return self._size
 
     def __iter__(self) -> Iterator[str]:

@@ -6,19 +6,19 @@ import copy
 import json
 import re
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from .errors import MisuseError
 from .permissions import Permission, PermissionSet
 from .roles_document import told_roles
 
-_Value = TypeVar("_Value")
-_MEMO_ENTRIES = 4_096  # combinations of roles that are remembered, not a limit on roles
+_Value = TypeVar("_Value", bound=Sized)
+_MEMO_NAMES = 65_536  # of all combinations that are remembered, about 2.5 MiB; no limit on roles
 _FINGERPRINT_BYTES = 12  # 16 characters: no two catalogues of one application meet by chance
 
 
@@ -103,8 +103,8 @@ class Roles(Mapping[str, Role]):
         self._refuse_unknown()
         self._refuse_cycles()
         self._granted = PermissionSet(held for role in roles for held in role.permissions)
-        self._with_included: dict[frozenset[str], frozenset[str]] = {}
-        self._permissions: dict[frozenset[str], PermissionSet] = {}
+        self._with_included: _Memo[frozenset[str]] = _Memo()
+        self._permissions: _Memo[PermissionSet] = _Memo()
 
     @classmethod
     def from_document(cls, document: Any) -> Roles:
@@ -155,13 +155,30 @@ class Roles(Mapping[str, Role]):
         digest = sha256(json.dumps(told).encode()).digest()
         return urlsafe_b64encode(digest[:_FINGERPRINT_BYTES]).decode()
 
+    @cached_property
+    def texts(self) -> Mapping[str, str]:
+        """The names of the roles and the texts of their permissions, each by itself.
+
+        Tokens that carry them share these strings in memory.
+        """
+        return MappingProxyType({text: text for text in (*self._by_name, *self._granted)})
+
     def with_included(self, names: Iterable[str]) -> frozenset[str]:
         """These roles and all that they include; names that the catalogue lacks are left out."""
         wanted = frozenset(names)
         found = self._with_included.get(wanted)
         if found is None:
-            found = _remember(self._with_included, wanted, frozenset(self._walk(wanted)))
+            wanted = self._known(wanted)
+            found = self._with_included.get(wanted)
+        if found is None:
+            found = frozenset(self._walk(wanted))
+            self._with_included.put(wanted, found)
         return found
+
+    def _known(self, names: Iterable[str]) -> frozenset[str]:
+        """Those of the names that are roles, as the catalog's own strings: a key to remember by."""
+        roles = self._by_name
+        return frozenset(roles[name].name for name in names if name in roles)
 
     def including(self, name: str) -> tuple[str, ...]:
         """The roles that name this one in their own `includes`."""
@@ -172,10 +189,16 @@ class Roles(Mapping[str, Role]):
         wanted = frozenset(names)
         found = self._permissions.get(wanted)
         if found is None:
-            held = PermissionSet(
-                held for name in self.with_included(wanted) for held in self[name].permissions
+            wanted = self._known(wanted)
+            found = self._permissions.get(wanted)
+        if found is None:
+            texts = self.texts
+            found = PermissionSet(
+                texts[str(held)]
+                for name in self.with_included(wanted)
+                for held in self[name].permissions
             )
-            found = _remember(self._permissions, wanted, held)
+            self._permissions.put(wanted, found)
         return found
 
     def level_of(self, names: Iterable[str]) -> int:
@@ -249,9 +272,20 @@ def is_fingerprint(text: str) -> bool:
 _FINGERPRINT = re.compile(r"[A-Za-z0-9_-]{16}")
 
 
-def _remember(memo: dict[frozenset[str], _Value], key: frozenset[str], value: _Value) -> _Value:
-    """Keep an answer; a full memo starts anew, so that hostile combinations cannot fill memory."""
-    if len(memo) >= _MEMO_ENTRIES:
-        memo.clear()
-    memo[key] = value
-    return value
+class _Memo(Generic[_Value]):
+    """Answers by combinations of roles, cleared when full: a flood of them must not fill memory."""
+
+    __slots__ = ("_answers", "_names", "get")
+
+    def __init__(self) -> None:
+        self._answers: dict[frozenset[str], _Value] = {}
+        self._names = 0
+        self.get = self._answers.get
+
+    def put(self, key: frozenset[str], answer: _Value) -> None:
+        names = len(key) + len(answer) + 8  # for what an entry takes beside its names
+        if self._names + names > _MEMO_NAMES:
+            self._answers.clear()
+            self._names = 0
+        self._answers[key] = answer
+        self._names += names

@@ -30,7 +30,7 @@ from .errors import (
     TokenNotFresh,
     TokenRevoked,
 )
-from .identity import Identity
+from .identity import Identity, size_of
 from .jwt_extended import (
     algorithms_for_loader,
     is_blocklisted,
@@ -308,6 +308,9 @@ class Verification:
         return _entry(identity, verified, False, lease.since, lease.until)
 
 
+_USUAL_HEADER = 400  # bytes of a token's header, counted among what every entry takes
+
+
 def _entry(
     identity: Identity,
     verified: Verified,
@@ -321,7 +324,7 @@ def _entry(
         Authentication(identity, Token(identity, verified.header, is_own, expires)),
         expires=expires,
         starts=max(verified.starts, since),
-        size=identity.claims.size,
+        size=identity.size + max(0, size_of(verified.header) - _USUAL_HEADER),
         shared=held,
         shared_size=held.size,
     )

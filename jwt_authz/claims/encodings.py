@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import logging
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Literal
 
 from ..errors import ClaimInvalid, MisuseError
-from ..identity import Claims, Identity, Sources, share
+from ..identity import Claims, Identity, Sources
 from ..permissions import Permission, PermissionSet
 from ..roles import Roles, is_fingerprint
 from .compact import Packed, pack
@@ -32,7 +33,7 @@ _NONE = PermissionSet()
 _NO_SCOPES: frozenset[str] = frozenset()
 _NAMES = ClaimNames()
 
-_SHARED_ROLES = 4_096
+_NO_TEXTS: Mapping[str, str] = MappingProxyType({})
 
 _log = logging.getLogger("jwt_authz.claims")
 
@@ -135,7 +136,7 @@ class IdentityReader:
         # Tokens of equal permissions share one set, which goes when the last of them goes.
         self._sets: weakref.WeakValueDictionary[frozenset[str], PermissionSet]
         self._sets = weakref.WeakValueDictionary()
-        self._roles: dict[frozenset[str], frozenset[str]] = {}
+        self._texts = _NO_TEXTS if catalogue is None else catalogue.texts
         self._unknown_was_told = False
         self._outdated_was_told = False
 
@@ -147,7 +148,7 @@ class IdentityReader:
         """
         names = self._names
         check_payload(payload, names)
-        roles = self._shared_roles(payload.get(names.roles, ()))
+        roles = frozenset(self._shared_texts(payload.get(names.roles, ())))
         self._tell_unknown(roles)
         is_outdated = self._is_outdated(payload)
         is_by_roles = self._is_by_roles or self._has_roles_form(payload)
@@ -164,7 +165,7 @@ class IdentityReader:
             scopes=frozenset(filter(None, payload[names.scope].split(" ")))
             if names.scope in payload
             else _NO_SCOPES,
-            claims=Claims(payload),
+            claims=Claims(payload, self._texts),
             catalogue=self.catalogue,
             # Of an outdated token none but permissions that come from the roles are read.
             sources=self._from_roles if is_by_roles or is_outdated else self._from_claims,
@@ -189,23 +190,21 @@ class IdentityReader:
         made_with = payload.get(CATALOGUE, "")  # a text of another form is somebody's own claim
         return is_fingerprint(made_with) and made_with != self.catalogue.fingerprint
 
-    def _shared_roles(self, names: Iterable[str]) -> frozenset[str]:
-        """One set for all tokens of equal roles, as long as there are not too many of them."""
-        roles = frozenset(map(share, names))
-        if len(self._roles) >= _SHARED_ROLES:
-            self._roles.clear()
-        return self._roles.setdefault(roles, roles)
-
     def _permissions(self, payload: Mapping[str, Any], is_outdated: bool) -> PermissionSet:
         claim = payload.get(self._names.permissions, ())
         packed = Packed.read(claim) if isinstance(claim, str) else None
         if is_outdated and (packed is None or packed.of_roles):
             return self._granted(payload)
         if packed is None:
-            return self._shared(frozenset(map(share, claim)))
+            return self._shared(frozenset(self._shared_texts(claim)))
         if self.catalogue is None or is_outdated:
             raise ClaimInvalid("its permissions are positions in another catalogue, not in today's")
         return self._shared(frozenset(packed.permissions(self.catalogue)))
+
+    def _shared_texts(self, names: Iterable[str]) -> Iterator[str]:
+        """These names, those of the catalog as the strings that it has."""
+        known = self._texts
+        return (known.get(name, name) for name in names)
 
     def _shared(self, names: frozenset[str]) -> PermissionSet:
         """One set for all tokens of equal permissions."""

@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Literal, TypeVar
 
 from ..errors import MisuseError
-from ..identity import share
 from ..permissions import Permission, PermissionSet
 from .pointers import Places, Pointer, as_pointers
 
@@ -101,7 +100,7 @@ class PermissionGrants:
             resource, action = (second, first) if self._flips else (first, second)
             ours = f"{resource}:{action}"
             if self._allowed.covers((ours, f"{resource}:*", f"*:{action}", "*:*")):
-                yield share(ours)
+                yield ours
 
 
 def _translated(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from ..errors import (
@@ -15,7 +16,7 @@ from ..errors import (
     IssuerInvalid,
     MisuseError,
 )
-from ..identity import Claims, Identity, Sources, share
+from ..identity import Claims, Identity, Sources
 from ..permissions import PermissionSet
 from ..roles import Roles
 from .grants import Granted, Order, PermissionGrants, RoleGrants, RolePlaces, names_of
@@ -32,6 +33,7 @@ _MOST_LEEWAY = 600
 _NO_PERMISSIONS = PermissionSet()
 
 # Tokens of equal permissions share one set, which goes when the last of them goes.
+_NO_TEXTS: Mapping[str, str] = MappingProxyType({})
 _sets: weakref.WeakValueDictionary[frozenset[str], PermissionSet] = weakref.WeakValueDictionary()
 
 
@@ -143,12 +145,10 @@ class Issuer:
             subject,
             issuer=payload["iss"],
             tenant=self._rules.tenants.tenant_of(payload),
-            roles=frozenset(map(share, roles)),
+            roles=frozenset(roles),
             permissions=_held(roles, granted, catalogue),
-            scopes=frozenset(
-                share(name) for place in self._rules.scopes for name in place.words(payload)
-            ),
-            claims=Claims(payload),
+            scopes=frozenset(name for place in self._rules.scopes for name in place.words(payload)),
+            claims=Claims(payload, _NO_TEXTS if catalogue is None else catalogue.texts),
             catalogue=catalogue,
             sources=self._rules.sources,
             subject_is_foreign=self.subject_prefix is None,

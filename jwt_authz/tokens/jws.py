@@ -36,6 +36,7 @@ _LAST = {0: None, 2: frozenset("AQgw"), 3: frozenset("AEIMQUYcgkosw048")}
 # Not ours to understand: encryption, compression and an unencoded payload.
 _NOT_SIGNED_ONLY = ("enc", "zip", "b64", "p2c", "p2s", "epk")
 _RSA = ("RS", "PS")
+_USUAL_HEADER = 512  # characters
 
 
 class Key(NamedTuple):
@@ -107,8 +108,12 @@ def choose_key(header: dict[str, Any], keys: dict[str, Key], by_kid: dict[str, K
     return keys[header["alg"]]
 
 
-@functools.lru_cache(maxsize=128)  # an issuer's tokens share their header, to the letter
 def _header(segment: str) -> dict[str, Any]:
+    # What is kept is no more than usual headers: tokens that nobody has signed come here, too.
+    return (_usual_header if len(segment) <= _USUAL_HEADER else _read_header)(segment)
+
+
+def _read_header(segment: str) -> dict[str, Any]:
     header = read_object(_decode(segment), "header")
     if not isinstance(header.get("alg"), str):
         raise AlgorithmNotAllowed("the header names no algorithm")
@@ -120,6 +125,10 @@ def _header(segment: str) -> dict[str, Any]:
         if name in header and not isinstance(header[name], str):
             raise TokenMalformed(f"the header's {name} is no string")
     return header
+
+
+_usual_header = functools.lru_cache(maxsize=128)(_read_header)
+"""An issuer's tokens share their header, to the letter."""
 
 
 def _decode(segment: str) -> bytes:
