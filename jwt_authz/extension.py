@@ -29,8 +29,8 @@ from .hooks import (
     for_templates,
 )
 from .identity import Identity
-from .issuing import claims_of, complete, issue
-from .jwt_extended import EXTENSION
+from .issuing import claims_of, complete, issue, times_of
+from .jwt_extended import EXTENSION, use_default_leeway
 from .logins import Logins, Tokens
 from .parts import KEY, Parts, current_parts
 from .permissions import Permission
@@ -103,6 +103,7 @@ class Authz:
             )
         if EXTENSION not in app.extensions:
             JWTManager(app)
+        use_default_leeway(app)
         parts = Parts(app, self.roles_given, self._failing, self._abort, self._rules)
         parts.take_identities_from(self._source)
         parts.trust_in(self._trust)
@@ -368,3 +369,9 @@ class Authz:
     ) -> tuple[dict[str, Any], Callable[[str], dict[str, Any] | None]]:
         """Return the claims that a token lacks, and the function that shortens it."""
         return complete(current_parts(), subject, claims)
+
+    def times(
+        self, subject: Any, claims: dict[str, Any], fresh: Any, expires: timedelta | None
+    ) -> dict[str, Any]:
+        """Return the times of a token to be issued, by the store's clock."""
+        return times_of(current_parts(), subject, claims, fresh, expires)

@@ -10,7 +10,7 @@ from typing import Any
 from .claims import Encoding, Written, claims_of_token, granted_claims, write_claims, written_as
 from .claims.names import CATALOGUE
 from .errors import TokenDoesNotFit
-from .jwt_extended import own_claims
+from .jwt_extended import encodes_nbf, own_claims
 from .jwt_manager import check_subject
 from .parts import Parts
 from .permissions import Permission
@@ -55,8 +55,31 @@ def issue(
     check_subject(subject)
     more: dict[str, Any] = own_claims(parts.settings)
     if fresh:
-        more[LOGGED_IN_AT] = int(time())
+        view = parts.revocations
+        more[LOGGED_IN_AT] = int(time() if view is None else view.now())
     return issue_token(subject, {**more, **claims}, fresh, expires, typ)
+
+
+def times_of(
+    parts: Parts, subject: Any, claims: dict[str, Any], fresh: Any, expires: timedelta | None
+) -> dict[str, Any]:
+    """Return the `iat`, `nbf`, `exp` and `fresh` of a token by the store's clock.
+
+    Without a store it returns none of them: Flask-JWT-Extended then takes this machine's clock.
+    Times in the claims take precedence.
+    """
+    view = parts.revocations
+    if view is None:
+        return {}
+    now = view.now()
+    times: dict[str, Any] = {"nbf": int(now)} if encodes_nbf() else {}
+    if "iat" not in claims:
+        times["iat"] = view.next_iat(subject, tenant=claims.get(parts.settings.tenant_claim))
+    if expires:
+        times["exp"] = int(now + expires.total_seconds())
+    if isinstance(fresh, timedelta):
+        times["fresh"] = now + fresh.total_seconds()
+    return times
 
 
 def complete(

@@ -27,6 +27,7 @@ from .tokens.jwk import jwk_of
 from .tokens.jws import Key
 from .tokens.keys import prepare_key, prepare_keys, public_key_of, weakness
 from .tokens.strength import SHORTEST_SECRET
+from .tokens.verifier import START_LEEWAY
 
 EXTENSION = "flask-jwt-extended"
 
@@ -82,6 +83,7 @@ def make_verifier(
         issuer=issuer,
         audience=audience if audience is None or isinstance(audience, str) else tuple(audience),
         leeway=leeway(),
+        start_leeway=_seconds(_fje.leeway),
         longest=longest,
         needs_profile=profile is not None,
     )
@@ -249,16 +251,55 @@ def access_lifetime() -> float:
     return lifetime.total_seconds() if lifetime else _FOR_EVER
 
 
+def lifetime_of(token_type: str, given: timedelta | None) -> timedelta | None:
+    """Return how long a token made with this `expires_delta` lives; None if it never expires."""
+    is_access = token_type == "access"  # noqa: S105 no password
+    default = _fje.access_expires if is_access else _fje.refresh_expires
+    return (default if given is None else given) or None
+
+
+def encodes_nbf() -> bool:
+    """Return whether tokens get an `nbf`."""
+    return bool(_fje.encode_nbf)
+
+
 def refresh_lifetime() -> float | None:
     """The seconds from a log-in to the end of its refresh tokens, None where they never end."""
     lifetime = _fje.refresh_expires
     return lifetime.total_seconds() if lifetime else None
 
 
+class DefaultLeeway(timedelta):
+    """`JWT_DECODE_LEEWAY` if the application does not set it: for `iat` and `nbf` only.
+
+    It is 0, as in FJE, until the application has an Authz. It never equals another leeway, so
+    that one which the application sets later is noticed as a change.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    __hash__ = timedelta.__hash__
+
+
+def use_default_leeway(app: Flask) -> None:
+    """Accept tokens from clocks that are a little ahead, unless `JWT_DECODE_LEEWAY` is set."""
+    if isinstance(app.config["JWT_DECODE_LEEWAY"], DefaultLeeway):
+        app.config["JWT_DECODE_LEEWAY"] = DefaultLeeway(seconds=START_LEEWAY)
+
+
+def has_default_leeway() -> bool:
+    """Return whether the application leaves `JWT_DECODE_LEEWAY` alone."""
+    return isinstance(_fje.leeway, DefaultLeeway)
+
+
 def leeway() -> float:
-    """The seconds of tolerance for clocks."""
-    seconds = _fje.leeway
-    return seconds.total_seconds() if isinstance(seconds, timedelta) else seconds
+    """Return the seconds that a token is accepted after its `exp`."""
+    return 0.0 if has_default_leeway() else _seconds(_fje.leeway)
+
+
+def _seconds(value: Any) -> float:
+    return value.total_seconds() if isinstance(value, timedelta) else value
 
 
 _FOR_EVER = 10 * 365 * 86_400.0  # for tokens that never expire, which `check` tells of

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import functools
 from copy import copy
+from time import time
 from typing import Any
 
-from flask import current_app
+from flask import Flask, current_app
 from flask_jwt_extended import JWTManager
 from flask_jwt_extended import default_callbacks as _defaults
 from flask_jwt_extended.config import config as _fje
@@ -20,10 +21,13 @@ from jwt import ExpiredSignatureError, InvalidTokenError, get_unverified_header
 from .context import get_app
 from .errors import MisuseError
 from .jwt_extended import (
+    DefaultLeeway,
     decode_algorithms,
+    has_default_leeway,
     has_encode_key_loader,
     has_former_key,
     key_loader,
+    lifetime_of,
     manager_of,
     published_kid,
 )
@@ -68,11 +72,12 @@ _encode = JWTManager._encode_jwt_from_config
 def _encode_completed(
     manager: JWTManager, identity: Any, token_type: str, claims: Any = None, **rest: Any
 ) -> str:
-    """FJE's maker of tokens, in which the current application's Authz completes access tokens.
+    """Make a token as FJE does, with what the current application's Authz adds.
 
-    So that a plain `create_access_token(..., additional_claims={"roles": [...]})` carries the
-    permissions of its roles. `Authz.complete` gets the claims and returns more of them, and a
-    function of the finished token that returns the claims of a shorter one where it is needed.
+    A plain `create_access_token(..., additional_claims={"roles": [...]})` carries the permissions
+    of its roles: `Authz.complete` gets the claims and returns more of them, and a function of the
+    finished token that returns the claims of a shorter one where it is needed. `Authz.times`
+    returns the times of every kind of token.
     """
     authz = current_app.extensions.get("jwt_authz")
     if authz is None:
@@ -91,12 +96,17 @@ def _encode_completed(
     elif not has_encode_key_loader(manager) and (kid := published_kid()) is not None:
         # By which others find the key in the published set.
         rest["headers"] = {**(rest.get("headers") or {}), "kid": kid}
-    if token_type != "access":  # noqa: S105 no password
-        return _encode(once, identity, token_type, claims, **rest)
-    more, shortened = authz.complete(subject, claims)
-    token = _encode(once, identity, token_type, {**claims, **more}, **rest)
-    fewer = shortened(token)
-    return token if fewer is None else _encode(once, identity, token_type, fewer, **rest)
+    shortened = None
+    if token_type == "access":  # noqa: S105 no password
+        more, shortened = authz.complete(subject, claims)
+        claims |= more
+    times: dict[str, Any] = {}
+    if not isinstance(identity, Measured | Sample):  # measured without asking the store
+        lifetime = lifetime_of(token_type, rest.get("expires_delta"))
+        times = authz.times(subject, claims, rest.get("fresh"), lifetime)
+    token = _encode(once, identity, token_type, {**times, **claims}, **rest)
+    fewer = None if shortened is None else shortened(token)
+    return token if fewer is None else _encode(once, identity, token_type, times | fewer, **rest)
 
 
 def _loaded_claims(manager: JWTManager, identity: Any) -> dict[str, Any]:
@@ -154,5 +164,29 @@ def _decode_by_key_set(
         raise
 
 
+@functools.wraps(_decode)
+def _decode_in_time(
+    manager: JWTManager, encoded_token: str, csrf_value: Any = None, allow_expired: bool = False
+) -> dict[str, Any]:
+    """Decode a token as FJE does, but without the default leeway for `exp`."""
+    claims = _decode_by_key_set(manager, encoded_token, csrf_value, allow_expired)
+    is_checked = not allow_expired and has_default_leeway() and "exp" in claims
+    if is_checked and int(claims["exp"]) <= time():
+        error = ExpiredSignatureError("Signature has expired")
+        vars(error).update(jwt_header=get_unverified_header(encoded_token), jwt_data=claims)
+        raise error
+    return claims
+
+
+_set_defaults = JWTManager._set_default_configuration_options
+
+
+def _set_defaults_marked(app: Flask) -> None:
+    """Set FJE's defaults, with a leeway that differs from a 0 that the application sets."""
+    app.config.setdefault("JWT_DECODE_LEEWAY", DefaultLeeway(0))
+    _set_defaults(app)
+
+
+JWTManager._set_default_configuration_options = staticmethod(_set_defaults_marked)  # type: ignore[method-assign]
 JWTManager._encode_jwt_from_config = _encode_completed  # type: ignore[method-assign, assignment]
-JWTManager._decode_jwt_from_config = _decode_by_key_set  # type: ignore[method-assign, assignment]
+JWTManager._decode_jwt_from_config = _decode_in_time  # type: ignore[method-assign, assignment]

@@ -10,9 +10,7 @@ from .jwt_extended import access_lifetime, leeway
 from .parts import Parts
 from .revocation import Family, Target
 from .tokens.refresh import number_or_none
-
-CLOCKS_DIFFER = 5.0
-"""Seconds by which the clock of another process may be behind: until then a token may be used."""
+from .tokens.verifier import START_LEEWAY
 
 
 def revoke(parts: Parts, what: Target, *, keeps_families: bool = False) -> None:
@@ -53,13 +51,13 @@ def end_access_tokens(parts: Parts, family: str) -> None:
 
 
 def has_expired(parts: Parts, payload: dict[str, Any]) -> bool:
-    """Return whether a token with this payload has expired everywhere, by the store's clock.
+    """Return whether a token with this payload has expired, even by a clock that is slow.
 
     Raise `StoreUnavailable` if the store's clock is not known.
     """
     view = parts.needed_revocations()
     view.check_age()
-    return _end_of(payload) + CLOCKS_DIFFER <= view.now()
+    return _end_of(payload) + START_LEEWAY <= view.now()
 
 
 def end_token(parts: Parts, jti: str, payload: dict[str, Any]) -> None:

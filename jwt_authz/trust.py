@@ -15,6 +15,7 @@ from .tokens.foreign import ForeignVerifier, plain_typ
 from .tokens.jwk_set import read_jwk_set
 from .tokens.jws import Signed
 from .tokens.remote_keys import FixedKeys, KeySource, Lease, RemoteKeys
+from .tokens.verifier import START_LEEWAY
 
 _DISCOVERY = "/.well-known/openid-configuration"  # OpenID Connect Discovery section 4
 
@@ -30,7 +31,8 @@ class Trusted:
         self._verifier = ForeignVerifier(
             keys={},
             issuer=_Speaking(issuer),
-            leeway=issuer.leeway,
+            leeway=issuer.leeway or 0,
+            start_leeway=START_LEEWAY if issuer.leeway is None else 0,
             typ=frozenset(None if typ is None else plain_typ(typ) for typ in issuer.typ),
         )
 

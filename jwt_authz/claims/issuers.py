@@ -46,7 +46,8 @@ class Issuer:
     several, at `audience_at`. `algorithms` are those of its keys, which come from one of
     `discovery` (True, or the URL of the metadata), `jwks_uri` and `keys` (JWKs). A secret that
     is shared (HS*) must be asked for by `unsafe_shared_secret`. `leeway` is seconds of tolerance
-    between clocks, `typ` the accepted values of the header's `typ`, None among them where it may
+    between clocks, by default 5 for `nbf` and `iat` and none for `exp`; `typ` the
+    accepted values of the header's `typ`, None among them where it may
     be missing.
 
     Places are JSON Pointers (RFC 6901), one or several: the subject is the first that is there;
@@ -70,7 +71,7 @@ class Issuer:
         default=None, repr=False, hash=False
     )
     unsafe_shared_secret: bool = False
-    leeway: float = 5
+    leeway: float | None = None
     typ: Collection[str | None] = ("JWT", "at+jwt", None)
     audience_at: Places = "/aud"
     subject_at: Places = "/sub"
@@ -241,8 +242,9 @@ def _refuse_misuse(said: Issuer) -> None:
             "an issuer's keys come from one place: write discovery=True, jwks_uri='https://...' "
             "or keys=[...]"
         )
-    is_number = isinstance(said.leeway, int | float) and not isinstance(said.leeway, bool)
-    if not is_number or not 0 <= said.leeway <= _MOST_LEEWAY:
+    leeway = 0 if said.leeway is None else said.leeway
+    is_number = isinstance(leeway, int | float) and not isinstance(leeway, bool)
+    if not is_number or not 0 <= leeway <= _MOST_LEEWAY:
         raise MisuseError(f"leeway is seconds, {_MOST_LEEWAY} at most, not {said.leeway!r}")
     if not isinstance(said.subject_prefix, str | None):
         raise MisuseError(f"subject_prefix is a text, not {said.subject_prefix!r}")

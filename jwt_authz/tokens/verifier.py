@@ -29,6 +29,9 @@ _PROFILE_CLAIMS = ("iss", "exp", "aud", "sub", "client_id", "iat", "jti")  # sec
 _STRINGS = ("iss", "sub", "jti", "type", "client_id", "csrf")
 _FOREVER = math.inf
 
+START_LEEWAY = 5.0
+"""Seconds by which `iat` and `nbf` may lie ahead by default, since clocks differ."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verified:
@@ -58,7 +61,8 @@ class Verifier:
     `keys` maps the accepted algorithms to their keys, `by_kid` the ids of a key set, which then
     are the only keys; `subject_claim` names the claim that holds
     the subject, `issuer` is a string, several, or None (any), `audience` likewise, `leeway`
-    seconds of tolerance for clocks, `longest` the characters of a token that are read at most.
+    seconds of tolerance for clocks, `start_leeway` those for `nbf` and `iat` alone, if they are
+    more, `longest` the characters of a token that are read at most.
     `needs_profile` refuses a token that lacks what RFC 9068 section 2 demands.
     """
 
@@ -68,6 +72,7 @@ class Verifier:
     issuer: str | Container[str] | None = None
     audience: str | Collection[str] | None = None
     leeway: float = 0
+    start_leeway: float = 0
     longest: int = LONGEST_TOKEN
     needs_profile: bool = False
 
@@ -124,7 +129,7 @@ class Verifier:
         # The second of iat, since the clocks of two machines are never quite the same.
         starts = _number(payload, "nbf") if "nbf" in payload else -_FOREVER
         issued = math.floor(_number(payload, "iat")) if "iat" in payload else -_FOREVER
-        return max(starts, issued) - self.leeway
+        return max(starts, issued) - max(self.leeway, self.start_leeway)
 
     def _check_kind(self, header: dict[str, Any], payload: dict[str, Any]) -> None:
         if header.get("typ", "jwt").lower() not in _ACCESS_TYP:
