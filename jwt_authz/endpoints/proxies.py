@@ -35,14 +35,20 @@ def check_proxies() -> list[str]:
 
 
 def _unhandled_header() -> str | None:
-    if _PROXY_FIX in request.environ:
-        return None
-    return next((name for name in _HEADERS if name in request.headers), None)
+    """Return the header that names the client where the address is not taken from it."""
+    header = next((name for name in _HEADERS if name in request.headers), None)
+    before = request.environ.get(_PROXY_FIX)
+    if header is None or before is None:
+        return header
+    nearest = request.headers[header].rpartition(",")[2].strip()
+    is_taken = request.remote_addr != before["REMOTE_ADDR"] or nearest == request.remote_addr
+    return None if is_taken else header
 
 
 def _warning(header: str) -> str:
     return (
-        f"requests arrive with {header} and no proxy is configured, so all clients may share the "
-        "proxy's address and its limit on guesses: wrap app.wsgi_app in werkzeug's ProxyFix, or "
-        "have the server in front remove the header"
+        f"requests arrive with {header} and no proxy is configured for it, so all clients may "
+        "share the proxy's address and its limit on guesses: wrap app.wsgi_app in werkzeug's "
+        "ProxyFix, with x_for as the number of proxies, or have the server in front remove the "
+        "header"
     )

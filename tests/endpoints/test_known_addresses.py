@@ -311,6 +311,40 @@ def test_behind_a_proxy_that_is_configured_addresses_are_known_and_nothing_is_wa
         assert app.extensions["jwt_authz"].check() == []
 
 
+@pytest.mark.parametrize(
+    ("options", "header"),
+    [
+        ({"x_for": 0}, "X-Forwarded-For"),
+        ({"x_for": 2}, "X-Forwarded-For"),
+        ({}, "Forwarded"),
+    ],
+)
+def test_behind_a_proxy_whose_header_is_not_taken_no_address_is_known(
+    users: Users, options: dict[str, int], header: str
+) -> None:
+    app = login_app(users)
+    app.wsgi_app = ProxyFix(app.wsgi_app, **options)  # type: ignore[method-assign]
+    assert ask(app, PASSWORD, **{header: "192.0.2.1"}) == 200
+    for _ in range(12):
+        ask(app, "wrong", **{header: "192.0.2.66"})
+    assert ask(app, PASSWORD, **{header: "192.0.2.66"}) == 429
+    with app.app_context():
+        (warning,) = app.extensions["jwt_authz"].check()
+    assert f"requests arrive with {header}" in warning
+
+
+def test_a_client_on_the_host_of_the_proxy_is_known_and_nothing_is_warned_of(users: Users) -> None:
+    app = login_app(users)
+    app.wsgi_app = ProxyFix(app.wsgi_app)  # type: ignore[method-assign]
+    here = {"X-Forwarded-For": "127.0.0.1"}
+    assert ask(app, PASSWORD, **here) == 200
+    for _ in range(20):
+        ask(app, "wrong", **here)
+    assert ask(app, PASSWORD, **here) == 200
+    with app.app_context():
+        assert app.extensions["jwt_authz"].check() == []
+
+
 @pytest.mark.parametrize("address", ["", "unix:"])
 def test_without_an_address_nobody_is_known(users: Users, address: str) -> None:
     app = login_app(users)
