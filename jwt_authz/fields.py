@@ -2,7 +2,8 @@
 
 How it works. A guarded field is of a class of its own below the field's class, whose `serialize`
 and `deserialize` ask first; schemas call these two for each of their fields, whatever else they do.
-A schema that takes unknown members is watched for the names that guarded fields are loaded under.
+Importing this file wraps `Schema._deserialize`, so that a schema that takes unknown members reports
+those with the name that a guarded field is loaded under.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import functools
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from types import MethodType
 from typing import Any, TypeVar
 
 from marshmallow import INCLUDE, RAISE, Schema, fields, missing
@@ -86,8 +86,6 @@ class _Guarded(fields.Field[Any]):
                 f"not ask: write guarded(fields.{type(parent).__name__}(...), ...) around it"
             )
         super()._bind_to_schema(field_name, parent)
-        if self.written_by is not None:
-            parent.__dict__["_deserialize"] = MethodType(_deserialize, parent)
 
 
 @functools.cache
@@ -97,8 +95,12 @@ def _guarded_class(kind: type[fields.Field[Any]]) -> type[Any]:
     return type(f"Guarded{kind.__name__}", (_Guarded, kind), {})
 
 
-def _deserialize(
-    schema: Any,
+_deserialize: Any = Schema._deserialize
+
+
+@functools.wraps(_deserialize)
+def _deserialize_guarded(
+    schema: Schema,
     data: Any,
     *,
     error_store: Any,
@@ -109,16 +111,16 @@ def _deserialize(
 ) -> Any:
     """Load as the schema does, but report unknown members that stand for a guarded field.
 
-    With `unknown=INCLUDE` a member arrives under its own name. Where a guarded field is read from
-    another (`data_key`), its name would be a way around the guard, also with `partial=True`, which
-    calls no field for a member that is missing.
+    With `unknown=INCLUDE` a member arrives under its own name. The name of a guarded field would
+    be a way around its guard where the field is read from another (`data_key`), or not read at all
+    (`only`, `exclude`, `dump_only`).
     """
     if unknown == INCLUDE and not many and isinstance(data, Mapping):
         hidden = _names_of_guarded(schema) & data.keys()
         for name in sorted(hidden):
             error_store.store_error([schema.error_messages["unknown"]], name, index)
         data = {name: value for name, value in data.items() if name not in hidden}
-    return type(schema)._deserialize(
+    return _deserialize(
         schema,
         data,
         error_store=error_store,
@@ -127,6 +129,9 @@ def _deserialize(
         index=index,
         **keywords,
     )
+
+
+Schema._deserialize = _deserialize_guarded  # type: ignore[method-assign]
 
 
 def _names_of_guarded(schema: Any) -> set[str]:

@@ -347,6 +347,12 @@ LOADS = {
     "made of a dict": lambda body: Schema.from_dict(
         {"level": UserSchema._declared_fields["level"], "name": fields.String()}
     )().load(body, unknown=INCLUDE),
+    "excluded": lambda body: UserSchema(exclude=["level"]).load(body),
+    "not among those": lambda body: UserSchema(only=["name"]).load(body),
+    "dumped only": lambda body: UserSchema(dump_only=["level"]).load(body),
+    "excluded by a parent": lambda body: TeamSchema(exclude=["users.level"]).load(
+        {"users": [body]}
+    )["users"][0],
     "nested in a list": lambda body: TeamSchema().load({"users": [body]})["users"][0],
     "nested in an instance": lambda body: TeamSchema().load({"boss": body})["boss"],
 }
