@@ -124,17 +124,18 @@ def has_cache_above_guard(view: Any, method: str) -> bool:
     """
     view_class = getattr(view, "view_class", None)
     dispatch = getattr(view_class, "dispatch_request", None)
+    functions = (view, dispatch, method_of(view_class, method))  # each calls the next
     return any(
-        getattr(cached, GUARDS, ())
-        for function in (view, dispatch, method_of(view_class, method))
+        getattr(below, GUARDS, ())
+        for number, function in enumerate(functions, 1)
         for cached in _cached_functions(function)
+        for below in (cached, *functions[number:])
     )
 
 
 def _cached_functions(function: Any) -> Iterator[Any]:
     """What the caches around a function call where they have no answer, outermost first."""
-    while function is not None:
-        below = getattr(function, "__wrapped__", None)
+    while (below := getattr(function, "__wrapped__", None)) is not None:
         if isinstance(function, _LRUCache) or getattr(function, "uncached", None) is below:
             yield below
         function = below

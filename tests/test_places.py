@@ -659,6 +659,20 @@ def test_a_cache_above_a_guard_is_warned_of_wherever_it_stands() -> None:
         def get(self) -> str:
             return "of decorators"
 
+    class OfClass(MethodView):
+        decorators = (cache.cached(),)
+
+        @guarded
+        def get(self) -> str:
+            return "of class"
+
+    class OfDispatch(View):
+        decorators = (cache.cached(),)
+
+        @guarded
+        def dispatch_request(self) -> str:
+            return "of dispatch"
+
     views = {
         "cached": cache.cached()(guarded(lambda: "cached")),
         "memoized": cache.memoize()(guarded(lambda: "memoized")),
@@ -667,6 +681,8 @@ def test_a_cache_above_a_guard_is_warned_of_wherever_it_stands() -> None:
         "between": guarded(cache.cached()(guarded(lambda: "between"))),
         "methods": OfMethods.as_view("methods"),
         "decorators": OfDecorators.as_view("decorators"),
+        "class": OfClass.as_view("class"),
+        "dispatch": OfDispatch.as_view("dispatch"),
     }
     for name, view in views.items():
         app.add_url_rule(f"/{name}", name, view)
@@ -688,6 +704,16 @@ def test_a_cache_below_a_guard_is_not_warned_of() -> None:
     app.add_url_rule("/cached", "cached", guarded(cache.cached()(lambda: "cached")))
     app.add_url_rule("/lru", "lru", guarded(lru_cache(lambda: "lru")))
     app.add_url_rule("/open", "open", exempt(cache.cached()(lambda: "open")))
+
+    class OfMethods(MethodView):
+        decorators = (wraps_only,)
+
+        @guarded
+        @cache.cached()
+        def get(self) -> str:
+            return "of methods"
+
+    app.add_url_rule("/methods", view_func=OfMethods.as_view("methods"))
     assert warnings_of(app) == []
 
 
