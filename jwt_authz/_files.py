@@ -12,12 +12,14 @@ from .errors import MisuseError
 def refuse_world_writable(path: str | os.PathLike[str]) -> None:
     """Raise `MisuseError` if every user of the machine may write the file, or replace it.
 
-    A folder that all may write counts unless it is sticky, as `/tmp` is. Windows, where the mode
+    A folder that all may write counts unless it is sticky, as `/tmp` is: the file's own, and that
+    of a symbolic link to it. Windows, where the mode
     does not say who may write, and files that are not there pass.
     """
     if os.name != "posix":
         return
-    for place in (Path(path), Path(os.path.realpath(path)).parent):
+    file = Path(path)
+    for place in (file, file.parent, Path(os.path.realpath(file)).parent):
         try:
             mode = place.stat().st_mode
         except OSError:

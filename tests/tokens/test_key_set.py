@@ -251,7 +251,7 @@ def test_a_clock_that_is_set_back_does_not_keep_old_keys(path: Path) -> None:
     assert file.current(1_000.0).kids == second.kids
 
 
-@pytest.mark.parametrize("opened", ["file", "folder", "file behind a link"])
+@pytest.mark.parametrize("opened", ["file", "folder", "file behind a link", "folder of a link"])
 def test_a_key_file_that_every_user_may_write_is_refused(tmp_path: Path, opened: str) -> None:
     folder = tmp_path / "keys"
     folder.mkdir()
@@ -262,6 +262,11 @@ def test_a_key_file_that_every_user_may_write_is_refused(tmp_path: Path, opened:
         path = tmp_path / "link.json"
         path.symlink_to(file)
     place = folder if opened == "folder" else file
+    if opened == "folder of a link":
+        place = tmp_path / "links"
+        place.mkdir()
+        path = place / "keys.json"
+        path.symlink_to(file)
     place.chmod(place.stat().st_mode | stat.S_IWOTH)
     app = guarded_app(AUTHZ_KEYS_FILE=str(path))
     with (
