@@ -17,6 +17,11 @@ def _text(value: object) -> bool:
     return isinstance(value, str) and bool(value)
 
 
+def _is_path(value: object) -> bool:
+    """Return whether the value can be a path, and is not what a file of keys contains."""
+    return isinstance(value, str) and value.isprintable() and value.strip()[:1] not in ("", "{")
+
+
 def _natural(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
@@ -111,10 +116,11 @@ class Settings:
     )
     keys_file: str | None = _setting(
         None,
-        lambda value: value is None or _text(value),
+        lambda value: value is None or _is_path(value),
         "a path",
         "The file of the application's own keys, made by `flask authz keys new`; without one the "
         "keys are those of `JWT_SECRET_KEY` or `JWT_PRIVATE_KEY`.",
+        is_secret=True,
     )
     store_url: str | None = _setting(
         None,
@@ -235,7 +241,9 @@ def _unfit(values: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong with each of these values that cannot be meant, in a sentence."""
     for one in fields(Settings):
         if one.name in values and not one.metadata["valid"](values[one.name]):
-            wrong = "not valid" if one.metadata["is_secret"] else repr(values[one.name])
+            shown = repr(values[one.name])
+            is_secret = one.metadata["is_secret"] or "://" in shown  # a URL may hold a password
+            wrong = "not valid" if is_secret else shown
             yield f"{setting_name(one.name)} is {wrong}: write {one.metadata['wanted']}"
 
 

@@ -45,9 +45,9 @@ UNFIT: dict[str, tuple[Any, ...]] = {
     "audience": ("", 1, ["https://api.example"]),
     "client_id": ("", 1, ["client"]),
     "token_profile": ("jwt", "", "AT+JWT", 1, True, ["at+jwt"]),
-    "keys_file": ("", 1, ["keys.json"]),
+    "keys_file": ("", " ", 1, ["keys.json"], '{"keys": []}', "-----BEGIN\nPRIVATE KEY"),
     "store_url": ("", 1, ["memory:"]),
-    "store_namespace": ("a b", "{a}", "a:b", "x" * 65, "a\n", None, 1),
+    "store_namespace": ("a b", "{a}", "a:b", "x" * 65, "a\n", "redis://:s@host", None, 1),
     "accounts_timeout": (0, -1, "5", None, True, float("inf"), float("nan")),
     "store_timeout": (0, -1, "1", None, True, float("inf"), float("nan")),
     "revocation_max_age": (0, 0.5, "5", None, True),
@@ -62,7 +62,7 @@ UNFIT: dict[str, tuple[Any, ...]] = {
 }
 
 
-MAY_HOLD_A_PASSWORD = ("store_url", "login_rate_store")
+MAY_HOLD_A_PASSWORD = ("store_url", "login_rate_store", "keys_file")
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,8 @@ def test_a_value_that_is_unfit_is_told_with_what_to_write(name: str, value: Any)
     setting = setting_name(name)
     with pytest.raises(MisuseError) as told:
         Settings.read({setting: value})
-    shown = "not valid" if name in MAY_HOLD_A_PASSWORD else repr(value)
+    is_hidden = name in MAY_HOLD_A_PASSWORD or "://" in repr(value)
+    shown = "not valid" if is_hidden else repr(value)
     assert str(told.value).startswith(f"{setting} is {shown}: write ")
 
 

@@ -65,8 +65,8 @@ class Issuer:
     audience: str | Collection[str]
     algorithms: str | Collection[str]
     _: KW_ONLY
-    discovery: bool | str = False
-    jwks_uri: str | None = None
+    discovery: bool | str = field(default=False, repr=False)  # a URL may hold a key
+    jwks_uri: str | None = field(default=None, repr=False)
     keys: Mapping[str, Any] | Iterable[Mapping[str, Any]] | None = field(
         default=None, repr=False, hash=False
     )

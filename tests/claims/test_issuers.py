@@ -557,6 +557,12 @@ def test_an_issuer_shows_what_it_says_and_none_of_its_keys() -> None:
     assert "c2VjcmV0" not in shown
 
 
+@pytest.mark.parametrize("name", ["jwks_uri", "discovery"])
+def test_an_issuer_does_not_show_a_url_that_may_hold_a_key(name: str) -> None:
+    url = "https://id.example/keys?key=c2VjcmV0"
+    assert "c2VjcmV0" not in repr(trusted(**{"jwks_uri": None, "keys": None, name: url}))
+
+
 def test_what_is_changed_afterwards_in_a_mapping_that_was_given_changes_nothing() -> None:
     roles = {"Sales": "clerk"}
     issuer = trusted(roles=roles)
