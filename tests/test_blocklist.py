@@ -131,6 +131,19 @@ def test_a_plain_refresh_token_ends_as_a_log_in_does(what: dict[str, Any], expec
     assert [status(app, token, path) for path in ("/refresh", "/either")] == [expected] * 2
 
 
+@pytest.mark.parametrize("what", [{"subject": "ada"}, {"tenant": "north"}, {"everything": True}])
+def test_a_log_in_right_after_a_revocation_has_a_good_refresh_token(what: dict[str, Any]) -> None:
+    app = make()
+    with app.app_context():
+        authz_of(app).revoke(**what)
+        claims = {"tenant": "north"}
+        access = create_access_token("ada", additional_claims=claims)
+        refresh = create_refresh_token("ada", additional_claims=claims)
+    assert (status(app, access), status(app, refresh, "/refresh")) == (200, 200)
+    revoke(app, **what)
+    assert (status(app, access), status(app, refresh, "/refresh")) == (401, 401)
+
+
 def test_a_token_in_a_cookie_is_asked_about() -> None:
     app = make(JWT_TOKEN_LOCATION=["cookies"], JWT_COOKIE_CSRF_PROTECT=True)
     token = issue(app)
