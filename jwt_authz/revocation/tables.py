@@ -27,9 +27,11 @@ except ImportError as error:
 metadata = MetaData()
 
 
-def _namespace() -> Column[str]:
+def _namespace(*, is_key: bool = False) -> Column[str]:
     """Return the column that keeps applications apart; the empty text is the default namespace."""
-    return Column("namespace", String(64), nullable=False, server_default="")
+    return Column(
+        "namespace", String(64), nullable=False, server_default="", primary_key=is_key
+    )
 
 
 marks = Table(
@@ -48,7 +50,7 @@ statements = Table(
     Column("position", BigInteger, primary_key=True, autoincrement=False),
     Column("forget_at", Double, nullable=False, index=True),
     Column("body", Text, nullable=False),
-    _namespace(),
+    _namespace(is_key=True),  # not in tables of an older version, where few namespaces collide
 )
 
 families = Table(

@@ -21,7 +21,7 @@ from jwt_authz.accounts.memory import MemoryAccounts
 from jwt_authz.cli import authz as commands
 from jwt_authz.errors import StoreUnavailable
 from jwt_authz.parts import current_parts
-from jwt_authz.revocation import CATALOGUE, RevocationView, Rotation, sharing
+from jwt_authz.revocation import CATALOGUE, RevocationView, Rotation, Target, sharing
 from jwt_authz.revocation.sharing import KEPT
 from jwt_authz.tokens import KeySet
 
@@ -81,6 +81,15 @@ def test_a_revocation_reaches_its_own_namespace_alone(
     assert not here.is_revoked(**token)  # type: ignore[arg-type]
     assert here.mark_of_catalogue() == catalogue
     assert refresh(shop, begun) == "rotated"
+
+
+def test_two_namespaces_write_at_the_same_moment(prepared: Shared, clock: Clock) -> None:
+    other = replace(prepared, prefix=prepared.prefix + "wiki", opened=prepared.opened)
+    stores = [prepared.open(clock), other.open(clock)]
+    stores[1].prepare()
+    for store in stores * 3:
+        store.revoke(Target("subject", "5"), clock.now + 900)
+    assert [len(store.read(0, None).entries) for store in stores] == [3, 3]
 
 
 def test_each_namespace_has_a_mark_of_its_own(
