@@ -131,7 +131,7 @@ def _deserialize_guarded(
     )
 
 
-Schema._deserialize = _deserialize_guarded  # type: ignore[method-assign]
+Schema._deserialize = _deserialize_guarded  # type: ignore[method-assign, assignment]
 
 
 def _names_of_guarded(schema: Any) -> set[str]:

@@ -673,7 +673,7 @@ def test_a_cache_above_a_guard_is_warned_of_wherever_it_stands() -> None:
         def dispatch_request(self) -> str:
             return "of dispatch"
 
-    views = {
+    views: dict[str, Any] = {
         "cached": cache.cached()(guarded(lambda: "cached")),
         "memoized": cache.memoize()(guarded(lambda: "memoized")),
         "lru": lru_cache(guarded(lambda: "lru")),

@@ -96,7 +96,7 @@ class Database:
         # Outside the handler: the driver's error quotes SQL and values, and would come along.
         raise StoreUnavailable(
             f"the database of revocations did not answer ({kind}): look whether it runs, what "
-            "AUTHZ_STORE_URL names, and whether `flask authz init` made its tables, or upgraded them"
+            "AUTHZ_STORE_URL names, and whether `flask authz init` made or upgraded its tables"
         )
 
     def _transaction(

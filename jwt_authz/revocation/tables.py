@@ -29,9 +29,7 @@ metadata = MetaData()
 
 def _namespace(*, is_key: bool = False) -> Column[str]:
     """Return the column that keeps applications apart; the empty text is the default namespace."""
-    return Column(
-        "namespace", String(64), nullable=False, server_default="", primary_key=is_key
-    )
+    return Column("namespace", String(64), nullable=False, server_default="", primary_key=is_key)
 
 
 marks = Table(
