@@ -13,11 +13,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from flask import (
-    Flask,
-    Request,
-    after_this_request,
-)
+from flask import Flask, Request, after_this_request
 from flask_jwt_extended import JWTManager
 from werkzeug.local import LocalProxy
 
@@ -171,8 +167,7 @@ class Authenticator:
         try:
             found = find()
         except InvalidToken as error:
-            # Without its traceback, whose frames hold what holds it: a circle for each refusal.
-            found = Authentication(error=error.with_traceback(None))
+            found = self._refused(request, error)
             fill_slots(request, {}, {}, {"loaded_user": None}, None)
         request.__dict__[_KEPT] = (self, found)
         return found
@@ -189,9 +184,18 @@ class Authenticator:
             else:
                 found = self._find(request, manager)
         except InvalidToken as error:
-            found = Authentication(error=error.with_traceback(None))
+            found = self._refused(request, error)
         request.__dict__[_KEPT] = (self, found)
         return found
+
+    def _refused(self, request: Request, error: InvalidToken) -> Authentication:
+        """Return that the request's token is refused, and whether it was valid before."""
+        kept: tuple[Any, Any] = request.__dict__.get(_KEPT, (None, None))
+        (owner, before), has_ended = kept, False
+        if owner is not None and owner._app is self._app:
+            has_ended = before.identity is not None or before.has_ended
+        # Without its traceback, whose frames hold what holds it: a circle for each refusal.
+        return Authentication(error=error.with_traceback(None), has_ended=has_ended)
 
     def find_anew(self, request: Request) -> None:
         """Have what was found out about a request found out anew, by the token that was taken."""

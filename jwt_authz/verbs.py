@@ -116,11 +116,30 @@ def guard(
         ) from None
 
 
+class _EndedIdentity:
+    """The caller of a request whose token has ended: falsy, and each attribute raises the refusal.
+
+    A view reads `current_identity.subject` below a guard that it passed, so that an AttributeError
+    would be an error of the server. The refusal is that of `authorize()`.
+    """
+
+    is_authenticated = False  # nobody, where it is given as `identity=`
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # what copying, escaping and the like look for
+            raise AttributeError(name)
+        return getattr(authorize(), name)
+
+
 def _current_identity() -> Any:
     if not has_request_context():
         return None
     try:
-        return current_parts().authenticate(get_app()).identity
+        found = current_parts().authenticate(get_app())
+        return _EndedIdentity() if found.has_ended else found.identity
     except StoreUnavailable:
         if PASSED in get_request().__dict__:
             return None
@@ -128,4 +147,6 @@ def _current_identity() -> Any:
 
 
 current_identity: Any = LocalProxy(_current_identity)
-"""The caller's identity; falsy where there is none, also where their token is not good."""
+"""The caller's identity; falsy if there is none, or if the token is invalid.
+
+If the token was valid earlier in this request, reading an attribute raises the 401."""

@@ -125,17 +125,22 @@ class Authentication:
     """What was found out about a caller; one is kept with each verified token.
 
     `token` is the verified token, None where none came; `identity` what was made of it; `error`
-    the condition where a token came that is not good.
+    why the token is refused; `has_ended` whether it was valid earlier in this request.
     """
 
-    __slots__ = ("error", "identity", "token")
+    __slots__ = ("error", "has_ended", "identity", "token")
 
     def __init__(
-        self, identity: Any = None, token: Token | None = None, error: InvalidToken | None = None
+        self,
+        identity: Any = None,
+        token: Token | None = None,
+        error: InvalidToken | None = None,
+        has_ended: bool = False,
     ) -> None:
         self.identity = identity
         self.token = token
         self.error = error
+        self.has_ended = has_ended
 
     def check_fresh(self, longest: timedelta | None) -> None:
         """Raises `TokenNotFresh` unless the log-in is at most `longest` ago, by `auth_time`.

@@ -148,3 +148,104 @@ def test_a_caller_of_a_test_with_roles_has_one() -> None:
     with acting_as(app, subject="ada", roles=["clerk"]):
         said = stream(app, lambda: authz_of(app).revoke(subject="ada"))
     assert said[:2] == ["True True ada", "False False token-revoked"]
+
+
+def ended(app: Flask, view: Callable[[], Any], end: Callable[[], Any], **more: Any) -> Any:
+    """Answer a request whose token ends between its guard and its view."""
+
+    def ends_first() -> Any:
+        end()
+        return view()
+
+    app.add_url_rule("/ends", "ends", requires("orders:read", **more)(ends_first))
+    with app.app_context():
+        token = authz_of(app).issue("ada", roles=["clerk"])
+    return app.test_client().get("/ends", headers={"Authorization": f"Bearer {token}"})
+
+
+def revoke_ada(app: Flask) -> Callable[[], None]:
+    return lambda: authz_of(app).revoke(subject="ada")
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda: current_identity.subject,
+        lambda: current_identity.has_role("clerk"),
+        lambda: getattr(current_identity, "tenant", None),
+    ],
+)
+def test_reading_an_identity_that_was_revoked_is_the_401(read: Callable[[], Any]) -> None:
+    app = make()
+    answer = ended(app, read, revoke_ada(app))
+    assert answer.status_code == 401
+    assert answer.json["type"] == "urn:jwt-authz:problem:token-revoked"
+    assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
+
+
+def test_reading_an_identity_that_has_expired_is_the_401(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = ended(
+        make(None), lambda: current_identity.subject, lambda: turn_clock(monkeypatch, 3_600)
+    )
+    assert answer.status_code == 401
+    assert answer.json["type"] == "urn:jwt-authz:problem:token-expired"
+
+
+def test_reading_an_identity_is_the_503_where_the_store_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(view: RevocationView, max_age: float | None = None) -> None:
+        raise StoreUnavailable("too old")
+
+    answer = ended(
+        make(),
+        lambda: current_identity.subject,
+        lambda: monkeypatch.setattr(RevocationView, "check_age", fail),
+    )
+    assert answer.status_code == 503
+    assert "Retry-After" in answer.headers
+
+
+def test_an_identity_that_has_ended_is_nobody_where_it_is_given() -> None:
+    app = make()
+
+    def view() -> dict[str, Any]:
+        return {
+            "truth": bool(current_identity),
+            "allowed": allowed("orders:read", identity=current_identity),
+            "shown": f"{current_identity}".find("ada"),
+        }
+
+    answer = ended(app, view, revoke_ada(app))
+    assert answer.json == {"truth": False, "allowed": False, "shown": -1}
+
+
+def test_the_refusal_of_an_ended_identity_is_shaped_as_any_other() -> None:
+    app = Flask("long")
+    app.config.update(JWT_SECRET_KEY=SECRET, AUTHZ_STORE_URL="memory:")
+    Authz(
+        app,
+        roles=Roles(Role("clerk", "orders:read")),
+        abort=lambda problem: (f"ours: {problem.status}", problem.status),
+    )
+    answer = ended(app, lambda: current_identity.subject, revoke_ada(app))
+    assert (answer.status_code, answer.text) == (401, "ours: 401")
+
+
+def test_an_identity_ends_with_a_change_of_settings_in_between() -> None:
+    app = make()
+
+    def end() -> None:
+        revoke_ada(app)()
+        app.config["JWT_DECODE_LEEWAY"] = 1  # by which another authenticator takes over
+
+    assert ended(app, lambda: current_identity.subject, end).status_code == 401
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer x.y.z"}])
+def test_a_request_that_never_had_an_identity_has_none(headers: dict[str, str]) -> None:
+    with make().test_request_context(headers=headers):
+        for _ in range(2):
+            assert current_identity._get_current_object() is None
+        with pytest.raises(AttributeError):
+            current_identity.subject  # noqa: B018

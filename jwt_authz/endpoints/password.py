@@ -72,6 +72,7 @@ def change_password() -> Response:
         raise UnsupportedType(_WANTED)
     body = load(PasswordChange(), read_members(_WANTED))
     accounts, user = _accounts(), _user()
+    tenant = getattr(current_identity, "tenant", None)  # before the change ends the token
     try:
         accounts.check_new_password(body["new_password"])
         _prove(user, body["old_password"])
@@ -79,7 +80,7 @@ def change_password() -> Response:
     except PasswordRefused as error:
         text = str(error)
         raise ProblemAnswer(422, "password-refused", f"{text[0].upper()}{text[1:]}.") from None
-    logins, tenant = current_logins(), getattr(current_identity, "tenant", None)
+    logins = current_logins()
     here = user if tenant is None else logins.in_tenant(user, tenant) or user
     tokens = logins.start(here, has_refresh=has_refresh(), client=client_of_request())
     if tokens is None:  # disabled or removed meanwhile
