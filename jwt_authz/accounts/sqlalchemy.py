@@ -13,7 +13,7 @@ from .passwords import hash_password, is_still_good, upgraded_hash, verify_passw
 from .sqlalchemy_roles import SQLAlchemyRoles
 from .tables import RoleMixin, UserMixin, role_of
 from .tenant_roles import TenantRoles
-from .transactions import OWN_COLUMNS, Transactions
+from .transactions import OWN_COLUMNS, Transactions, wait_for_others
 from .user import User, is_storable, new_user, role_names
 
 try:
@@ -146,7 +146,7 @@ class SQLAlchemyAccounts:
         def change(session: Session, row: UserMixin) -> None:
             row.roles = self._role_rows(session, names)
 
-        return self._change(subject, change, OWN_COLUMNS)
+        return self._change(subject, change, OWN_COLUMNS, in_turn=True)
 
     def grant_roles(self, subject: str, roles: Iterable[str], tenant: str | None = None) -> User:
         """Give the user these roles besides those that they have: see `ManagedAccounts`."""
@@ -159,7 +159,7 @@ class SQLAlchemyAccounts:
             else:
                 self._elsewhere.grant(session, row, tenant, given)
 
-        return self._change(subject, change, OWN_COLUMNS, tenant)
+        return self._change(subject, change, OWN_COLUMNS, tenant, in_turn=True)
 
     def take_roles(self, subject: str, roles: Iterable[str], tenant: str | None = None) -> User:
         """Take these roles from the user: see `ManagedAccounts`."""
@@ -171,7 +171,7 @@ class SQLAlchemyAccounts:
             else:
                 self._elsewhere.take(session, row, tenant, names)
 
-        return self._change(subject, change, OWN_COLUMNS, tenant)
+        return self._change(subject, change, OWN_COLUMNS, tenant, in_turn=True)
 
     def check_new_password(self, password: str) -> None:
         """Raises PasswordRefused for a password that cannot be set: see `ManagedAccounts`."""
@@ -215,10 +215,17 @@ class SQLAlchemyAccounts:
         change: Callable[[Session, UserMixin], None],
         advice: str,
         tenant: str | None = None,
+        in_turn: bool = False,
     ) -> User:
-        """The user after a change of their row, which nobody else changes meanwhile."""
+        """Return the user after a change of their row, which nobody else changes meanwhile.
+
+        With `in_turn` the roles are locked before the user, as an administrator's change does: the
+        other way round two changes could wait for each other.
+        """
 
         def work(session: Session) -> User:
+            if in_turn:
+                wait_for_others(session, self._roles)
             row = self._existing(session, subject)
             change(session, row)
             return self._as_in(session, row, tenant)

@@ -6,6 +6,7 @@ SECURITY 2.34, 2.52.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -13,6 +14,7 @@ from urllib.parse import quote
 
 import pytest
 from flask import Flask
+from sqlalchemy import Engine, text
 
 from jwt_authz.admin import accounts
 from jwt_authz.admin.rules import Rules
@@ -136,3 +138,32 @@ def test_without_the_order_of_changes_no_role_would_keep_it(
     monkeypatch.setattr(accounts, "wait_for_others", lambda session, roles: None)
     assert answers_about_roles(both_stored, monkeypatch) == [200, 200]
     assert can_administer(both_stored) == []
+
+
+def test_a_change_of_the_same_user_elsewhere_does_not_lock_an_administrator_up(
+    postgres_app: Flask,
+) -> None:
+    """Both changes touch the roles and the user; the one from elsewhere begins in between."""
+    accounts = postgres_app.extensions["jwt_authz"].accounts
+    engine = postgres_app.extensions["engine"]
+    elsewhere = threading.Thread(target=accounts.grant_roles, args=("cy", ["editor"]))
+
+    def change(turn: Any) -> Any:
+        elsewhere.start()
+        wait_for_a_lock(engine)
+        return accounts._existing(turn.session, "cy").username
+
+    assert accounts.in_turn(change) == "cy"
+    elsewhere.join()
+    assert accounts.find("cy").roles == ("editor",)
+
+
+def wait_for_a_lock(engine: Engine) -> None:
+    """Return when some connection to the database waits for a lock of another one."""
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    with engine.connect() as connection:
+        for _ in range(500):
+            if connection.scalar(waiting):
+                return
+            time.sleep(0.01)
+    raise AssertionError("nobody waits for a lock")
