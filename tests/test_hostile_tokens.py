@@ -167,6 +167,7 @@ def seconds(sent: Sent, client: FlaskClient, path: str, times: int = 9) -> float
     return best
 
 
+@pytest.mark.long
 def test_no_refusal_takes_longer_than_the_bound(client_of: Clients) -> None:
     """SECURITY 1.9, 2.53, F12."""
     slow = {}
