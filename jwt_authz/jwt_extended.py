@@ -27,7 +27,7 @@ from .tokens.jwk import jwk_of
 from .tokens.jws import Key
 from .tokens.keys import prepare_key, prepare_keys, public_key_of, weakness
 from .tokens.strength import SHORTEST_SECRET
-from .tokens.verifier import START_LEEWAY
+from .tokens.verifier import START_LEEWAY, check_kind_is_named
 
 EXTENSION = "flask-jwt-extended"
 
@@ -42,6 +42,8 @@ _DECIDING = (
     "JWT_PRIVATE_KEY",
     "JWT_DECODE_ISSUER",
     "JWT_DECODE_AUDIENCE",
+    "JWT_ENCODE_ISSUER",
+    "JWT_ENCODE_AUDIENCE",
     "JWT_DECODE_LEEWAY",
     "JWT_IDENTITY_CLAIM",
     "JWT_HEADER_NAME",
@@ -62,31 +64,49 @@ def manager_of(app: Flask) -> JWTManager:
 def make_verifier(
     longest: int,
     keys: KeySet | None,
-    profile: dict[str, Any] | None,
+    own: dict[str, Any],
     needs_key: bool = True,
+    needs_profile: bool = False,
     kind: type[Verifier] = Verifier,
 ) -> Verifier:
-    """The verifier that the current application's `JWT_*` settings describe, with its key set.
+    """Return the verifier that the current application's `JWT_*` settings and key set describe.
 
-    With a `profile`, all that RFC 9068 demands is; its `iss` and `aud`, which are those of the
-    application's own tokens, are checked where the settings name none (section 4). Unless it
-    needs a key, it may have none, and then verifies no token. `kind` is the class of verifier.
+    `own` has the `iss` and `aud` of the application's own tokens, which are the accepted ones
+    unless `JWT_DECODE_*` names others. With `needs_profile` a token must have all that RFC 9068
+    demands; without, it may lack an `iss` or `aud` that `JWT_DECODE_*` does not name. Unless it
+    needs a key, the verifier may have none, and then verifies no token. `kind` is its class.
     """
-    audience, issuer = _fje.decode_audience, _fje.decode_issuer
-    if profile is not None:
-        audience = profile["aud"] if audience is None else audience
-        issuer = profile["iss"] if issuer is None else issuer
+    issuer, audience = _fje.decode_issuer, _fje.decode_audience
+    unnamed = {name for name, value in (("iss", issuer), ("aud", audience)) if value is None}
+    issuer = own["iss"] if issuer is None else issuer
+    audience = own["aud"] if audience is None else audience
     return kind(
         keys=_keys_without_kid(keys, needs_key),
         by_kid=_keys_with_kid() if keys is None else keys.verifying,
         subject_claim=_fje.identity_claim_key,
         issuer=issuer,
-        audience=audience if audience is None or isinstance(audience, str) else tuple(audience),
+        audience=audience if isinstance(audience, str) else tuple(audience),
+        optional=frozenset() if needs_profile else frozenset(unnamed),
         leeway=leeway(),
         start_leeway=_seconds(_fje.leeway),
         longest=longest,
-        needs_profile=profile is not None,
+        needs_profile=needs_profile,
     )
+
+
+def check_own(header: dict[str, Any], payload: dict[str, Any], own: dict[str, Any]) -> None:
+    """Raise an `InvalidToken` if a token names another issuer or audience, or no kind.
+
+    For Flask-JWT-Extended's reader, which itself checks what `JWT_DECODE_*` names. `own` is that of
+    `make_verifier`.
+    """
+    check_kind_is_named(header, payload)
+    Verifier(
+        keys={},
+        issuer=own["iss"] if _fje.decode_issuer is None else None,
+        audience=own["aud"] if _fje.decode_audience is None else None,
+        optional=frozenset({"iss", "aud"}),
+    ).check_origin(payload)
 
 
 def _keys_without_kid(keys: KeySet | None, needs_key: bool) -> dict[str, Key]:

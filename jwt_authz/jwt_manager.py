@@ -11,6 +11,7 @@ from copy import copy
 from time import time
 from typing import Any
 
+import jwt
 from flask import Flask, current_app
 from flask_jwt_extended import JWTManager
 from flask_jwt_extended import default_callbacks as _defaults
@@ -19,9 +20,10 @@ from flask_jwt_extended.tokens import _decode_jwt
 from jwt import ExpiredSignatureError, InvalidTokenError, get_unverified_header
 
 from .context import get_app
-from .errors import MisuseError
+from .errors import InvalidToken, MisuseError
 from .jwt_extended import (
     DefaultLeeway,
+    check_own,
     decode_algorithms,
     has_default_leeway,
     has_encode_key_loader,
@@ -29,6 +31,7 @@ from .jwt_extended import (
     key_loader,
     lifetime_of,
     manager_of,
+    own_claims,
     published_kid,
 )
 from .tokens import KeySet
@@ -124,18 +127,39 @@ def _loaded_claims(manager: JWTManager, identity: Any) -> dict[str, Any]:
 _decode = JWTManager._decode_jwt_from_config
 
 
-@functools.wraps(_decode)
-def _decode_by_key_set(
-    manager: JWTManager, encoded_token: str, csrf_value: Any = None, allow_expired: bool = False
+def _decode_own(
+    manager: JWTManager, encoded_token: str, csrf_value: Any, allow_expired: bool
 ) -> dict[str, Any]:
-    """FJE's reader of tokens, in which a key set has the key that `kid` names, and its algorithm.
+    """FJE's reader of tokens, which refuses what a guard refuses for its kind, issuer or audience.
+
+    So that `jwt_required` and `requires` agree.
+    """
+    parts = current_app.extensions.get("jwt_authz.parts")
+    if parts is None:
+        return _decode(manager, encoded_token, csrf_value, allow_expired)
+    if is_for_own_endpoint(encoded_token):
+        raise InvalidTokenError("this kind of token is accepted by its own endpoint only")
+    payload = _decode_by_key_set(parts, manager, encoded_token, csrf_value, allow_expired)
+    is_loaded = parts.trust is not None and key_loader(manager) is not None
+    if is_loaded and parts.trust.find(payload.get("iss")) is not None:
+        return payload  # of a trusted issuer, whose key the application chose
+    # Once more without FJE's defaults: what `payload` has, the token may lack.
+    token = jwt.decode_complete(encoded_token, options={"verify_signature": False})
+    try:
+        check_own(token["header"], token["payload"], own_claims(parts.settings))
+    except InvalidToken as error:
+        raise InvalidTokenError(str(error)) from None
+    return payload
+
+
+def _decode_by_key_set(
+    parts: Any, manager: JWTManager, encoded_token: str, csrf_value: Any, allow_expired: bool
+) -> dict[str, Any]:
+    """Return a verified payload, by the key of the key set that `kid` names, and its algorithm.
 
     So that `jwt_required` and cookies know the keys, too. Asked is `Parts.keys_knowing`.
     """
-    parts = current_app.extensions.get("jwt_authz.parts")
-    if parts is not None and is_for_own_endpoint(encoded_token):
-        raise InvalidTokenError("this kind of token is accepted by its own endpoint only")
-    if parts is None or parts.keys is None or key_loader(manager) is not None:
+    if parts.keys is None or key_loader(manager) is not None:
         return _decode(manager, encoded_token, csrf_value, allow_expired)
     header = get_unverified_header(encoded_token)
     if "kid" not in header and has_former_key() and header.get("alg") in decode_algorithms():
@@ -169,7 +193,7 @@ def _decode_in_time(
     manager: JWTManager, encoded_token: str, csrf_value: Any = None, allow_expired: bool = False
 ) -> dict[str, Any]:
     """Decode a token as FJE does, but without the default leeway for `exp`."""
-    claims = _decode_by_key_set(manager, encoded_token, csrf_value, allow_expired)
+    claims = _decode_own(manager, encoded_token, csrf_value, allow_expired)
     is_checked = not allow_expired and has_default_leeway() and "exp" in claims
     if is_checked and int(claims["exp"]) <= time():
         error = ExpiredSignatureError("Signature has expired")

@@ -190,15 +190,15 @@ class Settings:
         None,
         lambda value: value is None or _text(value),
         "a text",
-        "The `iss` of tokens issued here, where neither JWT_ENCODE_ISSUER nor JWT_DECODE_ISSUER is "
-        "set; by default the application's name.",
+        "The `iss` of tokens issued here, and the one accepted, if neither JWT_ENCODE_ISSUER nor "
+        "JWT_DECODE_ISSUER is set; by default the application's name.",
     )
     audience: str | None = _setting(
         None,
         lambda value: value is None or _text(value),
         "a text",
-        "Their `aud`, where neither JWT_ENCODE_AUDIENCE nor JWT_DECODE_AUDIENCE is set; by default "
-        "the application's name.",
+        "Their `aud`, and the one accepted, if neither JWT_ENCODE_AUDIENCE nor JWT_DECODE_AUDIENCE "
+        "is set; by default the application's name.",
     )
     client_id: str | None = _setting(
         None,

@@ -9,6 +9,7 @@ foreign token is kept no longer than its issuer's keys are fresh.
 from __future__ import annotations
 
 import copy
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -177,14 +178,12 @@ class Verification:
         self.catalogue = catalogue
         self._trust = trust
         longest = max(LONGEST_TOKEN, settings.max_token_bytes)
-        profile = own_claims(settings) if settings.token_profile is not None else None
-        self._verifier = make_verifier(longest, keys, profile, needs_key=trust is None)
-        self._refresh_verifier = make_verifier(
-            longest, keys, own_claims(settings), needs_key=trust is None, kind=RefreshVerifier
+        make = functools.partial(
+            make_verifier, longest, keys, own_claims(settings), needs_key=trust is None
         )
-        page = make_verifier(
-            longest, keys, own_claims(settings), needs_key=trust is None, kind=PageVerifier
-        )
+        self._verifier = make(needs_profile=settings.token_profile is not None)
+        self._refresh_verifier = make(needs_profile=True, kind=RefreshVerifier)
+        page = make(needs_profile=True, kind=PageVerifier)
         self._page_verifier = replace(page, audience=AUDIENCE)
         self.longest = self._verifier.longest
         self._read = reader.read

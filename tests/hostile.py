@@ -46,8 +46,22 @@ TARGETS: dict[str, dict[str, Any]] = {
         "JWT_DECODE_ISSUER": [ISSUER, SECOND_ISSUER],
         "JWT_DECODE_AUDIENCE": [AUDIENCE, "other"],
     },
-    "bound to a tuple": {**key_settings(), "JWT_DECODE_ISSUER": (ISSUER, SECOND_ISSUER)},
-    "bound to a set": {**key_settings(), "JWT_DECODE_ISSUER": {ISSUER, SECOND_ISSUER}},
+    "bound to a tuple": {
+        **key_settings(),
+        "JWT_DECODE_ISSUER": (ISSUER, SECOND_ISSUER),
+        "AUTHZ_AUDIENCE": AUDIENCE,
+    },
+    "bound to a set": {
+        **key_settings(),
+        "JWT_DECODE_ISSUER": {ISSUER, SECOND_ISSUER},
+        "AUTHZ_AUDIENCE": AUDIENCE,
+    },
+    "issuing": {**key_settings(), "AUTHZ_ISSUER": ISSUER, "AUTHZ_AUDIENCE": AUDIENCE},
+    "issuing for two": {
+        **key_settings(),
+        "JWT_ENCODE_ISSUER": ISSUER,
+        "JWT_ENCODE_AUDIENCE": [AUDIENCE, "other"],
+    },
 }
 """The settings of the applications that are attacked."""
 
@@ -62,9 +76,13 @@ STRICTER = {
     "exp": "A token without `exp` would be good for ever.",
     "exp range": "A time beyond 2^53 cannot be meant as a date.",
     "header": "The Authorization header holds one scheme and one token, and nothing else.",
+    "kind": "A token with neither the claim `type` nor the `typ` `at+jwt` names its kind "
+    "nowhere; only one with `typ` `JWT` and without `iss` and `aud` may.",
     "kid": "A `kid` names a key; one that is not known is refused.",
     "length": "A token of more than 16,384 characters is refused unread.",
     "nesting": "Lists and objects stand in each other at most 32 deep.",
+    "origin": "`iss` and `aud`, if present, are those of this application's own tokens, unless "
+    "`JWT_DECODE_ISSUER` or `JWT_DECODE_AUDIENCE` names others.",
     "repeated member": "A repeated member has two meanings for two readers.",
     "roles types": "`roles` and `permissions` are lists of strings (or `permissions` is compact), "
     "`scope`, `tenant` and `catalogue` strings.",
@@ -165,7 +183,8 @@ def signed_by(algorithm: str, key: Any, payload: Any = None, header: Any = None)
 def good_token(target: str) -> str:
     """A token that the target accepts."""
     algorithm = TARGETS[target]["JWT_ALGORITHM"]
-    claims = claims_of(iss=ISSUER, aud=AUDIENCE) if target.startswith("bound") else claims_of()
+    has_names = target.startswith(("bound", "issuing"))
+    claims = claims_of(iss=ISSUER, aud=AUDIENCE) if has_names else claims_of()
     if algorithm.startswith("HS"):
         return token(claims)
     return signed_by(algorithm, private_key(algorithm), claims)
@@ -549,6 +568,18 @@ for _type in ("refresh", "Access", "ACCESS", "access ", "", "id", "access\0", "Ã
     _payload(f"type is {_type!r}", type=_type, stricter="" if _type == "refresh" else "type")
 for _type in (None, 1, True, ["access"], {"access": 1}):
     _payload(f"type is {_type!r}", type=_type, stricter="type")
+# A kind that neither says, where a token has an origin, or not even the typ JWT.
+for _said, _named in {
+    "an issuer": {"iss": ISSUER},
+    "an audience": {"aud": AUDIENCE},
+    "both": {"iss": ISSUER, "aud": [AUDIENCE]},
+}.items():
+    _payload(f"no type, and {_said}", "issuing", "kind", type=..., **_named)
+_add(
+    "neither type nor typ",
+    lambda: token(claims_of(type=...), header_of(typ=...)),
+    stricter="kind",
+)
 
 
 def _refresh_token() -> str:
@@ -746,6 +777,22 @@ for _target in ("bound", "bound to a list"):
             iss=ISSUER,
             aud=_audience,
         )
+# The same where no JWT_DECODE_* names anything: what is present must be our own.
+for _target in ("issuing", "issuing for two"):
+    for _said, _issuer in _WRONG_ISSUERS.items():
+        if _issuer is not ...:
+            _payload(f"the issuer is {_said}", _target, "origin", iss=_issuer, aud=AUDIENCE)
+            _payload(f"the issuer is {_said}, without aud", _target, "origin", iss=_issuer)
+    for _said, _audience in _WRONG_AUDIENCES.items():
+        if _audience is not ...:
+            _payload(f"the audience is {_said}", _target, "origin", iss=ISSUER, aud=_audience)
+            _payload(f"the audience is {_said}, without iss", _target, "origin", aud=_audience)
+for _said, _named in {
+    "issuer": {"iss": "https://other.example"},
+    "audience": {"aud": "https://other.example"},
+    "list of audiences": {"aud": ["other", "Target", "target/"]},
+}.items():
+    _payload(f"another {_said} than the application's name", "HS256", "origin", **_named)
 
 # SECURITY 2.14: times. Numbers that JSON's own writer would not write go in as raw text.
 _now = time.time
@@ -1169,8 +1216,20 @@ _good_payload("exp as a float", exp=4e9)
 _good_payload("fresh as a time", fresh=4e9)
 _good_payload("an unknown claim of each type", x=[1, 1.5, True, None, "Ã©", {"y": []}])
 _good_payload("a role that the catalogue lacks", roles=["stranger"])
-_good_payload("an issuer that nobody asked for", iss="https://somebody.example")
-_good_payload("an audience that nobody asked for", aud=["somebody"])
+_good_payload("the application's name as issuer and audience", iss="target", aud="target")
+_good_payload("the application among the audiences", aud=["other", "target"])
+for _target in ("issuing", "issuing for two"):
+    _good_payload("no issuer", _target, aud=AUDIENCE)
+    _good_payload("no audience", _target, iss=ISSUER)
+    _good_payload("neither issuer nor audience", _target)
+_good_payload("the second audience", "issuing for two", iss=ISSUER, aud="other")
+_good(
+    "no type, and typ is at+jwt",
+    lambda: Sent(
+        token=token(claims_of(type=..., iss=ISSUER, aud=AUDIENCE), header_of(typ="at+jwt"))
+    ),
+    "issuing",
+)
 _good_payload("several audiences, one of them ours", "bound", iss=ISSUER, aud=["x", AUDIENCE])
 _good_payload("the second issuer", "bound to a list", iss=SECOND_ISSUER, aud=AUDIENCE)
 _good_payload("the second issuer", "bound to a set", iss=SECOND_ISSUER)

@@ -122,13 +122,13 @@ def test_the_identity_tells_what_the_token_says() -> None:
             "frozen": _refuses_change(me._get_current_object()),
         }
 
-    claims = claims_of("alice", iss="us", tenant="t1", scope="read write", roles=["editor"])
+    claims = claims_of("alice", iss="edge", tenant="t1", scope="read write", roles=["editor"])
     token = hostile.token(claims)
     for _ in ("cold", "warm"):
         found = get(app.test_client(), "/", token).get_json()
         assert found == {
             "subject": "alice",
-            "issuer": "us",
+            "issuer": "edge",
             "tenant": "t1",
             "roles": ["editor"],
             "permissions": ["article:read"],
@@ -137,6 +137,20 @@ def test_the_identity_tells_what_the_token_says() -> None:
             "claims": claims,
             "frozen": True,
         }
+
+
+@pytest.mark.parametrize("name", ["iss", "aud"])
+def test_the_log_names_the_setting_if_an_issuer_or_audience_is_not_ours(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = guarded_app()
+    app.add_url_rule("/", view_func=requires()(lambda: "in"))
+    response = get(app.test_client(), "/", hostile.token(claims_of(**{name: "orders.example"})))
+    assert response.status_code == 401
+    setting = {"iss": "AUTHZ_ISSUER", "aud": "AUTHZ_AUDIENCE"}[name]
+    assert f"see {setting} and JWT_DECODE_" in caplog.text
+    assert setting not in response.get_data(as_text=True)
+    assert "orders.example" not in caplog.text + response.get_data(as_text=True)
 
 
 def _refuses_change(identity: Identity) -> bool:

@@ -51,6 +51,11 @@ def guarded(target: str, **config: object) -> Flask:
     def open_to_any() -> str:
         return "in"
 
+    @app.route("/under-jwt-required", methods=["GET", "POST"])
+    @jwt_required()
+    def under_jwt_required() -> str:
+        return "in"
+
     @app.route("/bare", methods=["GET", "POST"])
     def bare() -> str:
         return "in"
@@ -142,6 +147,22 @@ def test_a_good_request_is_answered_200_whatever_is_cached(
         for again in range(3):
             response = sent.to(client_of(attempt.target, state))
             assert response.status_code == 200, (state, again, response.get_json())
+
+
+@pytest.mark.parametrize(
+    "attempt", [a for a in ATTEMPTS if a.stricter in ("origin", "kind")], ids=str
+)
+def test_jwt_required_refuses_another_issuer_audience_or_kind_as_a_guard_does(
+    attempt: Attempt, client_of: Clients
+) -> None:
+    response = attempt.build().to(client_of(attempt.target, "warm"), "/under-jwt-required")
+    assert response.status_code == 422
+
+
+@pytest.mark.parametrize("attempt", [a for a in GOOD if not a.kinder], ids=str)
+def test_jwt_required_accepts_what_a_guard_accepts(attempt: Attempt, client_of: Clients) -> None:
+    response = attempt.build().to(client_of(attempt.target, "warm"), "/under-jwt-required")
+    assert response.status_code == 200, response.get_json()
 
 
 def test_the_same_message_never_tells_the_token_back(client_of: Clients) -> None:

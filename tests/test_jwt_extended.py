@@ -115,7 +115,9 @@ def test_the_accessors_tell_what_jwt_required_would_cold_and_warm(algorithm: str
     ours, theirs, app = pair(algorithm)
     tokens = [
         token_for(app, "alice", "editor"),
-        token_for(app, "bob", claims={"x": {"y": [1, 1.5, None, True, "é"]}, "aud": ["a", "b"]}),
+        token_for(
+            app, "bob", claims={"x": {"y": [1, 1.5, None, True, "é"]}, "aud": ["a", app.name]}
+        ),
         token_for(app, "alice", fresh=True, additional_headers={"typ": "at+jwt", "x": [1]}),
         token_for(app, "alice", fresh=timedelta(minutes=5)),
         token_for(app, "bob", expires_delta=timedelta(seconds=90)),
@@ -612,6 +614,7 @@ def test_a_changed_audience_counts_at_once_also_when_changed_in_place(
     app: Flask, kind: type
 ) -> None:
     token = hostile.token(claims_of(aud="ours"))
+    app.config["JWT_DECODE_AUDIENCE"] = "ours"
     assert status(app, token) == 200
     app.config["JWT_DECODE_AUDIENCE"] = "another"
     assert refusal(app, token) == "audience-invalid"
@@ -623,6 +626,15 @@ def test_a_changed_audience_counts_at_once_also_when_changed_in_place(
     else:
         several.remove("ours")
     assert refusal(app, token) == "audience-invalid"
+
+
+def test_a_changed_issuer_or_audience_of_own_tokens_counts_at_once(app: Flask) -> None:
+    token = hostile.token(claims_of(iss="edge", aud="edge"))
+    for name in ("JWT_ENCODE_ISSUER", "JWT_ENCODE_AUDIENCE"):
+        assert [status(app, token) for _ in range(2)] == [200, 200]
+        app.config[name] = "another"
+        assert refusal(app, token).endswith("-invalid")
+        app.config[name] = None
 
 
 @pytest.mark.parametrize("kind", [list, tuple, set])

@@ -58,11 +58,11 @@ class Verified:
 class Verifier:
     """What an access token is checked against; frozen, so that a change is another verifier.
 
-    `keys` maps the accepted algorithms to their keys, `by_kid` the ids of a key set, which then
-    are the only keys; `subject_claim` names the claim that holds
-    the subject, `issuer` is a string, several, or None (any), `audience` likewise, `leeway`
-    seconds of tolerance for clocks, `start_leeway` those for `nbf` and `iat` alone, if they are
-    more, `longest` the characters of a token that are read at most.
+    `keys` maps the accepted algorithms to the keys of tokens without a `kid`, `by_kid` each `kid`
+    to its key; `subject_claim` names the claim that holds the subject. `issuer` is a string,
+    several, or None (any), `audience` likewise; `optional` names those of `iss` and `aud` that a
+    token may lack. `leeway` is the seconds of tolerance for clocks, `start_leeway` those for `nbf`
+    and `iat` alone, if they are more, `longest` the characters of a token that are read at most.
     `needs_profile` refuses a token that lacks what RFC 9068 section 2 demands.
     """
 
@@ -71,6 +71,7 @@ class Verifier:
     subject_claim: str = "sub"
     issuer: str | Container[str] | None = None
     audience: str | Collection[str] | None = None
+    optional: frozenset[str] = frozenset()
     leeway: float = 0
     start_leeway: float = 0
     longest: int = LONGEST_TOKEN
@@ -116,8 +117,7 @@ class Verifier:
         if self.needs_profile:
             self._check_profile(signed.header, payload)
         self.check_strings(payload)
-        self._check_issuer(payload)
-        self._check_audience(payload)
+        self.check_origin(payload)
         return verified
 
     def _expires(self, payload: dict[str, Any]) -> float:
@@ -134,6 +134,7 @@ class Verifier:
     def _check_kind(self, header: dict[str, Any], payload: dict[str, Any]) -> None:
         if header.get("typ", "jwt").lower() not in _ACCESS_TYP:
             raise KindInvalid("the header's typ is that of another kind of token")
+        check_kind_is_named(header, payload)
         if payload.setdefault("type", "access") != "access":
             raise KindInvalid("the claim type is not exactly access")
         if "cnf" in payload:  # RFC 7800: bound to a key whose proof is not asked for here
@@ -149,6 +150,11 @@ class Verifier:
             if payload.get(name) in (None, "", []):
                 raise ClaimMissing(f"{name} is missing")
 
+    def check_origin(self, payload: dict[str, Any]) -> None:
+        """Raise an `InvalidToken` if `iss` or `aud` is not one that is accepted."""
+        self._check_issuer(payload)
+        self._check_audience(payload)
+
     def check_strings(self, payload: dict[str, Any]) -> None:
         """Raises `ClaimInvalid` for a claim of the wrong type, `ClaimMissing` without a subject."""
         for name in (*_STRINGS, self.subject_claim):
@@ -159,27 +165,43 @@ class Verifier:
             raise ClaimMissing("the claim that holds the subject is missing or empty")
 
     def _check_issuer(self, payload: dict[str, Any]) -> None:
-        if self.issuer is None:
+        if self.issuer is None or ("iss" in self.optional and "iss" not in payload):
             return
         issuer = payload.get("iss")
         trusted = (self.issuer,) if isinstance(self.issuer, str) else self.issuer
         if issuer is None:
             raise ClaimMissing("iss is missing")
-        if issuer not in trusted:
-            raise IssuerInvalid
+        if not isinstance(issuer, str) or issuer not in trusted:
+            raise IssuerInvalid("iss is not accepted here: see AUTHZ_ISSUER and JWT_DECODE_ISSUER")
 
     def _check_audience(self, payload: dict[str, Any]) -> None:
         audience = payload.get("aud", ())
         named = (audience,) if isinstance(audience, str) else audience
         if not isinstance(named, list | tuple) or not all(isinstance(a, str) for a in named):
             raise ClaimInvalid("aud is neither a string nor a list of strings")
-        if self.audience is None:
+        if self.audience is None or ("aud" in self.optional and "aud" not in payload):
             return
         ours = (self.audience,) if isinstance(self.audience, str) else self.audience
         if not named or named == ("",):
             raise ClaimMissing("aud is missing")
         if not any(own in named for own in ours):
-            raise AudienceInvalid
+            raise AudienceInvalid(
+                "aud names none that is accepted here: see AUTHZ_AUDIENCE and JWT_DECODE_AUDIENCE"
+            )
+
+
+def check_kind_is_named(header: dict[str, Any], payload: dict[str, Any]) -> None:
+    """Raise `KindInvalid` unless a `type` claim or the `typ` of RFC 9068 names a token's kind.
+
+    Only a token with `typ: JWT` that names neither issuer nor audience may lack both, as
+    Flask-JWT-Extended reads it.
+    """
+    typ = header.get("typ")
+    named = typ.lower() if isinstance(typ, str) else None
+    if "type" in payload or named in _PROFILE_TYP:
+        return
+    if named != "jwt" or "iss" in payload or "aud" in payload:
+        raise KindInvalid("the token has neither the claim type nor the typ at+jwt")
 
 
 def _number(payload: dict[str, Any], name: str) -> float:

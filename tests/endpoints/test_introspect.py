@@ -82,6 +82,8 @@ def test_of_all_that_is_not_good_the_same_is_told(start: Start) -> None:
         "refresh": log_in(app)["refresh_token"],
         "plain refresh": plain_refresh,
         "foreign": anothers,
+        "for another audience": signed({**payload(log_in(app)["access_token"]), "aud": "other"}),
+        "of another issuer": signed({**payload(log_in(app)["access_token"]), "iss": "other"}),
         "forged": signed({"sub": "ada", "jti": "a", "exp": 9_999_999_999}, "y" * 64),
     }
     told = {name: introspect(app, token) for name, token in tokens.items()}

@@ -48,7 +48,7 @@ def signed_text(text: str, secret: str | bytes = SECRET, algorithm: str = "HS256
 def claims(**more: Any) -> dict[str, Any]:
     """The claims of a good access token, and more."""
     now = int(time.time())
-    return {"sub": "u1", "exp": now + 3_600, "iat": now, **more}
+    return {"sub": "u1", "exp": now + 3_600, "iat": now, "type": "access", **more}
 
 
 def without(payload: dict[str, Any], *names: str) -> dict[str, Any]:

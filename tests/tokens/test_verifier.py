@@ -42,7 +42,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def good(**more: Any) -> dict[str, Any]:
-    return {"sub": "u1", "exp": NOW + 60, **more}
+    return {"sub": "u1", "exp": NOW + 60, "type": "access", **more}
 
 
 def verify(payload: Any, header: Any = None, **settings: Any) -> Verified:
@@ -288,6 +288,19 @@ def test_where_no_issuer_is_asked_for_any_string_passes_and_nothing_else(clock: 
         assert_refused(ClaimInvalid, good(iss=value))
 
 
+@pytest.mark.parametrize("issuer", [ISSUER, [ISSUER, "https://second.example"]], ids=repr)
+def test_an_optional_issuer_is_checked_if_it_is_present(clock: Any, issuer: Any) -> None:
+    settings = {"issuer": issuer, "optional": frozenset({"iss"})}
+    assert verify(good(), **settings)
+    assert verify(good(iss=ISSUER), **settings)
+    for wrong in WRONG_ISSUERS:
+        assert_refused(IssuerInvalid, good(iss=wrong), **settings)
+    for value in [*NO_STRINGS, [ISSUER], {ISSUER: 1}]:
+        assert_refused(ClaimInvalid, good(iss=value), **settings)
+        with pytest.raises(InvalidToken):
+            verifier(**settings).check_origin({"iss": value})
+
+
 # aud
 
 WRONG_AUDIENCES = [
@@ -327,6 +340,28 @@ def test_only_the_very_audience_is_ours(clock: Any, audience: Any) -> None:
         assert_refused(ClaimInvalid, good(aud=value), audience=audience)
     for missing in (good(), good(aud=[]), good(Aud=AUDIENCE), good(AUD=[AUDIENCE])):
         assert_refused(ClaimMissing, missing, audience=audience)
+
+
+@pytest.mark.parametrize("audience", [AUDIENCE, [AUDIENCE, "https://second.example"]], ids=repr)
+def test_an_optional_audience_is_checked_if_it_is_present(clock: Any, audience: Any) -> None:
+    settings = {"audience": audience, "optional": frozenset({"aud"})}
+    assert verify(good(), **settings)
+    for fitting in (AUDIENCE, [AUDIENCE], ["https://other.example", AUDIENCE]):
+        assert verify(good(aud=fitting), **settings)
+    for wrong in WRONG_AUDIENCES:
+        condition = AudienceInvalid if wrong else ClaimMissing
+        assert_refused(condition, good(aud=wrong), **settings)
+        assert_refused(AudienceInvalid, good(aud=[wrong]), **settings)
+    for value in NO_AUDIENCES:
+        assert_refused(ClaimInvalid, good(aud=value), **settings)
+    assert_refused(ClaimMissing, good(aud=[]), **settings)
+
+
+def test_a_refused_origin_names_the_settings_to_look_at(clock: Any) -> None:
+    refused = assert_refused(IssuerInvalid, good(iss="x"), issuer=ISSUER)
+    assert "AUTHZ_ISSUER and JWT_DECODE_ISSUER" in refused.detail
+    refused = assert_refused(AudienceInvalid, good(aud="x"), audience=AUDIENCE)
+    assert "AUTHZ_AUDIENCE and JWT_DECODE_AUDIENCE" in refused.detail
 
 
 @pytest.mark.parametrize("audience", [[], (), set()], ids=repr)
@@ -388,6 +423,20 @@ def test_a_typ_of_another_kind_of_token_is_refused(clock: Any, typ: str) -> None
 def test_a_type_that_is_not_exactly_access_is_refused(clock: Any, kind: str) -> None:
     assert_refused(KindInvalid, good(type=kind))
     assert verify(good(type="access"))
+
+
+@pytest.mark.parametrize("typ", ["JWT", "at+jwt", None])
+def test_a_token_without_type_names_its_kind_by_its_typ(clock: Any, typ: str | None) -> None:
+    header = {"alg": "HS256"} if typ is None else {**HEADER, "typ": typ}
+    for named in ({}, {"iss": ISSUER}, {"aud": AUDIENCE}, {"iss": None}, {"aud": []}):
+        payload = without(good(**named), "type")
+        if typ == "at+jwt" and None not in named.values():
+            assert verify(payload, header)
+        elif typ == "JWT" and not named:
+            assert verify(payload, header).payload["type"] == "access"
+        else:
+            with pytest.raises(InvalidToken):
+                verify(payload, header)
 
 
 @pytest.mark.parametrize("kind", NO_STRINGS, ids=repr)
@@ -513,7 +562,7 @@ def test_a_token_that_lacks_a_claim_is_good_only_where_it_was_good_with_it(clock
     strict = verifier(issuer=ISSUER, audience=AUDIENCE)
     whole = strict.verify(signed(full))
     needed = set()
-    for name in full:
+    for name in without(full, "type"):
         try:
             verified = strict.verify(signed(without(full, name)))
         except ClaimMissing:
