@@ -17,6 +17,7 @@ from jwt_authz.cli import authz as commands
 from jwt_authz.endpoints import refresh_blueprint, token_blueprint
 from tests.admin.application import PASSWORD as ADMIN_PASSWORD
 from tests.admin.application import STORED, USERS, ask, close, make_app, tokens
+from tests.admin.browsing import logged_in, send
 from tests.endpoints.refreshing import authz_of
 from tests.managed import PASSWORD, Process
 
@@ -81,6 +82,50 @@ def test_the_api_refuses_roles_that_fit_into_no_token(administer: Any) -> None:
     body = {"username": "dan", "password": ADMIN_PASSWORD, "roles": LONG}
     assert_refused_with_sizes(ask(app, token, "POST", USERS, json=body))
     assert ask(app, token, "PUT", path, json={"roles": LONG[:50]}).status_code == 200
+    assert tokens(app, "bob")
+
+
+def test_what_is_forbidden_is_refused_before_its_size_is_looked_at(administer: Any) -> None:
+    app, as_ann = administer()
+    stored: Any = authz_of(app).roles_given
+    for name in LONG:
+        stored.add(name)
+    with app.app_context():
+        authz_of(app).reload_roles()
+    body = {"username": "dan", "password": ADMIN_PASSWORD, "roles": LONG}
+    for answer in (
+        as_ann("PUT", f"{USERS}/bob/roles", json={"roles": ["editor", *LONG]}),
+        as_ann("POST", USERS, json=body),
+    ):
+        assert answer.status_code == 403
+        assert answer.json["type"] == "urn:jwt-authz:problem:role-not-held"
+
+
+def test_the_page_refuses_roles_that_fit_into_no_token(administer: Any) -> None:
+    app, _ = administer()
+    add_roles(app, "admin")
+    client = logged_in(app)
+    for answer in (
+        send(client, "user/bob/roles", roles=["editor", *LONG]),
+        send(client, "new", username="dan", password=ADMIN_PASSWORD, roles=LONG),
+    ):
+        assert answer.status_code == 409
+        assert "AUTHZ_MAX_TOKEN_BYTES is 4096" in answer.text
+        assert ADMIN_PASSWORD not in answer.text
+    assert authz_of(app).accounts.find("bob").roles == ("editor",)  # type: ignore[union-attr]
+    assert "dan" not in client.get("/admin/").text
+
+
+def test_the_page_refuses_a_role_that_fits_into_no_token(administer: Any) -> None:
+    app, _ = administer(AUTHZ_ENCODING="full")
+    stored: Any = authz_of(app).roles_given
+    stored.grant("admin", "*:*")
+    with app.app_context():
+        authz_of(app).reload_roles()
+    client = logged_in(app)
+    answer = send(client, "role/editor", permissions=MANY, level="0")
+    assert answer.status_code == 409
+    assert "AUTHZ_MAX_TOKEN_BYTES is 4096" in answer.text
     assert tokens(app, "bob")
 
 

@@ -24,11 +24,11 @@ from ..problem import not_allowed, token_missing
 from ..refusals import NotAllowed, NotIdentified
 from ..requirements import And, Requirement
 from ..revocation import Family
-from ..token_sizes import SOME_SUBJECT, refuse_user_change
+from ..token_sizes import refuse_user_change
 from .accounts import AdminAccounts
 from .effect import Effect, effect_of
 from .rules import Rules
-from .turn import END_SESSIONS, Actor
+from .turn import END_SESSIONS, Actor, Rule, Turn
 from .versions import ANY, Seen
 from .wanted import Wanted
 
@@ -89,10 +89,9 @@ class Administration:
         rules, names = self.rules(), tuple(roles)
         rules.refuse_unknown(names)
         actor, tenant = self._actor(rules), rules.caller.tenant
-        prospect = User(SOME_SUBJECT, username, names, tenant)
-        fit(lambda: refuse_user_change(current_parts(), (), prospect))
+        rule = _fitting(rules)
         user, entry = fit(
-            lambda: self.accounts.create(actor, username, password, names, tenant, rules)
+            lambda: self.accounts.create(actor, username, password, names, tenant, rule)
         )
         tell(entry)
         return user
@@ -102,12 +101,10 @@ class Administration:
 
         Returns the user and their version; refused if they have none of the versions `seen`.
         """
-        user = self.user(subject)
+        self.user(subject)
         rules, names = self.rules(), tuple(roles)
-        actor = self._actor(rules)
-        wanted = replace(user, roles=names)
-        fit(lambda: refuse_user_change(current_parts(), user.roles, wanted))
-        changed = fit(lambda: self.accounts.give_roles(actor, subject, names, rules, seen))
+        actor, rule = self._actor(rules), _fitting(rules)
+        changed = fit(lambda: self.accounts.give_roles(actor, subject, names, rule, seen))
         try:
             # Also where nothing changed: a call whose revocation failed can so be repeated.
             _authz().revoke(subject=subject, keeps_families=True)
@@ -175,6 +172,17 @@ class Administration:
         user = self.accounts.find(rules.caller.subject) if rules.is_own else None
         name = rules.caller.subject if user is None else user.username
         return Actor(rules.caller.subject, name, None if rules.is_own else rules.caller.issuer)
+
+
+def _fitting(rules: Rules) -> Rule:
+    """Return the rule for a change of a user's roles: what is allowed, and what fits in a token."""
+    parts = current_parts()
+
+    def rule(turn: Turn, before: User, after: User) -> None:
+        rules(turn, before, after)
+        refuse_user_change(parts, before.roles, after)
+
+    return rule
 
 
 def _authz() -> Authz:
