@@ -677,3 +677,21 @@ def test_what_a_receiver_raises_keeps_no_permission_alive(stored: Flask, as_ann:
         answer = as_ann("PUT", f"{ROLES}/editor", json={"permissions": []})
         assert answer.status_code == 500
     assert ask(stored, old, "GET", "/write").status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "expected"),
+    [
+        ("POST", USERS, {"username": "dan", "roles": ["nope"]}, (400, "unknown-role")),
+        ("PUT", f"{USERS}/bob/roles", {"roles": ["nope"]}, (409, "change-refused")),
+        ("POST", f"{USERS}/bob/roles/preview", {"roles": ["nope"]}, (400, "unknown-role")),
+        ("PUT", f"{ROLES}/editor", {**WRITER, "includes": ["nope"]}, (400, "unknown-role")),
+        ("GET", f"{USERS}?page=x", None, (400, "invalid-request")),
+    ],
+)
+def test_a_role_that_the_catalogue_lacks_is_refused_as_the_docs_say(
+    as_ann: Ask, method: str, path: str, body: Any, expected: tuple[int, str]
+) -> None:
+    options = {} if body is None else {"json": body}
+    status, name = expected
+    assert problem(as_ann(method, path, **options), status) == name

@@ -136,6 +136,18 @@ def test_a_requirement_that_is_no_rule_is_a_filter_too(authz: Authz, session: Se
 
 
 @pytest.mark.usefixtures("app")
+@pytest.mark.parametrize("values", [[], claim("none")])
+def test_null_in_an_empty_list_is_unknown_to_the_filter_as_to_the_item_check(
+    authz: Authz, session: Session, values: Any
+) -> None:
+    rule, ada = attr("status").in_(values), who(none=[])
+    found = ids(session, authz.filter(~rule, Note, identity=ada))
+    notes = session.scalars(select(Note).order_by(Note.id))
+    assert found == [n.id for n in notes if allowed(~rule, on=n, identity=ada)] == [1, 2, 3, 6]
+    assert ids(session, authz.filter(rule, Note, identity=ada)) == []
+
+
+@pytest.mark.usefixtures("app")
 def test_in_a_requirement_rules_stand_in_for_permissions(authz: Authz, session: Session) -> None:
     authz.rule("article:read", Note, OWN)
     asked = "article:read" & (attr("status") == "draft")

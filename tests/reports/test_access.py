@@ -22,6 +22,7 @@ from jwt_authz import (
     requirement,
     requires,
 )
+from jwt_authz.errors import StoreUnavailable
 from jwt_authz.matrix import read_matrix
 from jwt_authz.reports.access import (
     NOT_IDENTIFIED,
@@ -164,6 +165,25 @@ def test_a_role_that_is_enough_by_itself_may_whatever_else_would_do() -> None:
         "editor": "depends",
         "admin": "yes",
     }
+
+
+@pytest.mark.parametrize(("error", "status"), [(ValueError, 403), (StoreUnavailable, 503)])
+def test_a_function_that_fails_refuses_who_may_unless_it_is_not_asked(
+    error: type[Exception], status: int
+) -> None:
+    @requirement("is on duty")
+    def on_duty(identity: Identity) -> bool:
+        raise error("down")
+
+    for asked, answered in (
+        (on_duty | has_role("admin"), status),
+        (has_role("admin") | on_duty, 200),
+    ):
+        app = guarded_app()
+        app.add_url_rule("/", "view", requires(asked)(view))
+        assert answers(app)["admin"] == "yes"
+        token = token_for(app, "alice", "admin")
+        assert app.test_client().get("/", headers=bearer(token)).status_code == answered
 
 
 def test_a_fresh_token_is_what_it_depends_on() -> None:
