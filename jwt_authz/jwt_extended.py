@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable, Iterator, Set
+from copy import copy
 from datetime import timedelta
 from typing import Any
 
@@ -82,7 +83,7 @@ def make_verifier(
     audience = own["aud"] if audience is None else audience
     return kind(
         keys=_keys_without_kid(keys, needs_key),
-        by_kid=_keys_with_kid() if keys is None else keys.verifying,
+        by_kid={**_keys_with_kid(), **({} if keys is None else keys.verifying)},
         subject_claim=_fje.identity_claim_key,
         issuer=issuer,
         audience=audience if isinstance(audience, str) else tuple(audience),
@@ -136,14 +137,24 @@ def _keys_with_kid() -> dict[str, Key]:
 
 def published_kid() -> str | None:
     """Return the `kid` of the published key of the `JWT_*` settings; None if there is none."""
-    config = current_app.config
-    key = config["JWT_PUBLIC_KEY"] or config["JWT_PRIVATE_KEY"]
-    return _kid_of(key, _fje.algorithm) if key and _fje.is_asymmetric else None
+    jwk = published_jwk()
+    return None if jwk is None else str(jwk["kid"])
 
 
-@functools.lru_cache(maxsize=32)  # reading a PEM text takes longer than signing
-def _kid_of(key: Any, algorithm: str) -> str:
-    return str(jwk_of(key, algorithm)["kid"])
+def published_jwk() -> dict[str, Any] | None:
+    """Return the public JWK of the key of the `JWT_*` settings; None if there is none."""
+    key, algorithm = published_key()
+    return None if key is None else dict(_jwk_of(key, algorithm))
+
+
+def _once_per_text(read: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
+    """Cache what is read from a PEM text: to read an RSA key takes longer than to sign with it."""
+    cached = functools.lru_cache(maxsize=32)(read)
+    return lambda key, algorithm: (cached if isinstance(key, str) else read)(key, algorithm)
+
+
+_public_half = _once_per_text(public_key_of)
+_jwk_of = _once_per_text(jwk_of)
 
 
 def has_own_key() -> bool:
@@ -182,21 +193,34 @@ def algorithms_configured() -> set[str]:
 
 def verifying_key() -> Any:
     """The key that verifies own tokens: the secret, or the public half of the private key."""
-    if _fje.is_asymmetric and not current_app.config["JWT_PUBLIC_KEY"]:
-        return public_key_of(_fje.encode_key, _fje.algorithm)
+    if _lacks_public_key():
+        return _public_half(_fje.encode_key, _fje.algorithm)
     return _fje.decode_key
+
+
+def _lacks_public_key() -> bool:
+    return bool(_fje.is_asymmetric and not current_app.config["JWT_PUBLIC_KEY"])
+
+
+def verifying(manager: JWTManager) -> JWTManager:
+    """Return the manager, or one that verifies with the public half of `JWT_PRIVATE_KEY`.
+
+    Flask-JWT-Extended itself requires `JWT_PUBLIC_KEY`.
+    """
+    if not _lacks_public_key():
+        return manager
+    one = copy(manager)
+    one.decode_key_loader(lambda header, payload: verifying_key())
+    return one
 
 
 def own_key_id() -> str | None:
     """Return an id of the key that the `JWT_*` settings name, None if there is none."""
     try:
-        key, algorithm = published_key()
-        if key is None:
-            return id_of_secret(verifying_key()) if has_own_key() else None
-        kid: str = jwk_of(key, algorithm)["kid"]
+        kid = published_kid()
+        return id_of_secret(verifying_key()) if kid is None and has_own_key() else kid
     except MisuseError:  # the check reports an invalid key
         return None
-    return kid
 
 
 def published_key() -> tuple[Any, str]:

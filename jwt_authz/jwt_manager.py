@@ -33,6 +33,7 @@ from .jwt_extended import (
     manager_of,
     own_claims,
     published_kid,
+    verifying,
 )
 from .tokens import KeySet
 from .tokens.page import is_for_own_endpoint
@@ -159,11 +160,13 @@ def _decode_by_key_set(
 
     So that `jwt_required` and cookies know the keys, too. Asked is `Parts.keys_knowing`.
     """
-    if parts.keys is None or key_loader(manager) is not None:
+    if key_loader(manager) is not None:
         return _decode(manager, encoded_token, csrf_value, allow_expired)
+    if parts.keys is None:
+        return _decode(verifying(manager), encoded_token, csrf_value, allow_expired)
     header = get_unverified_header(encoded_token)
-    if "kid" not in header and has_former_key() and header.get("alg") in decode_algorithms():
-        return _decode(manager, encoded_token, csrf_value, allow_expired)
+    if _is_of_former_key(header, parts.keys):
+        return _decode(verifying(manager), encoded_token, csrf_value, allow_expired)
     kid = header.get("kid", "")
     key = parts.keys_knowing(kid).verifying.get(kid)
     if key is None or key.name != header.get("alg"):
@@ -186,6 +189,15 @@ def _decode_by_key_set(
     except ExpiredSignatureError as error:  # for FJE's expired_token_loader
         vars(error).update(jwt_header=header, jwt_data=read(allow_expired=True))
         raise
+
+
+def _is_of_former_key(header: dict[str, Any], keys: KeySet) -> bool:
+    """Return whether a `JWT_*` key kept beside the key set is the one that verifies a token."""
+    if not has_former_key() or header.get("alg") not in decode_algorithms():
+        return False
+    if "kid" not in header:
+        return True
+    return header["kid"] not in keys.verifying and header["kid"] == published_kid()
 
 
 @functools.wraps(_decode)
@@ -212,5 +224,7 @@ def _set_defaults_marked(app: Flask) -> None:
 
 
 JWTManager._set_default_configuration_options = staticmethod(_set_defaults_marked)  # type: ignore[method-assign]
+
+
 JWTManager._encode_jwt_from_config = _encode_completed  # type: ignore[method-assign, assignment]
 JWTManager._decode_jwt_from_config = _decode_in_time  # type: ignore[method-assign, assignment]

@@ -7,10 +7,9 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from ..jwt_extended import published_key
+from ..jwt_extended import published_jwk
 from ..parts import current_parts
 from ..places import exempt
-from ..tokens.jwk import jwk_of
 
 URL = "/.well-known/jwks.json"
 MAX_AGE_SECONDS = 60
@@ -20,8 +19,8 @@ MAX_AGE_SECONDS = 60
 def key_set_blueprint(url: str = URL) -> Blueprint:
     """A blueprint that publishes the application's public keys at `url` (RFC 7517 section 5).
 
-    They are those of its `AUTHZ_KEYS_FILE`, else the one of an asymmetric `JWT_ALGORITHM`; with
-    secrets alone the set is empty. Everybody may read it, and keep it for a minute.
+    They are those of its `AUTHZ_KEYS_FILE` and the one of an asymmetric `JWT_ALGORITHM`; with
+    secrets alone the set is empty. Anyone may read it, and keep it for a minute.
     """
     blueprint = Blueprint("jwt_authz_key_set", __name__)
     blueprint.add_url_rule(url, "key_set", exempt(show_key_set), methods=["GET"])
@@ -40,8 +39,8 @@ def show_key_set() -> Response:
 
 def key_set() -> dict[str, Any]:
     """The public JWK Set of the current application."""
-    keys = current_parts().keys
-    if keys is not None:
-        return keys.public()
-    key, algorithm = published_key()
-    return {"keys": [jwk_of(key, algorithm)] if key is not None else []}
+    keys, own = current_parts().keys, published_jwk()
+    published = [] if keys is None else keys.public()["keys"]
+    if own is not None and own["kid"] not in {jwk["kid"] for jwk in published}:
+        published.append(own)
+    return {"keys": published}

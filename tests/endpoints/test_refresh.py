@@ -30,7 +30,7 @@ from jwt_authz.parts import KEY
 from jwt_authz.revocation import MemoryStore, RevocationView, memory, sql_families
 from jwt_authz.revocation import redis as redis_store
 from jwt_authz.tokens import KeySet
-from tests.edge import turn_clock
+from tests.edge import private_pem, turn_clock
 
 from .refreshing import (
     PASSWORD,
@@ -853,6 +853,29 @@ def test_a_guard_can_ask_for_a_recent_log_in_which_a_refresh_is_not(
     assert 'error="insufficient_user_authentication"' in challenge
     assert 'max_age="300"' in challenge
     assert status(app, log_in(app)["access_token"], "/step-up") == 200
+
+
+# --- the move to a key set ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("former", [{}, {"JWT_ALGORITHM": "ES256"}])
+def test_a_log_in_of_before_a_key_set_is_refreshed_and_ended(
+    start: Start, former: dict[str, Any], tmp_path: Path
+) -> None:
+    if former:
+        former = {**former, "JWT_PRIVATE_KEY": private_pem("ES256")}
+    pair = log_in(start("sqlite", **former))
+    KeySet.new("EdDSA").write(tmp_path / "keys.json")
+    app = start("sqlite", **former, AUTHZ_KEYS_FILE=str(tmp_path / "keys.json"))
+    assert status(app, pair["access_token"]) == 200
+    after = refreshed(app, pair["refresh_token"])
+    for token in (after["access_token"], after["refresh_token"]):
+        assert jwt.get_unverified_header(token)["alg"] == "EdDSA"
+    assert status(app, after["access_token"]) == 200
+    data = {"token": pair["refresh_token"]}
+    assert app.test_client().post("/token/revoke", data=data).status_code == 200
+    assert refresh(app, after["refresh_token"]).status_code == 401
+    assert [status(app, one["access_token"]) for one in (pair, after)] == [401, 401]
 
 
 def accounts_of(app: Flask) -> Any:

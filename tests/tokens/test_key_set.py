@@ -684,11 +684,13 @@ def test_verify_and_the_set_agree_on_what_the_set_signed(path: Path) -> None:
         ]
 
 
-def test_the_pem_keys_of_the_settings_are_not_asked_where_there_is_a_set(path: Path) -> None:
+def test_the_pem_keys_of_the_settings_only_verify_where_there_is_a_set(path: Path) -> None:
     KeySet.new("EdDSA").write(path)
     app = shop(path, "ES256")
-    assert get(app.test_client(), "/guarded", issued(app)).status_code == 200
-    without = guarded_app("ES256", JWT_PRIVATE_KEY=private_pem("ES256"))
-    assert (
-        get(app.test_client(), "/guarded", token_for(without, "alice", "viewer")).status_code == 401
-    )
+    token = issued(app)
+    assert jwt.get_unverified_header(token)["alg"] == "EdDSA"
+    assert get(app.test_client(), "/guarded", token).status_code == 200
+    for which, status in ((0, 200), (1, 401)):
+        other = guarded_app("ES256", JWT_PRIVATE_KEY=private_pem("ES256", which))
+        former = token_for(other, "alice", "viewer")
+        assert get(app.test_client(), "/guarded", former).status_code == status
