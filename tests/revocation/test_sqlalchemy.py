@@ -143,6 +143,7 @@ def test_the_tables_have_a_prefix_and_a_metadata_of_their_own(tmp_path: Path) ->
     metadata.create_all(engine)
 
     assert set(inspect(engine).get_table_names()) == {
+        "authz_applications",
         "authz_marks",
         "authz_statements",
         "authz_families",
