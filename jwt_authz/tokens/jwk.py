@@ -34,6 +34,8 @@ _KINDS: dict[str, tuple[str, str | None]] = {
 _PUBLIC = ("kty", "kid", "use", "alg", "crv", "x", "y", "n", "e")
 _THUMBPRINT = ("crv", "e", "kty", "n", "x", "y")  # RFC 7638 section 3.2, RFC 8037 section 2
 _RSA_BITS = 3_072
+_PRIMES = [n for n in range(3, 168) if all(n % factor for factor in range(2, n))]
+_ROCA = {prime: {pow(65_537, n, prime) for n in range(prime)} for prime in _PRIMES}
 
 
 def verify(token: str, jwk: Mapping[str, Any], alg: str) -> bool:
@@ -70,7 +72,24 @@ def load_jwk(jwk: Mapping[str, Any], alg: str, operation: str) -> Key:
     problem = secret_weakness(key, alg) if is_secret else algorithm.check_key_length(key)
     if problem is not None:
         raise MisuseError(f"the JWK is too weak for {alg}: {problem}")
+    if _KINDS[alg][0] == "RSA" and _has_roca(_modulus(key)):
+        raise MisuseError(
+            f"the JWK is too weak for {alg}: its primes can be found (CVE-2017-15361)"
+        )
     return Key(alg, algorithm, key)
+
+
+def _modulus(key: Any) -> int:
+    public = key.public_key() if hasattr(key, "public_key") else key
+    return int(public.public_numbers().n)
+
+
+def _has_roca(modulus: int) -> bool:
+    """Return whether an RSA modulus has the mark of CVE-2017-15361: powers of 65537 everywhere.
+
+    By chance one in 2**27 moduli or fewer has it.
+    """
+    return all(modulus % prime in powers for prime, powers in _ROCA.items())
 
 
 def _check_members(jwk: Mapping[str, Any], alg: str, operation: str) -> None:

@@ -163,6 +163,20 @@ def test_an_rsa_key_of_less_than_2048_bits_verifies_nothing(bits: int, algorithm
         load_jwk(short, algorithm, "sign")
 
 
+def test_an_rsa_key_whose_primes_can_be_found_is_refused() -> None:
+    """CVE-2017-15361: the modulus is a power of 65537 modulo each small prime."""
+    product = functools.reduce(lambda x, y: x * y, (n for n in range(3, 168) if is_prime(n)))
+    modulus = pow(65_537, 12_345, product) + product * (1 << (2_048 - product.bit_length()))
+    modulus += product * (1 - modulus % 2)
+    jwk = {"kty": "RSA", "e": "AQAB", "n": encoded(modulus.to_bytes(260, "big").lstrip(b"\0"))}
+    with pytest.raises(MisuseError, match="its primes can be found"):
+        load_jwk(jwk, "RS256", "verify")
+
+
+def is_prime(number: int) -> bool:
+    return all(number % factor for factor in range(2, number))
+
+
 @pytest.mark.parametrize(
     ("algorithm", "size"), [("HS256", 31), ("HS384", 47), ("HS512", 63), ("HS256", 1), ("HS256", 0)]
 )
