@@ -23,7 +23,7 @@ class Attempt(Generic[_Result]):
 
     A driver that waits for a silent server cannot be interrupted. It can be left behind, and what
     it waits on can be cut off: the work sets `cut` to a function that does that. The work calls
-    `go_on()` before it commits, so that nothing happens late that the caller was told had failed.
+    `go_on()` before it commits, so that nothing is committed after the caller was given an error.
     `owner` is whatever the caller wants to know it by.
     """
 

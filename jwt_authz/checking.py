@@ -65,7 +65,7 @@ def find_misuse(
     warnings += [
         f"an override or addition was pushed in {where}" for where in sorted(InUse.pushed_at)
     ]
-    with suppress(MisuseError, ImportError):  # of a store that is told of when it is needed
+    with suppress(MisuseError, ImportError):  # of a store: reported when it is needed
         warnings += parts.sharing_warnings()
     for check in app.extensions.get(CHECKS, ()):
         try:

@@ -136,7 +136,8 @@ class Rules:
     def _refuse_last_of(self, turn: Turn, then: Rules) -> None:
         """Refuse a change of a role that leaves nobody in place of an administrator it makes lose.
 
-        Whoever is left has to hold all that the other one held, or nobody could give it back.
+        An administrator who is left has to hold all that the other one held, or nobody could give
+        it back.
         """
         left = [(tenant, roles) for tenant, roles in turn.role_sets() if tenant is None]
         for tenant, roles in left:

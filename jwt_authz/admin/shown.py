@@ -8,7 +8,7 @@ from ..roles import Role
 
 
 def shown(user: User) -> State:
-    """Return what is told of a user: these members, and no column besides."""
+    """Return the members of a user that are shown, and no other column."""
     return {
         "subject": user.subject,
         "username": user.username,
@@ -18,7 +18,7 @@ def shown(user: User) -> State:
 
 
 def shown_role(role: Role) -> State:
-    """Return what is told of a role."""
+    """Return the members of a role that are shown."""
     return {"name": role.name, **state_of(role)}
 
 

@@ -2,7 +2,7 @@
 
 How it works. A version is made of what is shown and of the number of the last change in the trail.
 By what is shown alone, a request that is sent twice would be taken twice: the second time it would
-bring back what somebody has taken away in between. By the trail alone, a change at the command line
+bring back what someone has taken away in between. By the trail alone, a change at the command line
 would go unnoticed.
 """
 
@@ -39,8 +39,8 @@ def if_match(is_needed: bool = False) -> Seen:
 
 def version_of(shown: State, last_change: int | None) -> str:
     """Return a text that differs after each change; see above."""
-    told = json.dumps([dict(shown), last_change], sort_keys=True)
-    return sha256(told.encode()).hexdigest()[:32]
+    text = json.dumps([dict(shown), last_change], sort_keys=True)
+    return sha256(text.encode()).hexdigest()[:32]
 
 
 def refuse_stale(version: str, seen: Seen) -> None:

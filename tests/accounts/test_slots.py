@@ -181,6 +181,7 @@ def test_without_a_reserved_place_a_known_caller_would_be_turned_away() -> None:
     crowd.come(4, caller="ada@192.0.2.1")
     until(lambda: crowd.refused == [4])
     crowd.end()
+    assert 4 not in crowd.left
 
 
 def test_one_known_caller_takes_one_reserved_place_at_a_time() -> None:
