@@ -344,9 +344,13 @@ class Authz:
         """Say that the store of `AUTHZ_STORE_URL` is new: make its tables, and its mark.
 
         Once for a new store; later it changes nothing, unless the store has lost its contents, and
-        then says that this does not matter. Raises `StoreUnavailable`.
+        then says that this does not matter. With `AUTHZ_STORE_NAMESPACE` all tokens issued before
+        the first call are revoked: the application may have revoked some of them without the
+        namespace, or under another one. Raises `StoreUnavailable`.
         """
-        current_parts().needed_revocations().store.prepare()
+        parts = current_parts()
+        is_new = not parts.settings.store_namespace
+        parts.needed_revocations().prepare_store(is_new=is_new)
 
     def check(self) -> list[str]:
         """Look for misuse in the current application: raises `MisuseError` with all that is wrong.

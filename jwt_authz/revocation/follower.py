@@ -75,6 +75,16 @@ class Follower:
         self._write_again(expected)
         return self._position != before
 
+    def begin_untrusted(self) -> None:
+        """Begin a store that has no mark yet by revoking all tokens issued before now."""
+        page = self._read(self._position, None)
+        if page.generation is None:
+            _log.warning(
+                "the store of revocations has nothing yet under AUTHZ_STORE_NAMESPACE: all tokens "
+                "issued before now are revoked, since some may have been revoked elsewhere"
+            )
+            self._log.establish(None, token_hex(16), self._forget_at())
+
     def distrust(self) -> None:
         """Begin a new generation by revoking all tokens issued before now."""
         page = self._read(self._position, None)

@@ -122,6 +122,11 @@ class Keeper:
             heed(before)
         return is_news
 
+    def begin_untrusted(self) -> None:
+        """Begin a store that has no mark yet by revoking all tokens issued before now."""
+        with self._turn_to_look():
+            self._follower.begin_untrusted()
+
     def distrust(self) -> None:
         """Begin a new generation of the store, by revoking all tokens issued before now."""
         with self._turn_to_look():

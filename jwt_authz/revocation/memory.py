@@ -51,7 +51,7 @@ class MemoryStore:
         self._owned: dict[str, set[str]] = {}
         renew_after_fork(self)
 
-    def prepare(self) -> None:
+    def prepare(self, *, is_new: bool = True) -> None:
         """Nothing has to be made."""
 
     def close(self) -> None:

@@ -88,13 +88,14 @@ class RedisStore:
             raise MisuseError("the URL of the Redis store is none: write redis://host:6379/0")
         return cls(client, namespace, timeout)
 
-    def prepare(self) -> None:
+    def prepare(self, *, is_new: bool = True) -> None:
         """Say that the database is new: nothing was revoked in it before, and nothing was lost.
 
         Without it the first process finds that out and revokes all tokens issued before, since a
-        new database looks like one that has lost its contents.
+        new database looks like one that has lost its contents. Nothing is done unless `is_new`.
         """
-        self._server.run(scripts.PREPARE, token_hex(16), read=int)
+        if is_new:
+            self._server.run(scripts.PREPARE, token_hex(16), read=int)
 
     def close(self) -> None:
         """Close the connections."""

@@ -78,8 +78,8 @@ class SQLAlchemyStore(SQLFamilies):
         """Return a store in the database of a SQLAlchemy URL, with an engine of its own."""
         return cls(engine_of(url, timeout), namespace, timeout)
 
-    def prepare(self) -> None:
-        """Create missing tables and columns, and the mark that says that the store is new.
+    def prepare(self, *, is_new: bool = True) -> None:
+        """Create missing tables and columns and, if it is new, the mark that says so.
 
         An application with migrations creates the tables of `metadata` there, and calls this once
         for the mark.
@@ -90,7 +90,8 @@ class SQLAlchemyStore(SQLFamilies):
                 connection.execute(self._set_generation(token_hex(16)))
 
         self._database.run(create_or_upgrade)
-        self._database.run(mark)
+        if is_new:
+            self._database.run(mark)
 
     def close(self) -> None:
         """Close the connections."""

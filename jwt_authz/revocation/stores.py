@@ -22,8 +22,8 @@ class Store(Families, Shared, Protocol):
         """The revocations themselves where the store is this process's memory, else None."""
         ...
 
-    def prepare(self) -> None:
-        """Make what the store needs (tables, the mark), and say that it is new."""
+    def prepare(self, *, is_new: bool = True) -> None:
+        """Make the tables that the store needs and, if it is new, the mark that says so."""
         ...
 
     def revoke(self, target: Target, forget_at: float, not_before: float = 0.0) -> Entry:

@@ -261,6 +261,15 @@ class RevocationView:
             self._keeper.wrote(entry)
         return entry.statement
 
+    def prepare_store(self, *, is_new: bool) -> None:
+        """Make what the store needs, once; unless it is new, revoke all tokens issued before now.
+
+        A store that was prepared before is left as it is.
+        """
+        self.store.prepare(is_new=is_new)
+        if not is_new and self._keeper is not None:
+            self._keeper.begin_untrusted()
+
     def distrust_store(self) -> None:
         """Revoke all tokens issued before now, and end all refresh families, in all processes.
 

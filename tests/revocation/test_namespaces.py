@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,10 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from flask import Flask
+from flask_jwt_extended import decode_token
 from sqlalchemy import create_engine, inspect, text
 
-from jwt_authz import Authz
+from jwt_authz import Authz, requires
 from jwt_authz.accounts import User
 from jwt_authz.accounts.memory import MemoryAccounts
 from jwt_authz.cli import authz as commands
@@ -358,3 +359,94 @@ def test_init_prints_the_warning(shared_url: str) -> None:
 
     assert ran.exit_code == 0
     assert "warning: an application with the issuer 'shop' also uses the store" in ran.output
+
+
+# An application that is given a namespace later
+
+
+class Guarded:
+    """The same application as it is started with other settings, and its command line."""
+
+    def __init__(self, url: str | None, namespace: str = "") -> None:
+        self.app = Flask("shop")
+        self.app.config.update(
+            JWT_SECRET_KEY="secret" * 8,
+            AUTHZ_STORE_URL=url,
+            AUTHZ_STORE_NAMESPACE=namespace,
+        )
+        self.authz = Authz(self.app)
+        self.app.get("/")(requires()(lambda: "ok"))
+
+    def init(self) -> None:
+        ran = self.app.test_cli_runner().invoke(commands, ["init"])
+        assert ran.exit_code == 0, ran.output
+
+    def token(self) -> str:
+        with self.app.app_context():
+            return self.authz.issue("ada", roles=[])
+
+    def revoke(self, token: str) -> None:
+        with self.app.app_context():
+            self.authz.revoke(jti=decode_token(token)["jti"])
+
+    def status(self, token: str) -> int:
+        headers = {"Authorization": f"Bearer {token}"}
+        return self.app.test_client().get("/", headers=headers).status_code
+
+
+@pytest.fixture
+def started(shared_url: str) -> Iterator[Callable[[str], Guarded]]:
+    made: list[Guarded] = []
+
+    def start(namespace: str) -> Guarded:
+        made.append(Guarded(shared_url, namespace))
+        made[-1].init()
+        return made[-1]
+
+    yield start
+    for one in made:
+        with one.app.app_context():
+            view = current_parts().needed_revocations()
+            view.stop()
+            view.store.close()
+
+
+@pytest.mark.parametrize("former", ["", "old"])
+def test_a_token_revoked_before_the_namespace_was_given_stays_revoked(
+    started: Callable[[str], Guarded], former: str
+) -> None:
+    before = started(former)
+    revoked = before.token()
+    before.revoke(revoked)
+    assert before.status(revoked) == 401
+
+    after = started("new")
+    assert after.status(revoked) == 401
+    assert after.status(after.token()) == 200
+
+
+def test_preparing_a_namespace_again_revokes_nothing(started: Callable[[str], Guarded]) -> None:
+    first = started("shop")
+    token = first.token()
+
+    again = started("shop")
+    assert (first.status(token), again.status(token)) == (200, 200)
+
+
+def test_preparing_a_first_store_without_a_namespace_revokes_nothing(
+    started: Callable[[str], Guarded],
+) -> None:
+    """The command says that nothing was revoked before, which holds where there was no store."""
+    token = Guarded(None).token()
+    assert started("").status(token) == 200
+
+
+def test_preparing_a_namespace_logs_that_tokens_are_revoked(
+    started: Callable[[str], Guarded], caplog: pytest.LogCaptureFixture
+) -> None:
+    started("shop")
+    started("shop")
+
+    warnings = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    told = [text for text in warnings if "all tokens issued before now are revoked" in text]
+    assert len(told) == 1
