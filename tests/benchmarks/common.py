@@ -44,6 +44,7 @@ LIBRARIES = (
     "marshmallow",
     "Flask-Allows2",
     "Flask-Principal",
+    "Flask-RPBAC",
     "pycasbin",
     "gunicorn",
 )

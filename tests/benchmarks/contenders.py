@@ -112,6 +112,16 @@ def principal(setup: Setup) -> Flask:
     return app
 
 
+def rpbac(setup: Setup) -> Flask:
+    library = import_module("flask_rpbac")
+    app = _app_with_tokens(setup)
+    access = library.RPBAC(app)
+    access.permission_loader(lambda: get_jwt()["permissions"])
+    may_read = access.permission_required(library.Permission(NEEDED_PERMISSION))
+    app.get(RULE)(jwt_required()(may_read(article)))
+    return app
+
+
 def casbin_with(lines: int) -> Callable[[Setup], Flask]:
     """Casbin's own matcher over a policy of that many lines."""
 
@@ -178,6 +188,7 @@ CONTENDERS = (
     Contender("jwt_required, role by hand", role_by_hand),
     Contender("flask-allows2 over jwt_required", allows, needs="flask_allows2"),
     Contender("Flask-Principal over jwt_required", principal, needs="flask_principal"),
+    Contender("Flask-RPBAC over jwt_required", rpbac, needs="flask_rpbac"),
     Contender("Casbin (20 lines) over jwt_required", casbin_with(20), needs="casbin"),
     Contender(
         "Casbin (1,000 lines) over jwt_required", casbin_with(1000), needs="casbin", share=0.1

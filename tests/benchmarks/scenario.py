@@ -115,7 +115,7 @@ class Scenario:
 
     def time(self, rounds: int, requests: int, clock: Clock) -> Result:
         """Run the rounds. The order moves on by one place each, after one shuffle."""
-        self._warm_up()
+        self.warm_up()
         order = random.Random(0).sample(self.entrants, len(self.entrants))
         gc.collect()
         gc.freeze()
@@ -148,21 +148,23 @@ class Scenario:
         for each in self._checking():
             _expect(each, "a short-lived token", status_of(each.app, self.doomed), {200})
 
-    def _warm_up(self) -> None:
+    def warm_up(self) -> None:
+        """Have each contender answer all tokens a few times, untimed."""
         for entrant in self.entrants:
             for _ in range(WARMING_PASSES):
-                headers = self._headers_for(entrant, TOKENS)
+                headers = self.headers_for(entrant, TOKENS)
                 time_requests(entrant.app, self.template, headers, CLOCKS["wall"])
 
-    def _headers_for(self, entrant: Entrant, requests: int) -> list[str]:
+    def headers_for(self, entrant: Entrant, requests: int) -> list[str]:
+        """Return the `Authorization` headers of an entrant's next stretch."""
         if entrant.contender.fresh:
             return bearer(self.maker.make(requests))
         count = max(1, round(requests * entrant.contender.share))
         return random.Random(0).sample(self.headers, count) if count < TOKENS else self.headers
 
     def _time_once(self, entrant: Entrant, requests: int, clock: Clock) -> None:
-        headers = self._headers_for(entrant, requests)
-        with _logging(entrant.contender.logged) as handler, _quiet_collector():
+        headers = self.headers_for(entrant, requests)
+        with _logging(entrant.contender.logged) as handler, quiet_collector():
             verified = self.counter.count
             nanoseconds = time_requests(entrant.app, self.template, headers, clock)
             verified = self.counter.count - verified
@@ -216,7 +218,8 @@ def _expect_count(entrant: Entrant, what: str, count: int, requests: int) -> Non
 
 
 @contextmanager
-def _quiet_collector() -> Iterator[None]:
+def quiet_collector() -> Iterator[None]:
+    """Collect garbage now, and not inside the block."""
     gc.collect()
     gc.disable()
     try:

@@ -80,3 +80,21 @@ def test_a_short_run_of_filters_finds_the_same_rows_both_ways_and_prints_its_tab
     )
     assert not done.stderr
     assert re.findall(r"\| SQLite, 3,000 rows \| ([^|]+) \|", done.stdout) == list(CASES)
+
+
+def test_what_valgrind_counts_answers_the_requests_that_count_and_no_other_contender() -> None:
+    command = [sys.executable, "-m", "tests.benchmarks.instructions", "--requests=3"]
+    wanted = ["--contenders", "jwt_authz, warm", "--answer", "all"]
+    done = subprocess.run(
+        [*command, *wanted], cwd=PROJECT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    unknown = subprocess.run(
+        [*command, "--contenders", "warm"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert unknown.returncode != 0
+    assert "there is no contender 'warm': write one of bare handler; " in unknown.stderr
