@@ -1,7 +1,7 @@
 """The fixtures of jwt_authz for pytest, which loads this file in every run where it is installed.
 
-It stands beside the package, and imports it when a test asks for a fixture: not before, so that
-a run without one pays nothing.
+It is next to the package and imports it only when a test uses a fixture, so that a test run that
+uses none pays nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pytest
 
 @pytest.fixture
 def authz_client(app: Any) -> Any:
-    """Makes clients of your `app` fixture: `authz_client(roles=["editor"]).get("/articles")`.
+    """Make clients of your `app` fixture: `authz_client(roles=["editor"]).get("/articles")`.
 
     See `jwt_authz.testing.authz_client`.
     """
@@ -24,7 +24,7 @@ def authz_client(app: Any) -> Any:
 
 @pytest.fixture
 def acting_as(app: Any) -> Any:
-    """Makes blocks in which requests to your `app` fixture are somebody's.
+    """Make blocks in which requests to your `app` fixture have an identity.
 
     As in `with acting_as(roles=["editor"]): ...`; see `jwt_authz.testing.acting_as`.
     """
