@@ -265,6 +265,11 @@ def _refuse_algorithms(said: Issuer) -> None:
         )
     if SYMMETRIC.isdisjoint(algorithms):
         return
+    if not SYMMETRIC.issuperset(algorithms):
+        raise MisuseError(
+            f"{said.algorithms!r} are for a secret and for public keys: write those of one kind, "
+            "since whoever has the secret signs in place of the issuer's own keys"
+        )
     if not said.unsafe_shared_secret:
         raise MisuseError(
             "a secret that is shared lets everybody who verifies a token make one, too: have the "

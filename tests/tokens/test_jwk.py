@@ -115,6 +115,16 @@ def test_a_key_verifies_by_its_public_part_and_by_its_private_one(algorithm: str
 
 # Keys that do not fit
 
+
+def test_a_key_bound_to_one_algorithm_verifies_no_other_of_its_kind() -> None:
+    """A header's algorithm never overrules that of the key (RFC 8725 section 3.1)."""
+    token = sign("PS384")
+    assert verify(token, verifying("PS384"), "PS384")
+    for algorithm in ("PS256", "PS384"):
+        assert not verify(token, verifying("PS384", alg="PS256"), algorithm)
+    assert not verify(sign("ES512"), verifying("ES512", alg="ES521"), "ES512")
+
+
 WRONG_MEMBERS: dict[str, tuple[Any, ...]] = {
     "use": ("enc", "", None, "SIG", "sig ", ["sig"], 1, True),
     "key_ops": (
@@ -405,6 +415,10 @@ def test_a_token_has_one_spelling() -> None:
         f" {good}",
         f"{good}\n",
         f"{header}. {payload}.{signature}",
+        f"{header}?.{payload}.{signature}",
+        f"{header[:-1]}?{header[-1]}.{payload}.{signature}",
+        f"{header}.{payload}?.{signature}",
+        f"{header}.{payload}.?{signature}",
         f"{header}.{payload}.{again}",
         good.replace("-", "+").replace("_", "/") + "+",
         good + "\u00e4",

@@ -18,13 +18,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 
-from jwt_authz.errors import KeyUnknown, MisuseError, StoreUnavailable
+from jwt_authz.errors import KeyUnknown, MisuseError, SignatureInvalid, StoreUnavailable
 from jwt_authz.tokens import fetch, remote_keys
 from jwt_authz.tokens.fetch import MOST_BYTES, check_url, fetch_json
 from jwt_authz.tokens.jwk import new_jwk
 from jwt_authz.tokens.jwk_set import MOST_KEYS, read_jwk_set
+from jwt_authz.tokens.jws import Signed
 from jwt_authz.tokens.remote_keys import APART, FRESH, KEPT, FixedKeys, Lease, RemoteKeys
 from tests.foreign import Clock, KeyServer, jwk, jwks, listening, self_signed, send
 
@@ -647,6 +649,20 @@ def test_of_two_keys_with_one_kid_neither_serves() -> None:
     with pytest.raises(KeyUnknown):
         keys.find({"alg": "ES256"}, "i")
     assert not usable(jwk(), jwk())
+
+
+def test_of_two_secrets_each_verifies_by_its_kid_and_neither_by_a_common_one() -> None:
+    first, second = new_jwk("HS256"), new_jwk("HS256")
+    token = jwt.encode({}, jwt.utils.base64url_decode(first["k"]), headers={"kid": first["kid"]})
+    signed = Signed(token)
+
+    both = usable(first, second, algorithms=("HS256",))
+    signed.check_signature(both.find(signed.header, "i"))
+    with pytest.raises(SignatureInvalid):
+        signed.check_signature(both.find({"kid": second["kid"]}, "i"))
+    for order in ((first, second), (second, first)):
+        same = [{**one, "kid": first["kid"]} for one in order]
+        assert usable(*same, algorithms=("HS256",)).find(signed.header, "i") is None
 
 
 def test_two_keys_with_one_kid_of_which_one_encrypts_are_one_key() -> None:
