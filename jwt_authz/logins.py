@@ -9,6 +9,8 @@ whatever fails before may be repeated.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from time import time
 from typing import Any, NoReturn, TypeGuard, cast
@@ -94,11 +96,14 @@ class Logins:
         if found is None:
             return None
         started = self._start_family(found, client, lifetime) if has_refresh else None
-        if since is not None:
-            self._refuse_ended_since(found, since, started)
         claims = None if started is None else _claims_of(started, found, issued_at, away)
-        token = self._access_token(found, issued_at, claims, is_fresh=True, is_for_page=is_for_page)
-        return self._tokens(token, claims, started)
+        with self._ending_on_failure(started):
+            if since is not None:
+                self._refuse_ended_since(found, since)
+            token = self._access_token(
+                found, issued_at, claims, is_fresh=True, is_for_page=is_for_page
+            )
+            return self._tokens(token, claims, started)
 
     def refresh(self, text: str) -> Tokens:
         """The tokens that follow a refresh token; raises `RefreshRefused`, `StoreUnavailable`.
@@ -193,7 +198,19 @@ class Logins:
             )
         )
 
-    def _refuse_ended_since(self, user: User, since: float, started: Rotation | None) -> None:
+    @contextmanager
+    def _ending_on_failure(self, started: Rotation | None) -> Iterator[None]:
+        """End a family that was just started if its tokens are not issued: nobody has them."""
+        try:
+            yield
+        except Exception:
+            if started is not None and started.family is not None:
+                id = started.family.id
+                with suppress(StoreUnavailable):
+                    self._parts.needed_revocations().ask_families(lambda found: found.end(id))
+            raise
+
+    def _refuse_ended_since(self, user: User, since: float) -> None:
         """Raises `StoreUnavailable` where the user's tokens were revoked: a password changed."""
         view = self._parts.revocations
         if view is None:
@@ -201,8 +218,6 @@ class Logins:
         view.refresh()
         newest = view.newest(user.subject, tenant=user.tenant)
         if newest is not None and newest > since:
-            if started is not None and started.family is not None:
-                end_family(self._parts, started.family.id)
             raise StoreUnavailable("the user's tokens were revoked during the log-in: repeat it")
 
     def _rotate(self, claims: RefreshClaims) -> Rotation:

@@ -227,6 +227,32 @@ def test_a_state_that_does_not_fit_is_a_problem_and_an_error_in_the_log(
     assert here.refresh(tokens).status_code == 200  # the refresh token was not used up
 
 
+def test_a_log_in_without_a_token_leaves_no_log_in_behind(start: Callable[..., Process]) -> None:
+    here = start()
+    for name in LONG:
+        here.roles.add(name)
+    here.accounts.add("ann", PASSWORD, roles=LONG)
+    body = {"username": "ann", "password": PASSWORD}
+    assert here.app.test_client().post("/token", json=body).status_code == 503
+    user = here.accounts.named("ann")
+    assert user is not None
+    with here.app.app_context():
+        assert authz_of(here.app).families(user.subject) == ()
+
+
+def test_a_log_in_whose_claims_loader_fails_leaves_no_log_in_behind(
+    start: Callable[..., Process],
+) -> None:
+    here = start()
+    manager: JWTManager = here.app.extensions["flask-jwt-extended"]
+    manager.additional_claims_loader(lambda subject: {}[subject])
+    user = here.accounts.add("ann", PASSWORD)
+    with here.app.app_context():
+        with pytest.raises(KeyError):
+            authz_of(here.app).log_in(user)
+        assert authz_of(here.app).families(user.subject) == ()
+
+
 def test_the_claims_of_the_application_count(start: Callable[..., Process]) -> None:
     here = start()
     manager: JWTManager = here.app.extensions["flask-jwt-extended"]
