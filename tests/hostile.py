@@ -66,31 +66,34 @@ TARGETS: dict[str, dict[str, Any]] = {
 """The settings of the applications that are attacked."""
 
 STRICTER = {
-    "audience types": "`aud` must be a string or a list of strings, also where none is expected.",
-    "b64": "An unencoded payload (RFC 7797) is not understood, whatever `b64` says.",
-    "canonical base64": "A segment has one spelling: no padding, no spare bits (RFC 4648 3.5).",
-    "claim types": "`iss`, `client_id` and `csrf` are strings, times are numbers and no texts of "
-    "digits or booleans, `fresh` is a boolean or a number.",
-    "cnf": "A token that is bound to a key (RFC 7800) needs a proof that is not asked for here.",
-    "encryption": "A header that speaks of encryption or compression is not a signed token's.",
-    "exp": "A token without `exp` would be good for ever.",
-    "exp range": "A time beyond 2^53 cannot be meant as a date.",
-    "header": "The Authorization header holds one scheme and one token, and nothing else.",
-    "kind": "A token with neither the claim `type` nor the `typ` `at+jwt` names its kind "
-    "nowhere; only one with `typ` `JWT` and without `iss` and `aud` may.",
-    "kid": "A `kid` names a key; one that is not known is refused.",
-    "length": "A token of more than 16,384 characters is refused unread.",
-    "nesting": "Lists and objects stand in each other at most 32 deep.",
+    "audience types": "`aud` must be a string or a list of strings, even if no audience is "
+    "expected.",
+    "b64": "An unencoded payload (RFC 7797) is not supported, whatever the value of `b64`.",
+    "canonical base64": "A segment has exactly one valid encoding: no padding, no spare bits (RFC "
+    "4648 3.5).",
+    "claim types": "`iss`, `client_id` and `csrf` must be strings, times must be numbers (not "
+    "strings of digits and not booleans), `fresh` must be a boolean or a number.",
+    "cnf": "A token that is bound to a key (RFC 7800) needs a proof that is not checked here.",
+    "encryption": "A header that mentions encryption or compression does not belong to a signed "
+    "token.",
+    "exp": "A token without `exp` would be valid forever.",
+    "exp range": "A time beyond 2^53 cannot be a date.",
+    "header": "The Authorization header must contain one scheme and one token, and nothing else.",
+    "kind": "A token with neither the claim `type` nor the `typ` `at+jwt` does not name its kind; "
+    "it is accepted only with `typ` `JWT` and without `iss` and `aud`.",
+    "kid": "A `kid` names a key; an unknown one is refused.",
+    "length": "A token of more than 16,384 characters is refused without reading it.",
+    "nesting": "Lists and objects must not be nested more than 32 levels deep.",
     "origin": "`iss` and `aud`, if present, are those of this application's own tokens, unless "
     "`JWT_DECODE_ISSUER` or `JWT_DECODE_AUDIENCE` names others.",
-    "repeated member": "A repeated member has two meanings for two readers.",
-    "roles types": "`roles` and `permissions` are lists of strings (or `permissions` is compact), "
-    "`scope`, `tenant` and `catalogue` strings.",
-    "strict JSON": "Header and payload are JSON objects in UTF-8 (RFC 8259): no byte order mark, "
-    "no NaN, no infinities, no lone surrogates.",
-    "subject": "The subject is a string that is not empty.",
-    "typ": "The header's `typ` is absent, `JWT` or `at+jwt` (RFC 8725 3.11).",
-    "type": "The claim `type` is exactly `access`, or absent.",
+    "repeated member": "Two readers can interpret a repeated member differently.",
+    "roles types": "`roles` and `permissions` must be lists of strings (or `permissions` compact),"
+    " `scope`, `tenant` and `catalogue` must be strings.",
+    "strict JSON": "Header and payload must be JSON objects in UTF-8 (RFC 8259): no byte order "
+    "mark, no NaN, no infinities, no lone surrogates.",
+    "subject": "The subject must be a non-empty string.",
+    "typ": "The header's `typ` must be absent, `JWT` or `at+jwt` (RFC 8725 3.11).",
+    "type": "The claim `type` must be exactly `access`, or absent.",
 }
 """What is refused here and not by Flask-JWT-Extended: the rule's name and its reason."""
 
