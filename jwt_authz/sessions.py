@@ -25,7 +25,7 @@ from flask import current_app, session
 from .accounts import User
 from .context import get_request
 from .errors import MisuseError, StoreUnavailable
-from .parts import KEY, Parts
+from .parts import KEY, Parts, current_parts
 
 _FOUND = "_jwt_authz_account"
 
@@ -49,7 +49,8 @@ class SessionLogin:
         """Log a user in: what is given is kept until `end` or the timeout, and must be JSON.
 
         `since` is `authz.now()` from before the password was verified. Raises `StoreUnavailable`
-        if the user's tokens were revoked since then, as by a change of the password.
+        if the user's tokens were revoked since then, as by a change of the password, and
+        `MisuseError` for a subject that the accounts of the `Authz` do not know.
 
         Everything else in the session stays, unless another user was logged in: then it is
         cleared. A session that the server keeps gets a new id, where its interface has
@@ -57,6 +58,7 @@ class SessionLogin:
         """
         if user.get(self.subject) is None:
             raise MisuseError(f"a session needs to know who it is: give {self.subject}=...")
+        self._refuse_unknown(str(user[self.subject]))
         began = self._begin_at(user, since)
         before = session.get(self.user_key)
         if before is not None and before.get(self.subject) != user[self.subject]:
@@ -92,6 +94,20 @@ class SessionLogin:
         session.pop(self.time_key, None)
         return session.pop(self.user_key, None)
 
+    def _refuse_unknown(self, subject: str) -> None:
+        """Raise MisuseError for a subject whose session would end with the next request."""
+        if self._is_in_accounts() and _account(current_parts(), subject) is None:
+            raise MisuseError(
+                "the accounts of the Authz have no user with this subject, so the session would "
+                "end with the next request: give the subject of a User, or write "
+                "SessionLogin(asks_accounts=False)"
+            )
+
+    def _is_in_accounts(self) -> bool:
+        """Return whether the accounts of the `Authz` decide on the session."""
+        authz = current_app.extensions.get("jwt_authz")
+        return self.asks_accounts and authz is not None and authz.accounts is not None
+
     def _begin_at(self, user: Mapping[str, Any], since: float | None) -> float:
         """Return the time of a log-in: the store's, later than all revocations of the user."""
         parts: Parts | None = current_app.extensions.get(KEY)
@@ -111,7 +127,7 @@ class SessionLogin:
         if parts is None:
             return False
         account, tenants = None, {_tenant(user)}
-        if self.asks_accounts and current_app.extensions["jwt_authz"].accounts is not None:
+        if self._is_in_accounts():
             account = _account(parts, str(user[self.subject]))
             if account is None or account.disabled:
                 return True
@@ -137,9 +153,9 @@ class SessionLogin:
 
 
 def _account(parts: Parts, subject: str) -> User | None:
-    """Return the account of a subject as of now, asked for once a request."""
+    """Return the account of a subject as of now; one that is found is asked for once a request."""
     kept: dict[str, User | None] = get_request().__dict__.setdefault(_FOUND, {})
-    if subject not in kept:
+    if kept.get(subject) is None:  # it may have been added since
         accounts = parts.deadline.bound(current_app.extensions["jwt_authz"].accounts)
         kept[subject] = accounts.find(subject)
     return kept[subject]

@@ -271,6 +271,30 @@ def test_a_session_of_users_who_are_not_in_the_accounts_does_not_ask_them() -> N
     assert client.get("/profile").status_code == 200
 
 
+def test_a_subject_that_the_accounts_do_not_know_is_a_misuse() -> None:
+    """It is often the name, where the subject is wanted, and the session ended without a word."""
+    accounts = MemoryAccounts()
+    user = accounts.add("ada", "correct horse battery")
+    with make(SessionLogin(), accounts).test_request_context():
+        log_in = SessionLogin()
+        with pytest.raises(MisuseError, match=r"no user with this subject.*asks_accounts=False"):
+            log_in.begin({"subject": "ada"})
+        assert log_in.kept() is None
+        log_in.begin({"subject": user.subject})
+        assert log_in.current() == {"subject": user.subject}
+
+
+def test_a_user_who_was_added_in_the_same_request_can_begin() -> None:
+    accounts = MemoryAccounts()
+    with make(SessionLogin(), accounts).test_request_context():
+        log_in = SessionLogin()
+        with pytest.raises(MisuseError):
+            log_in.begin({"subject": "5"})
+        accounts.add("ada", "correct horse battery", subject="5")
+        log_in.begin({"subject": "5"})
+        assert log_in.current() == {"subject": "5"}
+
+
 def test_a_store_that_does_not_answer_opens_nothing() -> None:
     app = make(SessionLogin(), AUTHZ_STORE_URL="redis://127.0.0.1:1/0")
     client = app.test_client()
