@@ -16,7 +16,7 @@ from ..accounts.trail import Entry
 from ..audit import tell_change
 from ..context import get_app, get_request
 from ..endpoints.answers import ProblemAnswer
-from ..errors import MisuseError
+from ..errors import MisuseError, PasswordRefused
 from ..extension import Authz
 from ..identity import Identity
 from ..parts import current_parts
@@ -228,9 +228,15 @@ def _no_such_user() -> ProblemAnswer:
 
 
 def fit(change: Callable[[], _Result]) -> _Result:
-    """What the change gives; what the accounts refuse is answered 409, in their words."""
+    """Return the result of the change; raise a `ProblemAnswer` with the reason of a refusal.
+
+    That is 400 for a password that cannot be set, and 409 for a change that the accounts refuse.
+    """
     try:
         return change()
+    except PasswordRefused as error:
+        detail = f"Not as expected: {error}."
+        raise ProblemAnswer(400, "invalid-request", detail, "invalid_request") from None
     except MisuseError as error:
         raise ProblemAnswer(409, "change-refused", f"Not changed: {error}.") from None
 

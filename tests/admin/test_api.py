@@ -187,6 +187,10 @@ def test_a_constraint_of_the_database_is_told_without_any_sql_or_row(
         {"username": "dee", "password": PASSWORD, "subject": "ann"},
         {"username": "dee", "password": PASSWORD, "tenant": "north"},
         {"username": "dee", "password": "short"},
+        {"username": "dee", "password": "long " * 1_000},
+        {"username": "dee", "password": "\u00e4" * 2_049},
+        {"username": "dee", "password": "\ud800 is no character"},
+        {"username": "dee", "password": "Password1"},
         {"username": "d\0e", "password": PASSWORD},
         {"username": ["dee"], "password": PASSWORD},
         {"password": PASSWORD},
@@ -197,6 +201,14 @@ def test_a_constraint_of_the_database_is_told_without_any_sql_or_row(
 def test_a_body_with_anything_else_creates_nobody(as_ann: Ask, body: dict[str, Any]) -> None:
     assert as_ann("POST", USERS, json=body).status_code == 400
     assert as_ann("GET", USERS).json["total"] == 3
+
+
+def test_a_password_that_cannot_be_set_is_refused_with_the_reason(as_ann: Ask) -> None:
+    password = "long " * 1_000
+    answer = as_ann("POST", USERS, json={"username": "dee", "password": password})
+    assert problem(answer, 400) == "invalid-request"
+    assert "at most 4096 bytes" in answer.json["detail"]
+    assert password not in answer.text
 
 
 def test_a_user_who_is_not_there_is_not_found(as_ann: Ask) -> None:
