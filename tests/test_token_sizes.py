@@ -291,6 +291,21 @@ def test_the_check_names_each_role_whose_tokens_fit_in_no_encoding() -> None:
     assert "nobody can log in" in checked("auto", AUTHZ_MAX_TOKEN_BYTES=100).stderr
 
 
+def test_tokens_are_measured_while_the_store_does_not_answer() -> None:
+    store = "redis://127.0.0.1:1/0"
+    result = checked("full", AUTHZ_STORE_URL=store)
+    assert result.exit_code == 1
+    assert "'many'" in result.stderr
+
+    accounts, app = MemoryAccounts(), Flask("granted")
+    app.config.update(JWT_SECRET_KEY=64 * "c", AUTHZ_ENCODING="full", AUTHZ_STORE_URL=store)
+    accounts.add("ann", PASSWORD)
+    Authz(app, roles=Roles(Role("many", *MANY)), accounts=accounts)
+    result = app.test_cli_runner().invoke(commands, ["users", "grant", "ann", "many"])
+    assert result.exit_code == 1
+    assert "AUTHZ_MAX_TOKEN_BYTES is 4096" in result.stderr
+
+
 def test_the_check_asks_no_claims_loader_and_needs_no_key() -> None:
     app = Flask("checked")
     app.config.update(JWT_SECRET_KEY=64 * "c")

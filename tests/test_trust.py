@@ -417,6 +417,22 @@ def test_a_token_is_good_in_its_time_with_a_little_leeway(
         assert refusal(app, token) == problem
 
 
+def test_a_leeway_that_is_set_counts_for_the_end_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As docs/issuers.md has it; the default one does not: see `TIMES`."""
+    base = int(time.time()) + 1_000
+    token = signed(payload_of(iat=base, nbf=base, exp=base + 100))
+    real = time.time
+
+    def at(moment: float, **said: Any) -> int:
+        turn_clock(monkeypatch, moment - real())
+        return get(app_trusting(one(**said)), token).status_code
+
+    # A second off the edges where time that passes would matter.
+    assert at(base + 102) == 401
+    assert [at(base + edge, leeway=5) for edge in (-6, -5, 104, 105)] == [401, 200, 200, 401]
+    assert [at(base + edge, leeway=0) for edge in (-1, 0, 99, 100)] == [401, 200, 200, 401]
+
+
 @pytest.mark.parametrize("exp", [..., None, "9999999999", True, [9999999999], 1e300, -1e300])
 def test_a_token_without_a_proper_end_is_refused(exp: Any) -> None:
     token = signed_as_it_is(HEADER, payload_of(exp=exp))
