@@ -1,18 +1,18 @@
 """jwt_authz: JWT-claims authorization for Flask REST APIs."""
 
 from .conditions import attr
-from .decision import Decision
 from .errors import AuthzError, InvalidToken, MisuseError
 from .extension import Authz
-from .has import has_claim, has_level, has_role, has_scope
-from .identity import Identity
-from .permissions import Permission
-from .places import exempt
-from .problem import Problem
+from .guards.placement import exempt
+from .guards.verbs import allowed, authorize, current_identity, guard, requires
+from .policy.decision import Decision
+from .policy.identity import Identity
+from .policy.permissions import Permission
+from .policy.problem import Problem
+from .policy.requirements import Requirement, has_permission, requirement
+from .policy.roles import Role, Roles
+from .policy.standard import has_claim, has_level, has_role, has_scope
 from .refusals import NotAllowed, NotIdentified
-from .requirements import Requirement, has_permission, requirement
-from .roles import Role, Roles
-from .verbs import allowed, authorize, current_identity, guard, requires
 
 __all__ = [
     "Authz",

@@ -19,11 +19,11 @@ from typing import Any
 from blinker import Namespace
 from flask import Flask, has_request_context, request
 
-from .decision import Decision
-from .explanation import with_claims
-from .identity import Identity
-from .overrides import InUse
-from .problem import Problem
+from .guards.overrides import InUse
+from .policy.decision import Decision
+from .policy.explanation import with_claims
+from .policy.identity import Identity
+from .policy.problem import Problem
 
 _OUTCOMES = {
     401: "not identified",

@@ -10,40 +10,40 @@ from typing import Any, Literal, TypeVar
 from flask import Flask, current_app, has_app_context, request_started
 from flask_jwt_extended import JWTManager
 
-from . import blocklist
 from .accounts import Accounts, User
-from .arguments import NOT_GIVEN
-from .authentication import IdentitySource
-from .catalogue import RolesSource
-from .checking import FirstRequest, find_misuse
-from .claims import Issuer
-from .decision import Decision
+from .application import KEY, Parts, current_parts
+from .authentication.authenticator import IdentitySource
+from .conditions.rules import Rules
 from .errors import InvalidToken, MisuseError, StoreUnavailable, TokenDoesNotFit
-from .explaining import explain
-from .filtering import add_rule, criterion
-from .hooks import (
+from .guards import jwt_required as blocklist
+from .guards.arguments import NOT_GIVEN
+from .guards.filtering import add_rule, criterion
+from .guards.flask_hooks import (
     answer_invalid,
     answer_token_does_not_fit,
     answer_unavailable,
     deny_unguarded,
     for_templates,
 )
-from .identity import Identity
-from .issuing import claims_of, complete, issue, times_of
-from .jwt_extended import EXTENSION, use_default_leeway
-from .logins import Logins, Tokens
-from .parts import KEY, Parts, current_parts
-from .permissions import Permission
-from .predicates import NO_RESOURCE
+from .inspection.check import FirstRequest, find_misuse
+from .inspection.explain import explain
+from .issuers.issuer import Issuer
+from .issuers.trust import Trust
+from .jwt_extended.bridge import EXTENSION, use_default_leeway
+from .jwt_extended.slots import make_slots_lazy
+from .logins.issuing import claims_of, complete, issue, times_of
+from .logins.log_in import Logins, Tokens
+from .logins.revoking import families_of, revoke
+from .policy.decision import Decision
+from .policy.functions import NO_RESOURCE
+from .policy.identity import Identity
+from .policy.permissions import Permission
+from .policy.requirements import Requirement
+from .policy.role_sources import RolesSource
+from .policy.roles import Roles
 from .refusals import Failing
-from .request_slots import make_slots_lazy
-from .requirements import Requirement
 from .revocation import Family, target
-from .revoking import families_of, revoke
-from .roles import Roles
-from .rules import Rules
 from .tokens import KeySet
-from .trust import Trust
 
 Loader = TypeVar("Loader", bound=Callable[..., Any])
 
@@ -52,8 +52,8 @@ class Authz:
     """The extension: `Authz(app, roles=Roles(...))`, or `Authz(...)` and `init_app(app)` later.
 
     `roles` is the catalogue of all roles, or a source that it is loaded from, and loaded anew from
-    after each change (`jwt_authz.catalogue`); `accounts` what the token endpoint asks at log-in;
-    `default` is "allow" or "deny", what becomes of a view with neither guard nor `exempt`.
+    after each change (`jwt_authz.policy.role_sources`); `accounts` what the token endpoint asks at
+    log-in; `default` is "allow" or "deny", what becomes of a view with neither guard nor `exempt`.
     `abort` gets the `Problem` of a refusal and returns a response or raises; `on_fail` and
     `throws` are those of guards that have none. Makes a `JWTManager` if the application has none.
     """

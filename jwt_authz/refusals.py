@@ -26,7 +26,7 @@ from werkzeug.exceptions import (
 from werkzeug.wrappers import Response
 
 from .errors import AuthzError, MisuseError
-from .problem import Problem
+from .policy.problem import Problem
 
 RETRY_AFTER_SECONDS = 5
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
-from .claims import ENCODING_SETTINGS, EncodingSetting
-from .claims.names import ClaimNames, is_claim_name
 from .errors import MisuseError
-from .problem import DISCLOSE
+from .policy.problem import DISCLOSE
+from .tokens.claim_names import ClaimNames, is_claim_name
+from .tokens.encodings import ENCODING_SETTINGS, EncodingSetting
 
 
 def _text(value: object) -> bool:

@@ -29,28 +29,28 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 # The modules of the reference, and the names of those that have internal ones beside them.
 MODULES: dict[str, str] = {
     "jwt_authz": "",
-    "jwt_authz.catalogue": "",
-    "jwt_authz.requirements": "And Or Not FunctionRequirement",
+    "jwt_authz.policy.role_sources": "",
+    "jwt_authz.policy.requirements": "And Or Not FunctionRequirement",
     "jwt_authz.conditions": "subject tenant issuer claim now one_instant Condition",
-    "jwt_authz.decision": "Verdict",
-    "jwt_authz.permissions": "PermissionSet",
-    "jwt_authz.identity": "Claims",
-    "jwt_authz.claims": "Issuer auth0 cognito entra_v1 entra_v2 firebase keycloak okta rfc9068 "
+    "jwt_authz.policy.decision": "Verdict",
+    "jwt_authz.policy.permissions": "PermissionSet",
+    "jwt_authz.policy.identity": "Claims",
+    "jwt_authz.issuers": "Issuer auth0 cognito entra_v1 entra_v2 firebase keycloak okta rfc9068 "
     "supabase members_of pointer",
-    "jwt_authz.claims.marks": "NOT_ACCESS_TOKENS",
-    "jwt_authz.overrides": "Override Additional RequirementBag overrides additions Manager "
+    "jwt_authz.issuers.claim_checks": "NOT_ACCESS_TOKENS",
+    "jwt_authz.guards.overrides": "Override Additional RequirementBag overrides additions Manager "
     "OverrideManager AdditionalManager current_overrides current_additions",
     "jwt_authz.audit": "changed decided",
-    "jwt_authz.metrics": "",
-    "jwt_authz.decision_points": "",
-    "jwt_authz.fields": "",
-    "jwt_authz.loading": "",
-    "jwt_authz.tenants": "",
+    "jwt_authz.contrib.prometheus": "",
+    "jwt_authz.contrib.authzen": "",
+    "jwt_authz.contrib.marshmallow": "",
+    "jwt_authz.contrib.sqlalchemy": "",
+    "jwt_authz.guards.tenants": "",
     "jwt_authz.testing": "",
     "jwt_authz.openapi": "",
     "jwt_authz.openapi.generator": "",
-    "jwt_authz.pages": "",
-    "jwt_authz.sessions": "",
+    "jwt_authz.contrib.browser": "",
+    "jwt_authz.contrib.sessions": "",
     "jwt_authz.endpoints": "",
     "jwt_authz.admin": "",
     "jwt_authz.accounts": "",
@@ -60,7 +60,8 @@ MODULES: dict[str, str] = {
     "jwt_authz.accounts.passwords": "",
     "jwt_authz.refusals": "AuthorizationUnavailable",
     "jwt_authz.errors": "",
-    "jwt_authz.problem": "not_allowed token_invalid token_missing unavailable wrong_credentials",
+    "jwt_authz.policy.problem": "not_allowed token_invalid token_missing unavailable "
+    "wrong_credentials",
 }
 
 

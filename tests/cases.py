@@ -21,9 +21,9 @@ from jwt_authz import (
     has_scope,
     requirement,
 )
-from jwt_authz.claims import IdentityReader
-from jwt_authz.predicates import NO_RESOURCE
-from jwt_authz.requirements import And, Not, Or
+from jwt_authz.policy.functions import NO_RESOURCE
+from jwt_authz.policy.requirements import And, Not, Or
+from jwt_authz.tokens.encodings import IdentityReader
 from tests.model import Catalogue, Person, PlainRole, Tree
 
 NAMES = ("reader", "writer", "editor", "owner", "root")

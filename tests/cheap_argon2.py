@@ -9,7 +9,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from jwt_authz.accounts import passwords
-from jwt_authz.endpoints import login_gate
+from jwt_authz.endpoints import login_attempt as login_gate
 
 FULL_PRICE = {"_hasher": passwords._hasher, "_DUMMY": passwords._DUMMY}
 

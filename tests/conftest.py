@@ -19,7 +19,7 @@ from argon2 import PasswordHasher
 from playwright.sync_api import Browser, sync_playwright
 from sqlalchemy.schema import CreateSchema
 
-from jwt_authz.overrides import InUse
+from jwt_authz.guards.overrides import InUse
 from tests.cheap_argon2 import make_argon2_cheap
 from tests.managed import Process
 

@@ -24,7 +24,7 @@ from cryptography.x509.oid import NameOID
 from jwt.algorithms import get_default_algorithms
 from jwt.utils import base64url_encode
 
-from jwt_authz.claims import Issuer
+from jwt_authz.issuers import Issuer
 from tests.edge import private_key, private_pem
 
 ISSUER = "https://issuer.example"

@@ -15,9 +15,9 @@ from sqlalchemy.orm import sessionmaker
 from jwt_authz import Authz, requires
 from jwt_authz.accounts import models
 from jwt_authz.accounts.sqlalchemy import SQLAlchemyAccounts, SQLAlchemyRoles
-from jwt_authz.cli import authz as commands
+from jwt_authz.application import KEY
+from jwt_authz.cli.main import authz as commands
 from jwt_authz.endpoints import refresh_blueprint, token_blueprint
-from jwt_authz.parts import KEY
 
 PASSWORD = "correct horse battery staple"
 

@@ -21,10 +21,10 @@ from jwt_authz import (
     guard,
     has_claim,
     has_role,
-    patching,
     requirement,
     requires,
 )
+from jwt_authz._concurrency import patching
 from jwt_authz.audit import decided, tell_change
 from jwt_authz.errors import StoreUnavailable
 from tests import hostile
@@ -552,7 +552,7 @@ def test_the_log_tests_would_notice_a_note_that_repeats_the_token(
     log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The negative control: a condition whose detail is what was sent."""
-    from jwt_authz import authentication
+    from jwt_authz.authentication import authenticator as authentication
     from jwt_authz.errors import TokenMalformed
 
     def telling(request: Any, *rest: Any) -> str:

@@ -39,8 +39,8 @@ from jwt_authz import (
     requires,
 )
 from jwt_authz.accounts.memory import MemoryAccounts
-from jwt_authz.checking import FirstRequest
 from jwt_authz.endpoints import token_blueprint
+from jwt_authz.inspection.check import FirstRequest
 from jwt_authz.settings import Settings
 from jwt_authz.tokens import KeySet
 from tests.edge import (

@@ -22,7 +22,8 @@ from jwt import InvalidKeyError
 from jwt.algorithms import get_default_algorithms
 from werkzeug.test import TestResponse
 
-from jwt_authz import Authz, requires, verification
+from jwt_authz import Authz, requires
+from jwt_authz.authentication import verification
 from tests import hostile
 from tests.edge import (
     PROBLEM,

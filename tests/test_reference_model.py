@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from jwt_authz import Decision, Identity
-from jwt_authz.decision import DEPENDS, NO, YES, Verdict
+from jwt_authz.policy.decision import DEPENDS, NO, YES, Verdict
 from tests.cases import (
     Case,
     Dice,

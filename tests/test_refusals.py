@@ -36,7 +36,7 @@ from jwt_authz import (
     requires,
 )
 from jwt_authz.errors import StoreUnavailable
-from jwt_authz.places import exempt
+from jwt_authz.guards.placement import exempt
 from jwt_authz.refusals import AuthorizationUnavailable
 from tests import hostile
 from tests.edge import PROBLEM, TYPE, bearer, claims_of, get, guarded_app, token_for

@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import func, select
 
 from jwt_authz import guard
-from jwt_authz.tenants import same_tenant
+from jwt_authz.guards.tenants import same_tenant
 
 from .models import Article, User, transaction
 

@@ -15,7 +15,7 @@ from secrets import token_hex
 from flask import Flask
 
 from jwt_authz import Authz, has_level
-from jwt_authz.pages import browser_pages
+from jwt_authz.contrib.browser import browser_pages
 
 from . import articles, control, people
 from .roles import roles

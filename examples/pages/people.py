@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from jwt_authz import Identity, exempt
 from jwt_authz.accounts.memory import MemoryAccounts
-from jwt_authz.pages import next_url
+from jwt_authz.contrib.browser import next_url
 
 from .roles import roles
 

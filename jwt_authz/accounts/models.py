@@ -7,9 +7,9 @@ by the migrations beside this file.
 
 from __future__ import annotations
 
-from .catalogue_tables import CatalogueRoleMixin, PermissionMixin
-from .tables import UserMixin
-from .trail import ChangeMixin
+from .sqlalchemy.role_tables import CatalogueRoleMixin, PermissionMixin
+from .sqlalchemy.tables import UserMixin
+from .sqlalchemy.trail import ChangeMixin
 
 try:
     from sqlalchemy import MetaData

@@ -9,9 +9,9 @@ from __future__ import annotations
 from base64 import b64encode
 from secrets import token_bytes
 
+from .._concurrency.slots import HASHING
 from ..errors import HashingBusy, MisuseError
 from .password_rules import as_secret, check_new_password
-from .slots import HASHING
 
 try:
     from argon2 import PasswordHasher, extract_parameters

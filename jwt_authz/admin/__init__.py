@@ -1,11 +1,11 @@
 """Admin: who has which role, changed over an API or on a page, and a trail of who changed what."""
 
-from ..accounts.trail import ChangeMixin
+from ..accounts.sqlalchemy.trail import ChangeMixin
 from .accounts import AdminAccounts
-from .administration import Administration
 from .api import admin_api_blueprint
 from .page import admin_page_blueprint
-from .role_administration import RoleAdministration
+from .role_changes import RoleAdministration
+from .user_changes import Administration
 from .versions import if_match
 
 __all__ = [

@@ -12,17 +12,18 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from ..accounts.passwords import hash_password
-from ..accounts.sqlalchemy import SQLAlchemyAccounts, SQLAlchemyRoles, user_of
-from ..accounts.tables import UserMixin
-from ..accounts.trail import ChangeMixin, Entry, State, entry_of, row_of
-from ..accounts.transactions import OWN_COLUMNS, wait_for_others
+from ..accounts.sqlalchemy.accounts import SQLAlchemyAccounts, user_of
+from ..accounts.sqlalchemy.roles import SQLAlchemyRoles
+from ..accounts.sqlalchemy.tables import UserMixin
+from ..accounts.sqlalchemy.trail import ChangeMixin, Entry, State, entry_of, row_of
+from ..accounts.sqlalchemy.transactions import OWN_COLUMNS, wait_for_others
 from ..accounts.user import User, is_storable, new_user, role_names
 from ..errors import MisuseError
-from ..roles import Role
+from ..policy.roles import Role
 from .shown import shown, shown_role
 from .turn import END_SESSIONS, Actor, Changed, RoleSet, Rule, Turn
+from .user_query import Wanted
 from .versions import ANY, Seen, refuse_missing, refuse_stale, version_of
-from .wanted import Wanted
 
 try:
     from sqlalchemy import and_, false, func, select

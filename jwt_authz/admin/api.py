@@ -12,13 +12,14 @@ from ..accounts import User
 from ..endpoints.answers import add_check, unstored
 from ..endpoints.bodies import load
 from ..errors import MisuseError
-from ..reports.access import read_access
-from ..reports.documents import access_document
-from ..roles import Role
-from ..verbs import guard, requires
-from .administration import Administration
+from ..guards.verbs import guard, requires
+from ..inspection.access import read_access
+from ..inspection.documents import access_document
+from ..policy.roles import Role
 from .effect import Effect
-from .queries import (
+from .role_changes import RoleAdministration
+from .roles import role_of
+from .schemas import (
     ChangesQuery,
     DisabledBody,
     NewRole,
@@ -29,9 +30,8 @@ from .queries import (
     read_query,
     wanted_of,
 )
-from .role_administration import RoleAdministration
-from .roles import role_of
 from .shown import shown, shown_role
+from .user_changes import Administration
 from .versions import if_match
 
 FRESH = timedelta(minutes=10)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..context import get_app
-from ..decision import DEPENDS, NO, YES
+from .._context import get_app
+from ..application import current_parts
+from ..conditions.rules import Ruled
 from ..errors import MisuseError
-from ..identity import Identity
-from ..matrix import read_matrix
-from ..parts import current_parts
-from ..requirements import And, Not, Or, Requirement, has_permission
-from ..rules import Ruled
+from ..inspection.matrix import read_matrix
+from ..policy.decision import DEPENDS, NO, YES
+from ..policy.identity import Identity
+from ..policy.requirements import And, Not, Or, Requirement, has_permission
 
 RANK = {NO: 0, DEPENDS: 1, YES: 2}
 """The verdicts, the better the higher."""

@@ -16,9 +16,9 @@ from typing import Any
 
 from flask import request, url_for
 
-from ..context import get_app, get_request
-from ..jwt_extended import manager_of
-from ..parts import current_parts
+from .._context import get_app, get_request
+from ..application import current_parts
+from ..jwt_extended.bridge import manager_of
 
 COOKIE = "authz_admin"
 _LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d*)?", re.IGNORECASE)

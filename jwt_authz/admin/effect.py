@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from ..context import get_app
-from ..decision import NO, YES, Verdict
-from ..identity import Identity
-from ..matrix import Access, read_matrix
-from ..reports.access import WITHOUT_ROLE, answer, caller_with
-from ..roles import Roles
+from .._context import get_app
+from ..inspection.access import WITHOUT_ROLE, answer, caller_with
+from ..inspection.matrix import Access, read_matrix
+from ..policy.decision import NO, YES, Verdict
+from ..policy.identity import Identity
+from ..policy.roles import Roles
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..identity import Identity
-from ..permissions import PermissionSet
-from ..roles import Roles
+from ..policy.identity import Identity
+from ..policy.permissions import PermissionSet
+from ..policy.roles import Roles
 
 
 @dataclass(frozen=True, slots=True)

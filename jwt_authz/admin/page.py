@@ -10,22 +10,22 @@ from typing import Any
 from flask import Blueprint, Response, redirect, request, url_for
 
 from ..accounts import User
+from ..application import current_parts
 from ..endpoints.answers import ProblemAnswer, add_check
 from ..endpoints.bodies import load
-from ..endpoints.login_gate import check_login_rate
+from ..endpoints.login_attempt import check_login_rate
 from ..errors import StoreUnavailable
-from ..parts import current_parts
-from ..places import PAGES, exempt, mark
+from ..guards.placement import PAGES, exempt, mark
+from ..guards.verbs import guard, requires
+from ..inspection.access import read_access
 from ..refusals import RETRY_AFTER_SECONDS
-from ..reports.access import read_access
-from ..verbs import guard, requires
-from .administration import Administration
 from .api import FRESH, administration_of, check
 from .cookie import take_cookie
-from .entry import log_in, log_out, protect, refuse_forged, show_log_in, to_confirm, to_log_in
-from .queries import ChangesQuery, NewUser, read_query, wanted_of
+from .login import log_in, log_out, protect, refuse_forged, show_log_in, to_confirm, to_log_in
 from .rendering import render, seen, status_of
 from .role_pages import RolePages
+from .schemas import ChangesQuery, NewUser, read_query, wanted_of
+from .user_changes import Administration
 
 _DONE = {
     "roles": "The roles are changed, and are in force.",

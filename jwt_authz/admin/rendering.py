@@ -8,9 +8,9 @@ from flask import Response, request, url_for
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ..endpoints.answers import ProblemAnswer
-from ..reports.tables import visible
+from ..inspection.tables import visible
 from .cookie import csrf_token
-from .queries import is_reachable
+from .schemas import is_reachable
 from .versions import Seen
 
 _ENVIRONMENT = Environment(

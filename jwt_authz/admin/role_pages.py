@@ -8,14 +8,14 @@ from flask import Response, redirect, request, url_for
 
 from ..endpoints.answers import ProblemAnswer
 from ..endpoints.bodies import load
-from ..roles import Role
-from .administration import Administration
+from ..policy.roles import Role
 from .asked import asked_permissions
-from .queries import NewRole, RoleBody, is_permission
 from .rendering import render, seen, status_of
-from .role_administration import RoleAdministration
+from .role_changes import RoleAdministration
 from .roles import role_of
-from .wanted import Wanted
+from .schemas import NewRole, RoleBody, is_permission
+from .user_changes import Administration
+from .user_query import Wanted
 
 LONGEST_NUMBER = 11
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ..accounts.sqlalchemy import SQLAlchemyRoles
-from ..accounts.trail import Entry
+from ..accounts.sqlalchemy.roles import SQLAlchemyRoles
+from ..accounts.sqlalchemy.trail import Entry
 from ..endpoints.answers import ProblemAnswer
 from ..errors import MisuseError
-from ..roles import Role, Roles
+from ..policy.roles import Role, Roles
 from .accounts import AdminAccounts
 from .shown import state_of
 from .turn import Actor, Turn

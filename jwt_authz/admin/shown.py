@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..accounts import User
-from ..accounts.trail import State
-from ..roles import Role
+from ..accounts.sqlalchemy.trail import State
+from ..policy.roles import Role
 
 
 def shown(user: User) -> State:

@@ -8,7 +8,7 @@ from time import time
 from typing import NamedTuple
 
 from ..accounts import User
-from ..accounts.trail import Entry, State
+from ..accounts.sqlalchemy.trail import Entry, State
 
 try:
     from sqlalchemy.orm import Session

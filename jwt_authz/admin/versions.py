@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from flask import request
 
-from ..accounts.trail import State
+from ..accounts.sqlalchemy.trail import State
 from ..endpoints.answers import ProblemAnswer
 
 

@@ -1,14 +1,15 @@
 """Flask-Allows' overrides and additions: this library's own, by the old names and rules.
 
-The contexts are those of `jwt_authz.overrides`: what is pushed here reaches native guards, too.
+The contexts are those of `jwt_authz.guards.overrides`: what is pushed here reaches native guards,
+too.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from .. import overrides as native
-from ..requirements import FunctionRequirement
+from ..guards import overrides as native
+from ..policy.requirements import FunctionRequirement
 
 current_overrides: Any = native.current_overrides
 current_additions: Any = native.current_additions

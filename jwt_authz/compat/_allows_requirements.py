@@ -18,12 +18,12 @@ from weakref import WeakKeyDictionary
 
 import flask
 
-from ..decision import DEPENDS, NO, YES, Decision
 from ..errors import MisuseError
-from ..overrides import overrides
-from ..predicates import NO_RESOURCE
-from ..requirements import FunctionRequirement, as_requirement
-from ..requirements import Requirement as NativeRequirement
+from ..guards.overrides import overrides
+from ..policy.decision import DEPENDS, NO, YES, Decision
+from ..policy.functions import NO_RESOURCE
+from ..policy.requirements import FunctionRequirement, as_requirement
+from ..policy.requirements import Requirement as NativeRequirement
 
 
 class Requirement(ABC):

@@ -15,17 +15,17 @@ from flask import Flask, Response, current_app, has_app_context, request
 from werkzeug.exceptions import Forbidden
 from werkzeug.local import LocalProxy
 
+from .._context import get_app
+from ..application import KEY, Parts
 from ..audit import Audit
-from ..context import get_app
-from ..decision import Decision
 from ..errors import MisuseError
-from ..guards import Guard
-from ..overrides import applied
-from ..parts import KEY, Parts
-from ..places import EXEMPT, GUARDS, exempt
-from ..problem import not_allowed
-from ..requirements import And as NativeAnd
-from ..requirements import Requirement as NativeRequirement
+from ..guards.guard import Guard
+from ..guards.overrides import applied
+from ..guards.placement import EXEMPT, GUARDS, exempt
+from ..policy.decision import Decision
+from ..policy.problem import not_allowed
+from ..policy.requirements import And as NativeAnd
+from ..policy.requirements import Requirement as NativeRequirement
 from ._allows_contexts import (
     Additional,
     AdditionalManager,

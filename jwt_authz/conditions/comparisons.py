@@ -2,8 +2,8 @@
 
 How evaluation works. A side that is not known (an attribute that is missing or NULL, a claim that
 the token lacks) leaves the whole comparison not known, which `~` does not turn into a yes. Only
-then are the kinds looked at, so that an error needs two known sides; `jwt_authz.filters` puts the
-same order into SQL.
+then are the kinds looked at, so that an error needs two known sides; `jwt_authz.conditions.sql`
+puts the same order into SQL.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection
 from typing import Any, ClassVar, Self
 
-from ..decision import DEPENDS, NO, YES, Decision, Verdict
 from ..errors import MisuseError
-from ..predicates import NO_RESOURCE, Undecided
-from ..requirements import Requirement
+from ..policy.decision import DEPENDS, NO, YES, Decision, Verdict
+from ..policy.functions import NO_RESOURCE, Undecided
+from ..policy.requirements import Requirement
 from .kinds import MIRRORED, OPERATORS, UNKNOWN, compared, fitted, kind_of, known
 
 MISSING: Any = object()

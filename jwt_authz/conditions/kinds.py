@@ -15,7 +15,7 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
-from ..predicates import Undecided
+from ..policy.functions import Undecided
 
 
 class _Unknown:

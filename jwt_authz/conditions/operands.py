@@ -13,9 +13,9 @@ from typing import Any
 from uuid import UUID
 
 from ..errors import MisuseError
-from ..identity import SUBJECT_CLAIM, Identity
-from ..predicates import Undecided
-from ..requirements import Requirement
+from ..policy.functions import Undecided
+from ..policy.identity import SUBJECT_CLAIM, Identity
+from ..policy.requirements import Requirement
 from .comparisons import MISSING, IsNull, Operand
 from .kinds import UNKNOWN, kind_of, named
 from .operators import Comparable

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from ..errors import MisuseError
-from ..requirements import Requirement
+from ..policy.requirements import Requirement
 from .comparisons import Among, Comparison, Operand
 from .kinds import NAMES, UNKNOWN, fitted, is_ordered, kind_of, known, named
 

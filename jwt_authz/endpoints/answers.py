@@ -9,12 +9,12 @@ from flask import Response, current_app, jsonify, request
 from flask.sansio.app import App
 from werkzeug.exceptions import HTTPException
 
-from ..context import get_app
+from .._context import get_app
+from ..application import CHECKS, current_parts
 from ..errors import MisuseError
 from ..extension import Authz
-from ..logins import NO_ACCOUNTS, Logins
-from ..parts import CHECKS, current_parts
-from ..problem import TYPE_PREFIX, Problem
+from ..logins.log_in import NO_ACCOUNTS, Logins
+from ..policy.problem import TYPE_PREFIX, Problem
 from ..refusals import NotIdentified, TooManyAttempts
 
 LONGEST_CLIENT = 200

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from flask import Response
 
-from ..context import get_app
+from .._context import get_app
+from ..application import current_parts
 from ..errors import MisuseError
-from ..jwt_extended import own_claims
-from ..parts import current_parts
-from ..problem import token_invalid, token_missing
+from ..jwt_extended.bridge import own_claims
+from ..logins.revoking import end_family, families_of, revoke
+from ..policy.problem import token_invalid, token_missing
 from ..refusals import NotIdentified
 from ..revocation import Family, Target
-from ..revoking import end_family, families_of, revoke
 from .answers import ProblemAnswer, unstored
 
 

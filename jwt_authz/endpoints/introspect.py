@@ -7,12 +7,12 @@ from typing import Any
 from flask import Blueprint, Response
 from flask_jwt_extended import JWTManager
 
+from ..application import Parts, current_parts
+from ..authentication.verification import Authentication, Token
 from ..errors import InvalidToken, MisuseError
-from ..identity import Identity
-from ..jwt_extended import ask_callbacks, has_callbacks
-from ..parts import Parts, current_parts
-from ..verbs import requires
-from ..verification import Authentication, Token
+from ..guards.verbs import requires
+from ..jwt_extended.bridge import ask_callbacks, has_callbacks
+from ..policy.identity import Identity
 from .answers import unstored
 from .bodies import read_token
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from ..jwt_extended import published_jwk
-from ..parts import current_parts
-from ..places import exempt
+from ..application import current_parts
+from ..guards.placement import exempt
+from ..jwt_extended.bridge import published_jwk
 
 URL = "/.well-known/jwks.json"
 MAX_AGE_SECONDS = 60

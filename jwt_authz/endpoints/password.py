@@ -9,13 +9,13 @@ from __future__ import annotations
 from flask import Blueprint, Response, current_app, request
 from marshmallow import RAISE, Schema, fields, validate
 
+from .._context import get_app
 from ..accounts import ManagedAccounts, User
-from ..context import get_app
+from ..application import current_parts
 from ..errors import MisuseError, PasswordRefused, SubjectUnknown
-from ..managing import Users
-from ..parts import current_parts
-from ..problem import token_invalid, too_many_attempts
-from ..verbs import current_identity, requires
+from ..guards.verbs import current_identity, requires
+from ..logins.changes import Users
+from ..policy.problem import token_invalid, too_many_attempts
 from .answers import (
     ProblemAnswer,
     add_check,
@@ -28,7 +28,7 @@ from .answers import (
 )
 from .bodies import JSON, UnsupportedType, load, read_members
 from .families import caller
-from .login_gate import Attempt, check_login_rate
+from .login_attempt import Attempt, check_login_rate
 
 _WANTED = "Send JSON with old_password and new_password."
 _BY = "themselves"

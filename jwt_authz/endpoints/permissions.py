@@ -8,11 +8,11 @@ from typing import Any
 
 from flask import Blueprint, request
 
-from ..context import get_app
+from .._context import get_app
+from ..application import current_parts
 from ..errors import MisuseError
-from ..identity import Identity
-from ..parts import current_parts
-from ..verbs import current_identity, requires
+from ..guards.verbs import current_identity, requires
+from ..policy.identity import Identity
 
 
 def permissions_blueprint(url: str = "/me/permissions") -> Blueprint:

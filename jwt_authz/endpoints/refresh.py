@@ -6,12 +6,12 @@ from flask import Blueprint, Response
 from flask.blueprints import BlueprintSetupState
 from marshmallow import EXCLUDE, Schema, fields, validate
 
+from ..application import current_parts
 from ..errors import MisuseError
-from ..jwt_extended import refresh_lifetime
-from ..logins import NEVER_ENDS
-from ..parts import current_parts
-from ..places import exempt
-from ..verbs import requires
+from ..guards.placement import exempt
+from ..guards.verbs import requires
+from ..jwt_extended.bridge import refresh_lifetime
+from ..logins.log_in import NEVER_ENDS
 from .answers import (
     REFRESH,
     ProblemAnswer,

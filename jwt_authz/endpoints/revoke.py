@@ -6,9 +6,9 @@ from typing import Any
 
 from flask import Response
 
+from ..application import Parts, current_parts
 from ..errors import InvalidToken
-from ..parts import Parts, current_parts
-from ..revoking import end_family, end_token, has_expired
+from ..logins.revoking import end_family, end_token, has_expired
 from ..tokens.page import is_page_token
 from ..tokens.refresh import family_of_refresh_token
 from .answers import ProblemAnswer, unstored

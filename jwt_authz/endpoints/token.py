@@ -11,8 +11,8 @@ from typing import Any
 from flask import Blueprint, Response, request
 from marshmallow import RAISE, Schema, fields, validate
 
-from ..places import exempt
-from ..problem import too_many_attempts, wrong_credentials
+from ..guards.placement import exempt
+from ..policy.problem import too_many_attempts, wrong_credentials
 from .answers import (
     ProblemAnswer,
     add_check,
@@ -24,7 +24,7 @@ from .answers import (
     unstored,
 )
 from .bodies import JSON, UnsupportedGrant, UnsupportedType, load, read_members
-from .login_gate import Attempt, check_login_rate, wait_of_address
+from .login_attempt import Attempt, check_login_rate, wait_of_address
 
 LONGEST_PASSWORD = 4_096
 """The bytes of a password that are read at most."""

@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 from flask import Flask
 from werkzeug.routing import Rule
 
+from ..application import current_parts
 from ..errors import MisuseError
-from ..matrix import Access, read_matrix
-from ..parts import current_parts
-from ..reports.routes import enforced_guards, requirement_of
+from ..inspection.matrix import Access, read_matrix
+from ..inspection.routes import enforced_guards, requirement_of
 from .answers import components_for, refer_to
 from .paths import names_in, parameters_of, rules_of, shape_of, template_of
 from .security import may_refuse_the_identified, schemes_of, security_of

@@ -11,7 +11,7 @@ from flask import Blueprint
 from marshmallow import Schema
 
 from ..errors import MisuseError
-from ..places import PAGES, mark
+from ..guards.placement import PAGES, mark
 
 Target = TypeVar("Target", bound=Callable[..., Any] | Blueprint)
 View = TypeVar("View", bound=Callable[..., Any])

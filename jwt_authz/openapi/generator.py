@@ -10,9 +10,9 @@ from typing import Any
 from flask import Flask
 from marshmallow import Schema
 
-from ..matrix import Access, read_matrix
-from ..parts import current_parts
-from ..places import is_page, method_of
+from ..application import current_parts
+from ..guards.placement import is_page, method_of
+from ..inspection.matrix import Access, read_matrix
 from .annotate import GENERATOR, annotate
 from .blueprints import documentation_of_blueprints
 from .documented import Shape, documentation_of

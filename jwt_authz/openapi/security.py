@@ -7,12 +7,12 @@ from typing import Any
 
 from flask import Flask
 
-from ..arguments import NOT_GIVEN
-from ..guards import Guard
-from ..matrix import Access
-from ..parts import KEY, Parts
-from ..reports.routes import enforced_guards
-from ..requirements import And, Or, Requirement, has_permission
+from ..application import KEY, Parts
+from ..guards.arguments import NOT_GIVEN
+from ..guards.guard import Guard
+from ..inspection.matrix import Access
+from ..inspection.routes import enforced_guards
+from ..policy.requirements import And, Or, Requirement, has_permission
 
 BEARER = "bearerAuth"
 _MOST_WAYS = 16

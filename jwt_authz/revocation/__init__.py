@@ -1,9 +1,9 @@
 """Revocation: statements that tokens are no longer good, refresh families, and their stores."""
 
 from .families import Families, Family, Outcome, Rotation, is_id
-from .memory import MemoryStore
 from .statements import CATALOGUE, Statement, Target, target
-from .stores import Store, open_store
+from .store import Store, open_store
+from .stores.memory import MemoryStore
 from .view import RevocationView
 
 __all__ = [

@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from threading import Event, Lock, Thread
 from weakref import ReferenceType, ref
 
+from .._concurrency.forks import renew_after_fork
 from ..errors import StoreUnavailable
 from .follower import Follower
-from .forks import renew_after_fork
 from .known import Known
 from .log import Listener, Log
 from .statements import SLACK

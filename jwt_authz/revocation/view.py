@@ -16,9 +16,9 @@ from .families import Families
 from .keeper import Keeper
 from .known import Known
 from .log import MICROSECONDS, Log, MarkMissing
-from .memory import MemoryStore
 from .statements import LATEST, SLACK, Statement, Target, target
-from .stores import Store
+from .store import Store
+from .stores.memory import MemoryStore
 
 _Result = TypeVar("_Result")
 

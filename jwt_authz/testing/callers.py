@@ -17,12 +17,12 @@ from flask import Flask, has_request_context, request_started
 from flask.testing import FlaskClient
 from flask_jwt_extended import get_csrf_token
 
-from ..context import get_app, get_request
+from .._context import get_app, get_request
+from ..application import Parts, current_parts
 from ..errors import MisuseError
-from ..issuing import claims_of, issue
-from ..jwt_extended import has_own_key, manager_of
-from ..parts import Parts, current_parts
-from ..permissions import Permission
+from ..jwt_extended.bridge import has_own_key, manager_of
+from ..logins.issuing import claims_of, issue
+from ..policy.permissions import Permission
 
 SOMEBODY = "somebody"
 _innermost: ContextVar[object] = ContextVar("jwt_authz_acting_as", default=None)

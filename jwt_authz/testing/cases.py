@@ -17,13 +17,13 @@ from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter, Rule, ValidationError
 
+from ..application import current_parts
 from ..audit import UNENFORCED, decided
-from ..decision import DEPENDS, YES, Decision, Verdict
 from ..errors import MisuseError
-from ..matrix import Access, read_matrix
-from ..parts import current_parts
-from ..predicates import NO_RESOURCE
-from ..reports.access import NOT_IDENTIFIED, WITHOUT_ROLE, answer, caller_with
+from ..inspection.access import NOT_IDENTIFIED, WITHOUT_ROLE, answer, caller_with
+from ..inspection.matrix import Access, read_matrix
+from ..policy.decision import DEPENDS, YES, Decision, Verdict
+from ..policy.functions import NO_RESOURCE
 from .callers import SOMEBODY, authz_client
 
 _LONGEST = 64

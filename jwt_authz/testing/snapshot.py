@@ -9,10 +9,10 @@ from pathlib import Path
 
 from flask import Flask
 
-from ..decision import Verdict
-from ..reports.access import AccessMatrix, Row, read_access
-from ..reports.changes import compare
-from ..reports.rows import table_of_access, table_of_changes
+from ..inspection.access import AccessMatrix, Row, read_access
+from ..inspection.diff import compare
+from ..inspection.rows import table_of_access, table_of_changes
+from ..policy.decision import Verdict
 
 UPDATE = "UPDATE_MATRIX"
 _HEAD = f"# Who may call what\n\nWritten by the tests; `{UPDATE}=1` before them writes it anew.\n\n"

@@ -13,8 +13,8 @@ from jwt.exceptions import InvalidKeyError
 
 from ..errors import InvalidToken, MisuseError
 from .jws import Key, Signed
+from .key_strength import SHORTEST_SECRET, is_public_key, secret_weakness
 from .keys import ALGORITHMS, prepare_key
-from .strength import SHORTEST_SECRET, is_public_key, secret_weakness
 
 try:
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa

@@ -23,7 +23,7 @@ from ..errors import (
     TokenMalformed,
     TokenTooLong,
 )
-from ..identity import DEEPEST_CLAIMS
+from ..policy.identity import DEEPEST_CLAIMS
 
 LONGEST_TOKEN = 16_384
 """The longest token that is read, in characters; a longer one is refused unread."""

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .._files import refuse_world_writable
-from ..bounded import Attempt
+from .._concurrency.bounded import Attempt
 from ..errors import MisuseError, StoreUnavailable
+from ..policy.trusted_files import refuse_world_writable
 from .jwk import load_jwk, new_jwk, public_jwk
 from .jws import Key
 

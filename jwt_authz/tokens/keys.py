@@ -11,7 +11,7 @@ from jwt.exceptions import InvalidKeyError
 
 from ..errors import MisuseError
 from .jws import Key
-from .strength import SHORTEST_SECRET, UnsupportedAlgorithm, is_public_key, secret_weakness
+from .key_strength import SHORTEST_SECRET, UnsupportedAlgorithm, is_public_key, secret_weakness
 
 ALGORITHMS = {
     name: algorithm for name, algorithm in get_default_algorithms().items() if name != "none"

@@ -13,16 +13,17 @@ from sqlalchemy import Engine, create_engine, insert, text
 from sqlalchemy.orm import DeclarativeBase, sessionmaker
 
 from jwt_authz import MisuseError, Role, Roles
-from jwt_authz.accounts import models, sqlalchemy_roles
+from jwt_authz.accounts import models
 from jwt_authz.accounts.sqlalchemy import (
     CatalogueRoleMixin,
     PermissionMixin,
     SQLAlchemyAccounts,
     SQLAlchemyRoles,
 )
-from jwt_authz.accounts.tables import RoleMixin, UserMixin
-from jwt_authz.catalogue import ManagedRoles, RolesFile, RolesSource
+from jwt_authz.accounts.sqlalchemy import roles as sqlalchemy_roles
+from jwt_authz.accounts.sqlalchemy.tables import RoleMixin, UserMixin
 from jwt_authz.errors import StoreUnavailable
+from jwt_authz.policy.role_sources import ManagedRoles, RolesFile, RolesSource
 
 PASSWORD = "correct horse battery staple"
 

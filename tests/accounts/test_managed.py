@@ -8,9 +8,9 @@ from threading import Barrier
 
 import pytest
 
+from jwt_authz._concurrency.slots import Slots
 from jwt_authz.accounts import ManagedAccounts
 from jwt_authz.accounts.memory import MemoryAccounts
-from jwt_authz.accounts.slots import Slots
 from jwt_authz.accounts.sqlalchemy import SQLAlchemyAccounts
 from jwt_authz.errors import MisuseError
 from tests.cheap_argon2 import replace_slots

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from jwt_authz._concurrency.slots import Slots
 from jwt_authz.accounts import User
 from jwt_authz.accounts.memory import MemoryAccounts
-from jwt_authz.accounts.slots import Slots
 from jwt_authz.errors import MisuseError
 from tests.cheap_argon2 import replace_slots
 

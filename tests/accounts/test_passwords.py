@@ -273,7 +273,7 @@ def test_lack_of_memory_keeps_a_password_from_being_hashed(monkeypatch: pytest.M
 @pytest.mark.parametrize("module", ["passwords", "memory", "sqlalchemy"])
 def test_a_missing_argon2_names_the_extra(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "argon2", None)
-    for name in ("passwords", "memory", "sqlalchemy"):
+    for name in ("passwords", "memory", "sqlalchemy", "sqlalchemy.accounts"):
         monkeypatch.delitem(sys.modules, f"jwt_authz.accounts.{name}")
 
     with pytest.raises(ImportError, match=r"pip install 'jwt_authz\[accounts\]'"):

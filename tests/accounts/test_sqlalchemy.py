@@ -670,9 +670,9 @@ def test_a_failed_write_leaves_nothing_behind(database: Database) -> None:
 
 def test_a_missing_sqlalchemy_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sqlalchemy", None)
-    for name in ("sqlalchemy", "tables"):
+    for name in ("sqlalchemy", "sqlalchemy.accounts", "sqlalchemy.tables"):
         monkeypatch.delitem(sys.modules, f"jwt_authz.accounts.{name}")
 
-    for name in ("sqlalchemy", "tables"):
+    for name in ("sqlalchemy", "sqlalchemy.accounts", "sqlalchemy.tables"):
         with pytest.raises(ImportError, match=r"pip install 'jwt_authz\[accounts,sqlalchemy\]'"):
             importlib.import_module(f"jwt_authz.accounts.{name}")

@@ -18,8 +18,8 @@ from jwt_authz.admin import (
     admin_api_blueprint,
     admin_page_blueprint,
 )
+from jwt_authz.application import KEY
 from jwt_authz.endpoints import refresh_blueprint, token_blueprint
-from jwt_authz.parts import KEY
 
 SECRET = "a secret of the tests of administration: " + 32 * "a"
 PASSWORD = "correct horse battery staple"

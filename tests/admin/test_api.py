@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from jwt_authz import MisuseError, has_role, verification
+from jwt_authz import MisuseError, has_role
 from jwt_authz.accounts.memory import MemoryAccounts
 from jwt_authz.admin import admin_api_blueprint
 from jwt_authz.admin.api import FRESH
 from jwt_authz.audit import changed
+from jwt_authz.authentication import verification
 from jwt_authz.extension import Authz
 from tests import foreign
 

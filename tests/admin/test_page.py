@@ -17,10 +17,11 @@ from flask.testing import FlaskClient
 from flask_jwt_extended import decode_token, jwt_required
 from jwt import InvalidTokenError
 
-from jwt_authz import MisuseError, exempt, guard, verification
+from jwt_authz import MisuseError, exempt, guard
 from jwt_authz.admin import admin_page_blueprint
 from jwt_authz.admin.api import FRESH
 from jwt_authz.admin.cookie import COOKIE
+from jwt_authz.authentication import verification
 from jwt_authz.endpoints import introspection_blueprint
 
 from .application import PASSWORD, SECRET, ask, close, make_app, tokens

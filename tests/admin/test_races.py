@@ -17,7 +17,7 @@ from flask import Flask
 from sqlalchemy import Engine, text
 
 from jwt_authz.admin import accounts
-from jwt_authz.admin.rules import Rules
+from jwt_authz.admin.safeguards import Rules
 
 from .application import STORED, USERS, ask, close, make_app, tokens
 

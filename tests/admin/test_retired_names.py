@@ -14,7 +14,7 @@ from flask import Flask
 from sqlalchemy import inspect
 
 from jwt_authz import authorize, has_role, requires
-from jwt_authz.cli import authz as commands
+from jwt_authz.cli.main import authz as commands
 
 from .application import STORED, USERS, ask, close, make_app, tokens
 from .browsing import log_in, send

@@ -9,10 +9,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from jwt_authz import verification
 from jwt_authz.admin.api import FRESH
+from jwt_authz.application import Parts
+from jwt_authz.authentication import verification
 from jwt_authz.errors import StoreUnavailable
-from jwt_authz.parts import Parts
 
 from .application import PASSWORD, ask, tokens
 from .browsing import HERE, log_in, logged_in, seen_on, send, token_of

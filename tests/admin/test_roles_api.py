@@ -12,23 +12,15 @@ from typing import Any
 import pytest
 from flask import Flask, current_app
 
-from jwt_authz import (
-    Identity,
-    Requirement,
-    attr,
-    has_level,
-    has_role,
-    has_scope,
-    requires,
-    verification,
-)
+from jwt_authz import Identity, Requirement, attr, has_level, has_role, has_scope, requires
 from jwt_authz.admin import api
 from jwt_authz.admin.api import FRESH
+from jwt_authz.application import Parts
 from jwt_authz.audit import changed
+from jwt_authz.authentication import verification
 from jwt_authz.conditions import subject
-from jwt_authz.decision import NO, YES
 from jwt_authz.errors import StoreUnavailable
-from jwt_authz.parts import Parts
+from jwt_authz.policy.decision import NO, YES
 
 from .application import PASSWORD, PROBLEM, STORED, USERS, ask, close, make_app, tokens
 
@@ -351,7 +343,7 @@ def test_a_removal_that_ends_no_token_for_want_of_the_store_leaves_none_that_com
     as_ann("POST", ROLES, json=NEW_WRITER)
     accounts_of(stored).set_roles("cy", ["writer"])
     old = tokens(stored, "cy")["access_token"]
-    monkeypatch.setattr("jwt_authz.managing.revoke", fail)
+    monkeypatch.setattr("jwt_authz.logins.changes.revoke", fail)
     assert as_ann("DELETE", f"{ROLES}/writer").status_code == 503
     monkeypatch.undo()
     again = logged_in(stored)
@@ -371,7 +363,7 @@ def test_a_removal_that_was_made_and_answered_503_is_finished_by_repeating_it(
         late.append(stored.extensions["jwt_authz"].issue("cy", roles=["writer"]))
         raise StoreUnavailable("no answer")
 
-    monkeypatch.setattr("jwt_authz.managing.revoke", log_in_and_fail)
+    monkeypatch.setattr("jwt_authz.logins.changes.revoke", log_in_and_fail)
     assert as_ann("DELETE", f"{ROLES}/writer").status_code == 503
     monkeypatch.undo()
     assert problem(logged_in(stored)("DELETE", f"{ROLES}/writer"), 404) == "role-unknown"

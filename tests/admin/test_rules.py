@@ -9,7 +9,7 @@ from flask import Flask
 
 from jwt_authz import Identity, Role, Roles, has_role
 from jwt_authz.admin.roles import RoleChange
-from jwt_authz.admin.rules import Rules
+from jwt_authz.admin.safeguards import Rules
 from jwt_authz.admin.turn import Turn
 from jwt_authz.endpoints.answers import ProblemAnswer
 

@@ -26,7 +26,7 @@ from typing import Any
 from flask import Flask
 
 from jwt_authz import Identity, Requirement, Role, Roles, has_permission, has_role
-from jwt_authz.permissions import PermissionSet
+from jwt_authz.policy.permissions import PermissionSet
 
 from .common import (
     TokenMaker,

@@ -15,11 +15,11 @@ from collections.abc import Callable, Sequence
 from flask import Flask
 
 from jwt_authz import Authz, Role, Roles, has_claim, has_role, requires
-from jwt_authz.checking import find_unsaid
-from jwt_authz.reports.access import read_access
-from jwt_authz.reports.documents import access_as_json
-from jwt_authz.reports.page import render_page
-from jwt_authz.reports.routes import read_routes
+from jwt_authz.inspection.access import read_access
+from jwt_authz.inspection.check import find_unsaid
+from jwt_authz.inspection.documents import access_as_json
+from jwt_authz.inspection.page import render_page
+from jwt_authz.inspection.routes import read_routes
 
 from .common import describe_machine, table
 

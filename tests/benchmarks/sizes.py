@@ -14,7 +14,7 @@ from typing import Any
 from flask import Flask
 
 from jwt_authz import Authz, Role, Roles
-from jwt_authz.claims import ENCODINGS, Encoding
+from jwt_authz.tokens.encodings import ENCODINGS, Encoding
 
 COUNTS = (10, 100, 1_000, 10_000)
 ACTIONS = ("create", "read", "update", "delete")

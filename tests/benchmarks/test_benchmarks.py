@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from jwt_authz.claims import ENCODINGS
+from jwt_authz.tokens.encodings import ENCODINGS
 from tests.benchmarks.filters import CASES
 from tests.benchmarks.sizes import COUNTS
 

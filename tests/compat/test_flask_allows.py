@@ -22,7 +22,6 @@ from werkzeug.local import LocalProxy
 import jwt_authz
 import jwt_authz.compat.flask_allows as flask_allows
 from jwt_authz import Authz, Identity, MisuseError, current_identity, has_role
-from jwt_authz import overrides as native
 from jwt_authz.audit import decided
 from jwt_authz.compat.flask_allows import (
     Additional,
@@ -43,7 +42,8 @@ from jwt_authz.compat.flask_allows import (
     guard_entire,
     requires,
 )
-from jwt_authz.requirements import Requirement as NativeRequirement
+from jwt_authz.guards import overrides as native
+from jwt_authz.policy.requirements import Requirement as NativeRequirement
 from tests.compat.allows_cases import (
     ADMIN,
     GUEST,

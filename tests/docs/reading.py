@@ -28,10 +28,10 @@ from flask.cli import ScriptInfo
 from sqlalchemy import Engine
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from jwt_authz.application import KEY
 from jwt_authz.audit import decided
-from jwt_authz.cli import authz as authz_commands
-from jwt_authz.overrides import InUse
-from jwt_authz.parts import KEY
+from jwt_authz.cli.main import authz as authz_commands
+from jwt_authz.guards.overrides import InUse
 from tests.other_plugins import ALONE
 
 _FENCE = re.compile(

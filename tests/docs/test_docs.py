@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from jwt_authz import errors
-from jwt_authz.accounts.slots import Slots
-from jwt_authz.problem import TYPE_PREFIX
+from jwt_authz._concurrency.slots import Slots
+from jwt_authz.policy.problem import TYPE_PREFIX
 from jwt_authz.settings import settings_table
 from tests.cheap_argon2 import make_argon2_cheap, replace_slots
 from tests.docs.reading import Block, Page, console, module_of, outputs, run, told

@@ -10,7 +10,8 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from jwt_authz import Authz, Role, Roles, exempt, requires
-from jwt_authz.accounts import passwords, slots
+from jwt_authz._concurrency import slots
+from jwt_authz.accounts import passwords
 from jwt_authz.accounts.memory import MemoryAccounts
 from jwt_authz.endpoints import token_blueprint
 

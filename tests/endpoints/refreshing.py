@@ -10,8 +10,8 @@ from werkzeug.test import TestResponse
 
 from jwt_authz import Authz, Role, Roles, current_identity, exempt, has_role, requires
 from jwt_authz.accounts.memory import MemoryAccounts
+from jwt_authz.application import KEY
 from jwt_authz.endpoints import introspection_blueprint, refresh_blueprint, token_blueprint
-from jwt_authz.parts import KEY
 from jwt_authz.revocation import RevocationView
 
 SECRET = "a secret of the tests of refresh tokens: " + 32 * "r"

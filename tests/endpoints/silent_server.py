@@ -10,9 +10,9 @@ from sqlalchemy import create_engine
 from sqlalchemy.orm import sessionmaker
 
 from jwt_authz import Authz
+from jwt_authz._concurrency.deadlines import Deadline
 from jwt_authz.accounts import models
 from jwt_authz.accounts.sqlalchemy import SQLAlchemyAccounts
-from jwt_authz.deadlines import Deadline
 from jwt_authz.endpoints import token_blueprint
 
 UNPROTECTED = "TEST_WITHOUT_DEADLINES"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from jwt_authz.endpoints.attempts_memory import AttemptsInMemory
+from jwt_authz.endpoints.attempts_in_memory import AttemptsInMemory
 from tests.edge import turn_clock
 
 

@@ -17,7 +17,8 @@ from jwt_authz import Authz
 from jwt_authz.accounts import User, models
 from jwt_authz.accounts.memory import MemoryAccounts
 from jwt_authz.accounts.sqlalchemy import SQLAlchemyAccounts
-from jwt_authz.endpoints import login_rate, password_blueprint, token_blueprint
+from jwt_authz.endpoints import password_blueprint, token_blueprint
+from jwt_authz.endpoints import rate_limit as login_rate
 from jwt_authz.endpoints.attempts import KNOWN_SECONDS, MOST_ACCOUNTS
 from jwt_authz.errors import StoreUnavailable
 from tests.edge import bearer, turn_clock

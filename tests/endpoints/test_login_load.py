@@ -22,11 +22,11 @@ from argon2 import PasswordHasher
 from flask import Flask
 from limits.storage import RedisStorage
 
+from jwt_authz._concurrency.bounded import off_the_clock
+from jwt_authz._concurrency.slots import Slots
 from jwt_authz.accounts import passwords
-from jwt_authz.accounts.slots import Slots
-from jwt_authz.bounded import off_the_clock
-from tests.accounts.test_slots import until
 from tests.cheap_argon2 import make_argon2_cheap, replace_slots
+from tests.concurrency.test_slots import until
 from tests.edge import bearer
 from tests.endpoints.login_server import PASSWORD, make_app
 

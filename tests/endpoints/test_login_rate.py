@@ -15,9 +15,10 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.test import TestResponse
 
 from jwt_authz import MisuseError
-from jwt_authz.endpoints import attempts, login_gate, token_blueprint
+from jwt_authz.endpoints import attempts, token_blueprint
+from jwt_authz.endpoints import login_attempt as login_gate
 from jwt_authz.endpoints.attempts import WIDER, Caller
-from jwt_authz.endpoints.login_rate import LoginRate
+from jwt_authz.endpoints.rate_limit import LoginRate
 from jwt_authz.errors import StoreUnavailable
 from tests.edge import PROBLEM, TYPE, guarded_app, turn_clock
 from tests.endpoints.test_token import PASSWORD, Users
@@ -368,7 +369,7 @@ def test_a_redis_store_without_its_client_names_the_extra(
 ) -> None:
     from limits.errors import ConfigurationError
 
-    from jwt_authz.endpoints import login_rate
+    from jwt_authz.endpoints import rate_limit as login_rate
 
     def missing(*arguments: Any, **options: Any) -> Any:
         raise ConfigurationError("'redis' prerequisite not available")

@@ -12,12 +12,12 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from jwt_authz import Authz, Identity, MisuseError, Role, Roles
+from jwt_authz._concurrency.slots import Slots
 from jwt_authz.accounts.memory import MemoryAccounts
-from jwt_authz.accounts.slots import Slots
 from jwt_authz.audit import changed
 from jwt_authz.endpoints import password_blueprint, token_blueprint
 from jwt_authz.errors import StoreUnavailable
-from jwt_authz.logins import Logins
+from jwt_authz.logins.log_in import Logins
 from jwt_authz.revocation import RevocationView
 from tests.cheap_argon2 import replace_slots
 from tests.edge import turn_clock

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser
 
 from jwt_authz import Authz, Identity, Role, Roles
 from jwt_authz.endpoints import permissions_blueprint
-from jwt_authz.permissions import Permission, PermissionSet
+from jwt_authz.policy.permissions import Permission, PermissionSet
 from jwt_authz.testing import acting_as, authz_client
 
 PAGE = Path(__file__).parents[2] / "docs" / "my-permissions.md"

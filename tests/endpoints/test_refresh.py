@@ -22,13 +22,14 @@ from flask_jwt_extended import create_refresh_token, jwt_required
 from jwt_authz import Authz, MisuseError, exempt, requires
 from jwt_authz.accounts import User
 from jwt_authz.accounts.memory import MemoryAccounts
+from jwt_authz.application import KEY
 from jwt_authz.audit import decided
 from jwt_authz.endpoints import refresh_blueprint, token_blueprint
 from jwt_authz.errors import StoreUnavailable
-from jwt_authz.logins import Logins
-from jwt_authz.parts import KEY
-from jwt_authz.revocation import MemoryStore, RevocationView, memory, sql_families
-from jwt_authz.revocation import redis as redis_store
+from jwt_authz.logins.log_in import Logins
+from jwt_authz.revocation import MemoryStore, RevocationView
+from jwt_authz.revocation.stores import memory, sql_families
+from jwt_authz.revocation.stores import redis as redis_store
 from jwt_authz.tokens import KeySet
 from tests.edge import private_pem, turn_clock
 

@@ -21,7 +21,7 @@ from jwt_authz.accounts.memory import MemoryAccounts
 from jwt_authz.accounts.sqlalchemy import SQLAlchemyAccounts, SQLAlchemyRoles
 from jwt_authz.endpoints import password_blueprint, refresh_blueprint, token_blueprint
 from jwt_authz.errors import MisuseError
-from jwt_authz.tenants import same_tenant
+from jwt_authz.guards.tenants import same_tenant
 from tests.edge import bearer
 
 from .refreshing import close

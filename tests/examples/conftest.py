@@ -18,7 +18,7 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from examples.api import create_app
-from jwt_authz.parts import KEY
+from jwt_authz.application import KEY
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "correct horse"

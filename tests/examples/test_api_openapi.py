@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from jwt_authz.matrix import Access, read_matrix
+from jwt_authz.inspection.matrix import Access, read_matrix
 
 DOCUMENT = json.loads(
     (Path(__file__).resolve().parents[2] / "openapi" / "api.json").read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from flask.cli import ScriptInfo
 from playwright.sync_api import Browser, Page
 
-from jwt_authz.cli import authz
+from jwt_authz.cli.main import authz
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "example.md"

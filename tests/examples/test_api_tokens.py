@@ -9,7 +9,7 @@ import jwt
 import pytest
 from flask_jwt_extended import create_access_token
 
-from jwt_authz import verification
+from jwt_authz.authentication import verification
 
 
 def pair_of(api: Any, who: str) -> dict[str, str]:

@@ -19,7 +19,7 @@ from jwt_authz.endpoints import (
     refresh_blueprint,
     token_blueprint,
 )
-from jwt_authz.matrix import read_matrix
+from jwt_authz.inspection.matrix import read_matrix
 from jwt_authz.openapi import documented, undocumented
 from jwt_authz.openapi.generator import generate
 from jwt_authz.openapi.paths import template_of

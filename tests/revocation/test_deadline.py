@@ -14,9 +14,9 @@ from jwt_authz.accounts import User
 from jwt_authz.accounts.memory import MemoryAccounts
 from jwt_authz.errors import StoreUnavailable
 from jwt_authz.revocation import RevocationView, Rotation
-from jwt_authz.revocation import redis_family_scripts as scripts
-from jwt_authz.revocation.redis import RedisStore
-from jwt_authz.revocation.sqlalchemy import SQLAlchemyStore
+from jwt_authz.revocation.stores import redis_family_scripts as scripts
+from jwt_authz.revocation.stores.redis import RedisStore
+from jwt_authz.revocation.stores.sqlalchemy import SQLAlchemyStore
 
 from .conftest import Shared
 from .proxy import Proxy

@@ -15,9 +15,9 @@ import pytest
 
 from jwt_authz.errors import StoreUnavailable
 from jwt_authz.revocation import RevocationView
-from jwt_authz.revocation import redis_scripts as scripts
-from jwt_authz.revocation.redis import RedisStore
-from jwt_authz.revocation.sqlalchemy import SQLAlchemyStore
+from jwt_authz.revocation.stores import redis_scripts as scripts
+from jwt_authz.revocation.stores.redis import RedisStore
+from jwt_authz.revocation.stores.sqlalchemy import SQLAlchemyStore
 
 from .conftest import eventually, slow_machine
 from .servers import PrivatePostgres, PrivateRedis

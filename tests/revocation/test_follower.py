@@ -13,9 +13,9 @@ import sqlalchemy
 
 from jwt_authz.errors import StoreUnavailable
 from jwt_authz.revocation import RevocationView
-from jwt_authz.revocation import redis as redis_module
-from jwt_authz.revocation import sqlalchemy as sqlalchemy_module
 from jwt_authz.revocation.log import MarkMissing
+from jwt_authz.revocation.stores import redis as redis_module
+from jwt_authz.revocation.stores import sqlalchemy as sqlalchemy_module
 
 from .conftest import Shared, copy_of, empty, put_back
 

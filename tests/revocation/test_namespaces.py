@@ -19,9 +19,9 @@ from sqlalchemy import create_engine, inspect, text
 from jwt_authz import Authz, requires
 from jwt_authz.accounts import User
 from jwt_authz.accounts.memory import MemoryAccounts
-from jwt_authz.cli import authz as commands
+from jwt_authz.application import current_parts
+from jwt_authz.cli.main import authz as commands
 from jwt_authz.errors import StoreUnavailable
-from jwt_authz.parts import current_parts
 from jwt_authz.revocation import CATALOGUE, RevocationView, Rotation, Target, sharing
 from jwt_authz.revocation.sharing import KEPT
 from jwt_authz.tokens import KeySet

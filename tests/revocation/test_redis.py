@@ -16,10 +16,10 @@ from contextlib import suppress
 import pytest
 import redis
 
+from jwt_authz._concurrency.breaker import Breaker
 from jwt_authz.errors import MisuseError, StoreUnavailable
 from jwt_authz.revocation import RevocationView, Statement
-from jwt_authz.revocation.breaker import Breaker
-from jwt_authz.revocation.redis import RedisStore
+from jwt_authz.revocation.stores.redis import RedisStore
 
 from .conftest import Shared, eventually, slow_machine
 from .proxy import Proxy
@@ -578,13 +578,13 @@ def test_a_redis_that_lost_everything_with_all_processes_lets_nobody_in_from_bef
 def test_a_missing_redis_py_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "redis", None)
     for name in ("redis", "redis_server"):
-        monkeypatch.delitem(sys.modules, f"jwt_authz.revocation.{name}")
+        monkeypatch.delitem(sys.modules, f"jwt_authz.revocation.stores.{name}")
     for name in [name for name in sys.modules if name.startswith("redis.")]:
         monkeypatch.setitem(sys.modules, name, None)
 
     for name in ("redis", "redis_server"):
         with pytest.raises(ImportError, match=r"pip install 'jwt_authz\[redis\]'"):
-            importlib.import_module(f"jwt_authz.revocation.{name}")
+            importlib.import_module(f"jwt_authz.revocation.stores.{name}")
 
 
 @pytest.mark.parametrize("url", ["redis://host:port/0", "redis://host/0?socket_timeout=soon"])

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from jwt_authz.revocation import MemoryStore
-from jwt_authz.revocation import memory as memory_module
+from jwt_authz.revocation.stores import memory as memory_module
 
 from .conftest import Shared
 from .workers import IDLE, Worker, break_atomicity

@@ -16,11 +16,11 @@ import pytest
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import OperationalError
 
+from jwt_authz._concurrency.breaker import Breaker
 from jwt_authz.errors import MisuseError, StoreUnavailable
 from jwt_authz.revocation import RevocationView
-from jwt_authz.revocation.breaker import Breaker
 from jwt_authz.revocation.families import KEPT
-from jwt_authz.revocation.sqlalchemy import SQLAlchemyStore, metadata
+from jwt_authz.revocation.stores.sqlalchemy import SQLAlchemyStore, metadata
 
 from .conftest import Clock, Shared, eventually
 from .proxy import Proxy
@@ -481,8 +481,8 @@ def test_a_missing_sqlalchemy_names_the_extra(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, "sqlalchemy", None)
     names = ("database", "tables", "sql_families", "sqlalchemy")
     for name in names:
-        monkeypatch.delitem(sys.modules, f"jwt_authz.revocation.{name}")
+        monkeypatch.delitem(sys.modules, f"jwt_authz.revocation.stores.{name}")
 
     for name in names:
         with pytest.raises(ImportError, match=r"pip install 'jwt_authz\[sqlalchemy\]'"):
-            importlib.import_module(f"jwt_authz.revocation.{name}")
+            importlib.import_module(f"jwt_authz.revocation.stores.{name}")

@@ -15,9 +15,9 @@ from jwt_authz.errors import MisuseError
 from jwt_authz.revocation import MemoryStore, open_store
 from jwt_authz.revocation.families import Families
 from jwt_authz.revocation.log import Log
-from jwt_authz.revocation.redis import RedisStore
-from jwt_authz.revocation.sqlalchemy import SQLAlchemyStore
-from jwt_authz.revocation.stores import Store
+from jwt_authz.revocation.store import Store
+from jwt_authz.revocation.stores.redis import RedisStore
+from jwt_authz.revocation.stores.sqlalchemy import SQLAlchemyStore
 
 ROOT = Path(__file__).parents[2]
 

@@ -17,8 +17,8 @@ from typing import Any
 from jwt_authz.errors import StoreUnavailable
 from jwt_authz.revocation import RevocationView
 from jwt_authz.revocation import families as rules
-from jwt_authz.revocation.redis import RedisStore
-from jwt_authz.revocation.sqlalchemy import SQLAlchemyStore
+from jwt_authz.revocation.stores.redis import RedisStore
+from jwt_authz.revocation.stores.sqlalchemy import SQLAlchemyStore
 
 IDLE = 900.0
 TIMEOUT = 1.5

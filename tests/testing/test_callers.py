@@ -11,7 +11,7 @@ from flask import Flask, session
 from flask_jwt_extended import JWTManager
 
 from jwt_authz import Authz, Identity, MisuseError, allowed, current_identity, requires
-from jwt_authz.claims import Issuer
+from jwt_authz.issuers import Issuer
 from jwt_authz.testing import acting_as, authz_client
 
 from .shop import ROLES, make_shop

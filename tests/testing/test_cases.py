@@ -10,7 +10,7 @@ from flask import Blueprint, Flask, abort, redirect
 from werkzeug.routing import BaseConverter
 
 from jwt_authz import Authz, MisuseError, Role, Roles, has_role, requires
-from jwt_authz.decision import NO, YES
+from jwt_authz.policy.decision import NO, YES
 from jwt_authz.testing import AccessCase, access_cases
 
 from .shop import ROLES, make_shop

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from jwt_authz import InvalidToken
-from jwt_authz.claims import IdentityReader
 from jwt_authz.errors import (
     AlgorithmNotAllowed,
     KeyUnknown,
@@ -18,6 +17,7 @@ from jwt_authz.errors import (
     TokenMalformed,
     TokenTooLong,
 )
+from jwt_authz.tokens.encodings import IdentityReader
 from jwt_authz.tokens.jws import LONGEST_TOKEN, Signed, choose_key, read_object
 from jwt_authz.tokens.keys import prepare_keys
 from tests.tokens.forging import (

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from jwt_authz import InvalidToken
-from jwt_authz.claims import IdentityReader
 from jwt_authz.errors import (
     AlgorithmNotAllowed,
     AudienceInvalid,
@@ -21,6 +20,7 @@ from jwt_authz.errors import (
     TokenNotYetValid,
 )
 from jwt_authz.tokens import Verified, Verifier
+from jwt_authz.tokens.encodings import IdentityReader
 from jwt_authz.tokens.keys import prepare_key, prepare_keys
 from tests.tokens.forging import HEADER, SECRET, claims, signed, verifier, without
 

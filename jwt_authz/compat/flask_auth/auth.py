@@ -18,8 +18,8 @@ from typing import Any, Self, TypeVar, cast
 from flask import Flask, abort, current_app, redirect, url_for
 
 from ...accounts.passwords import hash_password, upgraded_hash, verify_password
+from ...contrib.sessions import SessionLogin
 from ...errors import MisuseError
-from ...sessions import SessionLogin
 
 __all__ = [
     "DEFAULT_HASH_ALGORITHM",

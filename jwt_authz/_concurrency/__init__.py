@@ -1,0 +1,1 @@
+"""Concurrency: deadlines, breakers, bounded work and forks."""

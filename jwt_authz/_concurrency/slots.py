@@ -1,0 +1,174 @@
+"""Slots: how many threads may do heavy work at once, how many may wait for it, and for how long.
+
+How it works. The work runs in threads of its own, at a lower priority than the threads that answer
+requests. A caller who waits holds a thread of the server, so that only a few may wait. Callers who
+are known have places of their own to wait in and go first: others cannot keep them out.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from typing import ParamSpec, TypeVar
+
+from ..errors import HashingBusy
+from .bounded import off_the_clock
+
+LONGEST_WAIT = 5.0
+NICENESS = 10
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+_known_caller: ContextVar[str | None] = ContextVar("jwt_authz.known_caller", default=None)
+
+
+@contextmanager
+def place_reserved_for(caller: str | None) -> Iterator[None]:
+    """Let what is done in the block wait in a reserved place, if a known caller is given."""
+    token = _known_caller.set(caller)
+    try:
+        yield
+    finally:
+        _known_caller.reset(token)
+
+
+class Slots:
+    """Run work in `at_once` threads, for which `waiting` more callers may wait.
+
+    `reserved` more may wait if they are known, each once at a time. Further callers get HashingBusy
+    at once, and so do callers who have waited for `longest_wait` seconds. First come, first served,
+    known callers before others.
+    """
+
+    def __init__(
+        self, at_once: int, waiting: int, reserved: int = 0, longest_wait: float = LONGEST_WAIT
+    ) -> None:
+        self.longest_wait = longest_wait
+        self.resize(at_once, waiting, reserved)
+
+    def resize(self, at_once: int, waiting: int, reserved: int) -> None:
+        """Set other numbers, before there is any caller."""
+        self.at_once = at_once
+        self.waiting = waiting
+        self.reserved = reserved
+        self.renew()
+
+    def renew(self) -> None:
+        """Forget all callers and threads: a forked process does not have them."""
+        self._lock = threading.Lock()
+        self._free = self.at_once
+        self._first: deque[threading.Event] = deque()
+        self._others: deque[threading.Event] = deque()
+        self._known: set[str] = set()
+        self._threads = ThreadPoolExecutor(self.at_once, "jwt_authz-hashing", _lower_priority)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a caller who is not known would get HashingBusy now."""
+        return not self._free and len(self._others) >= self.waiting
+
+    @property
+    def queued(self) -> int:
+        """The number of callers who wait."""
+        return len(self._first) + len(self._others)
+
+    def run(
+        self,
+        work: Callable[_Arguments, _Result],
+        *arguments: _Arguments.args,
+        **keywords: _Arguments.kwargs,
+    ) -> _Result:
+        """Return what the work returns, or raise what it raises; HashingBusy if it cannot run.
+
+        The deadline of a call to the accounts does not run meanwhile.
+        """
+        with off_the_clock(), self._place():
+            return self._threads.submit(work, *arguments, **keywords).result()
+
+    def busy(self) -> HashingBusy:
+        """Return the error for a caller who cannot even wait."""
+        return HashingBusy(
+            f"{self.at_once} passwords are being hashed and {self.queued} wait: try again later"
+        )
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        caller = _known_caller.get()
+        with self._lock:
+            is_known = caller is not None and caller not in self._known
+            ticket = self._enter(is_known)
+            if is_known:
+                self._known.add(str(caller))
+        try:
+            if ticket is not None:
+                self._await(ticket)
+            try:
+                yield
+            finally:
+                self._leave()
+        finally:
+            if is_known:
+                with self._lock:
+                    self._known.discard(str(caller))
+
+    def _enter(self, is_known: bool) -> threading.Event | None:
+        """Take a free place, or return a ticket that is set when it is the caller's turn."""
+        if self._free:
+            self._free -= 1
+            return None
+        ticket = threading.Event()
+        if is_known and len(self._first) < self.reserved:
+            self._first.append(ticket)
+        elif len(self._others) < self.waiting:
+            self._others.append(ticket)
+        else:
+            raise self.busy()
+        return ticket
+
+    def _await(self, ticket: threading.Event) -> None:
+        try:
+            has_turn = ticket.wait(self.longest_wait)
+        except BaseException:  # a server's time limit, say
+            if not self._withdraw(ticket):
+                self._leave()
+            raise
+        if not has_turn and self._withdraw(ticket):
+            raise HashingBusy("no password could be hashed in time: try again later")
+
+    def _withdraw(self, ticket: threading.Event) -> bool:
+        """Leave the queue; False if it was the caller's turn meanwhile."""
+        with self._lock:
+            for queue in (self._first, self._others):
+                if ticket in queue:
+                    queue.remove(ticket)
+                    return True
+        return False
+
+    def _leave(self) -> None:
+        """Hand the place over to the next caller, or free it."""
+        with self._lock:
+            queue = self._first or self._others
+            if queue:
+                queue.popleft().set()
+            else:
+                self._free += 1
+
+
+def _lower_priority() -> None:
+    """Let the threads that answer requests go before this one, where threads have a priority."""
+    is_main = threading.get_native_id() == os.getpid()  # with gevent, for which all is one thread
+    if sys.platform == "linux" and not is_main:
+        with suppress(OSError):  # a sandbox may forbid it
+            os.setpriority(os.PRIO_PROCESS, 0, NICENESS)  # 0 is this thread
+
+
+# Of a worker's four threads, log-ins hold three at most: one is left for other requests.
+HASHING = Slots(at_once=1, waiting=1, reserved=1)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=HASHING.renew)

@@ -1,0 +1,104 @@
+"""Mixins that put the catalogue of roles beside the users: permissions, inclusion and levels.
+
+    class Permission(PermissionMixin, Base):
+        __tablename__ = "permissions"
+
+    class Role(CatalogueRoleMixin, Base):
+        __tablename__ = "roles"
+        __permission__ = Permission
+
+The two join tables come by themselves, and so does the one of the names of removed roles.
+`SQLAlchemyRoles` makes `Roles` of the rows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from ..user import MAX_TEXT
+from .tables import RoleMixin, class_named_by, key_to, never_reuse_ids
+
+try:
+    from sqlalchemy import Column, String, Table, event
+    from sqlalchemy.orm import Mapped, Mapper, class_mapper, mapped_column, relationship
+except ImportError as error:
+    raise ImportError(
+        "jwt_authz.accounts.sqlalchemy needs SQLAlchemy 2, which is missing: "
+        "pip install 'jwt_authz[accounts,sqlalchemy]'",
+        name=error.name,
+    ) from error
+
+
+class PermissionMixin:
+    """A table of permissions: `resource:action` each."""
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(MAX_TEXT), unique=True)
+
+
+class CatalogueRoleMixin(RoleMixin):
+    """A table of roles that is the catalogue: `permissions`, rows of `__permission__`, and more.
+
+    `includes` are rows of its own; `level` is NULL for a role that has none. `__join_table__` names
+    the join table, by default `roles_permissions` after the two it joins;
+    the one for inclusion is named after the roles, `roles_includes`. `roles_retired` has the names
+    of removed roles, so that an administrator cannot take one over.
+    """
+
+    __permission__: ClassVar[type[PermissionMixin]]
+    __join_table__: ClassVar[str]
+    retired: ClassVar[Table]
+
+    level: Mapped[int | None] = mapped_column()
+
+    if TYPE_CHECKING:
+        # Of the application's own classes, whose columns a type checker cannot know here.
+        permissions: Mapped[list[Any]]
+        includes: Mapped[list[Any]]
+
+
+event.listen(PermissionMixin, "after_mapper_constructed", never_reuse_ids, propagate=True)
+
+
+@event.listens_for(CatalogueRoleMixin, "after_mapper_constructed", propagate=True)
+def _join_permissions(mapper: Mapper[Any], roles: type[CatalogueRoleMixin]) -> None:
+    if mapper.inherits is not None and issubclass(mapper.inherits.class_, CatalogueRoleMixin):
+        return
+    permission = permission_of(roles)
+    role_table = cast(Table, mapper.local_table)
+    permission_table = cast(Table, class_mapper(permission, configure=False).local_table)
+    grants = Table(
+        getattr(roles, "__join_table__", f"{role_table.name}_{permission_table.name}"),
+        role_table.metadata,
+        key_to("role_id", role_table),
+        key_to("permission_id", permission_table, index=True),
+        schema=role_table.schema,
+    )
+    included = Table(
+        f"{role_table.name}_includes",
+        role_table.metadata,
+        key_to("role_id", role_table),
+        key_to("included_id", role_table, index=True),
+        schema=role_table.schema,
+    )
+    roles.retired = Table(
+        f"{role_table.name}_retired",
+        role_table.metadata,
+        Column("name", String(MAX_TEXT), primary_key=True),
+        schema=role_table.schema,
+    )
+    mapper.add_property("permissions", relationship(permission, secondary=grants))
+    mapper.add_property(
+        "includes",
+        relationship(
+            roles,
+            secondary=included,
+            primaryjoin=role_table.c.id == included.c.role_id,
+            secondaryjoin=role_table.c.id == included.c.included_id,
+        ),
+    )
+
+
+def permission_of(roles: type[CatalogueRoleMixin]) -> type[PermissionMixin]:
+    """The class that `__permission__` names; raises MisuseError where it names none."""
+    return class_named_by(roles, "__permission__", PermissionMixin)

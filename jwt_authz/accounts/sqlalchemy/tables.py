@@ -1,0 +1,123 @@
+"""Mixins that put users, roles and what joins them on the application's own declarative base.
+
+    class Base(DeclarativeBase): ...
+
+    class Role(RoleMixin, Base):
+        __tablename__ = "roles"
+
+    class User(UserMixin, Base):
+        __tablename__ = "users"
+        __role__ = Role
+
+The join tables come by themselves. Both classes may have columns of their own; those that `add` of
+`SQLAlchemyAccounts` should not trip over have a default or are nullable.
+"""
+
+from __future__ import annotations
+
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+
+from ...errors import MisuseError
+from ..user import MAX_TEXT
+
+try:
+    from sqlalchemy import Column, ForeignKey, String, Table, event, false
+    from sqlalchemy.orm import Mapped, Mapper, class_mapper, mapped_column, relationship
+except ImportError as error:
+    raise ImportError(
+        "jwt_authz.accounts.sqlalchemy needs SQLAlchemy 2, which is missing: "
+        "pip install 'jwt_authz[accounts,sqlalchemy]'",
+        name=error.name,
+    ) from error
+
+_Mixin = TypeVar("_Mixin")
+
+
+class RoleMixin:
+    """A table of roles: a name each, which the application's catalogue gives its meaning."""
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(MAX_TEXT), unique=True)
+
+
+class UserMixin:
+    """A table of users; `roles` reaches those of `__role__`, all users' in one query.
+
+    `__join_table__` names the join table, by default `users_roles` after the two it joins. Roles
+    in other tenants than the user's own stand in a second one, `users_roles_in_tenants`.
+    """
+
+    __role__: ClassVar[type[RoleMixin]]
+    __join_table__: ClassVar[str]
+    roles_in_tenants: ClassVar[Table]
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    subject: Mapped[str] = mapped_column(
+        String(MAX_TEXT), unique=True, default=lambda: token_hex(16)
+    )
+    username: Mapped[str] = mapped_column(String(MAX_TEXT), unique=True)
+    password_hash: Mapped[str | None] = mapped_column(String(MAX_TEXT))
+    tenant: Mapped[str | None] = mapped_column(String(MAX_TEXT))
+    disabled: Mapped[bool] = mapped_column(default=False, server_default=false())
+
+    if TYPE_CHECKING:
+        # Of `__role__`, whose own columns a type checker cannot know here.
+        roles: Mapped[list[Any]]
+
+
+@event.listens_for(RoleMixin, "after_mapper_constructed", propagate=True)
+@event.listens_for(UserMixin, "after_mapper_constructed", propagate=True)
+def never_reuse_ids(mapper: Mapper[Any], _: type[Any]) -> None:
+    """Have SQLite give out no id twice: it would hand a deleted row's joins to its successor."""
+    cast(Table, mapper.local_table).dialect_kwargs["sqlite_autoincrement"] = True
+
+
+# The event comes once the users' table is there and, on every kind of base, before create_all().
+@event.listens_for(UserMixin, "after_mapper_constructed", propagate=True)
+def _join_roles(mapper: Mapper[Any], users: type[UserMixin]) -> None:
+    if mapper.inherits is not None and issubclass(mapper.inherits.class_, UserMixin):
+        return
+    role = role_of(users)
+    user_table = cast(Table, mapper.local_table)
+    role_table = cast(Table, class_mapper(role, configure=False).local_table)
+    join = Table(
+        getattr(users, "__join_table__", f"{user_table.name}_{role_table.name}"),
+        user_table.metadata,
+        key_to("user_id", user_table),
+        key_to("role_id", role_table, index=True),
+        schema=user_table.schema,
+    )
+    mapper.add_property("roles", relationship(role, secondary=join, lazy="selectin"))
+    users.roles_in_tenants = Table(
+        f"{join.name}_in_tenants",
+        user_table.metadata,
+        key_to("user_id", user_table),
+        Column("tenant", String(MAX_TEXT), primary_key=True),
+        key_to("role_id", role_table, index=True),
+        schema=user_table.schema,
+    )
+
+
+def role_of(users: type[UserMixin]) -> type[RoleMixin]:
+    """The role class that `__role__` names; raises MisuseError where it names none."""
+    return class_named_by(users, "__role__", RoleMixin)
+
+
+def class_named_by(owner: type[Any], attribute: str, mixin: type[_Mixin]) -> type[_Mixin]:
+    """The mapped class that an attribute of another names; raises MisuseError for none."""
+    found = getattr(owner, attribute, None)
+    is_class = isinstance(found, type) and issubclass(found, mixin)
+    if not (is_class and hasattr(found, "__mapper__")):
+        kind = mixin.__name__.removesuffix("Mixin")
+        raise MisuseError(
+            f"{owner.__name__} does not say which class its {kind.lower()}s are: define the class "
+            f"with {kind}Mixin first, and write {attribute} = {kind} in {owner.__name__}"
+        )
+    return cast(type[_Mixin], found)
+
+
+def key_to(name: str, table: Table, index: bool = False) -> Column[Any]:
+    """A column of a join table, which goes with the row that it refers to."""
+    key = ForeignKey(table.c.id, ondelete="CASCADE")
+    return Column(name, key, primary_key=True, index=index)

@@ -1,0 +1,111 @@
+"""The trail: what was changed, by whom, before and after; rows that are only ever added.
+
+class Change(ChangeMixin, Base):
+    __tablename__ = "admin_changes"
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import Any
+
+from ..user import MAX_TEXT
+
+try:
+    from sqlalchemy import BigInteger, Integer, String, Text
+    from sqlalchemy.orm import Mapped, mapped_column
+except ImportError as error:
+    raise ImportError(
+        "jwt_authz.accounts.sqlalchemy.trail needs SQLAlchemy 2, which is missing: "
+        "pip install 'jwt_authz[accounts,sqlalchemy]'",
+        name=error.name,
+    ) from error
+
+State = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One change: `actor` and `subject` are subjects, beside the usernames that they had then.
+
+    `actor_issuer` is None for an actor who is this application's own. `tenant` is the user's. Of a
+    change of a role `role` is its name, and the three that tell of a user are those of one who
+    loses it, or None. `at` is in seconds since the epoch; `before` and `after` hold what the change
+    was about (roles, say) and are None where there was nothing. Never a password, a hash or token.
+    """
+
+    at: int
+    actor: str
+    actor_issuer: str | None
+    actor_name: str
+    action: str
+    subject: str | None
+    username: str | None
+    tenant: str | None
+    role: str | None
+    before: State | None
+    after: State | None
+
+    @property
+    def name(self) -> str:
+        """The name of the user or of the role."""
+        return self.username or self.role or ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The entry as JSON has it."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @property
+    def when(self) -> str:
+        """The time as people read it, in UTC."""
+        return datetime.fromtimestamp(self.at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+class ChangeMixin:
+    """A table of changes, on the application's own base, in the database of the users."""
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    at: Mapped[int] = mapped_column(BigInteger)
+    actor: Mapped[str] = mapped_column(String(MAX_TEXT), index=True)
+    actor_issuer: Mapped[str | None] = mapped_column(Text)
+    actor_name: Mapped[str] = mapped_column(String(MAX_TEXT))
+    action: Mapped[str] = mapped_column(String(MAX_TEXT))
+    subject: Mapped[str | None] = mapped_column(String(MAX_TEXT), index=True)
+    username: Mapped[str | None] = mapped_column(String(MAX_TEXT))
+    tenant: Mapped[str | None] = mapped_column(String(MAX_TEXT), index=True)
+    role: Mapped[str | None] = mapped_column(String(MAX_TEXT), index=True)
+    before: Mapped[str | None] = mapped_column(Text)
+    after: Mapped[str | None] = mapped_column(Text)
+
+
+def row_of(Change: type[ChangeMixin], entry: Entry) -> ChangeMixin:
+    """The row that keeps an entry."""
+    row = Change()
+    for name, value in entry.as_dict().items():
+        is_state = name in ("before", "after") and value is not None
+        setattr(row, name, json.dumps(value) if is_state else value)
+    return row
+
+
+def entry_of(row: ChangeMixin) -> Entry:
+    """The entry that a row keeps."""
+    return Entry(
+        row.at,
+        row.actor,
+        row.actor_issuer,
+        row.actor_name,
+        row.action,
+        row.subject,
+        row.username,
+        row.tenant,
+        row.role,
+        _state(row.before),
+        _state(row.after),
+    )
+
+
+def _state(text: str | None) -> State | None:
+    return None if text is None else json.loads(text)

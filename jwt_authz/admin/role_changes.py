@@ -1,0 +1,150 @@
+"""RoleAdministration: each change of a role with its rules, its trail, and its way into force."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..accounts.sqlalchemy.roles import SQLAlchemyRoles
+from ..application import current_parts
+from ..endpoints.answers import ProblemAnswer
+from ..logins.changes import reload_everywhere
+from ..logins.revoking import revoke
+from ..logins.token_sizes import refuse_role_change
+from ..policy.roles import Role, Roles
+from ..revocation import Target
+from .effect import Effect, effect_of_catalogue
+from .roles import AdminRoles, CatalogueRule, RoleChange
+from .safeguards import Rules
+from .turn import Turn
+from .user_changes import Administration, fit, tell
+from .versions import ANY, Seen
+
+ROLES_ELSEWHERE = "The roles are not kept in the users' database, and are changed where they are."
+
+
+@dataclass(frozen=True, slots=True)
+class RoleAdministration:
+    """What those who administer the users may do to the catalogue of the application."""
+
+    of_users: Administration
+
+    def roles(self) -> Roles:
+        """The catalogue; empty where the application has none."""
+        self.of_users.rules()
+        return _catalogue()
+
+    def role(self, name: str) -> Role:
+        """The role of this name; a 404 where there is none."""
+        found = self.roles().get(name)
+        if found is None:
+            raise _no_such_role()
+        return found
+
+    def versioned(self, name: str) -> tuple[Role, str]:
+        """Return `role`, and the version that a change may be based on."""
+        role = self.role(name)
+        return role, self.of_users.accounts.role_version(role)
+
+    def why_fixed(self) -> str | None:
+        """Why the caller cannot change the roles, in a sentence; None where they can."""
+        try:
+            self._rules()
+        except ProblemAnswer as problem:
+            return problem.description
+        return None
+
+    def effect_of_change(self, role: Role) -> list[Effect]:
+        """What would be answered otherwise, and to whom, were the role as it is given."""
+        self.of_users.rules().refuse_unknown(role.includes)
+        return _effect_of(RoleChange("change role", role.name, role))
+
+    def effect_of_removal(self, name: str) -> list[Effect]:
+        """What would be answered otherwise, and to whom, without the role."""
+        return _effect_of(RoleChange("remove role", self.role(name).name))
+
+    def judge(self, role: Role) -> None:
+        """Raise the `ProblemAnswer` with which `change` would be refused, if it would be."""
+        self._judge(RoleChange("change role", role.name, role))
+
+    def create(self, role: Role, included_by: Iterable[str] = ()) -> Role:
+        """A new role with what the caller holds; roles that they hold may include it at once."""
+        if role.name in self.roles():
+            raise ProblemAnswer(409, "role-exists", "There is a role of this name already.")
+        names = tuple(dict.fromkeys(included_by))
+        self._make(RoleChange("create role", role.name, role, True, names))
+        return role
+
+    def change(self, role: Role, seen: Seen = ANY) -> tuple[Role, str]:
+        """Put the role in place of the one of its name; in force at once.
+
+        Returns the role and its version; refused if the one that is there has none of those `seen`.
+        """
+        self.role(role.name)
+        return role, self._make(RoleChange("change role", role.name, role, seen=seen))
+
+    def remove(self, name: str, seen: Seen = ANY) -> None:
+        """Remove the role from all users and roles, and end the access tokens that have it."""
+        change, parts = RoleChange("remove role", name, seen=seen), current_parts()
+        stored = parts.deadline.bound(self._rules()[1])
+        if name not in stored.load():
+            if stored.is_retired(name):
+                # Perhaps by the same call, which failed after that: finish what it left undone.
+                reload_everywhere(parts, name)
+            raise _no_such_role()
+        self._judge(change)
+        # Before as well, so that nothing has changed where the store does not answer: tokens that
+        # carry the name would be good once more with another role of this name.
+        revoke(parts, Target("role", name))
+        self._make(change)
+
+    def _judge(self, change: RoleChange) -> None:
+        rules, stored = self._rules(change)
+        roles = AdminRoles(self.of_users.accounts, stored)
+        fit(lambda: roles.judge(change, _fitting(rules)))
+
+    def _make(self, change: RoleChange) -> str:
+        (rules, stored), parts = self._rules(change), current_parts()
+        roles, actor = AdminRoles(self.of_users.accounts, stored), self.of_users.actor()
+        parts.reload_roles()  # so that nothing changes where the store does not answer
+        entries, version = fit(lambda: roles.make(actor, change, _fitting(rules)))
+        try:
+            # Also where nothing changed: a call of which others were not told can so be repeated.
+            reload_everywhere(parts, change.name if change.role is None else None)
+        finally:
+            tell(*entries)
+        return version
+
+    def _rules(self, change: RoleChange | None = None) -> tuple[Rules, SQLAlchemyRoles]:
+        """The rules for a change, and the catalogue, where it can be changed here."""
+        rules = self.of_users.rules()
+        rules.refuse_tenant()
+        if rules.stored is None:
+            raise ProblemAnswer(409, "roles-elsewhere", ROLES_ELSEWHERE)
+        if change is not None:
+            rules.refuse_unknown((*change.includes, *change.included_by))
+        return rules, rules.stored
+
+
+def _fitting(rules: Rules) -> CatalogueRule:
+    """Return the rule for a change of a role, which refuses one that makes tokens too long."""
+    parts = current_parts()
+
+    def rule(turn: Turn, change: RoleChange, before: Roles, after: Roles) -> None:
+        rules.of_catalogue(turn, change, before, after)
+        refuse_role_change(parts, before, after, lambda: {roles for _, roles in turn.role_sets()})
+
+    return rule
+
+
+def _effect_of(change: RoleChange) -> list[Effect]:
+    before = _catalogue()
+    return effect_of_catalogue(before, fit(lambda: change.applied_to(before)))
+
+
+def _catalogue() -> Roles:
+    return current_parts().roles or Roles()
+
+
+def _no_such_role() -> ProblemAnswer:
+    return ProblemAnswer(404, "role-unknown", "There is no such role.")

@@ -1,0 +1,237 @@
+"""Rules: what not even an administrator may do, checked inside the transaction of the change.
+
+How it works. Another process may have changed a role a moment ago, unknown to this one. So the
+holdings of the caller, and of all others, are read from the catalog that the transaction sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from ..accounts import User
+from ..accounts.sqlalchemy.roles import SQLAlchemyRoles
+from ..endpoints.answers import ProblemAnswer
+from ..errors import MisuseError
+from ..policy.decision import NO
+from ..policy.identity import Identity
+from ..policy.permissions import PermissionSet
+from ..policy.requirements import Requirement
+from ..policy.roles import Roles
+from .asked import RANK, meets_more
+from .holdings import Holdings, holdings_of
+from .roles import RoleChange, changed_names
+from .turn import Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The rules for one caller; `required` is what makes an administrator here.
+
+    `is_kept` says that the caller's roles are those that the accounts have for them, `is_own` that
+    the application has issued their token; `stored` is the catalogue where it is in the tables of
+    the users.
+    """
+
+    caller: Identity
+    is_own: bool
+    is_kept: bool
+    required: Requirement
+    catalogue: Roles | None
+    stored: SQLAlchemyRoles | None
+
+    def __call__(self, turn: Turn, before: User, after: User) -> None:
+        """Raises a `ProblemAnswer` where the change may not be; see `Rule`."""
+        stored = None if self.stored is None else self.stored.read_in(turn.session)
+        self._in_turn(turn, stored, before)._refuse_of_user(turn, before, after)
+
+    def of_catalogue(self, turn: Turn, change: RoleChange, before: Roles, after: Roles) -> None:
+        """Raises a `ProblemAnswer` where a change of a role may not be; see `CatalogueRule`."""
+        self.refuse_tenant()
+        now = self._in_turn(turn, before)
+        then = now._as_of(after.open_ended(), now.caller.roles)
+        for name in dict.fromkeys((change.name, *changed_names(change, before, after))):
+            now._refuse_of_role(name, before, after)
+        nobody: frozenset[str] = frozenset()
+        is_open = then._rank(None, nobody) > now._rank(None, nobody)
+        if meets_more(now.caller, then.caller) or is_open:
+            raise _opens_to_themselves()
+        now._refuse_last_of(turn, then)
+
+    def _in_turn(self, turn: Turn, stored: Roles | None, before: User | None = None) -> Rules:
+        """The same by what is stored in this moment: the catalogue, and the caller's own roles.
+
+        `before` is a user as they were before the change. Raises a `ProblemAnswer` where the caller
+        may not administer any more.
+        """
+        user, roles = self._kept_caller(turn, before), self.caller.roles
+        if user is not None:
+            roles = roles.intersection(user.roles)
+        rules = self._as_of(self.catalogue if stored is None else stored.open_ended(), roles)
+        is_disabled = user is not None and user.disabled
+        if is_disabled or rules._rank_of(rules.caller) == RANK[NO]:
+            raise ProblemAnswer(403, "not-allowed", "You can no longer administer.")
+        return rules
+
+    def _kept_caller(self, turn: Turn, before: User | None) -> User | None:
+        """The caller as the accounts have them; None where their roles come from elsewhere."""
+        if not self.is_kept:
+            return None
+        if before is not None and before.subject == self.caller.subject:
+            return before
+        return turn.find(self.caller.subject, self.caller.tenant)
+
+    def refuse_tenant(self) -> None:
+        """Raises a `ProblemAnswer` for a caller of a tenant: its roles are those of all others."""
+        if self.caller.tenant is not None:
+            detail = "All tenants share the roles: they are changed by those without a tenant."
+            raise ProblemAnswer(403, "of-a-tenant", detail)
+
+    def refuse_unknown(self, roles: Iterable[str]) -> None:
+        """Raises a `ProblemAnswer` for a role that the catalogue lacks."""
+        if self.catalogue is not None and not {*roles} <= self.catalogue.keys():
+            raise ProblemAnswer(400, "unknown-role", "No role of the catalogue has this name.")
+
+    def _refuse_of_user(self, turn: Turn, before: User, after: User) -> None:
+        had, has = self._with_included(before.roles), self._with_included(after.roles)
+        if not self.caller.subject_is_foreign and before.subject == self.caller.subject:
+            self._refuse_of_themselves(before, after, has - had)
+        self._refuse_unheld(has - had)
+        self._refuse_unheld(self._known(had - has), "You cannot take a role that you do not hold")
+        self._refuse_superior(turn, before, after)
+        self._refuse_last_user(turn, before, after)
+
+    def _refuse_of_themselves(self, before: User, after: User, given: set[str]) -> None:
+        if given:
+            raise ProblemAnswer(403, "self-promotion", "Nobody gives themselves a role.")
+        was, will = (
+            self._as_of(self.catalogue, frozenset(user.roles)).caller for user in (before, after)
+        )
+        if meets_more(was, will):
+            raise _opens_to_themselves()
+
+    def _refuse_superior(self, turn: Turn, before: User, after: User) -> None:
+        """Refuse to act on a user who holds more than the caller, before the change or after it."""
+        roles = {*before.roles, *after.roles}
+        if before.roles == after.roles:  # the whole account: disabled, say, or logged out
+            elsewhere = turn.roles_elsewhere(before.subject)
+            if elsewhere and self.caller.tenant is not None:
+                detail = "This user also has roles in tenants that you do not administer."
+                raise ProblemAnswer(403, "holds-more", detail)
+            roles |= elsewhere
+        missing = holdings_of(roles, self.catalogue).missing_from(self.caller)
+        if missing is not None:
+            detail = f"This user holds {missing}, which you do not hold."
+            raise ProblemAnswer(403, "holds-more", detail)
+
+    def _refuse_last_user(self, turn: Turn, before: User, after: User) -> None:
+        rank = self._rank_of_user(before)
+        if self._rank_of_user(after) < rank:
+            held = holdings_of(before.roles, self.catalogue)
+            tenants = (None, before.tenant)
+            left = [(tenant, roles) for tenant, roles in turn.role_sets() if tenant in tenants]
+            if not self._is_among(left, rank, held):
+                raise _nobody_left()
+
+    def _refuse_last_of(self, turn: Turn, then: Rules) -> None:
+        """Refuse a change of a role that leaves nobody in place of an administrator it makes lose.
+
+        An administrator who is left has to hold all that the other one held, or nobody could give
+        it back.
+        """
+        left = [(tenant, roles) for tenant, roles in turn.role_sets() if tenant is None]
+        for tenant, roles in left:
+            rank = self._rank(tenant, roles)
+            if then._rank(tenant, roles) < rank:
+                held = holdings_of(roles, self.catalogue)
+                names = frozenset(then._known(held.names))
+                if not then._is_among(left, rank, replace(held, names=names)):
+                    raise _nobody_left()
+
+    def _is_among(
+        self, left: Iterable[tuple[str | None, frozenset[str]]], rank: int, held: Holdings
+    ) -> bool:
+        """Whether some user administers as well as this rank, and holds all of this."""
+        users = (self._anybody(tenant, roles) for tenant, roles in left)
+        return any(self._rank_of(one) >= rank and held.missing_from(one) is None for one in users)
+
+    def _refuse_of_role(self, name: str, before: Roles, after: Roles) -> None:
+        """Refuse a change of a role which grants, before it or after it, what the caller lacks."""
+        for catalogue in (before, after):
+            held = replace(holdings_of([name], catalogue), names=frozenset())
+            missing = held.missing_from(self.caller)
+            if missing is not None:
+                detail = f"The role {name} grants {missing}, which you do not hold."
+                if missing.startswith("the level"):
+                    raise ProblemAnswer(403, "level-not-held", detail)
+                raise ProblemAnswer(403, "permission-not-held", detail)
+        included = after.with_included([name]) - before.with_included([name])
+        self._refuse_unheld(included & before.keys())
+        if name in before:
+            self._refuse_unheld([name], "You cannot change a role that you do not hold")
+
+    def _refuse_unheld(
+        self, roles: Iterable[str], detail: str = "You cannot give a role that you do not hold"
+    ) -> None:
+        names = sorted(roles)
+        self.refuse_unknown(names)
+        for name in names:
+            if not self.caller.has_role(name):
+                raise ProblemAnswer(403, "role-not-held", f"{detail}: {name}.")
+
+    def _known(self, roles: Iterable[str]) -> set[str]:
+        """Those of the roles that the catalog has, which alone give anything."""
+        return {name for name in roles if self.catalogue is None or name in self.catalogue}
+
+    def _with_included(self, roles: tuple[str, ...]) -> set[str]:
+        included = () if self.catalogue is None else self.catalogue.with_included(roles)
+        return {*roles, *included}
+
+    def _as_of(self, catalogue: Roles | None, roles: frozenset[str]) -> Rules:
+        return replace(self, catalogue=catalogue, caller=_as_of(self.caller, catalogue, roles))
+
+    def _rank_of_user(self, user: User) -> int:
+        """How far a user may administer, as far as their roles tell: see `RANK`."""
+        return RANK[NO] if user.disabled else self._rank(user.tenant, frozenset(user.roles))
+
+    def _rank(self, tenant: str | None, roles: frozenset[str]) -> int:
+        return self._rank_of(self._anybody(tenant, roles))
+
+    def _anybody(self, tenant: str | None, roles: frozenset[str]) -> Identity:
+        return Identity("anybody", tenant=tenant, roles=roles, catalogue=self.catalogue)
+
+    def _rank_of(self, identity: Identity) -> int:
+        try:
+            return RANK[self.required.analyse(identity)]
+        except MisuseError:  # a name that the catalogue lacks: everybody is refused
+            return RANK[NO]
+
+
+def _as_of(identity: Identity, catalogue: Roles | None, roles: frozenset[str]) -> Identity:
+    """The identity by another catalogue and roles; in what else it had more or less, it stays."""
+    read_by, by = identity.catalogue or Roles(), catalogue or Roles()
+    held, of_roles = identity.permissions.held, read_by.permissions_of(identity.roles).held
+    permissions = (by.permissions_of(roles).held - (of_roles - held)) | (held - of_roles)
+    is_level_of_roles = identity.level == read_by.level_of(identity.roles)
+    return Identity(
+        identity.subject,
+        issuer=identity.issuer,
+        tenant=identity.tenant,
+        roles=roles,
+        permissions=PermissionSet(permissions),
+        scopes=identity.scopes,
+        level=by.level_of(roles) if is_level_of_roles else identity.level,
+        claims=identity.claims,
+        catalogue=catalogue,
+        subject_is_foreign=identity.subject_is_foreign,
+    )
+
+
+def _opens_to_themselves() -> ProblemAnswer:
+    detail = "Nobody opens anything to themselves, or the administration to everybody."
+    return ProblemAnswer(403, "self-promotion", detail)
+
+
+def _nobody_left() -> ProblemAnswer:
+    detail = "No administrator who holds as much would be left: appoint another one first."
+    return ProblemAnswer(409, "last-administrator", detail)

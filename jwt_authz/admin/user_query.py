@@ -1,0 +1,48 @@
+"""Wanted: which users are asked for, and the query that finds them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..accounts.sqlalchemy.tables import RoleMixin, UserMixin
+
+try:
+    from sqlalchemy import select
+except ImportError as error:
+    raise ImportError(
+        "jwt_authz.admin needs SQLAlchemy 2, which is missing: "
+        "pip install 'jwt_authz[accounts,sqlalchemy]'",
+        name=error.name,
+    ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which users are asked for: a part of their name, a role, disabled or not, and in what order.
+
+    `sort` is `username` or `added`, with a `-` before it for the other way round. Without a
+    `tenant` the users of all are asked for.
+    """
+
+    search: str = ""
+    role: str | None = None
+    disabled: bool | None = None
+    sort: str = "username"
+    page: int = 1
+    page_size: int = 25
+    tenant: str | None = None
+
+    def query(self, User: type[UserMixin], Role: type[RoleMixin]) -> tuple[Any, Any]:
+        """The query of the users, on all pages, and what it is ordered by."""
+        query: Any = select(User)
+        if self.search:
+            query = query.where(User.username.icontains(self.search, autoescape=True))
+        if self.role is not None:
+            query = query.where(User.roles.any(Role.name == self.role))
+        if self.tenant is not None:
+            query = query.where(User.tenant == self.tenant)
+        if self.disabled is not None:
+            query = query.where(User.disabled.is_(self.disabled))
+        column: Any = {"username": User.username, "added": User.id}[self.sort.removeprefix("-")]
+        return query, column.desc() if self.sort.startswith("-") else column

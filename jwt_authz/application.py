@@ -1,0 +1,306 @@
+"""Parts: what one application's Authz is made of, as the verbs reach it during a request."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from time import time
+from typing import Any, TypeVar
+
+from flask import Flask, current_app, has_app_context, has_request_context
+from flask_jwt_extended import JWTManager
+
+from ._concurrency.deadlines import of_accounts
+from ._context import get_app, get_request
+from .audit import Audit
+from .authentication.authenticator import Authenticator, IdentitySource
+from .authentication.shared_store import open_view
+from .authentication.verification import Authentication, Verification
+from .conditions.rules import Rules
+from .errors import KeyUnknown, MisuseError
+from .issuers.trust import Trust
+from .jwt_extended.bridge import EXTENSION, manager_of, own_claims, read_deciding
+from .policy.role_sources import RolesSource
+from .policy.roles import Roles
+from .refusals import Failing, Refusing
+from .revocation import CATALOGUE, RevocationView
+from .revocation.live_roles import LiveCatalogue
+from .revocation.sharing import Sharing
+from .settings import Settings
+from .tokens import KeySet
+from .tokens.encodings import IdentityReader
+from .tokens.key_set import KeyFile
+
+Found = TypeVar("Found")
+
+KEY = "jwt_authz.parts"
+CHECKS = "jwt_authz.checks"
+"""Under this name `app.extensions` has more for `Authz.check` to ask: functions that return
+warnings or raise `MisuseError`."""
+
+
+class Parts:
+    """One application's settings, catalogue, authenticator and way of refusing."""
+
+    def __init__(
+        self,
+        app: Flask,
+        roles: Roles | RolesSource | None,
+        failing: Failing,
+        abort: Any,
+        rules: Rules,
+    ) -> None:
+        self.rules = rules
+        self._roles = roles if isinstance(roles, Roles) else None
+        self._opened = self._roles  # as foreign issuers see it, too
+        self._roles_source = None if isinstance(roles, Roles) else roles
+        self._live: LiveCatalogue | None = None
+        self.source: IdentitySource | None = None
+        self.audit = Audit()
+        self.exempt_endpoints: set[str] = set()
+        self.exemptions: dict[tuple[str, str], bool] = {}  # what guards worked out, kept
+        self._failing = failing
+        self._abort = abort
+        self._settings: Settings | None = None
+        self._refusing: Refusing | None = None
+        self._reader: IdentityReader | None = None
+        self._authenticator: Authenticator | None = None
+        self._counts_before = (0, 0)  # of caches that are gone
+        self._key_file: KeyFile | None = None
+        self.trust: Trust | None = None
+        self._revocations: RevocationView | None = None
+        self._sharing: Sharing
+        self.deadline = of_accounts(lambda: self.settings.accounts_timeout)
+        self._lock = threading.Lock()
+
+    @property
+    def settings(self) -> Settings:
+        """The application's `AUTHZ_*`, read when they are first needed and then frozen."""
+        if self._settings is None:
+            self._settings = Settings.read(current_app.config)
+        return self._settings
+
+    @property
+    def refusing(self) -> Refusing:
+        """How the application refuses."""
+        if self._refusing is None:
+            self._refusing = Refusing(self._failing, self._abort, self.settings.realm)
+        return self._refusing
+
+    @property
+    def catalogue(self) -> Roles | None:
+        """The catalogue as of now, in which all permissions are known where others grant some.
+
+        From a source it may change from one call to the next, and raises `StoreUnavailable` where
+        what it is now is not known.
+        """
+        return self._opened if self._roles_source is None else self._live_catalogue.current().opened
+
+    @property
+    def roles(self) -> Roles | None:
+        """The same, with the permissions alone that its own roles grant."""
+        return self._roles if self._roles_source is None else self._live_catalogue.current().roles
+
+    @property
+    def roles_known(self) -> Roles | None:
+        """The same as far as it was loaded already: nobody is asked, and nothing connected to."""
+        loaded = self._live.loaded if self._live is not None else None
+        return self._roles if loaded is None else loaded.roles
+
+    @property
+    def has_live_roles(self) -> bool:
+        """Whether the roles come from a source, and so may be others at the next request."""
+        return self._roles_source is not None
+
+    def reload_roles(self) -> None:
+        """Have all processes load the catalogue anew: see `Authz.reload_roles`."""
+        live = self._live_catalogue
+        self.needed_revocations().write(CATALOGUE)
+        live.reload()
+
+    @property
+    def _live_catalogue(self) -> LiveCatalogue:
+        if self._live is not None:
+            return self._live
+        if self._roles_source is None:
+            raise MisuseError(
+                "the roles are in code, and change with it: write Authz(roles=...) with a source, "
+                "such as RolesFile(path) or SQLAlchemyRoles(sessions, Role)"
+            )
+        view = self.needed_revocations()
+        with self._lock:
+            if self._live is None:
+                ages = self.settings.revocation_max_age, self.settings.accounts_timeout
+                self._live = LiveCatalogue(self._roles_source, view, *ages)
+        return self._live
+
+    @property
+    def reader(self) -> IdentityReader:
+        """What reads the application's own tokens: one, so that a thing told once is told once."""
+        settings, catalogue = self.settings, self.catalogue
+        made = self._reader
+        if made is None or made.catalogue is not catalogue:
+            made = IdentityReader(settings.encoding, catalogue, settings.claim_names)
+            self._reader = made
+        return made
+
+    @property
+    def revocations(self) -> RevocationView | None:
+        """This process's view of the revocations, None where `AUTHZ_STORE_URL` names no store."""
+        if self._revocations is None and self.settings.store_url is not None:
+            with self._lock:
+                if self._revocations is None:
+                    view, self._sharing = open_view(self.settings, lambda: self.keys)
+                    self._revocations = view
+        return self._revocations
+
+    def sharing_warnings(self) -> list[str]:
+        """Return a warning for each other application that uses the store as this one does."""
+        return [] if self.revocations is None else self._sharing.warnings()
+
+    @property
+    def application_id(self) -> str:
+        """What tells this application from others that share a store: its namespace or issuer."""
+        return self.settings.store_namespace or own_claims(self.settings)["iss"]
+
+    def needed_revocations(self) -> RevocationView:
+        """The same, for what cannot do without; raises `MisuseError` where there is no store."""
+        view = self.revocations
+        if view is None:
+            raise MisuseError(
+                "there is no store to keep revocations and refresh families in: set "
+                "AUTHZ_STORE_URL to redis://..., a SQLAlchemy URL, or memory: for a single process"
+            )
+        return view
+
+    def take_identities_from(self, source: IdentitySource | None) -> None:
+        """Use another identity loader from now on; what was kept of tokens is forgotten."""
+        with self._lock:
+            self.source = source
+            self._drop_authenticator()
+
+    def trust_in(self, trust: Trust | None) -> None:
+        """Accept the tokens of these issuers from now on; what was kept of tokens is forgotten."""
+        with self._lock:
+            self.trust = trust
+            self._drop_authenticator()
+            if trust is not None and self._roles is not None:
+                self._opened = self._roles.open_ended()
+
+    @property
+    def keys(self) -> KeySet | None:
+        """The application's own key set as of now, None where it has none."""
+        if self._key_file is None and self.settings.keys_file is not None:
+            self._key_file = KeyFile(self.settings.keys_file)
+        return self._key_file.current(time()) if self._key_file is not None else None
+
+    def keys_knowing(self, kid: str) -> KeySet | None:
+        """The key set as of now; its file is looked at at once where no key has this `kid`."""
+        keys = self.keys
+        if keys is None or self._key_file is None or kid in keys.verifying:
+            return keys
+        return self._key_file.current(time(), look=True)
+
+    def authenticate(self, app: Flask) -> Authentication:
+        """Who sent the current request; an error of their token is kept in the answer."""
+        authenticator = self._authenticator
+        keys = self.keys if self._key_file is not None else None
+        catalogue = self._opened if self._roles_source is None else self.catalogue
+        if (
+            authenticator is None
+            or authenticator.deciding != read_deciding(app.config)
+            or authenticator.verification.keys is not keys
+            or authenticator.verification.catalogue is not catalogue
+        ):
+            authenticator = self.current_authenticator(app)
+        manager = app.extensions.get(EXTENSION) or manager_of(app)
+        found = authenticator.authenticate(get_request(), manager)
+        if found.error is None:
+            return found
+        if isinstance(found.error, KeyUnknown) and self._has_newer_keys(authenticator):
+            authenticator.find_anew(get_request())
+            return self.authenticate(app)
+        return found
+
+    def verified(self, read: Callable[[Verification, JWTManager], Found]) -> Found:
+        """What is read from a token that the request did not bring as its own.
+
+        The file of keys is looked at at once where no key has its `kid`. Raises what `read` does.
+        """
+        app = get_app()
+        authenticator = self.current_authenticator(app)
+        try:
+            return read(authenticator.verification, manager_of(app))
+        except KeyUnknown:
+            if not self._has_newer_keys(authenticator):
+                raise
+        return read(self.current_authenticator(app).verification, manager_of(app))
+
+    def _has_newer_keys(self, authenticator: Authenticator) -> bool:
+        """Whether the file of keys changed since: another process may have rotated just now."""
+        if self._key_file is None:
+            return False
+        return self._key_file.current(time(), look=True) is not authenticator.verification.keys
+
+    def current_authenticator(self, app: Flask) -> Authenticator:
+        """The authenticator for the settings and keys of now, made anew where they changed."""
+        keys, revocations, reader = self.keys, self.revocations, self.reader
+        with self._lock:
+            made = self._authenticator
+            deciding = read_deciding(app.config)
+            if (
+                made is None
+                or made.deciding != deciding
+                or made.verification.keys is not keys
+                or made.verification.catalogue is not reader.catalogue
+            ):
+                made = Authenticator(
+                    app,
+                    self.settings,
+                    reader,
+                    reader.catalogue,
+                    self.source,
+                    keys,
+                    self.trust,
+                    revocations,
+                )
+                self._drop_authenticator()
+                self._authenticator = made
+        return made
+
+    def _drop_authenticator(self) -> None:
+        if self._authenticator is not None:
+            hits, misses = self._authenticator.verification.cache.counts
+            self._counts_before = self._counts_before[0] + hits, self._counts_before[1] + misses
+        self._authenticator = None
+
+    @property
+    def cache_counts(self) -> tuple[int, int]:
+        """How often a token was found verified already, and how often one had to be verified."""
+        with self._lock:
+            made, before = self._authenticator, self._counts_before
+            hits, misses = (0, 0) if made is None else made.verification.cache.counts
+            return before[0] + hits, before[1] + misses
+
+    @property
+    def revocation_age(self) -> float | None:
+        """How old what is known of revocations is, in seconds; None as long as nobody asked."""
+        return None if self._revocations is None else self._revocations.age()
+
+
+def current_parts() -> Parts:
+    """The parts of the current application's Authz; raises `MisuseError` where there is none."""
+    if not has_app_context():
+        raise MisuseError("there is no application: write with app.app_context(): ...")
+    try:
+        return current_app.extensions[KEY]  # type: ignore[no-any-return]
+    except KeyError:
+        raise MisuseError(
+            f"the application {current_app.name!r} has no Authz: write Authz(app, roles=...)"
+        ) from None
+
+
+def require_request() -> None:
+    """Raises `MisuseError` outside a request, where nobody is calling."""
+    if not has_request_context():
+        raise MisuseError("nobody is calling outside a request: give the caller as identity=...")

@@ -1,0 +1,5 @@
+"""Command line: `flask authz ...`."""
+
+from .main import authz
+
+__all__ = ["authz"]

@@ -1,0 +1,147 @@
+"""The command `flask authz explain`: why somebody may, or may not."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from flask import current_app
+from flask.cli import with_appcontext
+from werkzeug.exceptions import HTTPException
+
+from .._context import get_app, get_request
+from ..application import current_parts
+from ..errors import InvalidToken, MisuseError, StoreUnavailable
+from ..extension import Authz
+from ..inspection.explain import explain_call
+from ..jwt_extended.bridge import manager_of, own_claims
+
+_LONGEST_FILE = 65_536
+
+
+@click.command("explain")
+@click.argument("call", nargs=-1, metavar="[METHOD PATH]")
+@click.option("--needs", multiple=True, metavar="PERMISSION", help="In place of a call.")
+@click.option("--token-file", metavar="FILE", help="Where a token stands; - is standard input.")
+@click.option("--role", "roles", multiple=True, metavar="NAME", help="Made up: a role.")
+@click.option(
+    "--permission",
+    "permissions",
+    multiple=True,
+    metavar="RESOURCE:ACTION",
+    help="Made up: a permission, in place of those of the roles.",
+)
+@click.option("--scope", "scopes", multiple=True, metavar="NAME", help="Made up: a scope.")
+@click.option("--claim", "claims", multiple=True, metavar="NAME=JSON", help="Made up: a claim.")
+@click.option("--tenant", metavar="NAME", help="Made up: the tenant.")
+@click.option("--subject", metavar="NAME", help="Made up: the subject.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@with_appcontext
+def explain(
+    call: tuple[str, ...],
+    needs: tuple[str, ...],
+    token_file: str | None,
+    as_json: bool,
+    **made_up: Any,
+) -> None:
+    """Say why a call, GET /articles/1, or a permission is granted to somebody, or is not.
+
+    Somebody is whoever a token is of, or is made up of roles, permissions, scopes and claims;
+    without any of these nobody is calling. Exits 1 where it is refused.
+    """
+    words = " ".join(call).split(" ") if call else []
+    if bool(words) == bool(needs) or len(words) not in (0, 2):
+        raise click.UsageError("say what is asked for: METHOD PATH, or --needs PERMISSION")
+    supposed = {name: value for name, value in made_up.items() if value}
+    if token_file is not None and supposed:
+        raise click.UsageError("somebody has a token, or is made up: not both")
+    method, path = words or ("GET", "/")
+    try:
+        current_parts()  # no Authz: say so
+        with current_app.test_request_context(path, method=method.upper()):
+            _say_who_calls(token_file, supposed)
+            allowed = _print_call(as_json) if words else _print_needs(needs, as_json)
+    except HTTPException as error:
+        raise click.ClickException(
+            f"no view answers this call: {error.code} {error.name}"
+        ) from None
+    except (MisuseError, StoreUnavailable) as error:
+        raise click.ClickException(str(error)) from None
+    if not allowed:
+        sys.exit(1)
+
+
+def _print_call(as_json: bool) -> bool:
+    extension: Authz = current_app.extensions["jwt_authz"]
+    found = explain_call(get_app(), denies_unguarded=extension.default == "deny")
+    click.echo(json.dumps(found.as_dict(), indent=2) if as_json else "\n".join(found.lines()))
+    return bool(found)
+
+
+def _print_needs(needs: tuple[str, ...], as_json: bool) -> bool:
+    extension: Authz = current_app.extensions["jwt_authz"]
+    decision = extension.explain(*needs)
+    tree = decision.as_dict(tell_errors=True)
+    click.echo(json.dumps(tree, indent=2) if as_json else str(decision))
+    return bool(decision)
+
+
+def _say_who_calls(token_file: str | None, supposed: dict[str, Any]) -> None:
+    app, parts = get_app(), current_parts()
+    authenticator = parts.current_authenticator(app)
+    if token_file is not None:
+        authenticator.take(get_request(), manager_of(app), _read_token(token_file))
+    elif supposed:
+        authenticator.suppose(get_request(), _identity(**supposed))
+
+
+def _identity(
+    subject: str = "somebody",
+    roles: tuple[str, ...] = (),
+    permissions: tuple[str, ...] | None = None,
+    scopes: tuple[str, ...] | None = None,
+    claims: tuple[str, ...] = (),
+    tenant: str | None = None,
+) -> Any:
+    """The identity of somebody made up, as it would be read from a token of theirs."""
+    extension: Authz = current_app.extensions["jwt_authz"]
+    payload = {
+        **own_claims(current_parts().settings),
+        "type": "access",
+        "fresh": False,
+        **extension.claims(roles=roles, permissions=permissions, tenant=tenant, scope=scopes),
+        **dict(map(_claim, claims)),
+        current_app.config["JWT_IDENTITY_CLAIM"]: subject,
+    }
+    try:
+        return extension.read_identity(subject, payload)
+    except InvalidToken as error:
+        raise MisuseError(f"such a token is refused, {error.name}: {error}") from None
+
+
+def _claim(text: str) -> tuple[str, Any]:
+    name, sign, value = text.partition("=")
+    try:
+        if name and sign:
+            return name, json.loads(value)
+    except ValueError:
+        pass
+    raise click.UsageError("a claim is NAME=JSON, as in --claim 'plan=\"gold\"'")
+
+
+def _read_token(file: str) -> str:
+    """The token of a file or of standard input; no message says what stands where it is from."""
+    if file == "-" and sys.stdin.isatty():
+        return str(click.prompt("Token", hide_input=True, err=True)).strip()
+    try:
+        if file == "-":
+            return sys.stdin.read(_LONGEST_FILE).strip()
+        with Path(file).open(encoding="utf-8") as opened:
+            return opened.read(_LONGEST_FILE).strip()
+    except (OSError, ValueError):  # its name may be a token that was put there by mistake
+        raise click.UsageError(
+            "the token cannot be read: --token-file names a file, or is - for standard input"
+        ) from None

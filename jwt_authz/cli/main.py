@@ -1,0 +1,163 @@
+"""The commands `flask authz ...`."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from flask import current_app
+from flask.cli import AppGroup, ScriptInfo
+
+from .._context import get_app
+from ..application import current_parts
+from ..errors import MisuseError, StoreUnavailable
+from ..extension import Authz
+from ..inspection.check import find_unsaid
+from ..inspection.matrix import read_matrix
+from ..tokens import KeySet
+from . import reports
+from .explain import explain
+from .openapi import openapi
+from .roles import roles
+from .users import users
+
+authz = AppGroup("authz", help="Look after who may do what.")
+_COMMANDS = (
+    reports.routes,
+    reports.matrix,
+    reports.who,
+    reports.can,
+    explain,
+    openapi,
+    users,
+    roles,
+)
+for _command in _COMMANDS:
+    authz.add_command(_command)
+
+
+@authz.command("init")
+def init() -> None:
+    """Prepare a new store of revocations: its tables, and the mark that it has lost nothing."""
+    parts = current_parts()  # no Authz: say so
+    extension: Authz = current_app.extensions["jwt_authz"]
+    try:
+        extension.prepare_store()
+    except (MisuseError, StoreUnavailable) as error:
+        raise click.ClickException(str(error)) from None
+    click.echo("the store of revocations is prepared")
+    for text in parts.sharing_warnings():
+        click.echo(f"warning: {text}")
+
+
+@authz.command("check")
+def check() -> None:
+    """Exit 1 for misuse and for views of which nothing was said; say what to write."""
+    parts = current_parts()  # no Authz: say so
+    extension: Authz = current_app.extensions["jwt_authz"]
+    not_loaded = _load_roles(extension)
+    errors, warnings = extension.findings()
+    warnings += not_loaded
+    unsaid, unasked = find_unsaid(get_app(), parts.roles_known)
+    errors += unsaid
+    for text in [*warnings, *unasked]:
+        click.echo(f"warning: {text}")
+    for text in dict.fromkeys(errors):
+        click.echo(f"error: {text}", err=True)
+    if errors:
+        sys.exit(1)
+    refuse = all(guard.is_enforced(parts) for one in read_matrix(get_app()) for guard in one.guards)
+    said = "" if refuse else ", but not every guard is enforced"
+    click.echo(f"every view has a guard, or is exempt{said}")
+
+
+def _load_roles(extension: Authz) -> list[str]:
+    """Have the roles at hand by which names in guards are checked; a warning where they are not."""
+    try:
+        _ = extension.roles  # loads them where they come from a source
+    except (MisuseError, StoreUnavailable) as error:
+        return [f"names of roles and permissions were not checked: {error}"]
+    return []
+
+
+@authz.group("keys")
+def keys() -> None:
+    """Make, list, rotate and retire the keys that sign and verify tokens."""
+
+
+def _key_command(name: str) -> Callable[[Callable[..., None]], click.Command]:
+    """A command that gets the path of the keys' file, and whose misuse is a message."""
+
+    def decorate(function: Callable[..., None]) -> click.Command:
+        @functools.wraps(function)
+        def command(file: Path | None, **options: Any) -> None:
+            try:
+                function(file or _configured_file(), **options)
+            except (MisuseError, OSError) as error:
+                raise click.ClickException(str(error)) from None
+
+        asked = click.option(
+            "--file",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="The file, by default AUTHZ_KEYS_FILE of the application.",
+        )
+        # The application is needed for its setting alone, and may refuse to be made without keys.
+        made: click.Command = keys.command(name, with_appcontext=False)(asked(command))
+        return made
+
+    return decorate
+
+
+def _configured_file() -> Path:
+    app = click.get_current_context().ensure_object(ScriptInfo).load_app()
+    with app.app_context():
+        file = current_parts().settings.keys_file
+    if file is None:
+        raise MisuseError("the application has no file of keys: set AUTHZ_KEYS_FILE, or --file")
+    return Path(file)
+
+
+@_key_command("new")
+@click.option("--algorithm", help="By default that of the key that signs; ES256 for the first.")
+def new_key(path: Path, algorithm: str | None) -> None:
+    """Make the file with a first key, or add a key that verifies."""
+    if not path.exists():
+        made = KeySet.new(algorithm or "ES256")
+        made.write(path)
+        click.echo(f"{made.active} signs")
+        return
+    more = KeySet.read(path).with_new_key(algorithm)
+    more.write(path)
+    click.echo(f"{more.kids[-1]} verifies; once it is known everywhere: flask authz keys rotate")
+
+
+@_key_command("list")
+def list_keys(path: Path) -> None:
+    """Show each key's id, algorithm and use, oldest first; nothing secret."""
+    held = KeySet.read(path)
+    for kid in held.kids:
+        use = "active" if kid == held.active else "verifying"
+        click.echo(f"{kid}  {held.verifying[kid].name:5}  {use}")
+
+
+@_key_command("rotate")
+@click.argument("kid", required=False)
+def rotate_keys(path: Path, kid: str | None) -> None:
+    """Let the newest key sign, or the one named; one is made where the newest signs already."""
+    before = KeySet.read(path)
+    ready = before if kid is not None or before.kids[-1] != before.active else before.with_new_key()
+    after = ready.rotated(kid)
+    after.write(path)
+    click.echo(f"{after.active} signs; {before.active} verifies until it is retired")
+
+
+@_key_command("retire")
+@click.argument("kid")
+def retire_key(path: Path, kid: str) -> None:
+    """Take a key out: what it signed is refused from now on."""
+    KeySet.read(path).retired(kid).write(path)
+    click.echo(f"{kid} is gone")

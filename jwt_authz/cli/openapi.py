@@ -1,0 +1,91 @@
+"""The command `flask authz openapi`: the document of an application, and whether one is its."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+from flask.cli import with_appcontext
+
+from .._context import get_app
+from ..application import current_parts
+from ..errors import MisuseError
+from ..guards.placement import is_page
+from ..inspection.matrix import read_matrix
+from ..openapi.annotate import GENERATOR, annotate, operations_of
+from ..openapi.paths import template_of
+
+
+@click.command("openapi")
+@click.option("--annotate", "source", metavar="FILE", help="Annotate this one, and make none.")
+@click.option("--check", "checked", metavar="FILE", help="Compare; exits 1 where it has drifted.")
+@with_appcontext
+def openapi(source: str | None, checked: str | None) -> None:
+    """Print the OpenAPI document of the application, or compare one with its routes and guards.
+
+    Without an option it is made of the routes, the guards and what `documented` said of views.
+    """
+    if source is not None and checked is not None:
+        raise click.UsageError("annotate a document, or check one: not both")
+    try:
+        current_parts()  # no Authz: say so
+        if checked is not None:
+            _check(checked)
+        else:
+            made = _generated() if source is None else annotate(_read(source), get_app())
+            click.echo(_written(made))
+    except (MisuseError, OSError, ImportError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _check(file: str) -> None:
+    held = _read(file)
+    lines = list(_drift(held, file))
+    for line in lines:
+        click.echo(line, err=True)
+    if lines:
+        sys.exit(1)
+    click.echo(f"{file} says what the routes and their guards say")
+
+
+def _drift(held: dict[str, Any], file: str) -> Iterator[str]:
+    """What a document says that the application does not, and the other way round."""
+    app = get_app()
+    annotated = annotate(held, app)
+    wanted = _generated() if GENERATOR in held else annotated
+    operations = list(operations_of(held, app))
+    for one in operations:
+        if one.access is None:
+            yield f"{one.method} {one.path} in {file} is answered by no one route"
+    answered = {(one.access.rule, one.access.method) for one in operations if one.access}
+    for access in read_matrix(app):
+        is_told = (access.rule, access.method) in answered or is_page(app, access.endpoint)
+        if not is_told:
+            yield f"{access.method} {template_of(access.rule)} is a route, and {file} lacks it"
+    before, after = _written(held).splitlines(), _written(wanted).splitlines()
+    yield from difflib.unified_diff(before, after, file, "the application", lineterm="", n=2)
+
+
+def _generated() -> dict[str, Any]:
+    # Only here, since it needs an extra that the command group does without.
+    made: dict[str, Any] = import_module("jwt_authz.openapi.generator").generate(get_app())
+    return made
+
+
+def _read(file: str) -> dict[str, Any]:
+    try:
+        document = json.loads(Path(file).read_text(encoding="utf-8"))
+    except ValueError:
+        raise MisuseError(f"{file} is no JSON: give an OpenAPI document as JSON") from None
+    made: dict[str, Any] = document
+    return made
+
+
+def _written(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False)

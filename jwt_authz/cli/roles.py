@@ -1,0 +1,171 @@
+"""The commands `flask authz roles ...`: what each role may do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import click
+from flask import current_app
+
+from ..accounts import ManagedAccounts, User
+from ..application import current_parts
+from ..errors import MisuseError
+from ..extension import Authz
+from ..inspection.tables import Table
+from ..logins.changes import RoleChanges
+from ..policy.permissions import Permission
+from ..policy.role_sources import ManagedRoles
+from ..policy.roles import Roles
+from .common import changing, say, who
+
+
+@click.group("roles")
+def roles() -> None:
+    """List roles; change those in a database, in all processes at once."""
+
+
+def _command(name: str) -> Callable[[Callable[..., None]], click.Command]:
+    return changing(roles, name, lambda: RoleChanges(current_parts(), _managed(), who(), _users))
+
+
+def _look(name: str) -> Callable[[Callable[..., None]], click.Command]:
+    return changing(roles, name, current_parts)
+
+
+@_look("list")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON, which RolesFile reads.")
+def list_roles(_: object, as_json: bool) -> None:
+    """Show each role with its permissions, the roles that it includes, and its level."""
+    found = current_parts().roles or Roles()
+    if as_json:
+        click.echo(json.dumps({"roles": {name: _shown(found, name) for name in found}}, indent=2))
+        return
+    rows = [
+        (
+            name,
+            "" if role.level is None else str(role.level),
+            " ".join(role.includes),
+            " ".join(map(str, role.permissions)),
+        )
+        for name, role in found.items()
+    ]
+    click.echo(Table(("role", "level", "includes", "permissions"), rows).as_text(), nl=False)
+
+
+@_look("reload")
+def reload_roles(_: object) -> None:
+    """Have all processes load the roles anew: after a change of the file, or of rows by hand."""
+    current_parts().reload_roles()
+    click.echo("all processes are told to load the roles anew")
+
+
+@_command("add")
+@click.argument("name")
+@click.argument("permissions", nargs=-1)
+@click.option("--includes", multiple=True, metavar="NAME", help="A role that it includes.")
+@click.option("--level", type=int, help="A number that orders roles.")
+def add(
+    managed: RoleChanges,
+    name: str,
+    permissions: tuple[str, ...],
+    includes: tuple[str, ...],
+    level: int | None,
+) -> None:
+    """Add a role with these permissions, RESOURCE:ACTION each."""
+    managed.add(name, permissions, includes, level)
+    say(f"{name} is added, {_grants(name)}")
+
+
+@_command("remove")
+@click.argument("name")
+def remove(managed: RoleChanges, name: str) -> None:
+    """Remove a role, also from all users; no other role may include it."""
+    managed.remove(name)
+    say(f"{name} is removed, and access tokens issued until now that have it are ended")
+
+
+@_command("grant")
+@click.argument("name")
+@click.argument("permissions", nargs=-1, required=True)
+def grant(managed: RoleChanges, name: str, permissions: tuple[str, ...]) -> None:
+    """Give a role permissions."""
+    managed.grant(name, permissions)
+    say(f"{name} {_grants(name)}")
+
+
+@_command("take")
+@click.argument("name")
+@click.argument("permissions", nargs=-1, required=True)
+def take(managed: RoleChanges, name: str, permissions: tuple[str, ...]) -> None:
+    """Take permissions from a role, and from all tokens that have it."""
+    managed.take(name, permissions)
+    say(f"{name} {_grants(name)}")
+    held = (current_parts().roles or Roles()).permissions_of([name])
+    for permission in permissions:
+        by = next((one for one in Permission.parse(permission).covered_by if one in held.held), "")
+        if by:
+            whence = f"by {by}" if by != permission else "by a role that it includes"
+            click.echo(f"but {name} still has {permission}, {whence}", err=True)
+
+
+@_command("include")
+@click.argument("name")
+@click.argument("others", nargs=-1, required=True)
+def include(managed: RoleChanges, name: str, others: tuple[str, ...]) -> None:
+    """Have a role include others, with all that they grant."""
+    managed.include(name, others)
+    say(f"{name} {_grants(name)}")
+
+
+@_command("exclude")
+@click.argument("name")
+@click.argument("others", nargs=-1, required=True)
+def exclude(managed: RoleChanges, name: str, others: tuple[str, ...]) -> None:
+    """Have a role include others no more."""
+    managed.exclude(name, others)
+    say(f"{name} {_grants(name)}")
+
+
+@_command("level")
+@click.argument("name")
+@click.argument("level", type=int, required=False)
+def set_level(managed: RoleChanges, name: str, level: int | None) -> None:
+    """Give a role another level; without a number it has none."""
+    managed.set_level(name, level)
+    say(f"{name} has {'no level' if level is None else f'the level {level}'} now")
+
+
+def _users() -> list[User]:
+    """Return the users, where they can be listed."""
+    accounts = current_app.extensions["jwt_authz"].accounts
+    return accounts.users() if isinstance(accounts, ManagedAccounts) else []
+
+
+def _managed() -> ManagedRoles:
+    extension: Authz = current_app.extensions["jwt_authz"]
+    given = extension.roles_given
+    if isinstance(given, ManagedRoles):
+        return current_parts().deadline.bound(given)
+    if given is None or isinstance(given, Roles):
+        raise MisuseError("the roles are in code: change them there, or keep them in a database")
+    raise MisuseError(
+        f"the roles come from {type(given).__name__}, and cannot be changed here: change them "
+        "where they are, and say `flask authz roles reload`"
+    )
+
+
+def _grants(name: str) -> str:
+    """What the role grants now, with what it includes."""
+    held = (current_parts().roles or Roles()).permissions_of([name])
+    return f"grants {', '.join(sorted(held))}" if len(held) else "grants nothing"
+
+
+def _shown(found: Roles, name: str) -> dict[str, object]:
+    role = found[name]
+    shown: dict[str, object] = {"permissions": [str(one) for one in role.permissions]}
+    if role.includes:
+        shown["includes"] = list(role.includes)
+    if role.level is not None:
+        shown["level"] = role.level
+    return shown

@@ -1,0 +1,202 @@
+"""Rules: what an action on a model asks for, registered once, and put in place of the permission.
+
+How it works. Where a resource is given, each `has_permission` in a requirement whose action has a
+rule for the resource's class is answered by the rule. Inside a rule its own permission is asked
+for as it stands, of the identity alone.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, TypeVar
+
+from ..errors import MisuseError
+from ..policy.decision import Decision
+from ..policy.functions import NO_RESOURCE
+from ..policy.permissions import Permission
+from ..policy.requirements import And, Not, Or, Requirement, as_requirement, has_permission
+from . import one_instant
+
+Found = TypeVar("Found")
+_MOST_KEPT = 1_024
+
+
+class Ruled(Requirement):
+    """A permission on a resource of these models, which the rule answers."""
+
+    all_parts_needed = True
+
+    def __init__(self, asked: has_permission, models: tuple[type, ...], rule: Requirement) -> None:
+        self.asked = asked
+        self.models = models
+        self.rule = rule
+
+    @property
+    def sentence(self) -> str:
+        return self.rule.sentence
+
+    @property
+    def parts(self) -> tuple[Requirement, ...]:
+        return (self.rule,)
+
+    def evaluate(
+        self,
+        identity: Any,
+        on: Any = NO_RESOURCE,
+        overridden: Collection[Requirement] = (),
+    ) -> Decision:
+        decision = self.asked_overridden(overridden)
+        return decision or super().evaluate(identity, on, overridden)
+
+    def asked_overridden(self, overridden: Collection[Requirement]) -> Decision | None:
+        """The decision where an override stands in for the permission, whatever the rule says."""
+        if overridden and self.asked in overridden:
+            return self.asked.evaluate(None, NO_RESOURCE, overridden)
+        return None
+
+    def _judge(self, identity: Any, on: Any, overridden: Collection[Requirement]) -> Decision:
+        with one_instant():
+            decision = self.rule.evaluate(identity, on, overridden)
+        return Decision(decision.verdict, self, (decision,), decision.error)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Requirement):
+            return NotImplemented
+        return isinstance(other, Ruled) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[Any, ...]:
+        return (self.asked, self.models, self.rule)
+
+    def __repr__(self) -> str:
+        models = " or ".join(model.__name__ for model in self.models)
+        return f"rule({self.asked.value!r}, {models})"
+
+
+class Rules:
+    """The rules of an Authz, by action and model."""
+
+    def __init__(self) -> None:
+        self._rules: dict[str, dict[type, Requirement]] = {}
+        self._made: dict[tuple[str, type], Ruled | None] = {}
+        self._kept: dict[Any, Any] = {}
+
+    def add(self, action: str | Permission, model: type, requirement: object) -> Requirement:
+        """Register a rule; raises `MisuseError` for one that is there already, or cannot be."""
+        permission = action if isinstance(action, Permission) else Permission.parse(action)
+        name = str(permission)
+        if "*" in name:
+            raise MisuseError(f"a rule is for one action, not for {name!r}: register each")
+        if not isinstance(model, type):
+            raise MisuseError(f"a rule is for a class, not for {model!r}: write its class")
+        models = self._rules.setdefault(name, {})
+        if model in models:
+            raise MisuseError(
+                f"{name!r} has a rule for {model.__name__} already: write one, and join what it "
+                "asks for by & or |"
+            )
+        models[model] = as_requirement(requirement)
+        self._made.clear()
+        self._kept.clear()
+        return models[model]
+
+    def __iter__(self) -> Iterator[tuple[str, type, Requirement]]:
+        """Each action and model that has a rule, with what it asks for."""
+        for name, models in self._rules.items():
+            for model, rule in models.items():
+                yield name, model, rule
+
+    def __contains__(self, permission: object) -> bool:
+        """Whether the action of a `Permission` has a rule for some model."""
+        return str(permission) in self._rules
+
+    def kept(self, key: Any, make: Callable[[], Found]) -> Found:
+        """What was made for a key, made anew after another rule was registered."""
+        try:
+            return self._kept[key]  # type: ignore[no-any-return]
+        except KeyError:
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
+            made = self._kept[key] = make()
+            return made
+
+    def models_of(self, requirement: Requirement) -> set[type]:
+        """The models for which some permission in the requirement has a rule."""
+        return {
+            model
+            for part in requirement.walk()
+            if isinstance(part, has_permission)
+            for model in self._rules.get(part.value, ())
+        }
+
+    def applied(self, requirement: Requirement, on: Any) -> Requirement:
+        """The requirement as it is asked of the resource `on`, by the rules for its class."""
+        if not self._rules or on is NO_RESOURCE:
+            return requirement
+        return self.applied_to(requirement, on.__class__)  # a proxy's is that of what it stands for
+
+    def applied_to(self, requirement: Requirement, model: type) -> Requirement:
+        """The requirement as it is asked of a resource of this class.
+
+        Raises `MisuseError` for rules that ask for each other, and for a permission with a rule
+        inside a requirement of another making, which would ask for it as it stands.
+        """
+        return _replaced(requirement, lambda asked: self._ruled(asked, model, ()))
+
+    def applied_to_some(self, requirement: Requirement) -> Requirement:
+        """The requirement as it is asked of a resource of which no more is known."""
+        return _replaced(requirement, self._ruled_somehow)
+
+    def _ruled(self, asked: has_permission, model: type, inside: tuple[str, ...]) -> Requirement:
+        name = asked.value
+        if name not in self._rules or inside[-1:] == (name,):
+            return asked
+        if name in inside:
+            raise MisuseError(
+                f"the rules of {' and '.join(map(repr, inside))} for {model.__name__} ask for each "
+                "other: write what they share as a requirement of its own"
+            )
+        if (name, model) not in self._made:
+            self._made[name, model] = self._make(asked, model, (*inside, name))
+        made = self._made[name, model]
+        return asked if made is None else made
+
+    def _make(self, asked: has_permission, model: type, inside: tuple[str, ...]) -> Ruled | None:
+        models = self._rules[asked.value]
+        nearest = next((kind for kind in model.__mro__ if kind in models), None)
+        if nearest is None:
+            return None
+        rule = _replaced(models[nearest], lambda part: self._ruled(part, model, inside))
+        return Ruled(asked, (nearest,), rule)
+
+    def _ruled_somehow(self, asked: has_permission) -> Requirement:
+        models = self._rules.get(asked.value)
+        return asked if models is None else Ruled(asked, tuple(models), Or(*models.values()))
+
+
+def _replaced(
+    requirement: Requirement, replace: Callable[[has_permission], Requirement]
+) -> Requirement:
+    """The requirement with what stands in for its permissions; itself where nothing does."""
+    if isinstance(requirement, has_permission):
+        return replace(requirement)
+    if isinstance(requirement, Ruled):
+        return requirement
+    if type(requirement) is Not:
+        part = _replaced(requirement.requirement, replace)
+        return requirement if part is requirement.requirement else Not(part)
+    if type(requirement) is And or type(requirement) is Or:
+        parts = [_replaced(part, replace) for part in requirement.parts]
+        same = all(map(operator.is_, parts, requirement.parts))
+        return requirement if same else type(requirement)(*parts)
+    for part in requirement.walk():
+        if isinstance(part, has_permission) and replace(part) is not part:
+            raise MisuseError(
+                f"{requirement!r} asks for {part.value!r}, which has a rule, out of its sight: "
+                "join its parts by & | ~ in place of it"
+            )
+    return requirement

@@ -1,0 +1,255 @@
+"""Leaves: conditions in SQL, each as where it says yes, where it says no, and where no error."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, bindparam, or_
+from sqlalchemy.orm import Mapper
+
+from ...errors import MisuseError
+from ...policy.functions import NO_RESOURCE, Undecided
+from ...policy.requirements import Requirement
+from ..comparisons import Among, Comparison, IsNull, Operand, fitted_choices, known_of
+from ..kinds import NEGATED, OPERATORS, UNKNOWN, fitted, is_ordered, named
+from ..operands import attr, claim
+from ..operators import Literal, mismatch
+from .columns import Column, read_column
+from .dialects import is_number
+
+Criterion = ColumnElement[bool] | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a plan is filled with: who asks, what of, and what counts as met."""
+
+    identity: Any
+    entity: Any
+    overridden: Collection[Requirement]
+
+
+class Node(ABC):
+    """A part of a requirement, in three questions about a row; an answer may be settled already.
+
+    `yes` and `no` are where the part says so without an error; a row for which it is not known
+    is in neither, and so they hold nothing that SQL's NULL could be in, but for not being true.
+    `sound` is where no error is met.
+    """
+
+    @abstractmethod
+    def yes(self, call: Call) -> Criterion: ...
+
+    @abstractmethod
+    def no(self, call: Call) -> Criterion: ...
+
+    @abstractmethod
+    def sound(self, call: Call) -> Criterion: ...
+
+
+class _Signed(Node):
+    """A comparison by a sign, whose no is the comparison by the opposite sign."""
+
+    _sign: str
+
+    def yes(self, call: Call) -> Criterion:
+        return self._where(self._sign, call)
+
+    def no(self, call: Call) -> Criterion:
+        return self._where(NEGATED[self._sign], call)
+
+    @abstractmethod
+    def _where(self, sign: str, call: Call) -> Criterion: ...
+
+
+class Compared(_Signed):
+    """A column against something of the identity, or a literal."""
+
+    def __init__(self, condition: Comparison, column: Column) -> None:
+        self._column = column
+        self._sign = condition.sign
+        self._other = condition.right
+        _refuse_unfit(column, condition.left, condition.sign, condition.right)
+
+    def sound(self, call: Call) -> Criterion:
+        return _sound(self._column, call, lambda: self._value(call))
+
+    def _where(self, sign: str, call: Call) -> Criterion:
+        if not isinstance(self._other, Literal):
+            return self._made(sign, call)
+        key = (sign, self._other.key)  # the same whoever asks
+        made: Criterion = self._column.once(call.entity, key, lambda: self._made(sign, call))
+        return made
+
+    def _made(self, sign: str, call: Call) -> Criterion:
+        try:
+            value = self._value(call)
+        except Undecided:
+            return False
+        if value is UNKNOWN:
+            return False
+        bound = bindparam(None, self._column.bound(value), self._column.bound_as, unique=True)
+        return _compared(self._column, sign, call, bound)
+
+    def _value(self, call: Call) -> Any:
+        value = known_of(self._other.read(call.identity, NO_RESOURCE))
+        return value if value is UNKNOWN else fitted(value, self._column.kind)
+
+
+class ComparedColumns(_Signed):
+    """Two columns of a row."""
+
+    def __init__(self, condition: Comparison, left: Column, right: Column) -> None:
+        self._left, self._right, self._sign = left, right, condition.sign
+        one, other = condition.left, condition.right
+        if left.kind is not right.kind:
+            raise MisuseError(mismatch(one, left.kind, other, right.kind))
+        if left.is_aware is not right.is_aware:
+            raise MisuseError(f"of {one!r} and {other!r} one has a time zone, and one has none")
+        if issubclass(left.kind, Enum) or left.choices is not None or right.choices is not None:
+            raise MisuseError(f"{one!r} is an Enum: compare it with a value that is written out")
+        _refuse_disorder(one, condition.sign, left.kind)
+
+    def sound(self, call: Call) -> Criterion:
+        return True
+
+    def _where(self, sign: str, call: Call) -> Criterion:
+        if self._left.kind is str:  # each by code points: two columns may differ in collation
+            left, right = (one.compared_on(call.entity, "<") for one in (self._left, self._right))
+            return OPERATORS[sign](left, right)  # type: ignore[no-any-return]
+        other = self._right.of(call.entity)
+        where = _compared(self._left, sign, call, other)
+        return and_(where, is_number(other)) if self._right.may_be_nan else where
+
+
+class ComparedChoices(Node):
+    """A column against the values among which it has to be."""
+
+    def __init__(self, condition: Among, column: Column) -> None:
+        self._column = column
+        self._condition = condition
+        choices = condition.choices
+        for choice in choices if isinstance(choices, tuple) else (choices,):
+            _refuse_unfit(column, condition.left, "==", choice)
+
+    def yes(self, call: Call) -> Criterion:
+        fitting = self._fitting(call)
+        values = [value for value in fitting or () if value is not UNKNOWN]
+        return self._held(call).in_(self._bound(values)) if values else False
+
+    def no(self, call: Call) -> Criterion:
+        fitting = self._fitting(call)
+        if fitting is None or UNKNOWN in fitting:
+            return False
+        column = self._column.of(call.entity)
+        if not fitting:
+            return is_number(column) if self._column.may_be_nan else column.is_not(None)
+        where = self._held(call).not_in(self._bound(fitting))
+        return and_(where, is_number(column)) if self._column.may_be_nan else where
+
+    def sound(self, call: Call) -> Criterion:
+        return _sound(self._column, call, lambda: self._values(call))
+
+    def _fitting(self, call: Call) -> list[Any] | None:
+        try:
+            return self._values(call)
+        except Undecided:
+            return None
+
+    def _values(self, call: Call) -> list[Any] | None:
+        choices = self._condition.read_choices(call.identity)
+        return None if choices is UNKNOWN else fitted_choices(choices, self._column.kind)
+
+    def _held(self, call: Call) -> Any:
+        return self._column.compared_on(call.entity, "==")
+
+    def _bound(self, values: list[Any]) -> Any:
+        listed = [self._column.bound(value) for value in values]
+        return bindparam(None, listed, self._column.bound_as, unique=True, expanding=True)
+
+
+class ComparedWithNull(Node):
+    """Whether a column is NULL, which is always known."""
+
+    def __init__(self, column: Column) -> None:
+        self._column = column
+
+    def yes(self, call: Call) -> Criterion:
+        return self._column.of(call.entity).is_(None)  # type: ignore[no-any-return]
+
+    def no(self, call: Call) -> Criterion:
+        return self._column.of(call.entity).is_not(None)  # type: ignore[no-any-return]
+
+    def sound(self, call: Call) -> Criterion:
+        return True
+
+
+def read_leaf(condition: Requirement, mapper: Mapper[Any]) -> Node | None:
+    """The node of a condition on a column of the model; None for what looks at none.
+
+    Raises `MisuseError` for an attribute that is no column, and for sides that do not match.
+    """
+    if isinstance(condition, Comparison) and isinstance(condition.left, attr):
+        column = read_column(condition.left, mapper)
+        if isinstance(condition.right, attr):
+            return ComparedColumns(condition, column, read_column(condition.right, mapper))
+        return Compared(condition, column)
+    if isinstance(condition, Among) and isinstance(condition.left, attr):
+        return ComparedChoices(condition, read_column(condition.left, mapper))
+    if isinstance(condition, IsNull) and isinstance(condition.left, attr):
+        return ComparedWithNull(read_column(condition.left, mapper))
+    return None
+
+
+def _sound(column: Column, call: Call, read: Callable[[], object]) -> Criterion:
+    """Where reading the identity's side is no error: everywhere, or where nothing is compared."""
+    try:
+        read()
+    except Undecided:
+        held = column.of(call.entity)
+        is_null: ColumnElement[bool] = held.is_(None)
+        return or_(is_null, ~is_number(held)) if column.may_be_nan else is_null
+    return True
+
+
+def _compared(column: Column, sign: str, call: Call, other: Any) -> ColumnElement[bool]:
+    where: ColumnElement[bool] = OPERATORS[sign](column.compared_on(call.entity, sign), other)
+    return and_(where, is_number(column.of(call.entity))) if column.may_be_nan else where
+
+
+def _refuse_unfit(column: Column, left: Operand, sign: str, right: Operand) -> None:
+    """Raises `MisuseError` where a column cannot be compared with this, whoever asks."""
+    _refuse_disorder(left, sign, column.kind)
+    if isinstance(right, Literal):
+        _refuse_unfit_literal(column, left, right)
+    elif column.choices is not None or issubclass(column.kind, Enum):
+        raise MisuseError(f"{left!r} is an Enum: compare it with a value that is written out")
+    elif isinstance(right, claim):
+        if column.kind not in (str, bool, int, float, Decimal):
+            raise MisuseError(
+                f"{left!r} is {named(column.kind)}, which no claim is: write {right!r}.as_(...) "
+                "where that is a UUID"
+            )
+    elif right.kind is not column.kind:
+        raise MisuseError(mismatch(left, column.kind, right, right.kind))
+
+
+def _refuse_unfit_literal(column: Column, left: Operand, literal: Literal) -> None:
+    if column.choices is not None and literal.value not in column.choices:
+        raise MisuseError(f"{left!r} is never {literal!r}: its Enum has no such value")
+    try:
+        if fitted(literal.value, column.kind) is not UNKNOWN:
+            return
+    except Undecided:
+        raise MisuseError(mismatch(left, column.kind, literal, literal.kind)) from None
+    raise MisuseError(f"{left!r} is {named(column.kind)}, and can hold no {literal!r}")
+
+
+def _refuse_disorder(left: Operand, sign: str, kind: type) -> None:
+    if sign not in ("==", "!=") and not is_ordered(kind):
+        raise MisuseError(f"{left!r} is {named(kind)}, which has no order: write == or !=")

@@ -1,0 +1,230 @@
+"""Plans: a requirement read once for a model, and filled for each caller.
+
+How it works. What the identity alone settles is decided when a plan is filled, and leaves no trace
+in the SQL; `~` is carried inwards, to each condition, so that what is not known is neither in its
+yes nor in its no and the criterion needs no `coalesce`. An error behind a part that decides is not
+met, as in the item check: `sound` says for which rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, false, inspect, or_, true
+from sqlalchemy.orm import Mapper
+
+from ...errors import MisuseError
+from ...policy.decision import NO, YES, Decision
+from ...policy.requirements import And, Has, Not, Or, Requirement
+from ..comparisons import Condition
+from ..operands import one_instant
+from ..rules import Ruled
+from .leaves import Call, Criterion, Node, read_leaf
+
+Question = Callable[[Node, Call], Criterion]
+
+
+class _Part(Node):
+    """The node of one requirement, for which an override may stand in."""
+
+    def __init__(self, requirement: Requirement, node: Node) -> None:
+        self._requirement = requirement
+        self._node = node
+
+    def yes(self, call: Call) -> Criterion:
+        return self._is_met(call) or self._node.yes(call)
+
+    def no(self, call: Call) -> Criterion:
+        return False if self._is_met(call) else self._node.no(call)
+
+    def sound(self, call: Call) -> Criterion:
+        return self._is_met(call) or self._node.sound(call)
+
+    def _is_met(self, call: Call) -> bool:
+        if not call.overridden:
+            return False
+        asked = self._requirement
+        if isinstance(asked, Ruled) and asked.asked_overridden(call.overridden):
+            return True
+        return asked in call.overridden
+
+
+class _Settled(Node):
+    """What the identity alone settles."""
+
+    def __init__(self, requirement: Requirement) -> None:
+        self._requirement = requirement
+
+    def yes(self, call: Call) -> Criterion:
+        return bool(self._decide(call))
+
+    def no(self, call: Call) -> Criterion:
+        decision = self._decide(call)
+        return decision.verdict is NO and not decision.error
+
+    def sound(self, call: Call) -> Criterion:
+        return not self._decide(call).error
+
+    def _decide(self, call: Call) -> Decision:
+        return self._requirement.evaluate(call.identity)
+
+
+class _Turned(Node):
+    """`~` of a part."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def yes(self, call: Call) -> Criterion:
+        return self._node.no(call)
+
+    def no(self, call: Call) -> Criterion:
+        return self._node.yes(call)
+
+    def sound(self, call: Call) -> Criterion:
+        return self._node.sound(call)
+
+
+class _Joined(Node):
+    """`&` or `|` of parts, which are looked at from left to right until one decides."""
+
+    def __init__(self, nodes: tuple[Node, ...], deciding: object) -> None:
+        self._nodes = nodes
+        self._is_decided_by_yes = deciding is YES
+
+    def yes(self, call: Call) -> Criterion:
+        return (_one_of if self._is_decided_by_yes else _each_of)(self._nodes, _yes, call)
+
+    def no(self, call: Call) -> Criterion:
+        return (_each_of if self._is_decided_by_yes else _one_of)(self._nodes, _no, call)
+
+    def sound(self, call: Call) -> Criterion:
+        decides = _yes if self._is_decided_by_yes else _no
+        sound: Criterion = True
+        for node in reversed(self._nodes):
+            rest = sound if sound is True else _either(decides(node, call), sound)
+            sound = _both(node.sound(call), rest)
+        return sound
+
+
+def _yes(node: Node, call: Call) -> Criterion:
+    return node.yes(call)
+
+
+def _no(node: Node, call: Call) -> Criterion:
+    return node.no(call)
+
+
+def _each_of(nodes: tuple[Node, ...], ask: Question, call: Call) -> Criterion:
+    found: Criterion = True
+    for node in nodes:
+        if found is False:
+            break
+        found = _both(found, ask(node, call))
+    return found
+
+
+def _one_of(nodes: tuple[Node, ...], ask: Question, call: Call) -> Criterion:
+    """Where a node says so, and those before it, which did not decide, met no error."""
+    found: Criterion = False
+    for node in reversed(nodes):
+        if found is not False:
+            found = _both(node.sound(call), found)
+        found = _either(ask(node, call), found)
+    return found
+
+
+def _both(one: Criterion, other: Criterion) -> Criterion:
+    if isinstance(one, bool):
+        return other if one else False
+    if isinstance(other, bool):
+        return one if other else False
+    return and_(one, other)
+
+
+def _either(one: Criterion, other: Criterion) -> Criterion:
+    if isinstance(one, bool):
+        return True if one else other
+    if isinstance(other, bool):
+        return True if other else one
+    return or_(one, other)
+
+
+class Plan:
+    """A requirement as it is asked of a model's rows; `opaque` are the parts that SQL cannot be."""
+
+    def __init__(self, requirement: Requirement, model: type) -> None:
+        """Raises `MisuseError` for an attribute that is no column, and for types that differ."""
+        self.opaque: list[Requirement] = []
+        self._mapper = _mapper_of(model)
+        self._node = self._read(requirement)
+
+    def fill(
+        self, entity: Any, identity: Any, overridden: Collection[Requirement] = ()
+    ) -> ColumnElement[bool]:
+        """The criterion for one caller, None being nobody; `MisuseError` where a part is opaque.
+
+        `entity` is the model, or an `aliased` one.
+        """
+        if self.opaque:
+            listed = " and ".join(map(repr, self.opaque))
+            raise MisuseError(
+                f"{listed} cannot be turned into SQL, since only calling it tells: write it with "
+                "attr(...), or ask allowed(..., on=it) of each item"
+            )
+        if identity is None:
+            return false()
+        with one_instant():
+            found = self._node.yes(Call(identity, entity, overridden))
+        if isinstance(found, bool):
+            return true() if found else false()
+        return found
+
+    def _read(self, requirement: Requirement) -> Node:
+        return _Part(requirement, self._node_of(requirement))
+
+    def _node_of(self, requirement: Requirement) -> Node:
+        kind = type(requirement)
+        if type(requirement) is Not:
+            return _Turned(self._read(requirement.requirement))
+        if kind is And or kind is Or:
+            nodes = tuple(map(self._read, requirement.parts))
+            return _Joined(nodes, YES if kind is Or else NO)
+        if isinstance(requirement, Ruled):
+            return self._read(requirement.rule)
+        leaf = read_leaf(requirement, self._mapper)
+        if leaf is not None:
+            return leaf
+        if not isinstance(requirement, Condition | Has):
+            self.opaque.append(requirement)
+        return _Settled(requirement)
+
+
+def criterion(
+    requirement: Requirement, entity: Any, identity: Any, overridden: Collection[Requirement] = ()
+) -> ColumnElement[bool]:
+    """The criterion of the rows that the requirement lets this identity have: a plan used once."""
+    return Plan(requirement, model_of(entity)).fill(entity, identity, overridden)
+
+
+def model_of(entity: Any) -> type:
+    """The mapped class of an entity; raises `MisuseError` for what is none."""
+    model: type = _mapper_of(entity).class_
+    return model
+
+
+def models_below(model: type) -> list[type]:
+    """The mapped classes that inherit from a mapped class."""
+    return [mapper.class_ for mapper in _mapper_of(model).self_and_descendants][1:]
+
+
+def _mapper_of(entity: Any) -> Mapper[Any]:
+    found = inspect(entity, raiseerr=False)
+    if isinstance(found, Mapper) or getattr(found, "is_aliased_class", False):
+        mapper: Mapper[Any] = found.mapper
+        return mapper
+    raise MisuseError(
+        f"{entity!r} is no class that SQLAlchemy maps, nor aliased(...) of one: filters are made "
+        "for those"
+    )

@@ -1,9 +1,0 @@
-"""Decisions that are taken outside: asked of a decision point, behind the same guards."""
-
-from __future__ import annotations
-
-from .asks import asks, subject_of
-from .authzen import AuthZEN
-from .question import DecisionPoint, Entity, Question
-
-__all__ = ["AuthZEN", "DecisionPoint", "Entity", "Question", "asks", "subject_of"]

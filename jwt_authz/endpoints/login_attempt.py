@@ -1,0 +1,172 @@
+"""The gate before a log-in: limits failed attempts, and checks the password.
+
+There is no limit if `AUTHZ_LOGIN_RATE` is empty, or if the extra `ratelimit` is missing and the
+rate is not set: the check warns of that.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, TypeGuard
+
+from flask import current_app, request
+
+from .._concurrency.slots import HASHING, place_reserved_for
+from ..accounts import Accounts, NamedAccounts, User
+from ..application import current_parts
+from ..errors import HashingBusy, MisuseError
+from ..settings import rate_of, setting_name
+from .proxies import check_proxies, is_from_unconfigured_proxy
+
+try:
+    from .attempts import Caller, digest, network_of
+    from .rate_limit import LoginRate
+except ImportError as error:  # the one that names the extra
+    LoginRate = None  # type: ignore[assignment, misc]
+    _MISSING = str(error)
+
+_RATE = "jwt_authz.login_rate"
+_making = threading.Lock()
+
+
+class Attempt:
+    """One attempt to log in to an account by its name, from the current request's address.
+
+    `wait` is the number of seconds to wait before the next attempt, 0 for none. If the attempt
+    `must_wait`, the password is not to be checked; at an address that is known for the account it
+    is checked anyway.
+    """
+
+    def __init__(self, accounts: Accounts, username: str) -> None:
+        self._accounts = accounts
+        self._username = username
+        self._rate = login_rate()
+        self._known_as: str | None = None
+        self.wait = 0
+        if self._rate is not None:
+            self._caller: Any = Caller.of(username, request.remote_addr)
+            verdict = self._rate.look_at(self._caller)
+            self._known_as = self._known_owner(self._rate)
+            self.wait = verdict.here if self._known_as else max(verdict)
+
+    @property
+    def must_wait(self) -> bool:
+        return self.wait > 0 and self._known_as is None
+
+    def authenticate(self, password: str) -> User | None:
+        """Return the user if the name and the password are theirs.
+
+        Raises `StoreUnavailable` if the accounts do not answer, and `HashingBusy`, which counts
+        for the address, if too many passwords are being hashed. A caller who is known has a place
+        reserved.
+        """
+        place = f"{self._known_as}@{self._caller.address}" if self._known_as else None
+        try:
+            with place_reserved_for(place):
+                return self._accounts.authenticate(self._username, password)
+        except HashingBusy:
+            if self._rate is not None:
+                self._rate.turned_away(self._caller.address)
+            raise
+
+    def failed(self) -> None:
+        """Count a wrong password."""
+        if self._rate is not None:
+            self._rate.failed(self._caller, self._known_as is not None)
+
+    def succeeded(self, user: User) -> None:
+        """Make the address known for the user's account."""
+        if self._rate is not None and _is_own(self._caller.address):
+            owner = _owner(self._accounts, user, self._username)
+            self._rate.succeeded(self._caller.address, owner)
+
+    def _known_owner(self, rate: LoginRate) -> str | None:
+        """Return what the account is counted by if it is known at this address."""
+        address = self._caller.address
+        if not _is_home(rate, address):
+            return None
+        user = self._accounts.named(self._username) if _has_names(self._accounts) else None
+        owner = _owner(self._accounts, user, self._username)
+        return owner if owner and rate.knows(address, owner) else None
+
+
+def wait_of_address() -> int:
+    """Return how long the current caller has to wait, whatever the name, 0 if the name decides.
+
+    Ask before the body is read, so that turning away a crowd costs little. Raises `HashingBusy` if
+    no password can be hashed now, and counts that for the address. At an address that is known for
+    an account the name decides.
+    """
+    rate = login_rate()
+    if rate is None:
+        if HASHING.is_full:
+            raise HASHING.busy()
+        return 0
+    address = network_of(request.remote_addr)
+    wait = rate.wait_here(address)
+    if not (wait or HASHING.is_full) or _is_home(rate, address):
+        return 0
+    if not wait:
+        rate.turned_away(address)
+        raise HASHING.busy()
+    return wait
+
+
+def _is_home(rate: LoginRate, address: str) -> bool:
+    return _is_own(address) and rate.is_home(address)
+
+
+def _is_own(address: str) -> bool:
+    """Return whether the address is the caller's, as far as can be seen."""
+    return address != "" and not is_from_unconfigured_proxy()
+
+
+def _owner(accounts: Accounts, user: User | None, username: str) -> str:
+    """Return what an account is counted by: the subject if names can be looked up."""
+    if not _has_names(accounts):
+        return digest(f"name {username}")
+    return "" if user is None else digest(f"subject {user.subject}")
+
+
+def _has_names(accounts: Accounts) -> TypeGuard[NamedAccounts]:
+    return hasattr(accounts, "named")
+
+
+def login_rate() -> LoginRate | None:
+    """Return the current application's counter of failed log-ins; None if there is no limit.
+
+    Raises `MisuseError` for a rate or a store that is set and cannot be used.
+    """
+    found: LoginRate | None = current_app.extensions.get(_RATE)
+    if found is not None:
+        return found
+    parts = current_parts()
+    rate = rate_of(parts.settings.login_rate)
+    if rate is None:
+        return None
+    if LoginRate is None:
+        _refuse_what_was_set()
+        return None
+    with _making:
+        made: LoginRate = current_app.extensions.get(_RATE) or LoginRate(
+            parts.settings.login_rate_store, *rate, parts.application_id
+        )
+        current_app.extensions[_RATE] = made
+    return made
+
+
+def _refuse_what_was_set() -> None:
+    for name in map(setting_name, ("login_rate", "login_rate_store")):
+        if name in current_app.config:
+            raise MisuseError(f"{name} is set, but {_MISSING}")
+
+
+def check_login_rate() -> list[str]:
+    """Return warnings: a log-in without a limit, and a proxy that hides the clients' addresses.
+
+    Raises `MisuseError` if the rate or the store is set and cannot be used.
+    """
+    if login_rate() is not None:
+        return check_proxies()
+    has_limit = not current_parts().settings.login_rate
+    return [] if has_limit else [f"the log-in has no limit on guesses: {_MISSING}"]

@@ -1,0 +1,129 @@
+"""LoginRate: failed log-ins, counted in a store that all processes share, or in this process."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from limits.errors import ConfigurationError, StorageError
+from limits.storage import storage_from_string
+
+from .._concurrency.breaker import Breaker
+from ..errors import MisuseError, StoreUnavailable
+from .attempts import Attempts, Caller, Verdict, digest
+from .attempts_in_memory import AttemptsInMemory
+
+try:
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+except ImportError:  # limits says so where it is needed
+    Retry = None  # type: ignore[assignment, misc]
+
+TIMEOUT = 0.25
+PAUSE = 5.0
+"""Seconds that Redis may take to answer, and for which it is left alone when it does not."""
+
+REMEMBERED = 5.0
+MOST_REMEMBERED = 1_024
+"""Seconds for which it is remembered that no account is known at an address, and how many are."""
+
+_Answer = TypeVar("_Answer")
+_log = logging.getLogger("jwt_authz")
+
+
+class LoginRate:
+    """Counts failed log-ins; while the shared store does not answer, each process counts alone.
+
+    `store` is `memory:` or the URL of a Redis. Known addresses are those of one `application`:
+    others may share the store. Raises `MisuseError` for a store that cannot be used.
+    """
+
+    def __init__(self, store: str, amount: int, seconds: int, application: str) -> None:
+        self._application = digest(application)
+        self._here = Attempts(AttemptsInMemory(), amount, seconds)
+        self._shared: Attempts | None = None
+        self._homes_of_nobody: dict[str, float] = {}
+        self._breaker = Breaker(PAUSE)
+        if store != "memory:":
+            self._shared = Attempts(_open(store), amount, seconds)
+
+    def look_at(self, caller: Caller) -> Verdict:
+        """Return how long the caller has to wait."""
+        here, elsewhere = self._ask(lambda attempts: attempts.look_at(caller))
+        return Verdict(max(here, self.wait_here(caller.address)), elsewhere)
+
+    def wait_here(self, address: str) -> int:
+        """Return how long callers at the address have to wait because of what this process counted.
+
+        Asks no shared store.
+        """
+        return self._here.wait_at(address)
+
+    def failed(self, caller: Caller, is_known: bool) -> None:
+        """Count a wrong password."""
+        self._ask(lambda attempts: attempts.failed(caller, is_known))
+
+    def turned_away(self, address: str) -> None:
+        """Count an attempt for the address alone: this process had no capacity for it.
+
+        Each process counts its own, since it is its own capacity that is short.
+        """
+        self._here.turned_away(address)
+
+    def is_home(self, address: str) -> bool:
+        """Return whether any account may be known at the address.
+
+        That none is, is remembered for a moment: a crowd does not ask the shared store each time.
+        """
+        if self._homes_of_nobody.get(address, 0.0) > time.monotonic():
+            return False
+        is_home = self._ask(lambda attempts: attempts.is_home(address, self._application))
+        if not is_home and self._shared is not None:
+            if len(self._homes_of_nobody) >= MOST_REMEMBERED:
+                self._homes_of_nobody.clear()
+            self._homes_of_nobody[address] = time.monotonic() + REMEMBERED
+        return is_home
+
+    def knows(self, address: str, owner: str) -> bool:
+        """Return whether the owner of an account has logged in from the address lately."""
+        return self._ask(lambda attempts: attempts.knows(address, owner, self._application))
+
+    def succeeded(self, address: str, owner: str) -> None:
+        """Make the address known for the account."""
+        self._ask(lambda attempts: attempts.succeeded(address, owner, self._application))
+        self._homes_of_nobody.pop(address, None)
+
+    def _ask(self, question: Callable[[Attempts], _Answer]) -> _Answer:
+        if self._shared is not None:
+            try:
+                self._breaker.check()
+                answer = question(self._shared)
+            except StorageError as error:
+                self._breaker.failed()
+                kind = type(error.storage_error).__name__
+                _log.error("failed log-ins are counted in each process alone: %s", kind)
+            except StoreUnavailable:
+                pass  # it was logged a moment ago
+            else:
+                self._breaker.succeeded()
+                return answer
+        return question(self._here)
+
+
+def _open(url: str) -> Any:
+    options: dict[str, Any] = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
+    if Retry is not None:
+        options["retry"] = Retry(NoBackoff(), 0)
+    try:
+        return storage_from_string(url, wrap_exceptions=True, **options)
+    except ConfigurationError:
+        raise MisuseError(
+            "AUTHZ_LOGIN_RATE_STORE needs a client of Redis, which is missing: "
+            "pip install 'jwt_authz[redis,ratelimit]'"
+        ) from None
+    except ValueError:  # a port that is no number
+        pass
+    # Outside the handler: the error may quote the URL, and with it a password.
+    raise MisuseError("AUTHZ_LOGIN_RATE_STORE is not valid: write redis://host:6379/0")

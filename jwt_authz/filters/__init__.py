@@ -1,5 +1,0 @@
-"""Filters: conditions as a criterion of SQLAlchemy, that lets through what an item check would."""
-
-from .plans import Plan, criterion, model_of, models_below
-
-__all__ = ["Plan", "criterion", "model_of", "models_below"]

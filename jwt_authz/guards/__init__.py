@@ -1,0 +1,1 @@
+"""Guards: requirements attached to views, methods, blueprints, applications and blocks of code."""

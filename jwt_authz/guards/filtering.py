@@ -1,0 +1,105 @@
+"""Filtering: rules registered for models, and the criterion of what a caller may have of a list."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from .._context import get_app
+from ..application import Parts, current_parts, require_request
+from ..authentication.authenticator import given
+from ..conditions.rules import Rules
+from ..errors import InvalidToken, MisuseError, StoreUnavailable
+from ..policy.permissions import Permission
+from ..policy.problem import unavailable
+from ..policy.requirements import Requirement, as_requirement
+from ..refusals import Failing, raise_response
+from .arguments import NOT_GIVEN, refuse_mappings, refuse_unfit_identity
+from .guard import Guard
+from .overrides import InUse, applied
+
+
+def add_rule(
+    rules: Rules, action: str | Permission, model: type, requirement: object
+) -> Requirement:
+    """Register a rule, its types checked against the columns of a model that is mapped."""
+    read = as_requirement(requirement)
+    if hasattr(model, "__mapper__"):
+        _filters().Plan(read, model)
+    return rules.add(action, model, read)
+
+
+def criterion(asked: object, entity: Any, identity: Any) -> Any:
+    """The criterion of the rows that the caller may have; `false()` where nobody is calling.
+
+    Raises `MisuseError` for what cannot be a filter, and `AuthorizationUnavailable` where it is
+    not known whether the caller's token is still good.
+    """
+    parts = current_parts()
+    what = applied(as_requirement(asked)) if InUse.anything else (asked, ())
+    plan = _planned(parts.rules, asked, what[0], entity)
+    try:
+        caller = _caller(parts, identity)
+    except InvalidToken:
+        caller = None
+    except StoreUnavailable:
+        raise_response(parts.refusing.refuse(unavailable(), Failing(None, None)))
+    return plan.fill(entity, caller, what[1])
+
+
+def _caller(parts: Parts, identity: Any) -> Any:
+    if identity is NOT_GIVEN:
+        require_request()
+        return _ANYBODY.caller(parts, get_app())
+    refuse_unfit_identity(identity)
+    return given(identity, parts.trust)
+
+
+_ANYBODY = Guard(())
+
+
+def _planned(rules: Rules, asked: object, what: Any, entity: Any) -> Any:
+    """The plan of what is asked, read once for a model."""
+    filters = _filters()
+    model = filters.model_of(entity)
+
+    def read() -> Any:
+        refuse_mappings("filter", (asked,))
+        requirement = as_requirement(what)
+        ruled = rules.applied_to(requirement, model)
+        if isinstance(asked, str | Permission) and ruled is requirement:
+            raise MisuseError(
+                f"{str(asked)!r} has no rule for {model.__name__}: write "
+                f"authz.rule({str(asked)!r}, {model.__name__}, ...), or give filter a requirement"
+            )
+        _refuse_rules_below(rules, model, filters.models_below(model), requirement, ruled)
+        return filters.Plan(ruled, model)
+
+    try:
+        return rules.kept((what, model), read)
+    except TypeError:  # what has no hash, and is no requirement
+        return read()
+
+
+def _refuse_rules_below(
+    rules: Rules, model: type, below: list[type], *requirements: Requirement
+) -> None:
+    """Raises `MisuseError` where some of a model's rows are of a class with a rule of its own."""
+    asked = {other for requirement in requirements for other in rules.models_of(requirement)}
+    for other in asked.intersection(below):
+        raise MisuseError(
+            f"{other.__name__} has a rule of its own, and its rows are among those of "
+            f"{model.__name__}: filter the models that have no models below them"
+        )
+
+
+def _filters() -> Any:
+    # By name, so that only who has mapped models needs SQLAlchemy.
+    try:
+        return import_module("jwt_authz.conditions.sql")
+    except ImportError as error:
+        raise ImportError(
+            "filters, and rules for mapped classes, need SQLAlchemy, which is missing: "
+            "pip install 'jwt_authz[sqlalchemy]'",
+            name=error.name,
+        ) from error

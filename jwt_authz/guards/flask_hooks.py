@@ -1,0 +1,62 @@
+"""What Flask calls of an Authz: for a template, before a request, and for an error of a view."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from flask import request
+
+from .._context import get_app
+from ..application import current_parts
+from ..errors import InvalidToken, StoreUnavailable, TokenDoesNotFit, TokenReused
+from ..policy.identity import Identity
+from ..policy.problem import Problem, token_invalid, token_not_issued, unavailable
+from ..refusals import AuthorizationUnavailable, NotIdentified, Refusal, TokenNotIssued
+from .guard import UNGUARDED
+from .placement import guards_of, passes_unguarded
+from .verbs import allowed, current_identity
+
+_log = logging.getLogger("jwt_authz")
+
+
+def for_templates() -> dict[str, Any]:
+    """What every template may ask: `{% if allowed("article:edit", on=article) %}`."""
+    return {"allowed": allowed, "current_identity": current_identity}
+
+
+def answer_unavailable(error: StoreUnavailable) -> Any:
+    """A store that does not answer, wherever in a request: 503."""
+    return _refused(AuthorizationUnavailable, unavailable(), None, str(error))
+
+
+def answer_token_does_not_fit(error: TokenDoesNotFit) -> Any:
+    """Answer 503 where no token is short enough, and log its sizes: repeating it does not help."""
+    _log.error("no access token was issued: %s", error)
+    return _refused(TokenNotIssued, token_not_issued(), None, str(error))
+
+
+def answer_invalid(error: InvalidToken) -> Any:
+    """A token that a view was given, and that is not good: 401."""
+    subject = error.subject if isinstance(error, TokenReused) else ""
+    whose = Identity(subject) if subject else None
+    return _refused(NotIdentified, token_invalid(error), whose, error.detail)
+
+
+def _refused(kind: type[Refusal], problem: Problem, identity: Identity | None, note: str) -> Any:
+    app, parts = get_app(), current_parts()
+    parts.audit.refused(app, identity, None, problem, note)
+    error = kind(problem, parts.settings.realm)
+    answer = app.handle_http_exception(error)
+    return error.get_response() if answer is error else answer  # Flask takes longer to convert it
+
+
+def deny_unguarded() -> Any:
+    """Under `default="deny"`: refuse what has neither a guard nor `exempt`."""
+    parts = current_parts()
+    if passes_unguarded(parts):
+        return None
+    app = get_app()
+    if request.endpoint is not None and guards_of(app, request.endpoint, request.method):
+        return None
+    return UNGUARDED.refused((), request.view_args or {})

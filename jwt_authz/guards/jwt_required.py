@@ -1,0 +1,86 @@
+"""Blocklist: Flask-JWT-Extended's check for revoked tokens, which also asks the revocations.
+
+So `jwt_required` and `verify_jwt_in_request` refuse the revoked tokens that `requires` refuses, in
+applications that have an Authz with a store; in others nothing changes.
+
+A view under `jwt_required` accepts tokens that `requires` does not, such as refresh tokens. So each
+claim is read by itself, and one of an unexpected type counts as missing.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+from flask import current_app
+from flask_jwt_extended import view_decorators as _view_decorators
+from flask_jwt_extended.exceptions import RevokedTokenError
+
+from ..application import KEY, Parts
+from ..authentication.verification import Token
+from ..errors import InvalidToken
+from ..revocation import RevocationView
+from ..tokens.refresh import FAMILY, LOGGED_IN_AT, number_or_none
+
+_CHECK = "verify_token_not_blocklisted"  # FJE looks it up in this module at each call
+_check = getattr(_view_decorators, _CHECK)
+
+
+@functools.wraps(_check)
+def _check_revocations(jwt_header: dict[str, Any], jwt_data: dict[str, Any]) -> None:
+    _check(jwt_header, jwt_data)  # the application's own token_in_blocklist_loader
+    parts: Parts | None = current_app.extensions.get(KEY)
+    if parts is not None and is_revoked(parts, jwt_data):
+        raise RevokedTokenError(jwt_header, jwt_data)
+
+
+def install() -> None:
+    """Have Flask-JWT-Extended ask the revocations; calling it again changes nothing."""
+    setattr(_view_decorators, _CHECK, _check_revocations)
+
+
+def is_revoked(parts: Parts, payload: dict[str, Any]) -> bool:
+    """Return whether a token with this verified payload is revoked; raise `StoreUnavailable`."""
+    view = parts.revocations
+    if view is None:
+        return False
+    view.check_age()
+    try:
+        trusted = parts.trust.find(payload.get("iss")) if parts.trust is not None else None
+        if trusted is not None:  # a decode_key_loader has its key
+            subject = trusted.issuer.subject_of(payload)
+            identity = trusted.issuer.read(subject, payload, parts.catalogue)
+            return Token(identity, {}, is_own=False).is_revoked(view)
+        return _is_own_revoked(parts, view, payload)
+    except InvalidToken:  # what its issuer or its roles are cannot be read
+        return True
+
+
+def _is_own_revoked(parts: Parts, view: RevocationView, payload: dict[str, Any]) -> bool:
+    subject = str(payload[current_app.config["JWT_IDENTITY_CLAIM"]])
+    jti, family = _text(payload, "jti"), _text(payload, FAMILY)
+    tenant = _text(payload, parts.settings.tenant_claim)
+    issued_at = number_or_none(payload.get("iat"))
+    if payload["type"] == "refresh":  # which outlives its roles, as those of a family do
+        is_ended = view.is_revoked(jti=jti, subject=None, issued_at=issued_at, family=family)
+        return is_ended or view.is_login_over(subject, issued_at or 0.0, tenant=tenant)
+    return view.is_revoked(
+        jti=jti,
+        subject=subject,
+        issued_at=issued_at,
+        tenant=tenant,
+        roles=_roles(parts, subject, payload),
+        family=family,
+        logged_in_at=number_or_none(payload.get(LOGGED_IN_AT)),
+    )
+
+
+def _roles(parts: Parts, subject: str, payload: dict[str, Any]) -> Iterator[str]:
+    """Yield the token's roles; it is read only where a role has been revoked at all."""
+    yield from Token(parts.reader.read(subject, payload), {}, is_own=True).roles
+
+
+def _text(payload: dict[str, Any], name: str) -> str | None:
+    value = payload.get(name)
+    return value if isinstance(value, str) else None

@@ -1,0 +1,52 @@
+"""Tenants: the requirement that the tenant in the URL is the caller's own."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from flask import has_request_context
+
+from .._context import get_request
+from ..errors import MisuseError
+from ..policy.decision import DEPENDS, NO, YES, Decision
+from ..policy.functions import Undecided
+from ..policy.identity import Identity
+from ..policy.requirements import Requirement
+
+
+class same_tenant(Requirement):
+    """Met by a caller whose token is of the tenant that an argument of the view names.
+
+    For `/orgs/<org_id>/...` it is `same_tenant("org_id")`, on a view or by `guard` on a blueprint.
+    The argument is compared as `str` makes a text of it. A caller without a tenant is not known to
+    be of another one: refused, also under `~`. A route without the argument is a misuse that
+    `check` tells, and refuses.
+    """
+
+    def __init__(self, argument: str) -> None:
+        if not isinstance(argument, str) or not argument.isidentifier():
+            raise MisuseError(
+                f"{argument!r} is no argument of a view: write same_tenant('org_id') for <org_id>"
+            )
+        self.view_argument = argument
+
+    @property
+    def sentence(self) -> str:
+        return f"is of the tenant that {self.view_argument} names"
+
+    def _judge(self, identity: Any, on: Any, overridden: Collection[Requirement]) -> Decision:
+        if not isinstance(identity, Identity):
+            raise Undecided(f"{self!r} looks at an Identity, not at {type(identity).__name__}")
+        arguments = (get_request().view_args or {}) if has_request_context() else {}
+        if self.view_argument not in arguments:
+            raise Undecided(
+                f"{self!r} needs a request for a view with the argument {self.view_argument}"
+            )
+        if identity.tenant is None:
+            return Decision(DEPENDS, self)
+        is_same = str(arguments[self.view_argument]) == identity.tenant
+        return Decision(YES if is_same else NO, self)
+
+    def __repr__(self) -> str:
+        return f"same_tenant({self.view_argument!r})"

@@ -1,0 +1,1 @@
+"""Inspection: the check, the access matrix, explanations, and what a change of roles opens."""

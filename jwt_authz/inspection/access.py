@@ -1,0 +1,139 @@
+"""Access: which callers each route lets in, worked out from its requirement without a call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from .._context import get_app
+from ..application import current_parts
+from ..errors import MisuseError
+from ..guards.arguments import NOT_GIVEN
+from ..guards.guard import Guard
+from ..policy.decision import DEPENDS, NO, YES, Verdict
+from ..policy.functions import NO_RESOURCE
+from ..policy.identity import Identity
+from ..policy.requirements import Requirement
+from .matrix import Access, read_matrix
+from .routes import enforced_guards, is_denied, requirement_of
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Who may call one route and method.
+
+    `requirement` is it in words; `unidentified` the answer for a caller who is not identified,
+    `without_role` for one whose token names no role, `access` for each role the answer for one
+    who has it (and what it includes) and no other.
+    """
+
+    endpoint: str
+    rule: str
+    method: str
+    requirement: str
+    unidentified: Verdict
+    without_role: Verdict
+    access: Mapping[str, Verdict]
+
+    def answers(self) -> Iterator[tuple[str, Verdict]]:
+        """Each kind of caller, in words, and the answer for them."""
+        yield NOT_IDENTIFIED, self.unidentified
+        yield WITHOUT_ROLE, self.without_role
+        yield from self.access.items()
+
+
+NOT_IDENTIFIED, WITHOUT_ROLE = "not identified", "no role"
+
+
+@dataclass(frozen=True, slots=True)
+class AccessMatrix:
+    """The roles of an application in the order of its catalogue, and a row for each route."""
+
+    roles: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+def read_access() -> AccessMatrix:
+    """The access matrix of the current application; raises `MisuseError` where it has no Authz.
+
+    `YES` and `NO` hold whatever else a caller's token says; `DEPENDS` is what needs a resource,
+    a claim, a scope, a fresh token, or a function's answer. A requirement that ends in an error
+    refuses, also where the answer is `YES`. Guards that are not enforced let everybody in.
+    """
+    catalogue = current_parts().catalogue
+    roles = tuple(catalogue or ())
+    return AccessMatrix(roles, tuple(_row(access, roles) for access in read_matrix(get_app())))
+
+
+def caller_with(*roles: str) -> Identity:
+    """Somebody as far as roles tell: what the current application's catalogue makes of them."""
+    return Identity("anybody", roles=roles, catalogue=current_parts().catalogue)
+
+
+def answer(access: Access, identity: Identity | None) -> Verdict:
+    """Whether a route lets a caller in; None is one who is not identified."""
+    if not access.guards:
+        return NO if is_denied(access) else YES
+    verdicts = {_answer(guard, access, identity) for guard in enforced_guards(access)}
+    return NO if NO in verdicts else DEPENDS if DEPENDS in verdicts else YES
+
+
+def depends_on(access: Access, identity: Identity | None) -> list[str]:
+    """What the answer for a caller depends on, in words; nothing unless it is `DEPENDS`."""
+    if answer(access, identity) is not DEPENDS:
+        return []
+    found: dict[str, None] = {}
+    for guard in enforced_guards(access):
+        requirement = _asked_by(guard, access)
+        if guard.identity is not NOT_GIVEN:
+            found[f"is answered by the identity given in code: {requirement.sentence}"] = None
+        elif identity is not None:
+            found.update(dict.fromkeys(_open_parts(requirement, identity)))
+            if guard.fresh:
+                found["brings a fresh token"] = None
+    return list(found)
+
+
+def _row(access: Access, roles: tuple[str, ...]) -> Row:
+    return Row(
+        access.endpoint,
+        access.rule,
+        access.method,
+        requirement_of(access),
+        answer(access, None),
+        answer(access, caller_with()),
+        {role: answer(access, caller_with(role)) for role in roles},
+    )
+
+
+def _answer(guard: Guard, access: Access, identity: Identity | None) -> Verdict:
+    if guard.identity is not NOT_GIVEN:
+        is_missing = guard.lacks(access.method, access.has_head) and not guard.optional
+        return NO if is_missing else DEPENDS
+    if identity is None:
+        return YES if guard.optional else NO
+    verdict = _analysed(_asked_by(guard, access), identity)
+    return DEPENDS if guard.fresh and verdict is YES else verdict
+
+
+def _asked_by(guard: Guard, access: Access) -> Requirement:
+    """What a guard asks for; of a resource, by the rules that there are for one."""
+    requirement = guard.requirement_for(access.method, access.has_head)
+    if guard.on is NO_RESOURCE:
+        return requirement
+    return current_parts().rules.applied_to_some(requirement)
+
+
+def _analysed(requirement: Requirement, identity: Identity) -> Verdict:
+    try:
+        return requirement.analyse(identity)
+    except MisuseError:  # a name that the catalogue lacks: everybody is refused
+        return NO
+
+
+def _open_parts(requirement: Requirement, identity: Identity) -> list[str]:
+    """The sentences of the parts that the roles do not settle."""
+    if _analysed(requirement, identity) is not DEPENDS:
+        return []
+    inner = [text for part in requirement.parts for text in _open_parts(part, identity)]
+    return inner or [requirement.sentence]

@@ -1,0 +1,99 @@
+"""Documents: reports as JSON, and the one of a matrix read back, strictly."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from ..errors import MisuseError
+from ..policy.decision import Verdict
+from .access import AccessMatrix, Row
+from .diff import Change
+from .routes import Route
+
+_ROW = ("endpoint", "rule", "method", "requirement", "unidentified", "without_role", "access")
+
+
+def routes_as_json(routes: Iterable[Route]) -> str:
+    """`{"routes": [...]}`, with a route's guards as `{"place", "requirement"}`."""
+    return _written({"routes": [_route(route) for route in routes]})
+
+
+def changes_as_json(changes: Iterable[Change]) -> str:
+    """`{"changes": [{"access", "endpoint", "rule", "method", "caller", "before", "after"}]}`."""
+    return _written({"changes": [asdict(change) for change in changes]})
+
+
+def access_as_json(matrix: AccessMatrix) -> str:
+    """What `access_document` says, as a text."""
+    return _written(access_document(matrix))
+
+
+def access_document(matrix: AccessMatrix) -> dict[str, Any]:
+    """`{"roles": [...], "routes": [...]}`; the answers of a route are "yes", "no", "depends".
+
+    A route has `endpoint`, `rule`, `method`, `requirement`, `access` by role, and the answers
+    for callers who are `unidentified` and `without_role`.
+    """
+    routes = [
+        {
+            "endpoint": row.endpoint,
+            "rule": row.rule,
+            "method": row.method,
+            "requirement": row.requirement,
+            "unidentified": row.unidentified.value,
+            "without_role": row.without_role.value,
+            "access": {role: verdict.value for role, verdict in row.access.items()},
+        }
+        for row in matrix.rows
+    ]
+    return {"roles": matrix.roles, "routes": routes}
+
+
+def access_from_json(text: str | bytes, source: str) -> AccessMatrix:
+    """The matrix that `access_as_json` wrote.
+
+    Raises `MisuseError`, which names the source, for any other text.
+    """
+    try:
+        document = json.loads(text)
+        roles = tuple(map(_text, document["roles"]))
+        return AccessMatrix(roles, tuple(_row(route, roles) for route in document["routes"]))
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise MisuseError(
+            f"{source} is no matrix: write it by flask authz matrix --json > FILE"
+        ) from None
+
+
+def _written(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=2) + "\n"
+
+
+def _route(route: Route) -> dict[str, Any]:
+    guards = [{"place": place, "requirement": asked} for place, asked in route.guards]
+    return {**asdict(route), "guards": guards}
+
+
+def _row(route: dict[str, Any], roles: tuple[str, ...]) -> Row:
+    endpoint, rule, method, requirement, unidentified, without_role, access = (
+        route[name] for name in _ROW
+    )
+    if set(access) != set(roles):
+        raise ValueError("an answer for each role, and for no other")
+    return Row(
+        _text(endpoint),
+        _text(rule),
+        _text(method),
+        _text(requirement),
+        Verdict(unidentified),
+        Verdict(without_role),
+        {role: Verdict(access[role]) for role in roles},
+    )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("a text is wanted")
+    return value

@@ -1,0 +1,218 @@
+"""Explaining: why a call is let through or refused, guard by guard, and by which claims.
+
+How it works. Each guard of a call is asked as it would be, its `on` called and its requirement
+evaluated with all parts, also behind the guard that refuses. No view, no `before_request` and
+none of what a refusal calls is run, and nothing is counted or logged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Flask, request
+from werkzeug.exceptions import HTTPException
+
+from .._context import get_app
+from ..application import Parts, current_parts, require_request
+from ..errors import InvalidToken, MisuseError, StoreUnavailable
+from ..guards.arguments import NOT_GIVEN, refuse_mappings
+from ..guards.guard import UNGUARDED, Guard
+from ..guards.overrides import applied
+from ..guards.placement import guards_of, is_exempt, is_static
+from ..policy import explanation
+from ..policy.decision import NO, Decision, printable
+from ..policy.functions import NO_RESOURCE, told_of
+from ..policy.problem import (
+    TYPE_PREFIX,
+    Problem,
+    not_allowed,
+    token_invalid,
+    token_missing,
+    unavailable,
+)
+from ..policy.requirements import Requirement
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one guard says of a call.
+
+    `status` is that of the refusal, None where it lets the call through; `problem` the name of
+    the problem's type; `note` what only the log would be told; `decision` what was decided, None
+    where it did not come to that.
+    """
+
+    guard: Guard
+    decision: Decision | None = None
+    status: int | None = None
+    problem: str = ""
+    note: str = ""
+    is_enforced: bool = True
+
+    @property
+    def refuses(self) -> bool:
+        """Whether the call ends here."""
+        return self.status is not None and self.is_enforced
+
+    def lines(self, asked: bool) -> Iterator[str]:
+        """What is said, and below it the tree of reasons."""
+        said = "allowed" if self.status is None else f"{self.status} {self.problem}".strip()
+        notes = ", ".join(
+            [*([] if self.is_enforced else ["not enforced"]), *([] if asked else ["not asked"])]
+        )
+        note = f": {self.note}" if self.note else ""
+        yield printable(f"{self.guard!r}: {said}{f' ({notes})' if notes else ''}{note}")
+        yield from self.decision.lines(1) if self.decision is not None else ()
+
+    def as_dict(self, asked: bool) -> dict[str, Any]:
+        """The same as JSON values."""
+        tree = None if self.decision is None else self.decision.as_dict(tell_errors=True)
+        return {
+            "guard": repr(self.guard),
+            "status": self.status,
+            "problem": self.problem or None,
+            "note": self.note or None,
+            "enforced": self.is_enforced,
+            "asked": asked,
+            "tree": tree,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class CallExplanation:
+    """What becomes of a call: its endpoint, and the guards in the order in which it meets them.
+
+    `unguarded` says why there are none, where there are none.
+    """
+
+    call: str
+    endpoint: str
+    answers: tuple[Answer, ...] = ()
+    unguarded: str = ""
+
+    @property
+    def status(self) -> int | None:
+        """The status of the refusal; None where the call reaches its view."""
+        return next((answer.status for answer in self.answers if answer.refuses), None)
+
+    def __bool__(self) -> bool:
+        return self.status is None
+
+    def _asked(self) -> Iterator[tuple[Answer, bool]]:
+        """Each guard, and whether the call comes to it."""
+        asked = True
+        for answer in self.answers:
+            yield answer, asked
+            asked = asked and not answer.refuses
+
+    def lines(self) -> Iterator[str]:
+        """The whole as text, a line a guard or requirement."""
+        said = "allowed" if self.status is None else f"refused, {self.status}"
+        why = f", {self.unguarded}" if self.unguarded else ""
+        yield printable(f"{self.call} ({self.endpoint}): {said}{why}")
+        for answer, asked in self._asked():
+            yield from answer.lines(asked)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The whole as JSON values."""
+        return {
+            "call": self.call,
+            "endpoint": self.endpoint,
+            "allowed": bool(self),
+            "status": self.status,
+            "unguarded": self.unguarded or None,
+            "guards": [answer.as_dict(asked) for answer, asked in self._asked()],
+        }
+
+
+def explain(requirements: tuple[Any, ...], on: Any, identity: Any) -> Decision:
+    """The decision about the caller, or `identity`, with all parts; an error where nobody is."""
+    refuse_mappings("explain", requirements)
+    guard = Guard(requirements, on, identity)
+    if identity is NOT_GIVEN:
+        require_request()
+    answer = _answer(guard, current_parts(), get_app(), guard.requirement, lambda: on)
+    if answer.decision is not None:
+        return answer.decision
+    return Decision(NO, guard.requirement, error=answer.note)
+
+
+def explain_call(app: Flask, *, denies_unguarded: bool) -> CallExplanation:
+    """What becomes of the current request, which the application is not handling.
+
+    Raises what routing raises (404, 405), and `MisuseError` for guards of another making.
+    """
+    if request.routing_exception is not None:
+        raise request.routing_exception
+    rule: Any = request.url_rule
+    endpoint, method = rule.endpoint, request.method
+    call = f"{method} {request.path}"
+    if method == "OPTIONS" and getattr(rule, "provide_automatic_options", False):
+        return CallExplanation(call, endpoint, unguarded="since Flask answers it itself")
+    if is_static(app, endpoint):
+        return CallExplanation(call, endpoint, unguarded="since it is a static file")
+    guards = guards_of(app, endpoint, method)
+    exempt = is_exempt(app, endpoint, method)
+    if not guards and denies_unguarded and not exempt:
+        guards = [UNGUARDED]
+    answers = tuple(_answer_of_place(guard, app) for guard in guards)
+    why = "since it is exempt" if exempt else "since it has no guard"
+    return CallExplanation(call, endpoint, answers, "" if guards else why)
+
+
+def _answer_of_place(guard: Guard, app: Flask) -> Answer:
+    if type(guard) is not Guard:
+        raise MisuseError(
+            f"{guard!r} is a guard of jwt_authz.compat, which asks its own extension: only "
+            "guards of jwt_authz itself can be explained"
+        )
+    view_class = getattr(app.view_functions.get(request.endpoint or ""), "view_class", None)
+    requirement = guard.requirement_for(request.method, hasattr(view_class, "head"))
+    arguments = request.view_args or {}
+
+    def load() -> Any:
+        on = guard.on
+        return NO_RESOURCE if on is NO_RESOURCE else app.ensure_sync(on)(**arguments)
+
+    return _answer(guard, current_parts(), app, requirement, load)
+
+
+def _answer(
+    guard: Guard, parts: Parts, app: Flask, requirement: Requirement, load: Callable[[], Any]
+) -> Answer:
+    """What a guard says about the caller, with all parts of its decision."""
+    try:
+        identity = guard.caller(parts, app)
+    except InvalidToken as error:
+        return _refusal(guard, parts, token_invalid(error), error.detail or error.sentence)
+    except StoreUnavailable as error:
+        return _refusal(guard, parts, unavailable(), str(error))
+    if identity is None:
+        if guard.optional:
+            return Answer(guard, note="no token came, and none is needed")
+        return _refusal(guard, parts, token_missing(), "no token came")
+    requirement, overridden = applied(requirement)
+    try:
+        resource = load()
+    except HTTPException as error:
+        return Answer(guard, status=error.code or 500, note="on= does not give a resource")
+    except Exception as error:
+        return Answer(guard, status=500, note=f"on= fails: {told_of(error)}")
+    requirement = parts.rules.applied(requirement, resource)
+    try:
+        decision = explanation.explain(requirement, identity, resource, overridden)
+    except StoreUnavailable as error:
+        return _refusal(guard, parts, unavailable(), str(error))
+    if decision:
+        return Answer(guard, decision)
+    return _refusal(guard, parts, not_allowed(decision), "", decision)
+
+
+def _refusal(
+    guard: Guard, parts: Parts, problem: Problem, note: str, decision: Decision | None = None
+) -> Answer:
+    status = 404 if guard.hide and problem.status == 403 else problem.status
+    name = problem.type.removeprefix(TYPE_PREFIX)
+    return Answer(guard, decision, status, name, note, guard.is_enforced(parts))

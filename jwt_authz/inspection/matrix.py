@@ -1,0 +1,107 @@
+"""Matrix: which route is guarded by what, and which by nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Flask
+
+from ..guards.guard import Guard
+from ..guards.placement import (
+    GUARDS,
+    WRAPPED,
+    has_cache_above_guard,
+    is_exempt,
+    is_static,
+    left_out_guard,
+    placed_guards,
+)
+from ..policy.requirements import And, Requirement
+
+_ANSWERED_BY_FLASK = frozenset({"HEAD", "OPTIONS"})
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What one endpoint and method of an application asks for.
+
+    `places` says of each of the `guards` where it stands: `application`, `blueprint shop`,
+    `view`, `class` or `method`.
+    """
+
+    endpoint: str
+    rule: str
+    method: str
+    guards: tuple[Guard, ...]
+    places: tuple[str, ...]
+    exempt: bool
+    view: Any
+    has_head: bool
+    arguments: frozenset[str]
+
+    @property
+    def requirement(self) -> Requirement | None:
+        """All that the guards ask for together; None where there is no guard."""
+        asked = [guard.requirement_for(self.method, self.has_head) for guard in self.guards]
+        return None if not asked else asked[0] if len(asked) == 1 else And(*asked)
+
+    @property
+    def asks_for_fresh(self) -> bool:
+        """Whether a guard asks for a fresh token."""
+        return any(guard.fresh for guard in self.guards)
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether nothing was said of the view: neither a guard nor `exempt`."""
+        return not self.guards and not self.exempt
+
+    @property
+    def is_guarded_in_vain(self) -> bool:
+        """Whether the route has the bare view, and the guard was put above the route decorator."""
+        is_wrapped = bool(getattr(self.view, WRAPPED, False))
+        return is_wrapped and not self.exempt and not getattr(self.view, GUARDS, ())
+
+    @property
+    def has_cache_above_guard(self) -> bool:
+        """Whether a cache answers before a guard of the view is asked."""
+        return has_cache_above_guard(self.view, self.method)
+
+    @property
+    def left_out(self) -> tuple[str, str] | None:
+        """The part of the view's class that lost a guard, and the parent's part that has it."""
+        return left_out_guard(self.view, self.method)
+
+
+def read_matrix(app: Flask) -> Iterator[Access]:
+    """An `Access` for each endpoint, rule and method, but static files and automatic methods."""
+    for rule in app.url_map.iter_rules():
+        if is_static(app, rule.endpoint):
+            continue
+        view = app.view_functions.get(rule.endpoint)
+        view_class = getattr(view, "view_class", None)
+        for method in sorted(rule.methods or ()):
+            placed = tuple(placed_guards(app, rule.endpoint, method))
+            guards = tuple(guard for _, guard in placed)
+            if method in _ANSWERED_BY_FLASK and not _has_own(view_class, rule, method, guards):
+                continue
+            yield Access(
+                rule.endpoint,
+                rule.rule,
+                method,
+                guards,
+                tuple(place for place, _ in placed),
+                is_exempt(app, rule.endpoint, method),
+                view,
+                hasattr(view_class, "head"),
+                frozenset(rule.arguments),
+            )
+
+
+def _has_own(view_class: type | None, rule: Any, method: str, guards: Iterable[Guard]) -> bool:
+    """Whether a view answers HEAD or OPTIONS itself and not Flask for it, or asks more of HEAD."""
+    if method == "OPTIONS":
+        return not getattr(rule, "provide_automatic_options", False)
+    has_head = "GET" not in rule.methods or hasattr(view_class, "head")
+    return has_head or any("HEAD" in (guard.by_method or ()) for guard in guards)

@@ -1,0 +1,130 @@
+"""Routes: each route and method of an application with its guards and its requirement in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from .._context import get_app
+from ..application import current_parts
+from ..extension import Authz
+from ..guards.arguments import NOT_GIVEN
+from ..guards.guard import Guard
+from ..policy.requirements import Or
+from .matrix import Access, read_matrix
+
+State = Literal["guarded", "not enforced", "exempt", "open", "denied"]
+
+_EVERYBODY, _NOBODY, _ANY_IDENTITY = "everybody", "nobody", "is identified"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What is asked for at one route and method.
+
+    `state` is `guarded`, `not enforced` (none of its guards refuses anybody), `exempt`, `open`
+    (neither guarded nor exempt, and everybody may call it) or `denied` (neither, under
+    `default="deny"`). `guards` are pairs of a place and what its guard asks for,
+    in the order in which a call meets them; `requirement` is all of it, to follow on "a caller
+    who"; `remarks` are what is wrong, each a few words.
+    """
+
+    endpoint: str
+    rule: str
+    method: str
+    state: State
+    guards: tuple[tuple[str, str], ...]
+    requirement: str
+    remarks: tuple[str, ...]
+
+
+def read_routes() -> list[Route]:
+    """The routes of the current application, but for static files and automatic methods.
+
+    Raises `MisuseError` where the application has no Authz.
+    """
+    current_parts()
+    return [describe(access) for access in read_matrix(get_app())]
+
+
+def describe(access: Access) -> Route:
+    """One route of the current application in words."""
+    words = [_asked(guard, access) for guard in access.guards]
+    return Route(
+        access.endpoint,
+        access.rule,
+        access.method,
+        _state(access),
+        tuple(zip(access.places, words, strict=True)),
+        requirement_of(access),
+        tuple(_remarks(access)),
+    )
+
+
+def requirement_of(access: Access) -> str:
+    """All that the guards of a route ask for, in words; `everybody` or `nobody` without any."""
+    if not access.guards:
+        return _NOBODY if is_denied(access) else _EVERYBODY
+    enforced = enforced_guards(access)
+    if any(guard.lacks(access.method, access.has_head) for guard in enforced):
+        return f"{_NOBODY}: no entry for {access.method}"
+    others = [guard for guard in access.guards if guard not in enforced]
+    several = len(access.guards) > 1
+    words = dict.fromkeys(_asked(guard, access, bracketed=several) for guard in enforced)
+    if len(words) > 1:
+        words.pop(_ANY_IDENTITY, None)
+    words.update(dict.fromkeys(_asked(guard, access) for guard in others))
+    return ("" if enforced else f"{_EVERYBODY}: ") + " and ".join(words)
+
+
+def is_denied(access: Access) -> bool:
+    """Whether nothing was said of a route, and the application refuses what nothing was said of."""
+    extension: Authz = get_app().extensions["jwt_authz"]
+    denies = extension.default == "deny" and current_parts().settings.enforce
+    return access.is_bare and denies
+
+
+def enforced_guards(access: Access) -> list[Guard]:
+    """The guards of a route that refuse; the others let everybody through, and tell the log."""
+    parts = current_parts()
+    return [guard for guard in access.guards if guard.is_enforced(parts)]
+
+
+def _state(access: Access) -> State:
+    if access.guards:
+        return "guarded" if enforced_guards(access) else "not enforced"
+    if access.exempt:
+        return "exempt"
+    return "denied" if is_denied(access) else "open"
+
+
+def _asked(guard: Guard, access: Access, bracketed: bool = False) -> str:
+    """What one guard asks for; its options count, and in brackets what has an "or" in it."""
+    requirement = guard.requirement_for(access.method, access.has_head)
+    words = requirement.sentence
+    is_choice = isinstance(requirement, Or) and len(requirement.parts) > 1
+    if guard.identity is not NOT_GIVEN:
+        words, is_choice = f"meets this by the identity given in code: {words}", False
+    if guard.fresh:
+        asked = f"({words})" if is_choice else words
+        words, is_choice = f"{asked} and brings a fresh token", False
+    if guard.optional:
+        words, is_choice = f"brings no token or {words}", True
+    if not guard.is_enforced(current_parts()):
+        return f"not enforced ({words})"
+    return f"({words})" if bracketed and is_choice else words
+
+
+def _remarks(access: Access) -> list[str]:
+    remarks = []
+    enforced, placed = enforced_guards(access), zip(access.places, access.guards, strict=True)
+    if enforced:
+        remarks += [f"not enforced: {place}" for place, guard in placed if guard not in enforced]
+    if access.guards and access.exempt:
+        remarks.append("exempt from outer guards")
+    if access.is_guarded_in_vain:
+        remarks.append("guard above its route decorator")
+    if access.left_out is not None:
+        part, parent = access.left_out
+        remarks.append(f"{part} lost the guard of {parent}")
+    return remarks

@@ -1,0 +1,76 @@
+"""Unasked: permissions that a role grants, and that neither a guard nor a view's own code names."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Iterable, Iterator
+from dis import get_instructions
+from types import CodeType
+from typing import Any
+
+from ..conditions.rules import Rules
+from ..errors import MisuseError
+from ..guards.placement import method_of
+from ..policy.permissions import Permission
+from ..policy.requirements import Requirement, has_permission
+from ..policy.roles import Roles
+from .matrix import Access
+
+
+def unasked(accesses: Iterable[Access], roles: Roles, rules: Rules) -> list[str]:
+    """The permissions that some role grants and nothing asks for, in the order of their text.
+
+    A wildcard is asked for with anything that it covers. Looked at are the guards of the
+    accesses, and in the code of their views the texts and the requirements that it names, and
+    the rules: what the functions that a view calls ask for is not seen.
+    """
+    of_views = (permission for access in accesses for permission in _asked_for(access))
+    of_rules = (permission for _, _, rule in rules for permission in _permissions_of(rule))
+    asked = {text for each in (*of_views, *of_rules) for text in each.covered_by}
+    return [permission for permission in roles.ordered_permissions if permission not in asked]
+
+
+def named_by_view(access: Access) -> Iterator[object]:
+    """Return the constants in the code of a view, and what its global names stand for."""
+    view_class = getattr(access.view, "view_class", None)
+    dispatch = getattr(view_class, "dispatch_request", None)
+    for function in (access.view, dispatch, method_of(view_class, access.method)):
+        yield from _named_in(inspect.unwrap(function) if callable(function) else None)
+
+
+def _asked_for(access: Access) -> Iterator[Permission]:
+    if access.requirement is not None:
+        yield from _permissions_of(access.requirement)
+    for named in named_by_view(access):
+        if isinstance(named, Requirement):
+            yield from _permissions_of(named)
+        elif isinstance(named, str):
+            with contextlib.suppress(MisuseError):  # any other text
+                yield Permission.parse(named)
+
+
+def _named_in(function: Any) -> Iterator[object]:
+    code = getattr(function, "__code__", None)
+    if not isinstance(code, CodeType):
+        return
+    held = getattr(function, "__globals__", {})
+    for inner in _codes(code):
+        yield from inner.co_consts
+        # Not co_names, among which are the names of attributes.
+        names = {one.argval for one in get_instructions(inner) if one.opname == "LOAD_GLOBAL"}
+        yield from (held[name] for name in names if name in held)
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    """A function's code, and that of the functions and comprehensions inside it."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _codes(constant)
+
+
+def _permissions_of(requirement: Requirement) -> Iterator[Permission]:
+    for part in requirement.walk():
+        if isinstance(part, has_permission):
+            yield part.permission

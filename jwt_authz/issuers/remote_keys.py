@@ -1,0 +1,239 @@
+"""RemoteKeys: an issuer's published keys, fetched, kept, and fetched again while others go on.
+
+How it works. What was fetched last is kept whole and immutable, so that a known key is found
+without a lock. Whoever finds it too old, or misses a key, starts a flight: a thread that fetches.
+There is one at a time, and one in 30 seconds whatever is asked for; only callers that miss a key
+wait for it, two at a time and for a moment, so that a slow issuer never holds all threads.
+A flight that fails changes nothing but the time of the next; keys that could not be confirmed for a
+day are no longer used.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NamedTuple, Protocol
+from weakref import WeakSet
+
+from ..errors import KeyUnknown, MisuseError, StoreUnavailable
+from ..tokens.jws import Key
+from .http import check_url, fetch_json, is_plain_loopback
+from .jwk_set import PublicKeys, read_jwk_set
+
+FRESH = 300.0
+"""Seconds for which fetched keys are used before they are fetched again."""
+KEPT = 86_400.0
+"""Seconds for which the last good keys are used while fetching fails."""
+APART = 30.0
+"""Seconds between the beginnings of two flights, at least."""
+FLIGHT = 5.0
+"""Seconds that a flight takes at most, from the first connection to the last byte."""
+PATIENCE = 2.0
+"""Seconds that a request waits for a flight at most."""
+MOST_WAITING = 2
+"""Requests that wait at once for an issuer's keys; further ones are answered 503 at once."""
+
+_log = logging.getLogger("jwt_authz.tokens")
+
+
+class Lease(NamedTuple):
+    """A key, and the seconds since the epoch between which it need not be asked for again."""
+
+    key: Key
+    since: float
+    until: float
+
+
+class KeySource(Protocol):
+    """Where an issuer's keys come from."""
+
+    def key_for(self, header: Mapping[str, Any], issuer: str) -> Lease:
+        """The key that a token's header names; raises `KeyUnknown` or `StoreUnavailable`."""
+        ...
+
+
+class FixedKeys:
+    """Keys that were given and do not change."""
+
+    def __init__(self, keys: PublicKeys) -> None:
+        self._keys = keys
+
+    def key_for(self, header: Mapping[str, Any], issuer: str) -> Lease:
+        key = self._keys.find(header, issuer)
+        if key is None:
+            raise KeyUnknown
+        return Lease(key, -math.inf, math.inf)
+
+
+class _Held(NamedTuple):
+    """The keys that were fetched last, when, and how long they are fresh."""
+
+    keys: PublicKeys
+    fetched: float
+    since: float
+    until: float
+
+    def is_fresh(self, now: float) -> bool:
+        return self.since <= now < self.until  # not so where the clock was set back
+
+    def is_good(self, now: float) -> bool:
+        return abs(now - self.fetched) <= KEPT
+
+
+class RemoteKeys:
+    """The keys at `jwks_uri`, or where the metadata at `metadata` says, of one issuer.
+
+    `algorithms` are those that keys are used for; `template` the issuer of several tenants.
+    `clock` and `fetch` stand in for the time and the network. Raises `MisuseError` for a URL
+    that keys may not be fetched from.
+    """
+
+    def __init__(
+        self,
+        issuer: str,
+        algorithms: Collection[str],
+        *,
+        jwks_uri: str | None = None,
+        metadata: str | None = None,
+        template: str | None = None,
+        clock: Callable[[], float] | None = None,
+        fetch: Callable[[str, float], dict[str, Any]] = fetch_json,
+    ) -> None:
+        self._issuer, self._algorithms, self._template = issuer, algorithms, template
+        self._jwks_uri = check_url(jwks_uri) if jwks_uri is not None else None
+        self._metadata = check_url(metadata) if metadata is not None else ""
+        self._clock, self._fetch = clock or _now, fetch
+        self._held: _Held | None = None
+        self._began = -math.inf
+        self.after_fork()
+        _kept.add(self)
+
+    def after_fork(self) -> None:
+        """Make it usable in a new process, which has the keys and none of the threads."""
+        self._lock = threading.Lock()
+        self._flight: threading.Event | None = None
+        self._waiting = 0
+
+    def key_for(self, header: Mapping[str, Any], issuer: str) -> Lease:
+        """The key that a token's header names, for the `iss` that the token has.
+
+        A key that is known is there at once. Raises `KeyUnknown` for one that the issuer does
+        not have, `StoreUnavailable` where that cannot be known now.
+        """
+        now = self._clock()
+        held = self._held if self._held is not None and self._held.is_good(now) else None
+        key = held.keys.find(header, issuer) if held is not None else None
+        if held is None or key is None:
+            return self._missed(header, issuer, now)
+        if not held.is_fresh(now):
+            self._begin(now)
+        return Lease(key, held.since, held.until)
+
+    def _missed(self, header: Mapping[str, Any], issuer: str, now: float) -> Lease:
+        flight = self._begin(now)
+        if flight is not None and not self._landed(flight):
+            raise StoreUnavailable(f"the keys of {self._issuer} are being fetched")
+        held = self._held
+        if held is None or not held.is_good(self._clock()):
+            raise StoreUnavailable(f"no keys of {self._issuer} are at hand")
+        key = held.keys.find(header, issuer)
+        if key is None:
+            raise KeyUnknown("the issuer has no such key")
+        return Lease(key, held.since, held.until)
+
+    def _begin(self, now: float) -> threading.Event | None:
+        """The flight that is under way, begun now if one is due; None if none is."""
+        with self._lock:
+            if self._flight is None and not 0 <= now - self._began < APART:
+                self._began = now
+                flight = threading.Event()
+                thread = threading.Thread(target=self._fly, args=(flight,), daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:  # the process has no thread left, or is about to end
+                    _log.warning("the keys of %s cannot be fetched: no thread", self._issuer)
+                else:
+                    self._flight = flight
+            return self._flight
+
+    def _landed(self, flight: threading.Event) -> bool:
+        """Wait for a flight, unless enough callers wait for it already."""
+        with self._lock:
+            if self._waiting >= MOST_WAITING:
+                return False
+            self._waiting += 1
+        try:
+            return flight.wait(PATIENCE)
+        finally:
+            with self._lock:
+                self._waiting -= 1
+
+    def _fly(self, flight: threading.Event) -> None:
+        """Fetch the keys, in a thread of its own."""
+        try:
+            keys = self._fetched_keys(time.monotonic() + FLIGHT)
+            now = self._clock()
+            self._held = _Held(keys, now, now, now + FRESH)
+        except StoreUnavailable as error:
+            _log.warning("the keys of %s were not fetched: %s", self._issuer, error)
+            self._keep_on()
+        except Exception:
+            _log.exception("the keys of %s were not fetched", self._issuer)
+            self._keep_on()
+        finally:
+            with self._lock:
+                if self._flight is flight:
+                    self._flight = None
+            flight.set()
+
+    def _keep_on(self) -> None:
+        """Use the last good keys until the next flight may begin, if they are not too old."""
+        if self._held is not None:
+            now = self._clock()
+            until = min(now + APART, self._held.fetched + KEPT)
+            self._held = self._held._replace(since=now, until=until)
+
+    def _fetched_keys(self, until: float) -> PublicKeys:
+        document = self._fetch(self._jwks_uri or self._named_uri(until), until)
+        try:
+            keys = read_jwk_set(document.get("keys"), self._algorithms, self._template)
+        except MisuseError as error:
+            raise StoreUnavailable(str(error)) from None
+        if keys.left_out:
+            _log.debug("keys of %s left out: %s", self._issuer, "; ".join(keys.left_out))
+        if not keys:
+            raise StoreUnavailable("; ".join(["no key can be used", *set(keys.left_out)]))
+        return keys
+
+    def _named_uri(self, until: float) -> str:
+        """The `jwks_uri` of the issuer's metadata (OpenID Connect Discovery sections 3 and 4.3)."""
+        metadata = self._fetch(self._metadata, until)
+        if metadata.get("issuer") != self._issuer:
+            raise StoreUnavailable("the metadata is that of another issuer")
+        try:
+            uri = check_url(metadata.get("jwks_uri"))
+        except MisuseError:
+            raise StoreUnavailable("the metadata names no jwks_uri to fetch from") from None
+        if is_plain_loopback(uri) and not is_plain_loopback(self._metadata):
+            raise StoreUnavailable("the metadata sends us to this machine itself for its keys")
+        return uri
+
+
+def _now() -> float:
+    return time.time()
+
+
+_kept: WeakSet[RemoteKeys] = WeakSet()
+
+
+def _renew_all() -> None:
+    for keys in list(_kept):
+        keys.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_all)

@@ -1,0 +1,181 @@
+"""Trust: the foreign issuers of an application, chosen by `iss`, each with its keys and checks."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+from ..errors import AlgorithmNotAllowed, MisuseError
+from ..policy.identity import Identity
+from ..policy.roles import Roles
+from ..tokens import Verified
+from ..tokens.jws import Signed
+from ..tokens.verifier import START_LEEWAY
+from .foreign import ForeignVerifier, plain_typ
+from .issuer import Issuer
+from .jwk_set import read_jwk_set
+from .remote_keys import FixedKeys, KeySource, Lease, RemoteKeys
+from .tenants import TENANT
+
+_DISCOVERY = "/.well-known/openid-configuration"  # OpenID Connect Discovery section 4
+
+
+class Trusted:
+    """One issuer with its keys; raises `MisuseError` for keys that cannot be used or fetched."""
+
+    __slots__ = ("_keys", "_verifier", "issuer")
+
+    def __init__(self, issuer: Issuer) -> None:
+        self.issuer = issuer
+        self._keys = _key_source(issuer)
+        self._verifier = ForeignVerifier(
+            keys={},
+            issuer=_Speaking(issuer),
+            leeway=issuer.leeway or 0,
+            start_leeway=START_LEEWAY if issuer.leeway is None else 0,
+            typ=frozenset(None if typ is None else plain_typ(typ) for typ in issuer.typ),
+        )
+
+    def verify(self, signed: Signed, iss: str) -> tuple[Verified, Lease]:
+        """A verified token, and the time in which its key need not be asked for again.
+
+        `iss` is what the token says, not verified yet. Raises an `InvalidToken`, or
+        `StoreUnavailable` where the keys are not at hand.
+        """
+        if signed.header["alg"] not in self.issuer.algorithms:  # before a key is fetched for it
+            raise AlgorithmNotAllowed
+        lease = self._keys.key_for(signed.header, iss)
+        return self._verifier.check(signed, lease.key), lease
+
+
+class Trust:
+    """All the issuers that one `Authz` trusts."""
+
+    __slots__ = ("_by_name", "_of_tenants", "issuers")
+
+    def __init__(self, trusted: Collection[Trusted] = ()) -> None:
+        self.issuers = tuple(one.issuer for one in trusted)
+        self._by_name = {one.issuer.issuer: one for one in trusted}
+        self._of_tenants = tuple(one for one in trusted if TENANT in one.issuer.issuer)
+
+    def find(self, iss: object) -> Trusted | None:
+        """The issuer whose `iss` this is, to the letter; None for one that is not trusted."""
+        if not isinstance(iss, str):
+            return None
+        found = self._by_name.get(iss)
+        if found is None or TENANT in iss:
+            found = next((one for one in self._of_tenants if one.issuer.speaks_for(iss)), None)
+        return found
+
+    def marked(self, identity: Any, read: Identity | None = None) -> Any:
+        """Return the identity, its subject marked as foreign if an issuer does not map it.
+
+        `read` is what was read from the token that a loader made the identity of.
+        """
+        if not isinstance(identity, Identity) or identity.subject_is_foreign:
+            return identity
+        is_unchanged = (
+            read is not None and read.subject_is_foreign and read.subject == identity.subject
+        )
+        found = self.find(identity.issuer)
+        if is_unchanged or (found is not None and found.issuer.subject_prefix is None):
+            return identity.with_foreign_subject()
+        return identity
+
+    def with_more(self, issuers: Collection[Any], catalogue: Roles | None) -> Trust:
+        """This trust and that in more issuers; raises `MisuseError` for what cannot be trusted."""
+        trusted = dict(self._by_name)
+        if not issuers:
+            raise MisuseError("trust takes issuers, at least one: write trust(Issuer(...))")
+        for issuer in issuers:
+            if not isinstance(issuer, Issuer):
+                raise MisuseError(f"trust takes issuers: write trust(Issuer(...)), not {issuer!r}")
+            if issuer.issuer in trusted:
+                raise MisuseError(f"{issuer.issuer!r} is trusted already: it is named once")
+            _refuse_unknown_roles(issuer, catalogue)
+            trusted[issuer.issuer] = Trusted(issuer)
+        return Trust(tuple(trusted.values()))
+
+    def errors(self, own_issuer: str) -> Iterator[str]:
+        """What is wrong with it in an application whose own tokens have this `iss`."""
+        if self.find(own_issuer) is not None:
+            yield (
+                f"the application's own tokens have the iss {own_issuer!r}, which is that of a "
+                "trusted issuer: set AUTHZ_ISSUER to another one"
+            )
+
+    def warnings(self, looks_up_users: bool, of_subject: Sequence[str] = ()) -> Iterator[str]:
+        """Return what may not be meant.
+
+        `looks_up_users` says that the application does so by subject, `of_subject` names the
+        places where a requirement compares the subject.
+        """
+        for issuer in self.issuers if of_subject else ():
+            if issuer.subject_prefix is None:
+                yield (
+                    f"the subject is compared in {', '.join(of_subject)}, and never met by callers "
+                    f"of {issuer.issuer!r}: write Issuer(..., subject_prefix='...'), or "
+                    "subject_prefix='' if its subjects are this application's own users"
+                )
+        for issuer in self.issuers:
+            if issuer.unsafe_shared_secret:
+                yield (
+                    f"whoever verifies tokens of {issuer.issuer!r} can make them, too: it shares "
+                    "its secret"
+                )
+            if looks_up_users and issuer.subject_prefix is None:
+                yield (
+                    f"users are looked up by the subjects of {issuer.issuer!r}, which may be those "
+                    "of other users here: write Issuer(..., subject_prefix='...'), or "
+                    "subject_prefix='' if its subjects are this application's own users"
+                )
+
+
+class _Speaking:
+    """The `iss` values of an issuer, for a verifier that asks whether one is among them."""
+
+    __slots__ = ("_issuer",)
+
+    def __init__(self, issuer: Issuer) -> None:
+        self._issuer = issuer
+
+    def __contains__(self, iss: object) -> bool:
+        return isinstance(iss, str) and self._issuer.speaks_for(iss)
+
+
+def _key_source(issuer: Issuer) -> KeySource:
+    template = issuer.issuer if TENANT in issuer.issuer else None
+    algorithms = tuple(issuer.algorithms)
+    if issuer.keys is not None:
+        signing = [jwk for jwk in issuer.jwks if jwk.get("use") != "enc"]
+        keys = read_jwk_set(signing, algorithms, template)
+        if keys.left_out:
+            raise MisuseError(f"the keys of {issuer.issuer!r}: {keys.left_out[0]}")
+        return FixedKeys(keys)
+    if issuer.jwks_uri is not None:
+        metadata = None
+    elif isinstance(issuer.discovery, str):
+        metadata = issuer.discovery
+    elif template is None:
+        metadata = issuer.issuer.rstrip("/") + _DISCOVERY
+    else:
+        raise MisuseError(
+            f"the issuer {template!r} has no metadata at its own address: write "
+            "discovery='https://.../.well-known/openid-configuration'"
+        )
+    return RemoteKeys(
+        issuer.issuer,
+        algorithms,
+        jwks_uri=issuer.jwks_uri,
+        metadata=metadata,
+        template=template,
+    )
+
+
+def _refuse_unknown_roles(issuer: Issuer, catalogue: Roles | None) -> None:
+    unknown = sorted(issuer.role_names.difference(catalogue or issuer.role_names))
+    if catalogue is not None and unknown:
+        raise MisuseError(
+            f"the issuer {issuer.issuer!r} may grant the role {unknown[0]!r}, which the catalogue "
+            f"lacks: add Role({unknown[0]!r}, ...) to Roles(...), or mend the spelling"
+        )

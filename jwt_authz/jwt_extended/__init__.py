@@ -1,0 +1,1 @@
+"""Flask-JWT-Extended: everything that reads its settings or calls what it does not document."""

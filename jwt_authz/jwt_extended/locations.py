@@ -1,0 +1,165 @@
+"""Locations: where in a request its token stands, and FJE's own checks for all but the header."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from flask import Request
+from flask_jwt_extended import decode_token
+from flask_jwt_extended.config import config as _fje
+from flask_jwt_extended.exceptions import (
+    CSRFError,
+    FreshTokenRequired,
+    JWTExtendedException,
+    NoAuthorizationError,
+    RevokedTokenError,
+    UserLookupError,
+    WrongTokenError,
+)
+from jwt import ExpiredSignatureError, PyJWTError
+
+from ..errors import (
+    CsrfInvalid,
+    InvalidToken,
+    KindInvalid,
+    SubjectUnknown,
+    TokenExpired,
+    TokenMalformed,
+    TokenNotFresh,
+    TokenRevoked,
+    TokenTooLong,
+)
+from .bridge import FINDERS
+
+
+def token_from_header(request: Request, longest: int) -> str | None:
+    """Return the bearer token of the `Authorization` header, None if it has none of our scheme.
+
+    Raises `TokenMalformed` if the header names our scheme and is not followed by one token. Two
+    headers reach an application joined by a comma, and either could be the one that was meant.
+    Only spaces and tabs separate the scheme from the token (RFC 9110 section 11.4).
+    """
+    header = request.headers.get(_fje.header_name, "").strip(" \t")
+    scheme = _fje.header_type or ""
+    if not header:
+        return None
+    if len(header) > longest + len(scheme) + 1:
+        raise TokenTooLong(f"the header has {len(header)} characters")
+    words = header.split()
+    if not scheme:
+        if len(words) != 1:
+            raise TokenMalformed("the header holds more than a token")
+        return words[0]
+    if words[0].lower() != scheme.lower():
+        if any(word.lower() == scheme.lower() for word in words):
+            raise TokenMalformed("the header names several schemes")
+        return None
+    if not header.isprintable() and not header.replace("\t", " ").isprintable():
+        # str.split() also splits at no-break spaces and control characters
+        raise TokenMalformed("the header has a control character or a no-break space")
+    if len(words) != 2 or "," in words[1]:
+        raise TokenMalformed("the header is not one scheme and one token")
+    return words[1]
+
+
+def plain_scheme(locations: tuple[str, ...]) -> str:
+    """What stands before the token in `Authorization`; "" where tokens are not read from there."""
+    header_comes_first = not locations or locations[0] == "headers"
+    if header_comes_first and _fje.header_name.lower() == "authorization" and _fje.header_type:
+        return f"{_fje.header_type} "
+    return ""
+
+
+def other_locations() -> tuple[str, ...]:
+    """The places beside the header, or in another order, that FJE is told to look for tokens."""
+    locations = tuple(_fje.token_location)
+    return () if locations == ("headers",) else locations
+
+
+def headers_that_decide(locations: tuple[str, ...]) -> list[str]:
+    """The request headers that an answer depends on, for its `Vary`."""
+    names = [_fje.header_name] if not locations or "headers" in locations else []
+    return [*names, "Cookie"] if "cookies" in locations else names or ["Authorization"]
+
+
+def vary_by(response: Any, names: str) -> Any:
+    """Say in an answer that it depends on these request headers (RFC 9110 section 12.5.5).
+
+    In one header with what is there: whoever adds to it later (Flask's session) reads the first.
+    """
+    headers = response.headers
+    there = headers.getlist("Vary")  # a fifth of what `in` costs, which raises where it is not
+    if there:
+        headers.set("Vary", ", ".join([*there, names]))
+    else:
+        headers.add("Vary", names)
+    return response
+
+
+def token_elsewhere(
+    request: Request, locations: Iterable[str], longest: int
+) -> tuple[str, str] | None:
+    """The token and its location, looked for in order, as FJE does; None if there is none.
+
+    FJE finds it and verifies it first, so that its rules for cookies and CSRF hold to the letter.
+    """
+    for location in locations:
+        if location == "headers":
+            token = token_from_header(request, longest)
+        else:
+            token = _found_by_fje(location, longest)
+        if token is not None:
+            return token, location
+    return None
+
+
+def _found_by_fje(location: str, longest: int) -> str | None:
+    try:
+        token, csrf_value = FINDERS[location]()
+    except NoAuthorizationError:
+        return None
+    except JWTExtendedException as error:
+        raise _condition_of(error) from None
+    except (AttributeError, TypeError, ValueError, RecursionError):
+        raise TokenMalformed("what came with the request is nothing to find a token in") from None
+    if not isinstance(token, str):
+        raise TokenMalformed("the token is no string")
+    if len(token) > longest:
+        raise TokenTooLong(f"{len(token)} characters; at most {longest} are read")
+    try:
+        decode_token(token, csrf_value)
+    except _REFUSALS as error:
+        raise _condition_of(error) from None
+    return token
+
+
+# Older PyJWTs let deep nesting and infinite numbers come through as Python's own errors.
+_REFUSALS = (
+    JWTExtendedException,
+    PyJWTError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    RecursionError,
+)
+
+_CONDITIONS: tuple[tuple[type[Exception], type[InvalidToken]], ...] = (
+    (CSRFError, CsrfInvalid),
+    (FreshTokenRequired, TokenNotFresh),
+    (RevokedTokenError, TokenRevoked),
+    (UserLookupError, SubjectUnknown),
+    (WrongTokenError, KindInvalid),
+    (ExpiredSignatureError, TokenExpired),
+)
+
+
+def _condition_of(error: Exception) -> InvalidToken:
+    """Our condition for one of FJE's or PyJWT's exceptions."""
+    if isinstance(error, InvalidToken):
+        return error
+    for theirs, ours in _CONDITIONS:
+        if isinstance(error, theirs):
+            return ours()
+    return TokenMalformed(f"refused by Flask-JWT-Extended ({type(error).__name__})")

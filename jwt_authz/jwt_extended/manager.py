@@ -1,0 +1,230 @@
+"""The JWTManager's maker and reader of tokens, in which an Authz has its say.
+
+Importing this file wraps both, on the class, since an application may make its JWTManager after
+its Authz, or share one; without an Authz on the current application nothing changes.
+"""
+
+from __future__ import annotations
+
+import functools
+from copy import copy
+from time import time
+from typing import Any
+
+import jwt
+from flask import Flask, current_app
+from flask_jwt_extended import JWTManager
+from flask_jwt_extended import default_callbacks as _defaults
+from flask_jwt_extended.config import config as _fje
+from flask_jwt_extended.tokens import _decode_jwt
+from jwt import ExpiredSignatureError, InvalidTokenError, get_unverified_header
+
+from .._context import get_app
+from ..errors import InvalidToken, MisuseError
+from ..tokens import KeySet
+from ..tokens.page import is_for_own_endpoint
+from .bridge import (
+    DefaultLeeway,
+    check_own,
+    decode_algorithms,
+    has_default_leeway,
+    has_encode_key_loader,
+    has_former_key,
+    key_loader,
+    lifetime_of,
+    manager_of,
+    own_claims,
+    published_kid,
+    verifying,
+)
+
+
+class Subject(str):
+    """A subject as it stands in a token, of which no `user_identity_loader` makes another."""
+
+    __slots__ = ()
+
+
+class Measured(Subject):
+    """The subject of a token that is only measured: a claims loader that fails adds nothing."""
+
+    __slots__ = ()
+
+
+class Sample(Subject):
+    """A subject that stands for any user in a token that is only measured: no loader is asked."""
+
+    __slots__ = ()
+
+
+def check_subject(identity: Any) -> None:
+    """Raises `MisuseError` unless the manager makes a text of what a token is to be issued for."""
+    app = get_app()
+    is_subject = isinstance(identity, Subject)
+    subject = identity if is_subject else manager_of(app)._user_identity_callback(identity)
+    if not isinstance(subject, str) or not subject:
+        raise MisuseError(
+            f"a subject is a text that is not empty, not {type(subject).__name__}: "
+            "write issue(str(user.id)), or set a user_identity_loader"
+        )
+
+
+_encode = JWTManager._encode_jwt_from_config
+
+
+@functools.wraps(_encode)
+def _encode_completed(
+    manager: JWTManager, identity: Any, token_type: str, claims: Any = None, **rest: Any
+) -> str:
+    """Make a token as FJE does, with what the current application's Authz adds.
+
+    A plain `create_access_token(..., additional_claims={"roles": [...]})` carries the permissions
+    of its roles: `Authz.complete` gets the claims and returns more of them, and a function of the
+    finished token that returns the claims of a shorter one where it is needed. `Authz.times`
+    returns the times of every kind of token.
+    """
+    authz = current_app.extensions.get("jwt_authz")
+    if authz is None:
+        return _encode(manager, identity, token_type, claims, **rest)
+    once = copy(manager)  # for this one token, so that nothing is asked twice
+    is_subject = isinstance(identity, Subject)
+    subject = str(identity) if is_subject else manager._user_identity_callback(identity)
+    once.user_identity_loader(lambda user: subject)
+    claims = {**_loaded_claims(manager, identity), **(claims or {})}
+    once._user_claims_callback = _defaults.default_additional_claims_callback
+    keys: KeySet | None = authz.keys
+    if keys is not None:
+        once._encode_key_callback = lambda identity: keys.signing.prepared
+        named = {"kid": keys.active, "alg": keys.signing.name}
+        rest["headers"] = {**(rest.get("headers") or {}), **named}
+    elif not has_encode_key_loader(manager) and (kid := published_kid()) is not None:
+        # By which others find the key in the published set.
+        rest["headers"] = {**(rest.get("headers") or {}), "kid": kid}
+    shortened = None
+    if token_type == "access":  # noqa: S105 no password
+        more, shortened = authz.complete(subject, claims)
+        claims |= more
+    times: dict[str, Any] = {}
+    if not isinstance(identity, Measured | Sample):  # measured without asking the store
+        lifetime = lifetime_of(token_type, rest.get("expires_delta"))
+        times = authz.times(subject, claims, rest.get("fresh"), lifetime)
+    token = _encode(once, identity, token_type, {**times, **claims}, **rest)
+    fewer = None if shortened is None else shortened(token)
+    return token if fewer is None else _encode(once, identity, token_type, times | fewer, **rest)
+
+
+def _loaded_claims(manager: JWTManager, identity: Any) -> dict[str, Any]:
+    """Return the claims of the application's `additional_claims_loader`."""
+    if isinstance(identity, Sample):
+        return {}
+    try:
+        return manager._user_claims_callback(identity)
+    except Exception:
+        if not isinstance(identity, Measured):
+            raise
+        return {}
+
+
+_decode = JWTManager._decode_jwt_from_config
+
+
+def _decode_own(
+    manager: JWTManager, encoded_token: str, csrf_value: Any, allow_expired: bool
+) -> dict[str, Any]:
+    """FJE's reader of tokens, which refuses what a guard refuses for its kind, issuer or audience.
+
+    So that `jwt_required` and `requires` agree.
+    """
+    parts = current_app.extensions.get("jwt_authz.parts")
+    if parts is None:
+        return _decode(manager, encoded_token, csrf_value, allow_expired)
+    if is_for_own_endpoint(encoded_token):
+        raise InvalidTokenError("this kind of token is accepted by its own endpoint only")
+    payload = _decode_by_key_set(parts, manager, encoded_token, csrf_value, allow_expired)
+    is_loaded = parts.trust is not None and key_loader(manager) is not None
+    if is_loaded and parts.trust.find(payload.get("iss")) is not None:
+        return payload  # of a trusted issuer, whose key the application chose
+    # Once more without FJE's defaults: what `payload` has, the token may lack.
+    token = jwt.decode_complete(encoded_token, options={"verify_signature": False})
+    try:
+        check_own(token["header"], token["payload"], own_claims(parts.settings))
+    except InvalidToken as error:
+        raise InvalidTokenError(str(error)) from None
+    return payload
+
+
+def _decode_by_key_set(
+    parts: Any, manager: JWTManager, encoded_token: str, csrf_value: Any, allow_expired: bool
+) -> dict[str, Any]:
+    """Return a verified payload, by the key of the key set that `kid` names, and its algorithm.
+
+    So that `jwt_required` and cookies know the keys, too. Asked is `Parts.keys_knowing`.
+    """
+    if key_loader(manager) is not None:
+        return _decode(manager, encoded_token, csrf_value, allow_expired)
+    if parts.keys is None:
+        return _decode(verifying(manager), encoded_token, csrf_value, allow_expired)
+    header = get_unverified_header(encoded_token)
+    if _is_of_former_key(header, parts.keys):
+        return _decode(verifying(manager), encoded_token, csrf_value, allow_expired)
+    kid = header.get("kid", "")
+    key = parts.keys_knowing(kid).verifying.get(kid)
+    if key is None or key.name != header.get("alg"):
+        raise InvalidTokenError("the token's key is not known")
+    read = functools.partial(
+        _decode_jwt,
+        algorithms=[key.name],
+        audience=_fje.decode_audience,
+        csrf_value=csrf_value,
+        encoded_token=encoded_token,
+        identity_claim_key=_fje.identity_claim_key,
+        issuer=_fje.decode_issuer,
+        leeway=_fje.leeway,
+        secret=key.prepared,
+        verify_aud=_fje.decode_audience is not None,
+        verify_sub=_fje.verify_sub,
+    )
+    try:
+        return read(allow_expired=allow_expired)
+    except ExpiredSignatureError as error:  # for FJE's expired_token_loader
+        vars(error).update(jwt_header=header, jwt_data=read(allow_expired=True))
+        raise
+
+
+def _is_of_former_key(header: dict[str, Any], keys: KeySet) -> bool:
+    """Return whether a `JWT_*` key kept beside the key set is the one that verifies a token."""
+    if not has_former_key() or header.get("alg") not in decode_algorithms():
+        return False
+    if "kid" not in header:
+        return True
+    return header["kid"] not in keys.verifying and header["kid"] == published_kid()
+
+
+@functools.wraps(_decode)
+def _decode_in_time(
+    manager: JWTManager, encoded_token: str, csrf_value: Any = None, allow_expired: bool = False
+) -> dict[str, Any]:
+    """Decode a token as FJE does, but without the default leeway for `exp`."""
+    claims = _decode_own(manager, encoded_token, csrf_value, allow_expired)
+    is_checked = not allow_expired and has_default_leeway() and "exp" in claims
+    if is_checked and int(claims["exp"]) <= time():
+        error = ExpiredSignatureError("Signature has expired")
+        vars(error).update(jwt_header=get_unverified_header(encoded_token), jwt_data=claims)
+        raise error
+    return claims
+
+
+_set_defaults = JWTManager._set_default_configuration_options
+
+
+def _set_defaults_marked(app: Flask) -> None:
+    """Set FJE's defaults, with a leeway that differs from a 0 that the application sets."""
+    app.config.setdefault("JWT_DECODE_LEEWAY", DefaultLeeway(0))
+    _set_defaults(app)
+
+
+JWTManager._set_default_configuration_options = staticmethod(_set_defaults_marked)  # type: ignore[method-assign]
+
+
+JWTManager._encode_jwt_from_config = _encode_completed  # type: ignore[method-assign, assignment]
+JWTManager._decode_jwt_from_config = _decode_in_time  # type: ignore[method-assign, assignment]

@@ -1,0 +1,252 @@
+"""Managing: changes of users and roles while the application runs, heeded by all its processes.
+
+Whatever takes something away ends the tokens that had it. Where the store does not take that, the
+change stands, and whoever made it is told to make it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import TypeGuard
+
+from .._context import get_app
+from ..accounts import Accounts, ManagedAccounts, TenantAccounts, User
+from ..application import Parts
+from ..audit import tell_change
+from ..errors import MisuseError, StoreUnavailable
+from ..policy.role_sources import ManagedRoles
+from ..policy.roles import Role, Roles
+from ..revocation import Target
+from .revoking import revoke
+from .token_sizes import SOME_SUBJECT, refuse_role_change, refuse_user_change
+
+
+class Users:
+    """Changes of the users of the current application, each told to the audit as `by` somebody.
+
+    All raise MisuseError for a name that nobody has, and StoreUnavailable. Tokens are ended where
+    `AUTHZ_STORE_URL` names a store; else they go on until they expire.
+    """
+
+    def __init__(self, parts: Parts, accounts: ManagedAccounts, by: str) -> None:
+        self._parts = parts
+        self._accounts = accounts
+        self._by = by
+
+    def add(
+        self,
+        username: str,
+        password: str | None = None,
+        roles: Iterable[str] = (),
+        tenant: str | None = None,
+    ) -> User:
+        """Add a user: see `ManagedAccounts`; raises MisuseError for a role that there is not."""
+        names = self._known(roles)
+        refuse_user_change(self._parts, (), User(SOME_SUBJECT, username, names, tenant))
+        return self._told("add", self._accounts.add(username, password, names, tenant))
+
+    def remove(self, username: str) -> User:
+        """Remove a user, and end all their log-ins and tokens."""
+        user = self.disable(username)  # so that it may be repeated where the store does not answer
+        self._accounts.remove(user.subject)
+        return self._told("remove", user)
+
+    def grant(self, username: str, roles: Iterable[str], tenant: str | None = None) -> User:
+        """Give a user roles, which count from their next log-in or refresh on.
+
+        In a `tenant` that is not their own where one is given.
+        """
+        names, user = self._known(roles), self.find(username)
+        held = self._as_in(user, tenant)
+        wanted = replace(held, roles=tuple({*held.roles, *names}))
+        refuse_user_change(self._parts, held.roles, wanted)
+        user = self._accounts.grant_roles(user.subject, names, **_in(tenant))
+        return self._told("grant", user)
+
+    def take(self, username: str, roles: Iterable[str], tenant: str | None = None) -> User:
+        """Take roles from a user, and end the access tokens that have them; log-ins go on."""
+        subject = self.find(username).subject
+        user = self._accounts.take_roles(subject, roles, **_in(tenant))
+        return self._ended("take", user, keeps_families=True)
+
+    def disable(self, username: str) -> User:
+        """Let a user log in no more, and end all their log-ins and tokens."""
+        return self._ended("disable", self._accounts.disable(self.find(username).subject))
+
+    def enable(self, username: str) -> User:
+        """Let a user log in again."""
+        return self._told("enable", self._accounts.enable(self.find(username).subject))
+
+    def set_password(self, user: User, password: str) -> User:
+        """Give a user another password, and end all their log-ins and tokens.
+
+        Raises PasswordRefused for one that cannot be set.
+        """
+        self._accounts.check_new_password(password)
+        # Before, so that nothing has changed where the store does not answer; and after, so that
+        # a log-in with the old password, which had begun before the change, is ended as well.
+        self._end(user)
+        return self._ended("password", self._accounts.set_password(user.subject, password))
+
+    def find(self, username: str) -> User:
+        """The user of this name; raises MisuseError where there is none."""
+        found = self._accounts.named(username)
+        if found is None:
+            raise MisuseError(f"no user is named {username!r}: mend the spelling")
+        return found
+
+    def _as_in(self, user: User, tenant: str | None) -> User:
+        """Return the user as one of a tenant, without a role if they have none there."""
+        if tenant is None or tenant == user.tenant:
+            return user
+        accounts = self._accounts
+        there = accounts.find_in(user.subject, tenant) if _has_tenants(accounts) else None
+        return there or replace(user, tenant=tenant, roles=())
+
+    def _known(self, roles: Iterable[str]) -> tuple[str, ...]:
+        names, catalogue = tuple(roles), self._parts.roles
+        for name in names:
+            if catalogue is not None and name not in catalogue:
+                there = ", ".join(catalogue) or "none yet"
+                raise MisuseError(f"no role is named {name!r}; there are: {there}")
+        return names
+
+    def _end(self, user: User, *, keeps_families: bool = False) -> None:
+        if self._parts.revocations is None:
+            return
+        try:
+            what = Target("subject", user.subject)
+            revoke(self._parts, what, keeps_families=keeps_families)
+        except StoreUnavailable as error:
+            raise StoreUnavailable(
+                f"tokens of {user.username!r} issued until now were not ended, so do it again: "
+                f"{error}"
+            ) from None
+
+    def _ended(self, action: str, user: User, *, keeps_families: bool = False) -> User:
+        """End the tokens that a change outdates; it is told last, since a receiver may raise."""
+        try:
+            self._end(user, keeps_families=keeps_families)
+        finally:
+            self._told(action, user)
+        return user
+
+    def _told(self, action: str, user: User) -> User:
+        tell_change(get_app(), self._by, f"users {action}", user.username, user.subject)
+        return user
+
+
+def _has_tenants(accounts: Accounts) -> TypeGuard[TenantAccounts]:
+    """Return whether the accounts know users in other tenants than their own."""
+    return isinstance(accounts, TenantAccounts)
+
+
+def _in(tenant: str | None) -> dict[str, str]:
+    return {} if tenant is None else {"tenant": tenant}  # which not all accounts know of
+
+
+class RoleChanges:
+    """Changes of the catalogue of the current application, each told as `by` somebody.
+
+    All raise MisuseError for what would be no catalogue, and StoreUnavailable.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        roles: ManagedRoles,
+        by: str,
+        users: Callable[[], Iterable[User]] = tuple,
+    ) -> None:
+        parts.needed_revocations()  # before anything is changed that could be told to nobody
+        self._parts = parts
+        self._roles = roles
+        self._by = by
+        self._users = users
+
+    def add(
+        self, name: str, permissions: Iterable[str], includes: Iterable[str], level: int | None
+    ) -> None:
+        """Add a role."""
+        self._refuse_too_long(Role(name, *permissions, includes=tuple(includes), level=level))
+        self._roles.add(name, *permissions, includes=tuple(includes), level=level)
+        self._tell("add", name)
+
+    def remove(self, name: str) -> None:
+        """Remove a role from the catalogue and from all users, and end the tokens that have it."""
+        catalogue = self._roles.load()
+        if name not in catalogue:
+            # Perhaps by the same command, which failed after that: what it left undone is done.
+            reload_everywhere(self._parts, name)
+        elif not catalogue.including(name):
+            # Before as well, so that nothing has changed where the store does not answer.
+            revoke(self._parts, Target("role", name))
+        self._roles.remove(name)
+        self._tell("remove", name, is_gone=True)
+
+    def grant(self, name: str, permissions: Iterable[str]) -> None:
+        """Give a role permissions."""
+        self._refuse_too_long(Role(name, *permissions))
+        self._roles.grant(name, *permissions)
+        self._tell("grant", name)
+
+    def take(self, name: str, permissions: Iterable[str]) -> None:
+        """Take permissions from a role, and from all tokens that have it."""
+        self._roles.take(name, *permissions)
+        self._tell("take", name)
+
+    def include(self, name: str, others: Iterable[str]) -> None:
+        """Have a role include others."""
+        self._refuse_too_long(Role(name, includes=tuple(others)))
+        self._roles.include(name, *others)
+        self._tell("include", name)
+
+    def exclude(self, name: str, others: Iterable[str]) -> None:
+        """Have a role include others no more."""
+        self._roles.exclude(name, *others)
+        self._tell("exclude", name)
+
+    def set_level(self, name: str, level: int | None) -> None:
+        """Give a role another level, or none."""
+        self._roles.set_level(name, level)
+        self._tell("level", name)
+
+    def _refuse_too_long(self, more: Role) -> None:
+        """Raise `TokenDoesNotFit` if tokens would be too long once the role has `more` as well."""
+        before = self._roles.load()
+        known = before.get(more.name, Role(more.name))
+        included = {*known.includes, *more.includes}
+        if included <= {*before, more.name}:  # else the change itself is refused
+            changed = Role(
+                more.name, *known.permissions, *more.permissions, includes=sorted(included)
+            )
+            others = (role for role in before.values() if role.name != more.name)
+            after = Roles(*others, changed)
+            refuse_role_change(self._parts, before, after, self._role_sets)
+
+    def _role_sets(self) -> set[tuple[str, ...]]:
+        return {user.roles for user in self._users()}
+
+    def _tell(self, action: str, name: str, is_gone: bool = False) -> None:
+        try:
+            reload_everywhere(self._parts, name if is_gone else None)
+        finally:  # last, since a receiver may raise
+            tell_change(get_app(), self._by, f"roles {action}", name)
+
+
+def reload_everywhere(parts: Parts, removed: str | None = None) -> None:
+    """Have all processes load the catalogue anew after a change; raises StoreUnavailable.
+
+    Tokens that have the role `removed` are ended, which would else come back with its name.
+    """
+    try:
+        if removed is not None:
+            revoke(parts, Target("role", removed))
+        parts.reload_roles()
+    except StoreUnavailable as error:
+        again = "say `flask authz roles reload`" if removed is None else "do it again"
+        raise StoreUnavailable(
+            f"the change is made, but other processes may not have been told of it, so {again}: "
+            f"{error}"
+        ) from None

@@ -1,0 +1,1 @@
+"""Policy: permissions, roles, identities and requirements, on the standard library alone."""

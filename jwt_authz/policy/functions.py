@@ -1,0 +1,103 @@
+"""Predicates: what a function of an identity and a resource takes, read once, and its errors."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from ..errors import MisuseError
+
+
+class _Nothing:
+    def __repr__(self) -> str:
+        return "NO_RESOURCE"
+
+
+NO_RESOURCE: Any = _Nothing()
+"""Stands for "no resource was given", which None does not: None may be a resource."""
+
+
+class Undecided(MisuseError):
+    """A requirement of this library could not be answered; its text holds nothing of a token."""
+
+
+class Takes:
+    """What a predicate takes: an identity, and a resource never, if there is one, or always."""
+
+    __slots__ = ("name", "needed", "resource")
+
+    def __init__(self, name: str, resource: bool, needed: bool) -> None:
+        self.name, self.resource, self.needed = name, resource, needed
+
+    @classmethod
+    def read(cls, predicate: Callable[..., Any], name: str, skip: int = 0) -> Takes:
+        """Read once, when the requirement is built; raises `MisuseError` for what cannot work."""
+        if is_async(predicate):
+            raise MisuseError(
+                f"{name} is async: a requirement answers at once, so load what it needs before "
+                "(in the view, or by on=) and write a plain def"
+            )
+        try:
+            parameters = list(_signature(predicate).parameters.values())[skip:]
+        except (TypeError, ValueError):  # a builtin that tells nothing
+            return cls(name, resource=False, needed=False)
+        places = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        many = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+        unfilled = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
+        needed = [p for p in places if p.default is p.empty]
+        if (not places and not many) or len(needed) > 2 or unfilled:
+            raise MisuseError(
+                f"{name} takes {inspect.signature(predicate)}: write it with (identity), or with "
+                "(identity, resource); above a view, write @requires()"
+            )
+        return cls(name, resource=len(places) > 1 or many, needed=len(needed) == 2)
+
+    def call(self, predicate: Callable[..., Any], identity: Any, on: Any) -> Any:
+        if not self.resource:
+            return predicate(identity)
+        if on is not NO_RESOURCE:
+            return predicate(identity, on)
+        if self.needed:
+            raise Undecided(f"{self.name} looks at a resource and none was given: write on=...")
+        return predicate(identity)
+
+
+def _signature(predicate: Callable[..., Any]) -> inspect.Signature:
+    """As it is called: a wrapper's own, unless the wrapper passes on whatever it is given."""
+    own = inspect.signature(predicate, follow_wrapped=False)
+    passes_on = any(p.kind is p.VAR_POSITIONAL for p in own.parameters.values())
+    return inspect.signature(predicate) if passes_on else own
+
+
+def is_async(predicate: Callable[..., Any]) -> bool:
+    while isinstance(predicate, functools.partial):
+        predicate = predicate.func
+    functions = [inspect.unwrap(predicate), type(predicate).__call__]
+    return any(inspect.iscoroutinefunction(f) or inspect.isasyncgenfunction(f) for f in functions)
+
+
+_LIBRARY = __name__.partition(".")[0]
+
+
+def _is_ours(frame: FrameType) -> bool:
+    package = frame.f_globals.get("__package__") or ""
+    return package.partition(".")[0] == _LIBRARY
+
+
+def told_of(error: Exception) -> str:
+    """What the log may say of an exception: never its text, which may hold a claim's value."""
+    if isinstance(error, Undecided):
+        return str(error)
+    trace, last = error.__traceback__, None
+    while trace is not None:
+        if last is None or not _is_ours(trace.tb_frame):
+            last = trace  # the innermost frame that is not this library's
+        trace = trace.tb_next
+    if last is None:
+        return type(error).__name__
+    code = last.tb_frame.f_code
+    file = code.co_filename.replace("\\", "/").rpartition("/")[2]
+    return f"{type(error).__name__} in {code.co_name} ({file}, line {last.tb_lineno})"

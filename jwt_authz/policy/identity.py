@@ -1,0 +1,261 @@
+"""Identity, the frozen object that requirements look at, and Claims, its token's payload."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from sys import getsizeof
+from types import MappingProxyType
+from typing import Any, Self
+
+from ..errors import MisuseError
+from .permissions import Permission, PermissionSet
+from .roles import Roles
+
+SUBJECT_CLAIM = "sub"
+"""The claim of the subject (RFC 7519 section 4.1.2)."""
+
+DEEPEST_CLAIMS = 32
+"""How many lists and dicts may stand in each other in a payload."""
+
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+_EMPTY = 200  # bytes of a `Claims` without its payload
+# Names that nearly every token has: one string each for all tokens.
+_REGISTERED = {
+    name: name
+    for name in (
+        *("iss", "sub", "aud", "exp", "nbf", "iat", "jti", "type", "fresh", "csrf", "roles"),
+        *("permissions", "scope", "tenant", "client_id", "sid", "auth_time", "authz_catalogue"),
+    )
+}
+
+
+class Claims(Mapping[str, Any]):
+    """A token's payload (RFC 7519 section 4), read-only.
+
+    A list or dict that is taken out of it is the reader's own copy, so that nothing done to it
+    in one request is seen by another. It holds JSON values only; others raise `MisuseError`.
+    Texts of lists that are in `known`, such as the names of a catalog, are taken from there, so
+    that many payloads share them. `size` is the bytes that the rest takes in memory.
+    """
+
+    __slots__ = ("_deep", "_lists", "_payload", "size")
+
+    def __init__(
+        self, payload: Mapping[str, Any] = _NOTHING, known: Mapping[str, str] = _NOTHING
+    ) -> None:
+        self._payload: dict[str, Any] = {}
+        lists: list[str] = []
+        deep: list[str] = []
+        size = _EMPTY
+        for given, value in payload.items():
+            name = _REGISTERED.get(given)
+            if name is None:
+                name = given
+                size += getsizeof(given)
+            kept, is_flat, bytes_taken = _kept(value, known)
+            self._payload[name] = kept
+            size += bytes_taken
+            if type(kept) is list or type(kept) is dict:
+                (lists if is_flat and type(kept) is list else deep).append(name)
+        self._lists, self._deep = tuple(lists), tuple(deep)
+        self.size = size + getsizeof(self._payload) + 8 * (len(lists) + len(deep))
+
+    def copy(self) -> dict[str, Any]:
+        """The payload as a plain dict of the caller's own."""
+        payload = self._payload.copy()
+        for name in self._lists:
+            payload[name] = payload[name].copy()
+        for name in self._deep:
+            payload[name] = deepcopy(payload[name])
+        return payload
+
+    def __getitem__(self, name: str) -> Any:
+        value = self._payload[name]
+        return deepcopy(value) if isinstance(value, list | dict) else value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._payload)
+
+    def __len__(self) -> int:
+        return len(self._payload)
+
+    def __repr__(self) -> str:
+        return f"Claims(<{', '.join(sorted(self))}>)"
+
+
+def size_of(value: Any) -> int:
+    """Return the bytes that a JSON value takes in memory."""
+    return _kept(value, _NOTHING)[2]
+
+
+def _kept(value: Any, known: Mapping[str, str], depth: int = 1) -> tuple[Any, bool, int]:
+    """Return a copy of a JSON value, whether nothing in it is nested, and the bytes it takes."""
+    kind = type(value)
+    if kind is str or value is None or kind is int or kind is float or kind is bool:
+        return value, True, getsizeof(value)
+    if depth > DEEPEST_CLAIMS:
+        raise MisuseError(f"claims are nested deeper than {DEEPEST_CLAIMS}: flatten them")
+    if kind is list and all(type(item) is str for item in value):
+        texts = [known.get(item, item) for item in value]
+        own = sum(getsizeof(item) for item in value if item not in known)
+        return texts, True, getsizeof(texts) + own
+    if kind is list:
+        items = [_kept(item, known, depth + 1) for item in value]
+        is_flat = not any(type(item) is list or type(item) is dict for item in value)
+        copied = [item[0] for item in items]
+        return copied, is_flat, getsizeof(copied) + sum(item[2] for item in items)
+    if kind is dict and all(type(name) is str for name in value):
+        members = {name: _kept(item, known, depth + 1) for name, item in value.items()}
+        own = sum(getsizeof(name) + member[2] for name, member in members.items())
+        made = {name: member[0] for name, member in members.items()}
+        return made, False, getsizeof(made) + own
+    raise MisuseError(
+        "claims hold JSON values only (str, int, float, bool, None, list, dict): "
+        "put other objects into a subclass of Identity, not into its claims"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Which claims of a token an identity was read from: names, or JSON Pointers (RFC 6901).
+
+    A level comes of the roles. Empty for an identity that no token was read for.
+    """
+
+    roles: tuple[str, ...] = ()
+    permissions: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ()
+
+
+_NONE = PermissionSet()
+_NO_CLAIMS = Claims()
+_NO_SOURCES = Sources()
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Identity:
+    """Who is calling, as far as requirements may look: frozen, equal by content.
+
+    `subject` is the `sub` claim, always a string; `issuer` who signed the token, or None;
+    `tenant` a string or None; `roles` and `scopes` any iterables of strings; `permissions` a
+    `PermissionSet` or an iterable of `resource:action`, by default those that the catalogue gives
+    the roles; `level` a number, by default the highest level of the roles; `claims` the token's
+    whole payload; `catalogue` the application's `Roles`, which tells what roles include; `sources`
+    says which claims roles, permissions and scopes were read from, `is_outdated` whether the
+    token was made with another catalogue than today's, and `subject_is_foreign` whether the subject
+    comes from an issuer that does not say how its subjects relate to the application's own
+    (`Issuer.subject_prefix`), so that `subject` in a condition is unknown.
+    Raises `MisuseError` for a subject that is no string.
+    """
+
+    subject: str
+    issuer: str | None
+    tenant: str | None
+    roles: frozenset[str]
+    permissions: PermissionSet
+    scopes: frozenset[str]
+    level: int
+    claims: Claims = field(repr=False, hash=False)
+    catalogue: Roles | None = field(repr=False, compare=False)
+    sources: Sources = field(repr=False, compare=False)
+    is_outdated: bool = field(repr=False, compare=False)
+    subject_is_foreign: bool = field(repr=False, compare=False)
+
+    def __init__(
+        self,
+        subject: str,
+        issuer: str | None = None,
+        tenant: str | None = None,
+        roles: Iterable[str] = frozenset(),
+        permissions: PermissionSet | Iterable[str | Permission] | None = None,
+        scopes: Iterable[str] = frozenset(),
+        level: int | None = None,
+        claims: Claims | Mapping[str, Any] = _NO_CLAIMS,
+        catalogue: Roles | None = None,
+        *,
+        sources: Sources = _NO_SOURCES,
+        is_outdated: bool = False,
+        subject_is_foreign: bool = False,
+    ) -> None:
+        if not isinstance(subject, str) or not subject:
+            raise MisuseError("a subject is a string that is not empty: write Identity(str(id))")
+        names = _names("roles", roles)
+        if permissions is None:
+            permissions = catalogue.permissions_of(names) if catalogue is not None else _NONE
+        if not isinstance(permissions, PermissionSet):
+            permissions = PermissionSet(permissions)
+        if level is None:
+            level = catalogue.level_of(names) if catalogue is not None else 0
+        _set(self, "subject", subject)
+        _set(self, "issuer", issuer)
+        _set(self, "tenant", tenant)
+        _set(self, "roles", names)
+        _set(self, "permissions", permissions)
+        _set(self, "scopes", _names("scopes", scopes))
+        _set(self, "level", level)
+        _set(self, "claims", claims if isinstance(claims, Claims) else Claims(claims))
+        _set(self, "catalogue", catalogue)
+        _set(self, "sources", sources)
+        _set(self, "is_outdated", is_outdated)
+        _set(self, "subject_is_foreign", subject_is_foreign)
+
+    def with_foreign_subject(self) -> Self:
+        """Return a copy whose subject is not taken for one of the application's own."""
+        made = object.__new__(type(self))
+        for kind in type(self).__mro__:
+            for name in getattr(kind, "__slots__", ()):
+                if hasattr(self, name) and name not in ("__dict__", "__weakref__"):
+                    _set(made, name, getattr(self, name))
+        if hasattr(self, "__dict__"):
+            made.__dict__.update(self.__dict__)
+        _set(made, "subject_is_foreign", True)
+        return made
+
+    @property
+    def size(self) -> int:
+        """The bytes that it takes in memory, without its permissions and its catalog."""
+        own = sum(map(getsizeof, self.scopes)) + getsizeof(self.scopes) + getsizeof(self.roles)
+        return self.claims.size + own + getsizeof(self.subject)
+
+    def has_role(self, name: str) -> bool:
+        """Whether the identity has the role, itself or through one that includes it."""
+        if name in self.roles:
+            return True
+        return self.catalogue is not None and name in self.catalogue.with_included(self.roles)
+
+    def has_permission(self, permission: str | Permission) -> bool:
+        """Whether a permission held covers this one (`resource:action`)."""
+        return permission in self.permissions
+
+    def has_scope(self, name: str) -> bool:
+        """Whether the client was granted the scope (RFC 6749 section 3.3)."""
+        return name in self.scopes
+
+    def has_level(self, level: str | int) -> bool:
+        """Whether the identity's level is at least this one, a number or a role's name."""
+        return self.level >= self.level_wanted(level)
+
+    def level_wanted(self, level: str | int) -> int:
+        """The number that a level means here; a name needs a catalogue, else `MisuseError`."""
+        if isinstance(level, int):
+            return level
+        if self.catalogue is None:
+            raise MisuseError(
+                f"the level {level!r} is a role's name and there is no catalogue: "
+                "write Authz(app, roles=Roles(...)), or give the level as a number"
+            )
+        return self.catalogue.level_named(level)
+
+
+_set = object.__setattr__
+
+
+def _names(what: str, names: Iterable[str]) -> frozenset[str]:
+    if isinstance(names, frozenset):
+        return names
+    if isinstance(names, str):
+        raise MisuseError(f"{what} is a list of names: write {what}=[{names!r}]")
+    return frozenset(names)

@@ -1,0 +1,147 @@
+"""LiveCatalogue: the catalogue of one application whose roles change while it runs.
+
+How it works. The store of revocations tells all processes that the catalogue has changed, and each
+loads it anew from its source: the thread that follows the store does, so that requests wait for
+the very first loading alone, and a request asks the source nothing. Until a change is loaded the
+old catalogue is used, for `AUTHZ_REVOCATION_MAX_AGE` at most; after that requests try to load it
+themselves, and are answered 503 if that fails. While the source is silent only the thread asks it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from threading import Lock
+from typing import NamedTuple
+
+from .._concurrency.deadlines import SLOW, Deadline, is_thread_bound
+from .._concurrency.forks import renew_after_fork
+from ..errors import MisuseError, StoreUnavailable
+from ..policy.role_sources import RolesSource
+from ..policy.roles import Roles
+from . import RevocationView
+
+_log = logging.getLogger("jwt_authz")
+
+
+class Loaded(NamedTuple):
+    """A catalogue, the same where all permissions are known, and what was told of it by then."""
+
+    roles: Roles
+    opened: Roles
+    mark: tuple[object, ...]
+
+
+class LiveCatalogue:
+    """What `source` held when `view` last told of a change; any thread may call it.
+
+    `max_age` is the seconds for which a change may be known of and not be loaded; `timeout` those
+    that the source may take to answer.
+    """
+
+    def __init__(
+        self, source: RolesSource, view: RevocationView, max_age: float, timeout: float
+    ) -> None:
+        self.loaded: Loaded | None = None
+        self._source = source
+        self._deadline = Deadline(
+            "the source of roles", "check that it can be reached", lambda: timeout
+        )
+        self._view = view
+        self._max_age = max_age
+        self._timeout = timeout
+        self._behind_since: tuple[float, float] | None = None
+        self._failures = 0
+        self._is_silent = False
+        self._is_told = view.have_heeded(self._heed)
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Drop a lock that another thread of the parent process may have held."""
+        self._loading = Lock()
+
+    def current(self) -> Loaded:
+        """The catalogue as of now; raises StoreUnavailable where that is not known."""
+        self._view.check_age()
+        loaded = self.loaded
+        if loaded is not None and (
+            loaded.mark == self._view.mark_of_catalogue() or not self._is_late()
+        ):
+            return loaded
+        if self._is_silent and loaded is not None and self._is_told:
+            # The thread that follows the store asks it again, and holds up no request.
+            raise StoreUnavailable("the role catalog has changed, and its source does not answer")
+        return self._load_in_turn()
+
+    def reload(self) -> None:
+        """Load it in this thread, after a change was told; raises StoreUnavailable."""
+        self._load_in_turn()
+
+    def _load_in_turn(self) -> Loaded:
+        """Load it when the thread that is loading it is done; raise StoreUnavailable if that fails.
+
+        While the source is failing, callers do not wait for each other.
+        """
+        failures = self._failures
+        if not self._loading.acquire(timeout=0 if failures else self._timeout):
+            raise StoreUnavailable("the role catalog is being loaded, and not there yet")
+        try:
+            if self._failures > failures:
+                raise StoreUnavailable("the role catalog could not be loaded just now")
+            return self._load()
+        finally:
+            self._loading.release()
+
+    def _is_late(self) -> bool:
+        """Whether a change that is known of may wait no longer for being loaded."""
+        since = self._behind_since
+        if since is None:
+            return not self._is_told  # nobody else will load it
+        return max(time.monotonic() - since[0], time.time() - since[1]) > self._max_age
+
+    def _heed(self, looked_before: tuple[float, float]) -> None:
+        """Load the catalogue where it has changed; for the thread, which goes on in any case."""
+        loaded = self.loaded
+        if loaded is None or loaded.mark == self._view.mark_of_catalogue():
+            return
+        if self._behind_since is None:
+            self._behind_since = looked_before
+        if self._loading.acquire(blocking=False):
+            try:
+                self._load()
+            except StoreUnavailable:
+                pass  # told in the log, and tried again at the next look
+            except Exception:
+                _log.exception("the catalogue of roles cannot be loaded")
+            finally:
+                self._loading.release()
+
+    def _load(self) -> Loaded:
+        mark = self._view.mark_of_catalogue()  # first: of what comes later there will be news
+        if self.loaded is not None and self.loaded.mark == mark:
+            return self.loaded  # another thread was quicker
+        began = time.monotonic()
+        try:
+            read = self._read
+            roles = read() if is_thread_bound(self._source) else self._deadline.run(read)
+        except StoreUnavailable as error:
+            if not self._failures:
+                _log.error("%s", error)
+            self._failures += 1
+            self._is_silent = self._is_silent or time.monotonic() - began >= SLOW
+            raise
+        if self._failures:
+            _log.warning("the catalogue of roles can be loaded again")
+        self._failures, self._is_silent, self._behind_since = 0, False, None
+        self.loaded = Loaded(roles, roles.open_ended(), mark)
+        return self.loaded
+
+    def _read(self) -> Roles:
+        try:
+            roles = self._source.load()
+            if not isinstance(roles, Roles):
+                raise MisuseError(f"load() gives Roles, not {type(roles).__name__}")
+        except (MisuseError, StoreUnavailable) as error:
+            raise StoreUnavailable(f"the catalogue of roles cannot be loaded: {error}") from None
+        return roles

@@ -1,0 +1,172 @@
+"""Database: transactions with an end, for the SQL store; and the engine that its URL describes."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
+
+from ..._concurrency.bounded import Attempt, shut_down
+from ..._concurrency.breaker import Breaker
+from ..._concurrency.forks import renew_after_fork
+from ...errors import AuthzError, MisuseError, StoreUnavailable
+from ..log import TIMEOUT
+
+try:
+    from sqlalchemy import Connection, Engine, create_engine, event
+    from sqlalchemy.engine import URL, make_url
+    from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
+except ImportError as error:
+    raise ImportError(
+        "jwt_authz.revocation.stores.sqlalchemy needs SQLAlchemy 2, which is missing: "
+        "pip install 'jwt_authz[sqlalchemy]'",
+        name=error.name,
+    ) from error
+
+TRIES = 4
+_CONFLICTS = frozenset({"40001", "40P01"})  # serialization failure, deadlock (SQL standard, PG)
+_Result = TypeVar("_Result")
+
+
+class Database:
+    """Runs transactions on an engine; one that takes longer than `timeout` seconds is given up.
+
+    A transaction that met another one (a serialization failure, a deadlock, a key that somebody
+    else inserted meanwhile) is tried again, a few times.
+    """
+
+    def __init__(self, engine: Engine, timeout: float = TIMEOUT) -> None:
+        self.engine = engine
+        self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._timeout = timeout
+        self._breaker = Breaker()
+        renew_after_fork(self)
+
+    def deadline(self) -> float:
+        """Return when a call that begins now has to end, for calls of several transactions."""
+        return time.monotonic() + self._timeout
+
+    def read(
+        self,
+        work: Callable[[Connection], _Result],
+        *,
+        until: float | None = None,
+        always: bool = False,
+    ) -> _Result:
+        """Return what the work reads, each of its queries on its own; else as `run`.
+
+        `always` is for callers that may wait: they ask even while others fail at once because the
+        database did not answer, and so find out for all that it does again.
+        """
+        return self._tried(work, self._reading, until, always)
+
+    def run(self, work: Callable[[Connection], _Result], *, until: float | None = None) -> _Result:
+        """Return what the work returns, in a transaction; raise StoreUnavailable if that fails."""
+        return self._tried(work, self.engine, until)
+
+    def after_fork(self) -> None:
+        """Leave the parent's connections to the parent."""
+        self.engine.dispose(close=False)
+
+    def _tried(
+        self,
+        work: Callable[[Connection], _Result],
+        on: Engine,
+        until: float | None,
+        always: bool = False,
+    ) -> _Result:
+        if not always:
+            self._breaker.check()
+        until = self.deadline() if until is None else until
+        for left in reversed(range(TRIES)):
+            try:
+                result = self._transaction(work, on, until - time.monotonic())
+                self._breaker.succeeded()
+                return result
+            except AuthzError:
+                self._breaker.succeeded()
+                raise
+            except (SQLAlchemyError, OSError) as error:
+                kind = type(error).__name__
+                if not (left and _is_conflict(error)):
+                    break
+        self._breaker.failed()
+        # Outside the handler: the driver's error quotes SQL and values, and would come along.
+        raise StoreUnavailable(
+            f"the database of revocations did not answer ({kind}): look whether it runs, what "
+            "AUTHZ_STORE_URL names, and whether `flask authz init` made or upgraded its tables"
+        )
+
+    def _transaction(
+        self, work: Callable[[Connection], _Result], on: Engine, seconds: float
+    ) -> _Result:
+        if on.dialect.name == "sqlite":  # a file: its time-out is for the lock
+            with on.begin() as connection:
+                return work(connection)
+
+        def begin(attempt: Attempt[_Result]) -> _Result:
+            with on.begin() as connection:
+                attempt.cut = partial(shut_down, connection.connection.dbapi_connection)
+                result = work(connection)
+                attempt.go_on()
+                return result
+
+        return Attempt(begin).wait(max(0.0, seconds))
+
+
+def engine_of(url: str, timeout: float = TIMEOUT) -> Engine:
+    """Return an engine for the URL with short time-outs; raise MisuseError for an invalid URL."""
+    advice = "AUTHZ_STORE_URL is not valid: write postgresql+psycopg://host/name"
+    try:
+        parsed = make_url(url)
+        if _is_in_memory(parsed):
+            raise MisuseError("an SQLite database in memory is this process's alone: write memory:")
+        engine = create_engine(
+            parsed,
+            pool_pre_ping=True,
+            pool_timeout=timeout,
+            connect_args=_connect_args(parsed, timeout),
+        )
+        if engine.dialect.name == "postgresql":
+            event.listen(engine, "connect", partial(_limit, timeout))
+        return engine
+    except (ArgumentError, ValueError):  # a dialect that is unknown, a port that is no number
+        pass
+    except ModuleNotFoundError as error:
+        advice = f"the driver that AUTHZ_STORE_URL names is missing: install what has {error.name}"
+    raise MisuseError(advice)
+
+
+def _is_in_memory(url: URL) -> bool:
+    named = url.database or ""
+    is_memory = named in ("", ":memory:") or url.query.get("mode") == "memory"
+    return url.get_backend_name() == "sqlite" and is_memory
+
+
+def _connect_args(url: URL, timeout: float) -> dict[str, Any]:
+    if url.get_backend_name() == "sqlite":
+        return {"timeout": timeout / 2}  # a transaction may wait for the lock, and at its commit
+    if url.get_driver_name() in ("psycopg", "psycopg2"):  # libpq's, in s and ms
+        return {
+            "connect_timeout": max(2, math.ceil(timeout)),
+            "tcp_user_timeout": math.ceil(2_000 * timeout),
+        }
+    return {}
+
+
+def _limit(timeout: float, dbapi_connection: Any, _: object) -> None:
+    # Set here and committed, since a pooler need not take it among the start-up parameters.
+    with dbapi_connection.cursor() as cursor:
+        cursor.execute(f"SET statement_timeout = {math.ceil(timeout * 1_000)}")
+        cursor.execute(f"SET idle_in_transaction_session_timeout = {math.ceil(timeout * 2_000)}")
+    dbapi_connection.commit()
+
+
+def _is_conflict(error: Exception) -> bool:
+    if isinstance(error, IntegrityError):
+        return True
+    cause = error.orig if isinstance(error, DBAPIError) else None
+    state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
+    return state in _CONFLICTS

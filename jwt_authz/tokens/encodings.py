@@ -1,0 +1,234 @@
+"""Encodings: how roles and permissions stand in a token, written at issue and read at use.
+
+`full` writes roles and permissions; `compact` writes the permissions as positions in the catalogue;
+`roles` writes the roles, and their permissions are looked up in the catalogue when the token is
+read. Each writes the catalogue's fingerprint if the permissions are those of the roles: after a
+change of the catalogue they are looked up by the roles. The setting `auto` writes `full`; a token
+that is too long is then rewritten (`jwt_authz.logins.issuing`). Any setting but `roles`, which
+never looks at a token's permissions, reads all three.
+"""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, Literal
+
+from ..errors import ClaimInvalid, MisuseError
+from ..policy.identity import Claims, Identity, Sources
+from ..policy.permissions import Permission, PermissionSet
+from ..policy.roles import Roles, is_fingerprint
+from .claim_names import CATALOGUE, ClaimNames
+from .claims import check_payload
+from .compact import Packed, pack
+
+Encoding = Literal["full", "roles", "compact"]
+ENCODINGS: tuple[Encoding, ...] = ("full", "roles", "compact")
+EncodingSetting = Literal["auto", "full", "roles", "compact"]
+ENCODING_SETTINGS: tuple[EncodingSetting, ...] = ("auto", *ENCODINGS)
+
+_NONE = PermissionSet()
+_NO_SCOPES: frozenset[str] = frozenset()
+_NAMES = ClaimNames()
+
+_NO_TEXTS: Mapping[str, str] = MappingProxyType({})
+
+_log = logging.getLogger("jwt_authz.issuers")
+
+
+def write_claims(
+    encoding: EncodingSetting,
+    catalogue: Roles | None,
+    roles: Iterable[str] = (),
+    permissions: Iterable[str | Permission] | None = None,
+    tenant: str | None = None,
+    scope: str | Iterable[str] | None = None,
+    names: ClaimNames = _NAMES,
+) -> dict[str, Any]:
+    """The claims for a token: roles, permissions, tenant and scope, each only where it is set.
+
+    Without `permissions`, they are those that the catalogue gives the roles. Raises
+    `MisuseError` for a role that the catalogue lacks, and for permissions of one's own in an
+    encoding that could not carry them.
+    """
+    if isinstance(roles, str):
+        raise MisuseError(f"roles is a list of names: write roles=[{roles!r}]")
+    listed = sorted(set(roles))
+    _refuse_unknown(catalogue, listed)
+    claims: dict[str, Any] = {names.roles: listed}
+    if permissions is None:
+        claims |= granted_claims(encoding, catalogue, listed, names)
+    else:
+        claims[names.permissions] = _own(encoding, catalogue, permissions)
+    if tenant is not None:
+        claims[names.tenant] = tenant
+    if scope is not None:
+        claims[names.scope] = scope if isinstance(scope, str) else " ".join(sorted(set(scope)))
+    return claims
+
+
+def granted_claims(
+    encoding: EncodingSetting,
+    catalogue: Roles | None,
+    roles: Iterable[str],
+    names: ClaimNames = _NAMES,
+) -> dict[str, Any]:
+    """Return the claims for the permissions of the roles, and for the catalogue's version."""
+    if catalogue is None:
+        return {} if encoding in ("roles", "compact") else {names.permissions: []}
+    if encoding == "roles":
+        return {CATALOGUE: catalogue.fingerprint}
+    held = catalogue.permissions_of(roles)
+    if encoding == "compact":
+        return {names.permissions: pack(catalogue, frozenset(held), of_roles=True)}
+    return {names.permissions: sorted(held), CATALOGUE: catalogue.fingerprint}
+
+
+def _own(
+    encoding: EncodingSetting, catalogue: Roles | None, permissions: Iterable[str | Permission]
+) -> list[str] | str:
+    """The claim for permissions of a token's own."""
+    if encoding == "roles":
+        raise MisuseError(
+            "AUTHZ_ENCODING='roles' carries no permissions of a token's own: give roles that "
+            "grant them, or set AUTHZ_ENCODING='full'"
+        )
+    if isinstance(permissions, str):
+        raise MisuseError(f"permissions is a list: write permissions=[{permissions!r}]")
+    held = {str(p if isinstance(p, Permission) else Permission.parse(p)) for p in permissions}
+    if encoding in ("full", "auto"):
+        return sorted(held)
+    if catalogue is None:
+        raise MisuseError(
+            "AUTHZ_ENCODING='compact' needs a catalogue: write Authz(app, roles=Roles(...))"
+        )
+    unknown = sorted(held.difference(catalogue.ordered_permissions))
+    if unknown:
+        raise MisuseError(
+            "AUTHZ_ENCODING='compact' carries permissions as the catalogue has them, and it has "
+            f"no {unknown[0]!r}: add it to a Role(...), or set AUTHZ_ENCODING='full'"
+        )
+    return pack(catalogue, held, of_roles=False)
+
+
+def _refuse_unknown(catalogue: Roles | None, names: list[str]) -> None:
+    unknown = [name for name in names if catalogue is not None and name not in catalogue]
+    if unknown:
+        raise MisuseError(
+            f"the catalogue has no role {unknown[0]!r}: add Role({unknown[0]!r}, ...) to Roles(...)"
+        )
+
+
+class IdentityReader:
+    """Makes an `Identity` of a verified payload, in one encoding and with one catalogue."""
+
+    def __init__(
+        self, encoding: EncodingSetting, catalogue: Roles | None, names: ClaimNames = _NAMES
+    ) -> None:
+        self.catalogue = catalogue
+        self._names = names
+        self._is_by_roles = encoding == "roles"
+        roles, scopes = (names.roles,), (names.scope,)
+        self._from_roles = Sources(roles, roles, scopes)
+        self._from_claims = Sources(roles, (names.permissions,), scopes)
+        # Tokens of equal permissions share one set, which goes when the last of them goes.
+        self._sets: weakref.WeakValueDictionary[frozenset[str], PermissionSet]
+        self._sets = weakref.WeakValueDictionary()
+        self._texts = _NO_TEXTS if catalogue is None else catalogue.texts
+        self._unknown_was_told = False
+        self._outdated_was_told = False
+
+    def read(self, subject: str, payload: Mapping[str, Any]) -> Identity:
+        """The identity of a payload; raises `ClaimInvalid` for a claim of the wrong JSON type.
+
+        And for compact permissions that mean nothing in this catalogue. Permissions that were
+        those of the roles in another catalogue are those of the roles in this one.
+        """
+        names = self._names
+        check_payload(payload, names)
+        roles = frozenset(self._shared_texts(payload.get(names.roles, ())))
+        self._tell_unknown(roles)
+        is_outdated = self._is_outdated(payload)
+        is_by_roles = self._is_by_roles or self._has_roles_form(payload)
+        permissions = (
+            self._granted(payload) if is_by_roles else self._permissions(payload, is_outdated)
+        )
+        self._tell_outdated(is_outdated)
+        return Identity(
+            subject,
+            issuer=payload.get("iss"),
+            tenant=payload.get(names.tenant),
+            roles=roles,
+            permissions=permissions,
+            scopes=frozenset(filter(None, payload[names.scope].split(" ")))
+            if names.scope in payload
+            else _NO_SCOPES,
+            claims=Claims(payload, self._texts),
+            catalogue=self.catalogue,
+            # Of an outdated token none but permissions that come from the roles are read.
+            sources=self._from_roles if is_by_roles or is_outdated else self._from_claims,
+            is_outdated=is_outdated,
+        )
+
+    def _has_roles_form(self, payload: Mapping[str, Any]) -> bool:
+        """Return whether the token has no permissions, and says whose its roles' are.
+
+        Without the catalogue's version a missing claim grants nothing.
+        """
+        has_permissions = self._names.permissions in payload
+        return not has_permissions and is_fingerprint(payload.get(CATALOGUE, ""))
+
+    def _is_outdated(self, payload: Mapping[str, Any]) -> bool:
+        """Whether the token says that it was made with another catalogue than this one."""
+        if self.catalogue is None:
+            return False
+        claim = payload.get(self._names.permissions)
+        if isinstance(claim, str):
+            return Packed.read(claim).fingerprint != self.catalogue.fingerprint
+        made_with = payload.get(CATALOGUE, "")  # a text of another form is somebody's own claim
+        return is_fingerprint(made_with) and made_with != self.catalogue.fingerprint
+
+    def _permissions(self, payload: Mapping[str, Any], is_outdated: bool) -> PermissionSet:
+        claim = payload.get(self._names.permissions, ())
+        packed = Packed.read(claim) if isinstance(claim, str) else None
+        if is_outdated and (packed is None or packed.of_roles):
+            return self._granted(payload)
+        if packed is None:
+            return self._shared(frozenset(self._shared_texts(claim)))
+        if self.catalogue is None or is_outdated:
+            raise ClaimInvalid("its permissions are positions in another catalogue, not in today's")
+        return self._shared(frozenset(packed.permissions(self.catalogue)))
+
+    def _shared_texts(self, names: Iterable[str]) -> Iterator[str]:
+        """These names, those of the catalog as the strings that it has."""
+        known = self._texts
+        return (known.get(name, name) for name in names)
+
+    def _shared(self, names: frozenset[str]) -> PermissionSet:
+        """One set for all tokens of equal permissions."""
+        held = self._sets.get(names)
+        if held is None:
+            held = self._sets.setdefault(names, PermissionSet(names))
+        return held
+
+    def _granted(self, payload: Mapping[str, Any]) -> PermissionSet:
+        if self.catalogue is None:
+            return _NONE
+        return self.catalogue.permissions_of(payload.get(self._names.roles, ()))
+
+    def _tell_unknown(self, roles: frozenset[str]) -> None:
+        if self.catalogue is None or self._unknown_was_told:
+            return
+        if not all(name in self.catalogue for name in roles):
+            self._unknown_was_told = True
+            _log.warning("a token carries a role that the catalogue lacks; it grants nothing")
+
+    def _tell_outdated(self, is_outdated: bool) -> None:
+        if is_outdated and not self._outdated_was_told:
+            self._outdated_was_told = True
+            _log.info(
+                "a token was made with another catalogue; its permissions are those that its "
+                "roles have now"
+            )

@@ -1,0 +1,81 @@
+"""Sizes: a token's permissions in each encoding that can carry them, and its length in each."""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from ..errors import ClaimInvalid
+from ..policy.roles import Roles
+from .claim_names import CATALOGUE, ClaimNames
+from .compact import Packed, pack
+from .encodings import Encoding, granted_claims
+
+
+class Written(NamedTuple):
+    """How a token is written in one encoding: the claims for its permissions, and its length."""
+
+    encoding: Encoding
+    claims: dict[str, Any]
+    size: int
+
+
+def claims_of_token(token: str) -> tuple[dict[str, Any], int]:
+    """Return the claims of a token just made, and the characters around its payload."""
+    payload = token.split(".")[1]
+    claims = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return claims, len(token) - len(payload)
+
+
+def written_as(
+    claims: Mapping[str, Any], around: int, catalogue: Roles | None, names: ClaimNames
+) -> Iterator[Written]:
+    """Yield a token in each encoding that gives it the same rights: `full`, `compact`, `roles`.
+
+    `claims` and `around` are those of `claims_of_token`. `compact` has the permissions of the
+    catalogue only, and `roles` those of the token's roles.
+    """
+    written = {names.permissions, CATALOGUE}
+    rest = {name: value for name, value in claims.items() if name not in written}
+    for encoding, claim in _claims(claims, catalogue, names):
+        yield Written(encoding, claim, around + _length({**rest, **claim}))
+
+
+def _claims(
+    claims: Mapping[str, Any], catalogue: Roles | None, names: ClaimNames
+) -> Iterator[tuple[Encoding, dict[str, Any]]]:
+    held = _own(claims, catalogue, names)
+    if held is None:
+        roles = claims.get(names.roles)
+        named = [str(name) for name in (roles if isinstance(roles, list) else ())]
+        yield "full", granted_claims("full", catalogue, named, names)
+        if catalogue is not None:
+            yield "compact", granted_claims("compact", catalogue, named, names)
+        yield "roles", granted_claims("roles", catalogue, named, names)
+        return
+    yield "full", {names.permissions: sorted(held)}
+    if catalogue is not None and held.issubset(catalogue.ordered_permissions):
+        yield "compact", {names.permissions: pack(catalogue, held, of_roles=False)}
+
+
+def _own(claims: Mapping[str, Any], catalogue: Roles | None, names: ClaimNames) -> set[str] | None:
+    """Return the permissions of the token's own; None if they are those of its roles."""
+    claim = claims.get(names.permissions)
+    if isinstance(claim, list):
+        is_own = catalogue is None or claims.get(CATALOGUE) != catalogue.fingerprint
+        return set(map(str, claim)) if is_own else None
+    if not isinstance(claim, str) or catalogue is None:
+        return None
+    try:
+        packed = Packed.read(claim)
+        return None if packed.of_roles else set(packed.permissions(catalogue))
+    except ClaimInvalid:  # an application's own text, which no reader accepts
+        return None
+
+
+def _length(claims: Mapping[str, Any]) -> int:
+    """Return the characters of these claims as the payload of a token: JSON, then base64url."""
+    size = len(json.dumps(claims, separators=(",", ":")))
+    return (4 * size + 2) // 3

@@ -1,0 +1,248 @@
+"""The commands `flask authz routes`, `matrix`, `who` and `can`."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from flask import Blueprint, Flask
+
+from jwt_authz import Role, Roles, exempt, guard, has_role, has_scope, requirement, requires
+from jwt_authz.cli.main import authz
+from tests.edge import bare_app, guarded_app
+
+
+@requirement("is the buyer")
+def buyer(identity: Any, order: Any) -> bool:
+    return bool(identity.subject == order)
+
+
+def shop(*roles: Role, read: Any = "order:read") -> Flask:
+    given = roles or (
+        Role("clerk", "order:read"),
+        Role("manager", "order:*", includes="clerk"),
+        Role("guest"),
+    )
+    app = guarded_app(authz={"roles": Roles(*given)}, name="shop")
+    admin = Blueprint("admin", "admin", url_prefix="/admin")
+    guard(admin, has_role("manager"))
+    admin.add_url_rule("/users/", "users", lambda: "in")
+    app.register_blueprint(admin)
+    order = requires({"GET": buyer | has_role("clerk"), "PUT": "order:edit"}, on=lambda id: "ada")
+    app.add_url_rule("/orders/<int:id>", "order", order(lambda id: "in"), methods=["GET", "PUT"])
+    app.add_url_rule("/orders", "orders", requires(read)(lambda: "in"))
+    app.add_url_rule("/health", "health", exempt(lambda: "in"))
+    app.add_url_rule("/bare", "bare", lambda: "in")
+    return app
+
+
+def run(app: Flask, *arguments: str) -> Result:
+    return app.test_cli_runner().invoke(authz, arguments)
+
+
+def told(app: Flask, *arguments: str) -> str:
+    """What a command prints, which must not fail."""
+    result = run(app, *arguments)
+    assert (result.exit_code, result.stderr) == (0, "")
+    return result.stdout
+
+
+def test_routes_are_shown_as_a_table() -> None:
+    assert told(shop(), "routes") == (
+        "method  rule              endpoint     guards           requirement\n"
+        "GET     /admin/users/     admin.users  blueprint admin  has the role manager\n"
+        "GET     /orders/<int:id>  order        view             is the buyer or has the role "
+        "clerk\n"
+        "PUT     /orders/<int:id>  order        view             has the permission order:edit\n"
+        "GET     /orders           orders       view             has the permission order:read\n"
+        "GET     /health           health       exempt           everybody\n"
+        "GET     /bare             bare         NO GUARD         everybody\n"
+    )
+
+
+def test_routes_are_written_as_json_markdown_and_csv() -> None:
+    assert [route["state"] for route in json.loads(told(shop(), "routes", "--json"))["routes"]] == [
+        *["guarded"] * 4,
+        "exempt",
+        "open",
+    ]
+    assert "| GET | /bare | bare | NO GUARD | everybody |\n" in told(shop(), "routes", "--markdown")
+    rows = list(csv.reader(io.StringIO(told(shop(), "routes", "--csv"))))
+    assert rows[-1] == ["GET", "/bare", "bare", "NO GUARD", "everybody"]
+
+
+def test_the_matrix_is_shown_as_a_table() -> None:
+    shown = told(shop(), "matrix").splitlines()
+    assert shown[0].split()[:4] == ["method", "rule", "not", "identified"]
+    assert [line.split()[:7] for line in shown[1:4]] == [
+        ["GET", "/admin/users/", "no", "no", "no", "yes", "no"],
+        ["GET", "/orders/<int:id>", "no", "depends", "yes", "yes", "depends"],
+        ["PUT", "/orders/<int:id>", "no", "no", "no", "yes", "no"],
+    ]
+
+
+def test_the_matrix_is_written_as_json_markdown_csv_and_html() -> None:
+    document = json.loads(told(shop(), "matrix", "--json"))
+    assert document["roles"] == ["clerk", "manager", "guest"]
+    assert document["routes"][2]["access"] == {"clerk": "no", "manager": "yes", "guest": "no"}
+    header = (
+        "| method | rule | not identified | no role | clerk | manager | guest | requirement |\n"
+    )
+    assert told(shop(), "matrix", "--markdown").startswith(header)
+    rows = list(csv.reader(io.StringIO(told(shop(), "matrix", "--csv"))))
+    assert rows[-1] == ["GET", "/bare", *["yes"] * 5, "everybody"]
+    page = told(shop(), "matrix", "--html")
+    assert page.startswith("<!doctype html>")
+    assert "Who may call what: shop" in page
+
+
+def test_hostile_names_break_no_table() -> None:
+    app = shop(Role("=1+1\n| x |"), Role("clerk", "order:*"), Role("manager"))
+    for form in ("--markdown", "--csv"):
+        lines = told(app, "matrix", form).splitlines()
+        assert len(lines) == 7 + (form == "--markdown")
+    assert '"\'=1+1\\n| x |"' in told(app, "matrix", "--csv")
+    assert "| =1+1\\\\n&#124; x &#124; |" in told(app, "matrix", "--markdown")
+
+
+@pytest.mark.parametrize("path", ["/orders/<int:id>", "/orders/7", "orders/7"])
+def test_who_tells_the_roles_that_may_and_what_it_depends_on(path: str) -> None:
+    assert told(shop(), "who", "get", path).splitlines() == [
+        "GET /orders/<int:id> (order): is the buyer or has the role clerk [view]",
+        "yes      clerk, manager",
+        "depends  no role, on: is the buyer",
+        "depends  guest, on: is the buyer",
+        "no       not identified",
+    ]
+
+
+def test_who_marks_a_route_without_a_guard() -> None:
+    assert told(shop(), "who", "GET", "/bare").splitlines() == [
+        "GET /bare (bare): everybody [NO GUARD]",
+        "yes      not identified, no role, clerk, manager, guest",
+    ]
+
+
+def test_who_takes_a_head_for_the_get_that_answers_it() -> None:
+    assert told(shop(), "who", "HEAD", "/orders").startswith("GET /orders (orders): has the")
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (("POST", "/orders"), "no view answers POST /orders, only GET"),
+        (("POST", "/orders/7"), "no view answers POST /orders/7, only GET, HEAD, OPTIONS, PUT"),
+        (("OPTIONS", "/orders"), "no view answers OPTIONS /orders, only GET"),
+        (("GET", "/nowhere"), "no route has the path /nowhere: flask authz routes shows"),
+        (("GET", "/admin/users"), "is redirected to http://localhost/admin/users/: ask for that"),
+    ],
+)
+def test_who_says_so_where_no_view_answers(asked: tuple[str, str], message: str) -> None:
+    result = run(shop(), "who", *asked)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stdout == ""
+
+
+def test_can_tells_the_routes_of_a_role_and_what_they_depend_on() -> None:
+    assert [line.split(maxsplit=4) for line in told(shop(), "can", "guest").splitlines()] == [
+        ["answer", "method", "rule", "endpoint", "depends on"],
+        ["depends", "GET", "/orders/<int:id>", "order", "is the buyer"],
+        ["yes", "GET", "/health", "health"],
+        ["yes", "GET", "/bare", "bare"],
+    ]
+
+
+def test_can_says_so_where_a_role_may_call_nothing() -> None:
+    app = guarded_app()
+    app.add_url_rule("/", "view", requires(has_role("admin"))(lambda: "in"))
+    assert told(app, "can", "viewer") == "viewer may call no route\n"
+
+
+def test_can_names_the_roles_that_there_are() -> None:
+    result = run(shop(), "can", "boss")
+    assert result.exit_code == 2
+    assert "no role is named 'boss'; there are clerk, manager, guest" in result.stderr
+    without = run(guarded_app(authz={"roles": None}), "can", "boss")
+    assert "there are none: write Authz(app, roles=Roles(...))" in without.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["routes"], ["matrix"], ["matrix", "--html"], ["who", "GET", "/"], ["can", "x"]]
+)
+def test_an_application_without_an_authz_is_told_so(arguments: list[str]) -> None:
+    app = bare_app()
+    app.add_url_rule("/", "view", lambda: "in")
+    result = run(app, *arguments)
+    assert result.exit_code == 2
+    assert "has no Authz: write Authz(app, roles=...)" in result.stderr
+
+
+@pytest.fixture
+def earlier(tmp_path: Path) -> str:
+    """The matrix of the shop in a file."""
+    file = tmp_path / "matrix.json"
+    file.write_text(told(shop(), "matrix", "--json"))
+    return str(file)
+
+
+def test_a_difference_to_the_same_application_exits_0(earlier: str) -> None:
+    assert told(shop(), "matrix", "--diff", earlier) == "no access was given or taken\n"
+    assert json.loads(told(shop(), "matrix", "--json", "--diff", earlier)) == {"changes": []}
+    assert len(told(shop(), "matrix", "--csv", "--diff", earlier).splitlines()) == 1
+
+
+def test_a_difference_exits_1_where_access_was_given_and_tells_to_whom(earlier: str) -> None:
+    result = run(shop(read=has_role("guest") | "order:read"), "matrix", "--diff", earlier)
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == [
+        "access  method  rule     endpoint  for    before  after",
+        "given   GET     /orders  orders    guest  no      yes",
+    ]
+
+
+def test_a_difference_exits_0_where_access_was_only_taken(earlier: str) -> None:
+    shown = told(shop(read="order:list"), "matrix", "--diff", earlier)
+    assert shown.splitlines()[1:] == ["taken   GET     /orders  orders    clerk  yes     no"]
+
+
+def test_a_difference_exits_1_where_it_depends_on_something_else(earlier: str) -> None:
+    one, other = shop(read=has_scope("a")), shop(read=has_scope("b"))
+    Path(earlier).write_text(told(one, "matrix", "--json"))
+    result = run(other, "matrix", "--diff", earlier)
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[1].startswith("changed  GET     /orders  orders")
+
+
+@pytest.mark.parametrize("form", ["--markdown", "--csv", "--json"])
+def test_a_difference_is_written_in_every_form_of_a_table(form: str, earlier: str) -> None:
+    result = run(shop(read=has_role("guest")), "matrix", form, "--diff", earlier)
+    assert result.exit_code == 1
+    assert "given" in result.stdout
+    assert "taken" in result.stdout
+
+
+def test_a_difference_is_no_page(earlier: str) -> None:
+    result = run(shop(), "matrix", "--html", "--diff", earlier)
+    assert result.exit_code == 2
+    assert "a --diff is no page" in result.stderr
+
+
+def test_a_file_that_is_no_matrix_exits_2(tmp_path: Path) -> None:
+    file = tmp_path / "other.json"
+    file.write_text("{}")
+    result = run(shop(), "matrix", "--diff", str(file))
+    assert result.exit_code == 2
+    assert "is no matrix: write it by flask authz matrix --json > FILE" in result.stderr
+
+
+def test_an_application_that_a_function_makes_has_no_revisions() -> None:
+    result = run(shop(), "matrix", "--diff", "main")
+    assert result.exit_code == 2
+    assert "there is no file main" in result.stderr
+    assert "give the FILE of an earlier --json" in result.stderr

@@ -1,0 +1,364 @@
+"""Conditions, asked of an object or a mapping: what is known, what matches, and what is misuse."""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from jwt_authz import Identity, MisuseError, Requirement, attr, has_claim, has_role
+from jwt_authz.conditions import claim, issuer, now, one_instant, subject, tenant
+from jwt_authz.policy.decision import DEPENDS, NO, YES, Verdict
+
+ADA = Identity("ada", tenant="acme", claims={"team": "red", "level": 3, "teams": ["red", "blue"]})
+KEY = UUID("11111111-2222-3333-4444-555555555555")
+
+
+class Status(Enum):
+    DRAFT = "draft"
+    PUBLISHED = "published"
+
+
+@dataclass
+class Team:
+    id: int
+
+
+@dataclass
+class Article:
+    owner: str | None = None
+    team: Team | None = None
+
+
+def verdict(requirement: Requirement, on: Any, identity: Any = ADA) -> Verdict:
+    decision = requirement.evaluate(identity, on)
+    assert not decision.error, decision.error
+    return decision.verdict
+
+
+def error(requirement: Requirement, on: Any, identity: Any = ADA) -> str:
+    decision = requirement.evaluate(identity, on)
+    assert not decision
+    return next(part.error for part in decision.leaves() if part.error)
+
+
+def test_an_attribute_is_compared_with_the_subject_on_an_object_and_on_a_mapping() -> None:
+    owns = attr("owner") == subject
+    assert verdict(owns, Article(owner="ada")) is YES
+    assert verdict(owns, {"owner": "ada"}) is YES
+    assert verdict(owns, Article(owner="bob")) is NO
+    assert verdict(owns, {"owner": "bob"}) is NO
+
+
+@pytest.mark.parametrize(
+    ("condition", "yes", "no"),
+    [
+        (attr("n") == 1, 1, 2),
+        (attr("n") != 1, 2, 1),
+        (attr("n") < 1, 0, 1),
+        (attr("n") <= 1, 1, 2),
+        (attr("n") > 1, 2, 1),
+        (attr("n") >= 1, 1, 0),
+        (operator.lt(1, attr("n")), 2, 1),
+        (operator.ge(1, attr("n")), 1, 2),
+        (operator.eq(1, attr("n")), 1, 2),
+        (attr("n").in_([1, 2]), 2, 3),
+        (attr("n") < 1.5, 1.0, 1.5),
+        (attr("n") == 1, 1.0, 1.5),
+        (attr("n") == Decimal("1.5"), Decimal("1.50"), Decimal("1.51")),
+        (attr("n") == 2, Decimal("2.0"), Decimal("2.1")),
+        (attr("n") == True, True, False),  # noqa: E712
+        (attr("n") == "a", "a", "A"),
+        (attr("n") < "a", "Z", "é"),
+        (attr("n") == Status.DRAFT, Status.DRAFT, Status.PUBLISHED),
+        (attr("n") == KEY, KEY, UUID(int=1)),
+        (attr("n") < date(2026, 1, 1), date(2025, 1, 1), date(2026, 1, 1)),
+        (attr("n") == tenant, "acme", "other"),
+        (attr("n") == claim("team"), "red", "blue"),
+        (attr("n") >= claim("level"), 3, 2),
+        (attr("n").in_(claim("teams")), "blue", "green"),
+        (attr("n").is_(None), None, 1),
+        (attr("n").is_not(None), 1, None),
+    ],
+)
+def test_a_condition_is_met_or_not(condition: Requirement, yes: Any, no: Any) -> None:
+    assert verdict(condition, {"n": yes}) is YES
+    assert verdict(condition, {"n": no}) is NO
+    assert verdict(~condition, {"n": yes}) is NO
+    assert verdict(~condition, {"n": no}) is YES
+
+
+@pytest.mark.parametrize(
+    ("condition", "on"),
+    [
+        (attr("n") == 1, {"n": None}),
+        (attr("n") == 1, {}),
+        (attr("n") == 1, Article()),
+        (attr("n") == 1.5, {"n": float("nan")}),
+        (attr("n") == 1, {"n": Decimal("NaN")}),
+        (attr("n").in_([1]), {"n": None}),
+        (attr("n").in_([]), {"n": None}),
+        (attr("n").is_(None), {}),
+        (attr("team.id") == 1, Article()),
+        (attr("n") == claim("missing"), {"n": "x"}),
+        (attr("n") == issuer, {"n": "x"}),
+        (attr("n") == subject.as_(int), {"n": 1}),
+        (attr("n") == attr("m"), {"n": 1, "m": None}),
+        (attr("n").in_(claim("missing")), {"n": 1}),
+    ],
+)
+def test_what_is_missing_is_not_known_and_not_makes_no_yes_of_it(
+    condition: Requirement, on: Any
+) -> None:
+    assert verdict(condition, on) is DEPENDS
+    assert verdict(~condition, on) is DEPENDS
+    assert not condition.evaluate(ADA, on)
+    assert not (~condition).evaluate(ADA, on)
+
+
+def test_no_value_is_among_no_values() -> None:
+    assert verdict(attr("n").in_([]), {"n": 1}) is NO
+
+
+def test_the_way_to_an_attribute_goes_over_objects_and_mappings() -> None:
+    assert verdict(attr("team.id") == 1, Article(team=Team(1))) is YES
+    assert verdict(attr("team.id") == 1, {"team": {"id": 1}}) is YES
+    assert verdict(attr("team.id") == 1, {"team": Team(2)}) is NO
+    assert verdict(attr("team.id").is_(None), Article()) is YES
+
+
+@pytest.mark.parametrize("text", ["017", " 17", "+17", "1_7", "\uff11\uff17", "x", str(2**63)])
+def test_a_subject_that_is_not_exactly_an_integers_text_is_none(text: str) -> None:
+    owns = attr("owner") == subject.as_(int)
+    assert verdict(owns, {"owner": 17}, Identity("17")) is YES
+    assert verdict(owns, {"owner": 17}, Identity(text)) is DEPENDS
+
+
+def test_a_claim_is_converted_to_a_uuid() -> None:
+    owns = attr("key") == claim("org").as_(UUID)
+    assert verdict(owns, {"key": KEY}, Identity("ada", claims={"org": str(KEY)})) is YES
+    assert verdict(owns, {"key": KEY}, Identity("ada", claims={"org": KEY.hex})) is DEPENDS
+    assert "no string" in error(owns, {"key": KEY}, Identity("ada", claims={"org": 5}))
+
+
+@pytest.mark.parametrize(
+    ("condition", "on"),
+    [
+        (attr("n") == 1, {"n": "1"}),
+        (attr("n") == 1, {"n": True}),
+        (attr("n") == 1, {"n": [1]}),
+        (attr("n") == 1.5, {"n": Decimal("1.5")}),
+        (attr("n") == subject, {"n": 1}),
+        (attr("n") < claim("flag"), {"n": True}),
+        (attr("n") == claim("level"), {"n": "3"}),
+        (attr("n").in_([1]), {"n": "1"}),
+        (attr("n").in_(claim("level")), {"n": 3}),
+        (attr("n").in_(claim("teams")), {"n": 1}),
+        (attr("n") == attr("m"), {"n": 1, "m": 1.0}),
+        (attr("n") == subject, {"n": datetime(2026, 1, 1, tzinfo=UTC)}),
+    ],
+)
+def test_values_of_types_that_do_not_match_are_an_error_and_refuse_also_under_not(
+    condition: Requirement, on: Any
+) -> None:
+    who = Identity("ada", claims={"level": 3, "teams": ["red"], "flag": True})
+    assert error(condition, on, who)
+    assert error(~condition, on, who)
+    assert not (condition | has_role("x")).evaluate(
+        Identity("ada", roles=["x"], claims=who.claims), on
+    )
+
+
+def test_an_error_tells_no_value() -> None:
+    told = error(attr("n") == claim("secret"), {"n": 1}, Identity("a", claims={"secret": "hush"}))
+    assert "hush" not in told
+    assert "a string" in told
+
+
+def test_numbers_of_a_claim_are_compared_whether_or_not_they_have_a_point() -> None:
+    adult = claim("age") >= 18
+    assert verdict(adult, {}, Identity("a", claims={"age": 18.5})) is YES
+    assert verdict(adult, {}, Identity("a", claims={"age": 17.5})) is NO
+    assert error(adult, {}, Identity("a", claims={"age": "18"}))
+
+
+def test_a_condition_on_the_identity_alone_needs_no_resource() -> None:
+    assert (tenant == "acme").evaluate(ADA)
+    assert (subject == "ada").evaluate(ADA)
+    assert not (tenant == "acme").takes_resource
+    assert (attr("owner") == subject).takes_resource
+
+
+def test_a_condition_on_a_resource_without_one_is_an_error() -> None:
+    decision = (~(attr("owner") == subject)).evaluate(ADA)
+    assert not decision
+    assert "write on=" in next(part.error for part in decision.leaves())
+
+
+def test_an_identity_of_another_class_is_an_error() -> None:
+    assert "identity loader" in error(attr("owner") == subject, {"owner": "ada"}, object())
+
+
+def test_a_time_without_a_zone_is_utc() -> None:
+    noon = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
+    east = noon.astimezone(timezone(timedelta(hours=5)))
+    due = attr("at") <= noon
+    for same in (noon, east, noon.replace(tzinfo=None)):
+        assert verdict(due, {"at": same}) is YES
+        assert verdict(attr("at") == same, {"at": noon}) is YES
+    assert verdict(due, {"at": noon.replace(tzinfo=None) + timedelta(microseconds=1)}) is NO
+
+
+def test_now_is_the_time_of_the_evaluation() -> None:
+    due = attr("at") <= now
+    assert verdict(due, {"at": datetime.now(UTC) - timedelta(minutes=1)}) is YES
+    assert verdict(due, {"at": datetime.now(UTC) + timedelta(minutes=1)}) is NO
+    with one_instant(datetime(2020, 1, 1, tzinfo=UTC)):
+        assert verdict(due, {"at": datetime(2020, 1, 1, tzinfo=UTC)}) is YES
+        assert verdict(due, {"at": datetime(2020, 1, 1, 0, 0, 1, tzinfo=UTC)}) is NO
+
+
+def test_now_is_one_instant_inside_a_block() -> None:
+    with one_instant():
+        first = now.read(ADA, {})
+        assert now.read(ADA, {}) == first
+        with one_instant():
+            assert now.read(ADA, {}) == first
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: attr("a") == None, "is_(None)"),  # noqa: E711
+        (lambda: attr("a").in_([None]), "is_(None)"),
+        (lambda: attr("a").is_(True), "attr('a') == True"),
+        (lambda: attr("a") == [1], ".in_([...])"),
+        (lambda: attr("a") == object(), "not object"),
+        (lambda: attr("a").in_("abc"), "takes a list"),
+        (lambda: attr("a").in_(attr("b")), "takes a list"),
+        (lambda: attr("a") == float("nan"), "stored in no column"),
+        (lambda: attr("a") == 2**63, "stored in no column"),
+        (lambda: attr("a") == "x\0", "stored in no column"),
+        (lambda: attr("a") == "\ud800", "stored in no column"),
+        (lambda: attr("a") > True, "has no order"),
+        (lambda: attr("a") < KEY, "has no order"),
+        (lambda: attr(""), "attr takes"),
+        (lambda: attr("a..b"), "attr takes"),
+        (lambda: attr("__class__"), "attr takes"),
+        (lambda: attr(5), "attr takes"),  # type: ignore[arg-type]
+        (lambda: claim(""), "claim takes"),
+        (lambda: subject.as_(float), "int or UUID"),
+        (lambda: subject == 5, "subject.as_(int)"),
+        (lambda: tenant == KEY, "UUID"),
+        (lambda: now < "2026", "a datetime"),
+        (lambda: attr("a") == 1 | attr("b") == 2, "brackets"),  # type: ignore[operator]
+        (lambda: attr("a") & attr("b"), "brackets"),
+        (lambda: ~attr("a"), "brackets"),
+        (lambda: attr("a") == ("x:y" & has_role("x")), "brackets"),
+        (lambda: 1 < attr("a") < 5, "(1 < a) & (a < 5)"),
+        (lambda: (attr("a") == 1) and (attr("b") == 2), "& | ~ in place of and"),
+        (lambda: not attr("a"), "compare it"),
+        (lambda: 5 in attr("a"), ".in_([...])"),
+    ],
+)
+def test_misuse_is_told_where_it_is_written(make: Any, told: str) -> None:
+    with pytest.raises(MisuseError) as raised:
+        make()
+    assert told in str(raised.value)
+
+
+def test_equal_conditions_are_equal_and_have_equal_hashes() -> None:
+    assert (attr("a") == 1) == (attr("a") == 1)
+    assert hash(attr("a") == 1) == hash(attr("a") == 1)
+    assert (attr("a") < attr("b")) == (attr("a") < attr("b"))
+    assert (subject == attr("a")) == (attr("a") == subject)
+    assert attr("a").in_([1, 2]) == attr("a").in_([1, 2])
+    assert len({attr("a").is_(None), attr("a").is_(None), attr("b").is_(None)}) == 2
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        attr("a") == True,  # noqa: E712
+        attr("a") == 1.0,
+        attr("a") == Decimal(1),
+        attr("a") != 1,
+        attr("b") == 1,
+        attr("a") == claim("b"),
+        attr("a").in_([1]),
+        has_role("a"),
+    ],
+)
+def test_other_conditions_are_not_equal(other: Requirement) -> None:
+    assert (attr("a") == 1) != other
+
+
+def test_a_condition_reads_like_its_source() -> None:
+    rule = (attr("owner") == subject) | ~attr("team.id").in_(claim("teams"))
+    assert repr(rule) == "(attr('owner') == subject) | ~attr('team.id').in_(claim('teams'))"
+    assert repr(operator.gt(5, attr("n"))) == "(attr('n') < 5)"
+    assert repr(subject == attr("n")) == "(subject == attr('n'))"
+    assert repr(attr("n") == subject.as_(int)) == "(attr('n') == subject.as_(int))"
+    assert repr(attr("n").is_not(None)) == "~attr('n').is_(None)"
+
+
+@pytest.mark.parametrize(
+    ("condition", "sentence"),
+    [
+        (attr("owner") == subject, "the resource's owner is their subject"),
+        (attr("n") >= claim("x"), "the resource's n is at least their claim x"),
+        (attr("n").in_([1, 2]), "the resource's n is one of 1, 2"),
+        (attr("n").in_([]), "the resource's n is one of nothing"),
+        (attr("n").in_(claim("x")), "the resource's n is in their claim x"),
+        (attr("n").is_(None), "the resource's n is not set"),
+        (attr("at") < now, "the resource's at is less than now"),
+    ],
+)
+def test_a_condition_has_a_sentence(condition: Requirement, sentence: str) -> None:
+    assert condition.sentence == f"meets the condition that {sentence}"
+
+
+def test_a_condition_can_be_given_a_sentence_and_stays_the_same() -> None:
+    said = (attr("owner") == subject).saying("is the owner")
+    assert said.sentence == "is the owner"
+    assert (said | has_role("x")).sentence == "is the owner or has the role x"
+    assert said == (attr("owner") == subject)
+    assert hash(said) == hash(attr("owner") == subject)
+    assert (attr("owner") == subject).sentence != said.sentence
+    assert verdict(said, {"owner": "ada"}) is YES
+
+
+def test_a_condition_names_the_claims_that_it_looks_at() -> None:
+    assert (attr("a") == claim("x").as_(int)).claims_of(ADA) == ("x",)
+    assert (claim("y") == claim("x")).claims_of(ADA) == ("y", "x")
+    assert (attr("a") == subject).claims_of(ADA) == ()
+
+
+def test_a_condition_depends_for_the_matrix() -> None:
+    assert (attr("a") == subject).analyse(ADA) is DEPENDS
+
+
+def test_a_foreign_subject_is_not_known_under_any_sign_and_not_makes_no_yes_of_it() -> None:
+    who = Identity("17", "https://id.example", claims={"sub": "17"}, subject_is_foreign=True)
+    for condition in (
+        attr("owner") == subject,
+        attr("owner") != subject,
+        attr("owner") == claim("sub"),
+        subject.in_(["17"]),
+        subject == "17",
+        subject != "18",
+        has_claim("sub", "17"),
+        has_claim("sub", "18"),
+    ):
+        for asked in (condition, ~condition):
+            for owner in ("17", "18"):
+                assert verdict(asked, {"owner": owner}, who) is DEPENDS
+    assert verdict(attr("owner") == subject.as_(int), {"owner": 17}, who) is DEPENDS
+    assert verdict(attr("iss") == issuer, {"iss": "https://id.example"}, who) is YES
+    assert verdict(has_claim("sub"), {}, who) is YES  # it has one, whatever it is
