@@ -1,5 +1,6 @@
 """jwt_authz: JWT-claims authorization for Flask REST APIs."""
 
+from . import _moved as _moved
 from .conditions import attr
 from .errors import AuthzError, InvalidToken, MisuseError
 from .extension import Authz

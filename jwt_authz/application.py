@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from time import time
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from flask import Flask, current_app, has_app_context, has_request_context
 from flask_jwt_extended import JWTManager
 
 from ._concurrency.deadlines import of_accounts
 from ._context import get_app, get_request
+from .accounts import Accounts
 from .audit import Audit
 from .authentication.authenticator import Authenticator, IdentitySource
 from .authentication.shared_store import open_view
@@ -20,6 +21,7 @@ from .conditions.rules import Rules
 from .errors import KeyUnknown, MisuseError
 from .issuers.trust import Trust
 from .jwt_extended.bridge import EXTENSION, manager_of, own_claims, read_deciding
+from .jwt_extended.slots import filled_slots
 from .policy.role_sources import RolesSource
 from .policy.roles import Roles
 from .refusals import Failing, Refusing
@@ -46,11 +48,16 @@ class Parts:
         self,
         app: Flask,
         roles: Roles | RolesSource | None,
+        accounts: Accounts | None,
+        default: Literal["allow", "deny"],
         failing: Failing,
         abort: Any,
         rules: Rules,
     ) -> None:
         self.rules = rules
+        self.roles_given = roles
+        self.accounts = accounts
+        self.denies_unguarded = default == "deny"
         self._roles = roles if isinstance(roles, Roles) else None
         self._opened = self._roles  # as foreign issuers see it, too
         self._roles_source = None if isinstance(roles, Roles) else roles
@@ -70,7 +77,7 @@ class Parts:
         self.trust: Trust | None = None
         self._revocations: RevocationView | None = None
         self._sharing: Sharing
-        self.deadline = of_accounts(lambda: self.settings.accounts_timeout)
+        self.deadline = of_accounts(lambda: self.settings.accounts_timeout, filled_slots)
         self._lock = threading.Lock()
 
     @property
@@ -131,7 +138,7 @@ class Parts:
         with self._lock:
             if self._live is None:
                 ages = self.settings.revocation_max_age, self.settings.accounts_timeout
-                self._live = LiveCatalogue(self._roles_source, view, *ages)
+                self._live = LiveCatalogue(self._roles_source, view, *ages, filled_slots)
         return self._live
 
     @property

@@ -19,7 +19,6 @@ from typing import Any
 from blinker import Namespace
 from flask import Flask, has_request_context, request
 
-from .guards.overrides import InUse
 from .policy.decision import Decision
 from .policy.explanation import with_claims
 from .policy.identity import Identity
@@ -62,11 +61,16 @@ class Audit:
         with self._lock:
             return {"allowed": self._allowed, **self._refused}
 
-    def allowed(self, app: Flask, identity: Any, decision: Decision | None) -> None:
-        """Count a decision to allow, tell the signal's receivers, and log it if that is asked."""
+    def allowed(
+        self, app: Flask, identity: Any, decision: Decision | None, overrides: bool = False
+    ) -> None:
+        """Count a decision to allow, send the signal, and log it at the level that applies.
+
+        `overrides` says that an override may have stood in, which is logged at WARNING.
+        """
         with self._lock:
             self._allowed += 1
-        if decided.receivers or InUse.anything or _log.isEnabledFor(_DEBUG):
+        if decided.receivers or overrides or _log.isEnabledFor(_DEBUG):
             self._tell_allowed(app, identity, decision)
 
     def _tell_allowed(self, app: Flask, identity: Any, decision: Decision | None) -> None:

@@ -104,7 +104,15 @@ class Authz:
         if EXTENSION not in app.extensions:
             JWTManager(app)
         use_default_leeway(app)
-        parts = Parts(app, self.roles_given, self._failing, self._abort, self._rules)
+        parts = Parts(
+            app,
+            self.roles_given,
+            self.accounts,
+            self.default,
+            self._failing,
+            self._abort,
+            self._rules,
+        )
         parts.take_identities_from(self._source)
         parts.trust_in(self._trust)
         self._installed.add(parts)
@@ -267,7 +275,7 @@ class Authz:
 
     def now(self) -> float:
         """The time that a log-in begins at: the store's clock, in seconds since the epoch."""
-        return Logins(current_parts(), self.accounts).now()
+        return Logins(current_parts(), current_parts().accounts).now()
 
     def log_in(
         self, user: User, client: str | None = None, since: float | None = None
@@ -281,7 +289,7 @@ class Authz:
         """
         parts = current_parts()
         has_refresh = parts.revocations is not None
-        return Logins(parts, self.accounts).start(
+        return Logins(parts, parts.accounts).start(
             user, has_refresh=has_refresh, since=since, client=client
         )
 
@@ -292,7 +300,7 @@ class Authz:
         that was used before it is `TokenReused`, and then all tokens of that log-in are ended.
         Raises `StoreUnavailable` where the store does not answer: then it may be repeated.
         """
-        return Logins(current_parts(), self.accounts).refresh(refresh_token)
+        return Logins(current_parts(), current_parts().accounts).refresh(refresh_token)
 
     def families(self, subject: str) -> tuple[Family, ...]:
         """The log-ins of a subject that can still be refreshed, the one used last first."""

@@ -9,7 +9,7 @@ and closed by one thread, and the end of a request never waits for one that a si
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, TypeVar, cast
 
@@ -17,7 +17,6 @@ from flask import has_app_context
 
 from .._context import get_app, get_globals
 from ..errors import StoreUnavailable
-from ..jwt_extended.slots import filled_slots
 from .bounded import Attempt, current_attempt
 from .breaker import Breaker
 from .forks import renew_after_fork
@@ -37,10 +36,18 @@ class Deadline:
     """Runs calls of one thing with a deadline and a breaker; thread-safe.
 
     `what` names the thing in messages, and `advice` says what to look at when it is silent.
-    `read_seconds` gives the deadline when it is first needed.
+    `read_seconds` gives the deadline when it is first needed, and `carried` the attributes of the
+    caller's `flask.g` that the call sees on its own.
     """
 
-    def __init__(self, what: str, advice: str, read_seconds: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        what: str,
+        advice: str,
+        read_seconds: Callable[[], float],
+        carried: Callable[[], Mapping[str, Any]] = dict,
+    ) -> None:
+        self._carried = carried
         self._what, self._advice = what, advice
         self._read_seconds = read_seconds
         self._left_behind: set[Attempt[Any]] = set()
@@ -69,7 +76,7 @@ class Deadline:
         if outer is not None and outer.owner is self:
             return call()  # part of a call that has this deadline already
         self._breaker.check()
-        attempt: Attempt[_Result] = Attempt(_in_own_context(call), self)
+        attempt: Attempt[_Result] = Attempt(_in_own_context(call, self._carried), self)
         began = time.monotonic()
         try:
             result = attempt.wait(self.seconds)
@@ -105,10 +112,12 @@ class Deadline:
         )
 
 
-def of_accounts(read_seconds: Callable[[], float]) -> Deadline:
+def of_accounts(
+    read_seconds: Callable[[], float], carried: Callable[[], Mapping[str, Any]]
+) -> Deadline:
     """Return the deadline for the calls of an application's accounts."""
     advice = "check that the users' database runs and can be reached"
-    return Deadline("the accounts", advice, read_seconds)
+    return Deadline("the accounts", advice, read_seconds, carried)
 
 
 class _Bounded:
@@ -134,15 +143,17 @@ def is_thread_bound(asked: object) -> bool:
     return bool(getattr(asked, "is_thread_bound", False))
 
 
-def _in_own_context(call: Callable[[], _Result]) -> Callable[[Attempt[_Result]], _Result]:
+def _in_own_context(
+    call: Callable[[], _Result], carried: Callable[[], Mapping[str, Any]]
+) -> Callable[[Attempt[_Result]], _Result]:
     """Return the call as work that has an application context of its own, if the caller has one."""
     if not has_app_context():
         return lambda _: call()
-    app, slots = get_app(), filled_slots()
+    app, attributes = get_app(), carried()
 
     def work(_: Attempt[_Result]) -> _Result:
         with app.app_context():
-            get_globals().__dict__.update(slots)
+            get_globals().__dict__.update(attributes)
             return call()
 
     return work

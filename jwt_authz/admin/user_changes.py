@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from flask import current_app
-
 from .._context import get_app, get_request
 from ..accounts import User
 from ..accounts.sqlalchemy.roles import SQLAlchemyRoles
@@ -18,13 +16,13 @@ from ..application import current_parts
 from ..audit import tell_change
 from ..endpoints.answers import ProblemAnswer
 from ..errors import MisuseError, PasswordRefused
-from ..extension import Authz
+from ..logins.revoking import families_of, revoke
 from ..logins.token_sizes import refuse_user_change
 from ..policy.identity import Identity
 from ..policy.problem import not_allowed, token_missing
 from ..policy.requirements import And, Requirement
 from ..refusals import NotAllowed, NotIdentified
-from ..revocation import Family
+from ..revocation import Family, target
 from .accounts import AdminAccounts
 from .effect import Effect, effect_of
 from .safeguards import Rules
@@ -107,7 +105,7 @@ class Administration:
         changed = fit(lambda: self.accounts.give_roles(actor, subject, names, rule, seen))
         try:
             # Also where nothing changed: a call whose revocation failed can so be repeated.
-            _authz().revoke(subject=subject, keeps_families=True)
+            revoke(current_parts(), target(subject=subject), keeps_families=True)
         finally:
             tell(changed.entry)
         return changed.user, changed.version
@@ -120,7 +118,7 @@ class Administration:
         changed = fit(lambda: self.accounts.set_disabled(actor, subject, disabled, rules, seen))
         try:
             if disabled:
-                _authz().revoke(subject=subject)
+                revoke(current_parts(), target(subject=subject))
         finally:
             tell(changed.entry)
         return changed.user, changed.version
@@ -128,15 +126,15 @@ class Administration:
     def sessions(self, subject: str) -> tuple[Family, ...]:
         """The user's log-ins that are not over."""
         self.user(subject)
-        return _authz().families(subject)
+        return families_of(current_parts(), subject)
 
     def end_sessions(self, subject: str, seen: Seen = ANY) -> None:
         """Log the user out everywhere; refused if they have none of the versions `seen`."""
         self.user(subject)
         rules = self.rules()
         actor, user = self._actor(rules), fit(lambda: self.accounts.judge(subject, rules, seen))
-        before = len(_authz().families(subject))
-        _authz().revoke(subject=subject)
+        before = len(families_of(current_parts(), subject))
+        revoke(current_parts(), target(subject=subject))
         change = ({"sessions": before}, {"sessions": 0})
         tell(self.accounts.record(actor, END_SESSIONS, user, *change))
 
@@ -158,7 +156,7 @@ class Administration:
             problem = not_allowed(decision, parts.settings.disclose)
             parts.audit.refused(get_app(), caller, decision, problem, "administration")
             raise NotAllowed(problem, parts.settings.realm)
-        catalogue, roles = current_parts().catalogue, _authz().roles_given
+        catalogue, roles = current_parts().catalogue, current_parts().roles_given
         stored = roles if isinstance(roles, SQLAlchemyRoles) else None
         if stored is not None and not self.accounts.keep_rows_of(stored):
             stored = None
@@ -185,13 +183,8 @@ def _fitting(rules: Rules) -> Rule:
     return rule
 
 
-def _authz() -> Authz:
-    authz: Authz = current_app.extensions["jwt_authz"]
-    return authz
-
-
 def _accounts() -> AdminAccounts:
-    accounts = _authz().accounts
+    accounts = current_parts().accounts
     if not isinstance(accounts, AdminAccounts):
         raise MisuseError(
             "there are no accounts to administer: write "

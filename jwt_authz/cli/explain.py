@@ -75,8 +75,7 @@ def explain(
 
 
 def _print_call(as_json: bool) -> bool:
-    extension: Authz = current_app.extensions["jwt_authz"]
-    found = explain_call(get_app(), denies_unguarded=extension.default == "deny")
+    found = explain_call(get_app(), denies_unguarded=current_parts().denies_unguarded)
     click.echo(json.dumps(found.as_dict(), indent=2) if as_json else "\n".join(found.lines()))
     return bool(found)
 

@@ -6,12 +6,10 @@ import json
 from collections.abc import Callable
 
 import click
-from flask import current_app
 
 from ..accounts import ManagedAccounts, User
 from ..application import current_parts
 from ..errors import MisuseError
-from ..extension import Authz
 from ..inspection.tables import Table
 from ..logins.changes import RoleChanges
 from ..policy.permissions import Permission
@@ -138,13 +136,12 @@ def set_level(managed: RoleChanges, name: str, level: int | None) -> None:
 
 def _users() -> list[User]:
     """Return the users, where they can be listed."""
-    accounts = current_app.extensions["jwt_authz"].accounts
+    accounts = current_parts().accounts
     return accounts.users() if isinstance(accounts, ManagedAccounts) else []
 
 
 def _managed() -> ManagedRoles:
-    extension: Authz = current_app.extensions["jwt_authz"]
-    given = extension.roles_given
+    given = current_parts().roles_given
     if isinstance(given, ManagedRoles):
         return current_parts().deadline.bound(given)
     if given is None or isinstance(given, Roles):

@@ -9,12 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 import click
-from flask import current_app
 
 from ..accounts import ManagedAccounts, User
 from ..application import current_parts
 from ..errors import MisuseError
-from ..extension import Authz
 from ..inspection.tables import Table, visible
 from ..logins.changes import Users
 from .common import changing, say, who
@@ -132,8 +130,7 @@ def reset_password(managed: Users, username: str, is_random: bool) -> None:
 
 
 def _accounts() -> ManagedAccounts:
-    extension: Authz = current_app.extensions["jwt_authz"]
-    accounts = extension.accounts
+    accounts = current_parts().accounts
     if accounts is None:
         raise MisuseError("there are no users: write Authz(app, accounts=...)")
     if not isinstance(accounts, ManagedAccounts):

@@ -147,7 +147,7 @@ class Allows:
         parts = None if app is None else app.extensions.get(KEY)
         audit = self._audit if parts is None else parts.audit
         if decision:
-            audit.allowed(app, identity, decision)
+            audit.allowed(app, identity, decision, decision.used_override)
         else:
             audit.refused(app, identity, decision, not_allowed(decision), "", level)
 

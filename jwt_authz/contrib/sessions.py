@@ -23,7 +23,7 @@ from typing import Any
 from flask import current_app, session
 
 from .._context import get_request
-from ..accounts import User
+from ..accounts import Accounts, User
 from ..application import KEY, Parts, current_parts
 from ..errors import MisuseError, StoreUnavailable
 
@@ -96,17 +96,20 @@ class SessionLogin:
 
     def _refuse_unknown(self, subject: str) -> None:
         """Raise MisuseError for a subject whose session would end with the next request."""
-        if self._is_in_accounts() and _account(current_parts(), subject) is None:
+        parts: Parts | None = current_app.extensions.get(KEY)
+        accounts = self._accounts_of(parts)
+        if accounts is not None and _account(accounts, subject) is None:
             raise MisuseError(
                 "the accounts of the Authz have no user with this subject, so the session would "
                 "end with the next request: give the subject of a User, or write "
                 "SessionLogin(asks_accounts=False)"
             )
 
-    def _is_in_accounts(self) -> bool:
-        """Return whether the accounts of the `Authz` decide on the session."""
-        authz = current_app.extensions.get("jwt_authz")
-        return self.asks_accounts and authz is not None and authz.accounts is not None
+    def _accounts_of(self, parts: Parts | None) -> Accounts | None:
+        """Return the accounts that decide on the session, None if there are none."""
+        if not self.asks_accounts or parts is None or parts.accounts is None:
+            return None
+        return parts.deadline.bound(parts.accounts)
 
     def _begin_at(self, user: Mapping[str, Any], since: float | None) -> float:
         """Return the time of a log-in: the store's, later than all revocations of the user."""
@@ -127,8 +130,9 @@ class SessionLogin:
         if parts is None:
             return False
         account, tenants = None, {_tenant(user)}
-        if self._is_in_accounts():
-            account = _account(parts, str(user[self.subject]))
+        accounts = self._accounts_of(parts)
+        if accounts is not None:
+            account = _account(accounts, str(user[self.subject]))
             if account is None or account.disabled:
                 return True
             tenants.add(account.tenant)
@@ -152,11 +156,10 @@ class SessionLogin:
         return newest is not None and not began > newest
 
 
-def _account(parts: Parts, subject: str) -> User | None:
+def _account(accounts: Accounts, subject: str) -> User | None:
     """Return the account of a subject as of now; one that is found is asked for once a request."""
     kept: dict[str, User | None] = get_request().__dict__.setdefault(_FOUND, {})
     if kept.get(subject) is None:  # it may have been added since
-        accounts = parts.deadline.bound(current_app.extensions["jwt_authz"].accounts)
         kept[subject] = accounts.find(subject)
     return kept[subject]
 

@@ -12,7 +12,6 @@ from werkzeug.exceptions import HTTPException
 from .._context import get_app
 from ..application import CHECKS, current_parts
 from ..errors import MisuseError
-from ..extension import Authz
 from ..logins.log_in import NO_ACCOUNTS, Logins
 from ..policy.problem import TYPE_PREFIX, Problem
 from ..refusals import NotIdentified, TooManyAttempts
@@ -44,8 +43,8 @@ def unstored(members: dict[str, Any] | None = None) -> Response:
 
 def current_logins() -> Logins:
     """The log-ins of the current application; raises `MisuseError` where it has no accounts."""
-    authz: Authz = current_app.extensions["jwt_authz"]
-    return Logins(current_parts(), authz.accounts)
+    parts = current_parts()
+    return Logins(parts, parts.accounts)
 
 
 def has_refresh() -> bool:
@@ -76,6 +75,6 @@ def add_check(app: App, check: Callable[[], list[str]]) -> None:
 
 def check_accounts() -> list[str]:
     """Raises `MisuseError` where the current application has nobody who could log in."""
-    if current_app.extensions["jwt_authz"].accounts is None:
+    if current_parts().accounts is None:
         raise MisuseError(NO_ACCOUNTS)
     return []

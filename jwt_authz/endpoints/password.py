@@ -6,7 +6,7 @@ made the change.
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, request
 from marshmallow import RAISE, Schema, fields, validate
 
 from .._context import get_app
@@ -115,7 +115,7 @@ def _prove(user: User, password: str) -> None:
 
 
 def _accounts() -> ManagedAccounts:
-    accounts = current_app.extensions["jwt_authz"].accounts
+    accounts = current_parts().accounts
     if not isinstance(accounts, ManagedAccounts):
         raise MisuseError(
             "password_blueprint changes passwords, which these accounts do not let be changed: "

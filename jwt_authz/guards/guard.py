@@ -217,7 +217,7 @@ class Guard:
                     requirement = parts.rules.applied(requirement, resource)
                 decision = requirement.evaluate(identity, resource, overridden)
                 if decision.verdict is YES and not decision.error:
-                    parts.audit.allowed(app, identity, decision)
+                    parts.audit.allowed(app, identity, decision, InUse.anything)
                     return None, identity
                 decision = with_claims(decision, identity)
                 problem = not_allowed(decision, parts.settings.disclose)

@@ -7,7 +7,6 @@ from typing import Literal
 
 from .._context import get_app
 from ..application import current_parts
-from ..extension import Authz
 from ..guards.arguments import NOT_GIVEN
 from ..guards.guard import Guard
 from ..policy.requirements import Or
@@ -79,9 +78,8 @@ def requirement_of(access: Access) -> str:
 
 def is_denied(access: Access) -> bool:
     """Whether nothing was said of a route, and the application refuses what nothing was said of."""
-    extension: Authz = get_app().extensions["jwt_authz"]
-    denies = extension.default == "deny" and current_parts().settings.enforce
-    return access.is_bare and denies
+    parts = current_parts()
+    return access.is_bare and parts.denies_unguarded and parts.settings.enforce
 
 
 def enforced_guards(access: Access) -> list[Guard]:

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable, Mapping
 from threading import Lock
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .._concurrency.deadlines import SLOW, Deadline, is_thread_bound
 from .._concurrency.forks import renew_after_fork
@@ -36,16 +37,22 @@ class LiveCatalogue:
     """What `source` held when `view` last told of a change; any thread may call it.
 
     `max_age` is the seconds for which a change may be known of and not be loaded; `timeout` those
-    that the source may take to answer.
+    that the source may take to answer. `carried` gives the attributes of a request's `flask.g` that
+    the source sees on its own.
     """
 
     def __init__(
-        self, source: RolesSource, view: RevocationView, max_age: float, timeout: float
+        self,
+        source: RolesSource,
+        view: RevocationView,
+        max_age: float,
+        timeout: float,
+        carried: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
         self.loaded: Loaded | None = None
         self._source = source
         self._deadline = Deadline(
-            "the source of roles", "check that it can be reached", lambda: timeout
+            "the source of roles", "check that it can be reached", lambda: timeout, carried
         )
         self._view = view
         self._max_age = max_age
