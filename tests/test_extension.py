@@ -166,7 +166,7 @@ def test_issuer_audience_and_client_come_from_the_settings() -> None:
         (["shop"], "shop"),
         ("shop", "shop"),
     ],
-    ids=repr,
+    ids=["list", "tuple", "set", "repeated", "one", "text"],
 )
 @pytest.mark.parametrize("settings", [{}, {"AUTHZ_TOKEN_PROFILE": "at+jwt"}], ids=repr)
 @pytest.mark.parametrize("accepted", ["shop", ["shop", "stock"], None], ids=repr)
