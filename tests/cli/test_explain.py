@@ -21,7 +21,7 @@ from tests.edge import bare_app, claims_of, guarded_app, token_for
 from tests.foreign import ISSUER, trusted
 from tests.hostile import token as hostile_token
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 @requirement("is the author of this article")

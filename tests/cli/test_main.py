@@ -33,7 +33,7 @@ from jwt_authz.cli.main import authz
 from jwt_authz.tokens import KeySet
 from tests.edge import bare_app, get, guarded_app, token_for
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def check(app: Flask) -> Result:

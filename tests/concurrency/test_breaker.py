@@ -11,6 +11,11 @@ from tests.revocation.conftest import Clock, set_clocks
 
 
 @pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
 def breaker(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> Breaker:
     set_clocks(monkeypatch, breaker_module, monotonic=clock)
     return Breaker(pause=1.0)

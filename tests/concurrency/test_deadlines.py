@@ -593,7 +593,7 @@ def test_nobody_waits_for_anothers_load_while_the_source_is_failing() -> None:
 GREENLETS = """
 from gevent import monkey; monkey.patch_all()
 import gevent
-from tests.test_deadlines import Own, log_in, shop
+from tests.concurrency.test_deadlines import Own, log_in, shop
 client = shop(Own(lambda name: gevent.sleep(60))).test_client()
 print(log_in(client).status_code, client.get("/open").status_code)
 """

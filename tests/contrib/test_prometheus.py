@@ -22,7 +22,7 @@ from jwt_authz.endpoints import token_blueprint
 from tests import hostile
 from tests.edge import bare_app, get, guarded_app, token_for, turn_clock
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)

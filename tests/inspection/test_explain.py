@@ -377,7 +377,7 @@ def test_a_resource_that_cannot_be_loaded_is_told_without_the_text_of_the_error(
 ) -> None:
     app = app_with_everything(tmp_path)
     text = "\n".join(explained(app, "GET", "/articles/8", token_for(app, "bob")).lines())
-    assert ": 500: on= fails: LookupError in load (test_explaining.py" in text
+    assert ": 500: on= fails: LookupError in load (test_explain.py" in text
     assert "secret" not in text
 
 
