@@ -24,7 +24,7 @@ from flask import current_app, session
 
 from .._context import get_request
 from ..accounts import Accounts, User
-from ..application import KEY, Parts, current_parts
+from ..application import KEY, Parts
 from ..errors import MisuseError, StoreUnavailable
 
 _FOUND = "_jwt_authz_account"

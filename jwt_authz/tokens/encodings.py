@@ -35,7 +35,7 @@ _NAMES = ClaimNames()
 
 _NO_TEXTS: Mapping[str, str] = MappingProxyType({})
 
-_log = logging.getLogger("jwt_authz.issuers")
+_log = logging.getLogger("jwt_authz.claims")
 
 
 def write_claims(

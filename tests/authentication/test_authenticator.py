@@ -796,7 +796,7 @@ import gevent.monkey
 gevent.monkey.patch_all()
 import random, sys, time
 import gevent
-from tests import test_authentication as tests
+from tests.authentication import test_authenticator as tests
 
 app = tests.bleeding_app()
 known = tests.callers(app, 200)
