@@ -1,7 +1,7 @@
-"""Write what the documentation takes from the code: reference, settings, files, tests by number.
+"""Write the generated parts of the documentation: reference, settings, files, tests by number.
 
     python scripts/make_docs.py            # writes them
-    python scripts/make_docs.py --check    # exits 1 and shows the difference where they are stale
+    python scripts/make_docs.py --check    # shows the differences and exits with 1 if any are stale
 
 The reference is read from the sources, so it needs none of the extras.
 """
@@ -26,7 +26,7 @@ from scripts import withstood  # noqa: E402
 LIBRARY = ROOT / "jwt_authz"
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
-# The modules of the reference, and the names of those that have internal ones beside them.
+# The modules of the reference, and the names of those that also have internal ones.
 MODULES: dict[str, str] = {
     "jwt_authz": "",
     "jwt_authz.policy.role_sources": "",
@@ -66,13 +66,13 @@ MODULES: dict[str, str] = {
 
 
 def reference() -> str:
-    """The page of the reference."""
+    """Return the page of the reference."""
     lines = ["# Reference", "", "Made from the docstrings by `scripts/make_docs.py`.", ""]
-    told: set[ast.AST] = set()
+    listed: set[ast.AST] = set()
     for module, names in MODULES.items():
         found = (resolve(source_of(module), name) for name in names.split() or public(module))
-        new = {node: text for node, text in found if node not in told}
-        told.update(new)
+        new = {node: text for node, text in found if node not in listed}
+        listed.update(new)
         lines += [f"## {module}", "", *(line for item in new.items() for line in entry(*item))]
     return "\n".join(lines)
 
@@ -88,7 +88,7 @@ def parsed(path: Path) -> ast.Module:
 
 
 def public(module: str) -> list[str]:
-    """A module's `__all__`, else the classes and functions that it defines, as they stand there."""
+    """Return a module's `__all__`, or else the classes and functions that it defines, in order."""
     body = parsed(source_of(module)).body
     for node in body:
         if isinstance(node, ast.Assign) and name_of(node) == "__all__":
@@ -107,7 +107,7 @@ def decorators(node: ast.stmt) -> set[str]:
 
 
 def resolve(path: Path, name: str) -> tuple[ast.stmt, str]:
-    """What defines a name, wherever a module has it from, and its docstring."""
+    """Return the node that defines a name, following imports, and its docstring."""
     body = parsed(path).body
     for node, after in zip(body, [*body[1:], ast.Pass()], strict=True):
         if name_of(node) == name and "overload" not in decorators(node):
@@ -116,7 +116,7 @@ def resolve(path: Path, name: str) -> tuple[ast.stmt, str]:
             folder = path.parents[node.level - 1]
             parts = [*folder.relative_to(ROOT).parts, *(node.module or "").split(".")]
             return resolve(source_of(".".join(filter(None, parts))), name)
-    raise SystemExit(f"{name} is not in {path}: mend MODULES in scripts/make_docs.py")
+    raise SystemExit(f"{name} is not in {path}: fix MODULES in scripts/make_docs.py")
 
 
 def docstring(node: ast.stmt, after: ast.stmt) -> str:
@@ -127,7 +127,7 @@ def docstring(node: ast.stmt, after: ast.stmt) -> str:
 
 
 def entry(node: ast.stmt, text: str) -> Iterator[str]:
-    """The lines of one name: its signature, its docstring, and the members of a class."""
+    """Yield the lines of one name: its signature, its docstring, and the members of a class."""
     yield from (f"### {name_of(node)}", "", f"`{signature(node)}`", "")
     if text:
         yield from (text, "")
@@ -144,7 +144,7 @@ def member_lines(node: ast.stmt) -> Iterator[str]:
 
 
 def signature(node: ast.stmt) -> str:
-    """How a name is called, without `self`; a property and a value as they are written."""
+    """Return how a name is called, without `self`; a property and a value as written."""
     if isinstance(node, ast.ClassDef):
         return class_signature(node)
     if not isinstance(node, Function):
@@ -157,7 +157,7 @@ def signature(node: ast.stmt) -> str:
 
 
 def class_signature(node: ast.ClassDef) -> str:
-    """How an object is made; an exception's or another class's bases where that is not said."""
+    """Return the signature of a class's constructor, or else its bases."""
     made = next((member for member in node.body if name_of(member) == "__init__"), None)
     if made is not None:
         return signature(made).replace("__init__", node.name, 1).removesuffix(" -> None")
@@ -169,7 +169,7 @@ def class_signature(node: ast.ClassDef) -> str:
 
 
 def settings() -> str:
-    """The table of the `AUTHZ_*` settings."""
+    """Return the table of the `AUTHZ_*` settings."""
     rows = ["| setting | default | values | meaning |", "| --- | --- | --- | --- |"]
     for name, default, wanted, meaning in settings_table():
         values = ", ".join(f"`{word}`" for word in wanted.split(" | ")) if "|" in wanted else wanted
@@ -198,14 +198,14 @@ def about(path: Path) -> str:
 
 
 def between(text: str, name: str, made: str) -> str:
-    """A page with what is made put between its two marks."""
+    """Return a page with the generated text between its two marks."""
     marks = re.compile(rf"(<!-- {name}: [^>]*-->\n).*?(<!-- end of {name} -->)", re.DOTALL)
     if not marks.search(text):
         raise SystemExit(f"no <!-- {name}: ... --> and <!-- end of {name} --> to write between")
     return marks.sub(lambda found: f"{found[1]}{made}\n{found[2]}", text)
 
 
-# The parts of pages that are made, each between its two marks.
+# The generated parts of pages, each between its two marks.
 PARTS: dict[str, tuple[str, Callable[[], str]]] = {
     "settings": ("settings", settings),
     "files": ("architecture", files),

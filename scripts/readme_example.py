@@ -1,8 +1,8 @@
-"""Run the README's first Python block as a reader would, and ask the application it makes.
+"""Run the README's first Python block as a reader would, and call its application.
 
     python -I scripts/readme_example.py README.md
 
-With `-I` the library is the installed one, whatever the current folder holds.
+With `-I`, the installed library is used, whatever the current folder contains.
 """
 
 import importlib.util
@@ -22,7 +22,7 @@ def first_python_block(text: str) -> str:
 
 
 def run(source: str) -> Flask:
-    """The `app` that the source defines, as a module that can be imported would."""
+    """Import the source as a module and return its `app`."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "readme_app.py")
         path.write_text(source)
@@ -34,7 +34,7 @@ def run(source: str) -> Flask:
 
 
 def urls(app: Flask) -> list[str]:
-    """A URL for each route that answers GET, with 1 for every part that varies."""
+    """Return a URL for each route that answers GET, with 1 for every variable part."""
     with app.test_request_context():
         return [
             url_for(rule.endpoint, **dict.fromkeys(rule.arguments, 1))
@@ -50,7 +50,7 @@ def main(readme: str) -> None:
     for url, answer in answers.items():
         print(f"GET {url} without a token: {answer.status}")
         if answer.status_code not in (200, 401, 403, 404):
-            raise SystemExit("expected an answer or a refusal")
+            raise SystemExit("expected status 200, 401, 403 or 404")
     refusals = [answer for answer in answers.values() if answer.status_code == 401]
     if not refusals:
         raise SystemExit("expected a guarded route that answers 401")

@@ -1,10 +1,10 @@
-"""Run a module of this project in an environment of its own, made from python3 and pip alone.
+"""Run a module of this project in its own environment, using only python3 and pip.
 
     python3 scripts/start.py MODULE [ARGUMENT ...]
 
-The first start makes .venv beside pyproject.toml and installs the project with its extra
-`test`; so does the first one after pyproject.toml changed. The rest is `python -m MODULE ...`
-in that environment and in the project's folder, whose exit code is passed on.
+The first start creates .venv next to pyproject.toml and installs the project with its extra
+`test`; so does the first start after a change of pyproject.toml. Then it runs `python -m MODULE
+...` in that environment, in the project's folder, and passes on the exit code.
 """
 
 import hashlib
@@ -17,10 +17,10 @@ from pathlib import Path
 
 try:
     from ensurepip import version as bundled_pip
-except ImportError:  # Debian parts it from Python
+except ImportError:  # Debian has it in a separate package
     bundled_pip = None
 
-if sys.version_info < (3, 11):  # noqa: UP036 - whoever starts this may have an older one
+if sys.version_info < (3, 11):  # noqa: UP036 - it may be started with an older version
     sys.exit("jwt_authz needs Python 3.11 or later")
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,8 +48,8 @@ def fingerprint() -> str:
 
 
 def install() -> None:
-    print(f"Installing into {HOME}, which takes a minute or two ...", file=sys.stderr)
-    # With a stamp it is out of date and made anew; without one an install was cut short: go on.
+    print(f"Installing into {HOME}, this takes a minute or two ...", file=sys.stderr)
+    # With a stamp it is outdated: start over. Without one, an install was interrupted: continue.
     venv.create(HOME, clear=STAMP.exists(), symlinks=os.name == "posix", with_pip=bool(bundled_pip))
     if not bundled_pip:
         pip_install(sys.executable, "--upgrade", "--target", SITE, "pip")

@@ -1,4 +1,4 @@
-"""Withstood: what must be withstood, by number, and the test files that name each number."""
+"""The threats that must be withstood, by number, with the test files that name each number."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _REFERENCE = re.compile(rf"SECURITY ({_NUMBER}(?:, {_NUMBER})*)")
 
 
 def tables() -> dict[str, Rows]:
-    """The rows of each table of `docs/reliability.toml` by their full number: "1.3", "F9"."""
+    """Return the rows of each table of `docs/reliability.toml` by full number: "1.3", "F9"."""
     data: dict[str, dict[str, Any]] = tomllib.loads(
         (ROOT / "docs" / "reliability.toml").read_text()
     )
@@ -30,7 +30,7 @@ def full_number(table: str, number: str) -> str:
 
 
 def references(folder: Path = ROOT / "tests") -> dict[str, list[str]]:
-    """The numbers that tests name, each with the paths of those files below the folder."""
+    """Return the numbers that tests name, each with the files, as paths below the folder."""
     found: dict[str, list[str]] = {}
     for path in sorted(folder.rglob("*.py")):
         named = {n for match in _REFERENCE.findall(path.read_text()) for n in match.split(", ")}
@@ -40,7 +40,7 @@ def references(folder: Path = ROOT / "tests") -> dict[str, list[str]]:
 
 
 def table(name: str) -> str:
-    """One table in Markdown: number, what is withstood, and by which tests, or why by none."""
+    """Return one table in Markdown: number, threat, and tests, or the reason for having none."""
     named = references()
     head = ["| number | what | tests |", "| --- | --- | --- |"]
     return "\n".join(head + [line(n, row, named.get(n, [])) for n, row in tables()[name].items()])
@@ -55,7 +55,7 @@ def line(number: str, row: dict[str, str], files: list[str]) -> str:
 
 
 def contradictions(listed: dict[str, Rows], named: dict[str, list[str]]) -> list[str]:
-    """What is wrong between the list and the tests, in sentences; none where all is well."""
+    """Return the contradictions between the list and the tests, as sentences."""
     rows = {number: row for table_rows in listed.values() for number, row in table_rows.items()}
     wrong = [
         f"{number} is named in {', '.join(files)} and is not in the list"
@@ -64,9 +64,9 @@ def contradictions(listed: dict[str, Rows], named: dict[str, list[str]]) -> list
     ]
     for number, row in rows.items():
         if number in named and "reason" in row:
-            wrong.append(f"{number} has tests, and a reason why it has none: take the reason out")
+            wrong.append(f"{number} has tests, and a reason why it has none: remove the reason")
         if number not in named and "reason" not in row:
             wrong.append(f"{number} has neither a test that names it nor a reason")
         if number not in named and "later" in row:
-            wrong.append(f"{number} says what is still to come beside tests that it has not")
+            wrong.append(f"{number} says what is still to come, but has no tests")
     return wrong

@@ -84,7 +84,7 @@ def test_the_readmes_first_python_block_has_at_most_twenty_lines() -> None:
     assert README.python_until()[0].text.count("\n") <= 20
 
 
-# --- what the reader is told to type -------------------------------------------------------------
+# --- what the reader types -------------------------------------------------------------
 
 
 def shell_lines() -> Iterator[tuple[Page, str]]:
@@ -110,7 +110,7 @@ def test_every_extra_of_the_readmes_table_is_one_of_the_project() -> None:
     assert set(named) <= PROJECT["optional-dependencies"].keys()
 
 
-def test_what_start_py_is_told_to_run_can_be_run() -> None:
+def test_the_modules_that_start_py_runs_exist() -> None:
     started = {
         shlex.split(line)[2]
         for _, line in shell_lines()

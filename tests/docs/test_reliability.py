@@ -26,7 +26,7 @@ def test_each_number_has_a_test_that_names_it_or_a_reason() -> None:
     ],
     ids=["neither", "both", "not listed", "later without tests"],
 )
-def test_what_does_not_fit_together_is_told(
+def test_contradictions_are_reported(
     row: dict[str, str], named: dict[str, list[str]], wrong: str
 ) -> None:
     listed: dict[str, Rows] = {"1": {"1.1": {"is": "something", **row}}}
