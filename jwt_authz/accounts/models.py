@@ -7,19 +7,14 @@ by the migrations beside this file.
 
 from __future__ import annotations
 
+from .._extras import needs_extra
 from .sqlalchemy.role_tables import CatalogueRoleMixin, PermissionMixin
 from .sqlalchemy.tables import UserMixin
 from .sqlalchemy.trail import ChangeMixin
 
-try:
+with needs_extra(__name__, "SQLAlchemy 2", "accounts,sqlalchemy"):
     from sqlalchemy import MetaData
     from sqlalchemy.orm import DeclarativeBase
-except ImportError as error:
-    raise ImportError(
-        "jwt_authz.accounts.models needs SQLAlchemy 2, which is missing: "
-        "pip install 'jwt_authz[accounts,sqlalchemy]'",
-        name=error.name,
-    ) from error
 
 # Names for all constraints, so that a migration can drop them on every database.
 metadata = MetaData(

@@ -8,16 +8,11 @@ from __future__ import annotations
 
 from unicodedata import normalize
 
+from .._extras import needs_extra
 from ..errors import PasswordRefused
 
-try:
+with needs_extra(__name__, "zxcvbn", "accounts"):
     from zxcvbn.frequency_lists import FREQUENCY_LISTS  # type: ignore[import-untyped] # it has no types
-except ImportError as error:
-    raise ImportError(
-        "jwt_authz.accounts knows common passwords by zxcvbn, which is missing: "
-        "pip install 'jwt_authz[accounts]'",
-        name=error.name,
-    ) from error
 
 MIN_CHARACTERS = 8
 MAX_BYTES = 4096

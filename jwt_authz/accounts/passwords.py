@@ -10,10 +10,11 @@ from base64 import b64encode
 from secrets import token_bytes
 
 from .._concurrency.slots import HASHING
+from .._extras import needs_extra
 from ..errors import HashingBusy, MisuseError
 from .password_rules import as_secret, check_new_password
 
-try:
+with needs_extra(__name__, "argon2-cffi", "accounts"):
     from argon2 import PasswordHasher, extract_parameters
     from argon2.exceptions import (
         HashingError,
@@ -21,12 +22,6 @@ try:
         VerificationError,
         VerifyMismatchError,
     )
-except ImportError as error:
-    raise ImportError(
-        "jwt_authz.accounts hashes passwords with argon2-cffi, which is missing: "
-        "pip install 'jwt_authz[accounts]'",
-        name=error.name,
-    ) from error
 
 # OWASP's Password Storage Cheat Sheet: 19 MiB, two passes, one lane.
 _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from .._extras import needs_extra
 from ..accounts.passwords import hash_password
 from ..accounts.sqlalchemy.accounts import SQLAlchemyAccounts, user_of
 from ..accounts.sqlalchemy.roles import SQLAlchemyRoles
@@ -25,15 +26,9 @@ from .turn import END_SESSIONS, Actor, Changed, RoleSet, Rule, Turn
 from .user_query import Wanted
 from .versions import ANY, Seen, refuse_missing, refuse_stale, version_of
 
-try:
+with needs_extra(__name__, "SQLAlchemy 2", "accounts,sqlalchemy"):
     from sqlalchemy import and_, false, func, select
     from sqlalchemy.orm import Session
-except ImportError as error:
-    raise ImportError(
-        "jwt_authz.admin needs SQLAlchemy 2, which is missing: "
-        "pip install 'jwt_authz[accounts,sqlalchemy]'",
-        name=error.name,
-    ) from error
 
 
 _Result = TypeVar("_Result")

@@ -7,17 +7,12 @@ from dataclasses import dataclass
 from time import time
 from typing import NamedTuple
 
+from .._extras import needs_extra
 from ..accounts import User
 from ..accounts.sqlalchemy.trail import Entry, State
 
-try:
+with needs_extra(__name__, "SQLAlchemy 2", "accounts,sqlalchemy"):
     from sqlalchemy.orm import Session
-except ImportError as error:
-    raise ImportError(
-        "jwt_authz.admin needs SQLAlchemy 2, which is missing: "
-        "pip install 'jwt_authz[accounts,sqlalchemy]'",
-        name=error.name,
-    ) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,16 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from .._extras import needs_extra
 from ..accounts.sqlalchemy.tables import RoleMixin, UserMixin
 
-try:
+with needs_extra(__name__, "SQLAlchemy 2", "accounts,sqlalchemy"):
     from sqlalchemy import select
-except ImportError as error:
-    raise ImportError(
-        "jwt_authz.admin needs SQLAlchemy 2, which is missing: "
-        "pip install 'jwt_authz[accounts,sqlalchemy]'",
-        name=error.name,
-    ) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,21 +14,16 @@ from typing import Any
 
 from flask import Flask, has_request_context, request
 
+from .._extras import needs_extra
 from ..application import KEY, Parts
 from ..audit import decided
 from ..errors import MisuseError
 from ..policy.problem import TYPE_PREFIX
 
-try:
+with needs_extra(__name__, "prometheus-client", "metrics"):
     from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge
     from prometheus_client.metrics_core import Metric
     from prometheus_client.registry import Collector
-except ImportError as error:
-    raise ImportError(
-        "metrics are kept with prometheus-client, which is missing: "
-        "pip install 'jwt_authz[metrics]'",
-        name=error.name,
-    ) from error
 
 _EVERY_SECONDS = 5.0
 

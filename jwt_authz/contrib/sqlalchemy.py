@@ -7,17 +7,12 @@ from typing import Any
 
 from werkzeug.exceptions import NotFound
 
+from .._extras import needs_extra
 from ..errors import MisuseError
 
-try:
+with needs_extra(__name__, "SQLAlchemy", "sqlalchemy"):
     from sqlalchemy.exc import DataError
     from sqlalchemy.orm import Session
-except ImportError as error:
-    raise ImportError(
-        "jwt_authz.contrib.sqlalchemy needs SQLAlchemy, which is missing: "
-        "pip install 'jwt_authz[sqlalchemy]'",
-        name=error.name,
-    ) from error
 
 
 def by_key(model: type, argument: str, session: Callable[[], Session]) -> Callable[..., Any]:

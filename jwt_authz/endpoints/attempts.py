@@ -20,17 +20,13 @@ from hashlib import sha256
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import NamedTuple
 
+from .._extras import needs_extra
 from .spelling import folded
 
-try:
+with needs_extra("counting log-ins", "limits", "ratelimit"):
     from limits import RateLimitItemPerSecond
     from limits.storage import Storage
     from limits.strategies import MovingWindowRateLimiter
-except ImportError as error:
-    raise ImportError(
-        "log-ins are counted with limits, which is missing: pip install 'jwt_authz[ratelimit]'",
-        name=error.name,
-    ) from error
 
 WIDER = 10
 """How much wider the windows of an account and of an address are than that of both together."""

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any
 
 from .._context import get_app
+from .._extras import needs_extra
 from ..application import Parts, current_parts, require_request
 from ..authentication.authenticator import given
 from ..conditions.rules import Rules
@@ -95,11 +96,5 @@ def _refuse_rules_below(
 
 def _filters() -> Any:
     # By name, so that only who has mapped models needs SQLAlchemy.
-    try:
+    with needs_extra("a filter or a rule for a mapped class", "SQLAlchemy", "sqlalchemy"):
         return import_module("jwt_authz.conditions.sql")
-    except ImportError as error:
-        raise ImportError(
-            "filters, and rules for mapped classes, need SQLAlchemy, which is missing: "
-            "pip install 'jwt_authz[sqlalchemy]'",
-            name=error.name,
-        ) from error

@@ -10,6 +10,7 @@ from typing import Any
 from flask import Flask
 from marshmallow import Schema
 
+from .._extras import needs_extra
 from ..application import current_parts
 from ..guards.placement import is_page, method_of
 from ..inspection.matrix import Access, read_matrix
@@ -18,15 +19,10 @@ from .blueprints import documentation_of_blueprints
 from .documented import Shape, documentation_of
 from .paths import template_of
 
-try:
+with needs_extra("generating an OpenAPI document", "apispec", "openapi"):
     from apispec import APISpec
     from apispec.ext.marshmallow import MarshmallowPlugin
     from apispec.ext.marshmallow.common import resolve_schema_cls
-except ImportError as error:
-    raise ImportError(
-        "documents are made with apispec, which is missing: pip install 'jwt_authz[openapi]'",
-        name=error.name,
-    ) from error
 
 
 def generate(app: Flask, *, title: str | None = None, version: str = "1.0.0") -> dict[str, Any]:

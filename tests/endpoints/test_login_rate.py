@@ -298,7 +298,7 @@ def test_the_applications_handler_for_429_is_asked(users: Users) -> None:
 def without_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(login_gate, "LoginRate", None)
     message = (
-        "log-ins are counted with limits, which is missing: pip install 'jwt_authz[ratelimit]'"
+        "counting log-ins needs limits, which is not installed: pip install 'jwt_authz[ratelimit]'"
     )
     monkeypatch.setattr(login_gate, "_MISSING", message, raising=False)
 
@@ -341,7 +341,7 @@ def test_without_the_extra_a_limit_that_was_set_is_a_misuse(
     app = bare_login_app(users, **setting)
     with app.app_context(), pytest.raises(MisuseError) as told:
         app.extensions["jwt_authz"].check()
-    assert str(told.value).startswith(f"{next(iter(setting))} is set, but log-ins are counted with")
+    assert str(told.value).startswith(f"{next(iter(setting))} is set, but counting log-ins needs")
     assert "pip install 'jwt_authz[ratelimit]'" in str(told.value)
     assert log_in(app).status_code == 500
 
@@ -357,8 +357,8 @@ def test_the_endpoints_can_be_imported_without_the_extra() -> None:
     code = (
         "import sys; sys.modules['limits'] = None\n"
         "from jwt_authz.endpoints import token_blueprint\n"
-        "from jwt_authz.endpoints import login_gate\n"
-        "print(login_gate._MISSING)"
+        "from jwt_authz.endpoints import login_attempt\n"
+        "print(login_attempt._MISSING)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "pip install 'jwt_authz[ratelimit]'" in done.stdout

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
+from ..._extras import needs_extra
 from ...errors import HashingBusy, MisuseError
 from ..password_rules import check_new_password
 from ..passwords import hash_password, is_still_good, upgraded_hash, verify_password
@@ -15,15 +16,9 @@ from .tables import RoleMixin, UserMixin, role_of
 from .tenant_roles import TenantRoles
 from .transactions import OWN_COLUMNS, Transactions, wait_for_others
 
-try:
+with needs_extra(__name__, "SQLAlchemy 2", "accounts,sqlalchemy"):
     from sqlalchemy import select
     from sqlalchemy.orm import Session
-except ImportError as error:
-    raise ImportError(
-        "jwt_authz.accounts.sqlalchemy needs SQLAlchemy 2, which is missing: "
-        "pip install 'jwt_authz[accounts,sqlalchemy]'",
-        name=error.name,
-    ) from error
 
 
 class SQLAlchemyAccounts:

@@ -15,18 +15,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from ..._extras import needs_extra
 from ..user import MAX_TEXT
 from .tables import RoleMixin, class_named_by, key_to, never_reuse_ids
 
-try:
+with needs_extra(__name__, "SQLAlchemy 2", "accounts,sqlalchemy"):
     from sqlalchemy import Column, String, Table, event
     from sqlalchemy.orm import Mapped, Mapper, class_mapper, mapped_column, relationship
-except ImportError as error:
-    raise ImportError(
-        "jwt_authz.accounts.sqlalchemy needs SQLAlchemy 2, which is missing: "
-        "pip install 'jwt_authz[accounts,sqlalchemy]'",
-        name=error.name,
-    ) from error
 
 
 class PermissionMixin:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ..._extras import needs_extra
 from ...errors import MisuseError
 from ...policy.permissions import Permission
 from ...policy.roles import Role, Roles
@@ -12,16 +13,10 @@ from ..user import is_storable, role_names
 from .role_tables import CatalogueRoleMixin, permission_of
 from .transactions import OWN_COLUMNS, Transactions, wait_for_others
 
-try:
+with needs_extra(__name__, "SQLAlchemy 2", "accounts,sqlalchemy"):
     from sqlalchemy import String, delete, insert, literal, select, union_all
     from sqlalchemy import cast as sql_cast
     from sqlalchemy.orm import Session, aliased
-except ImportError as error:
-    raise ImportError(
-        "jwt_authz.accounts.sqlalchemy needs SQLAlchemy 2, which is missing: "
-        "pip install 'jwt_authz[accounts,sqlalchemy]'",
-        name=error.name,
-    ) from error
 
 
 class SQLAlchemyRoles:

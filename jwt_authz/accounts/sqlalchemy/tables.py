@@ -18,18 +18,13 @@ from __future__ import annotations
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
+from ..._extras import needs_extra
 from ...errors import MisuseError
 from ..user import MAX_TEXT
 
-try:
+with needs_extra(__name__, "SQLAlchemy 2", "accounts,sqlalchemy"):
     from sqlalchemy import Column, ForeignKey, String, Table, event, false
     from sqlalchemy.orm import Mapped, Mapper, class_mapper, mapped_column, relationship
-except ImportError as error:
-    raise ImportError(
-        "jwt_authz.accounts.sqlalchemy needs SQLAlchemy 2, which is missing: "
-        "pip install 'jwt_authz[accounts,sqlalchemy]'",
-        name=error.name,
-    ) from error
 
 _Mixin = TypeVar("_Mixin")
 

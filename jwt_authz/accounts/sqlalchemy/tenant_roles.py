@@ -5,18 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ..._extras import needs_extra
 from ..user import refuse_unstorable
 from .tables import RoleMixin, UserMixin
 
-try:
+with needs_extra(__name__, "SQLAlchemy 2", "accounts,sqlalchemy"):
     from sqlalchemy import delete, insert, select
     from sqlalchemy.orm import Session
-except ImportError as error:
-    raise ImportError(
-        "jwt_authz.accounts.sqlalchemy needs SQLAlchemy 2, which is missing: "
-        "pip install 'jwt_authz[accounts,sqlalchemy]'",
-        name=error.name,
-    ) from error
 
 
 class TenantRoles:

@@ -12,17 +12,12 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
+from ..._extras import needs_extra
 from ..user import MAX_TEXT
 
-try:
+with needs_extra(__name__, "SQLAlchemy 2", "accounts,sqlalchemy"):
     from sqlalchemy import BigInteger, Integer, String, Text
     from sqlalchemy.orm import Mapped, mapped_column
-except ImportError as error:
-    raise ImportError(
-        "jwt_authz.accounts.sqlalchemy.trail needs SQLAlchemy 2, which is missing: "
-        "pip install 'jwt_authz[accounts,sqlalchemy]'",
-        name=error.name,
-    ) from error
 
 State = Mapping[str, Any]
 

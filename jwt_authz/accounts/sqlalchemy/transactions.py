@@ -7,20 +7,15 @@ from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from ..._concurrency.bounded import current_attempt, shut_down
+from ..._extras import needs_extra
 from ...errors import MisuseError, StoreUnavailable
 
-try:
+with needs_extra(__name__, "SQLAlchemy 2", "accounts,sqlalchemy"):
     from sqlalchemy import Connection, event, func, select, update
     from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError, TimeoutError
     from sqlalchemy.orm import Session
     from sqlalchemy.orm.exc import StaleDataError
     from sqlalchemy.pool import SingletonThreadPool, StaticPool
-except ImportError as error:
-    raise ImportError(
-        "jwt_authz.accounts.sqlalchemy needs SQLAlchemy 2, which is missing: "
-        "pip install 'jwt_authz[accounts,sqlalchemy]'",
-        name=error.name,
-    ) from error
 
 OWN_COLUMNS = "give columns of your own a default, or make them nullable"
 """What to do where a constraint refuses a new row."""

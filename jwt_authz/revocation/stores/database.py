@@ -11,19 +11,14 @@ from typing import Any, TypeVar
 from ..._concurrency.bounded import Attempt, shut_down
 from ..._concurrency.breaker import Breaker
 from ..._concurrency.forks import renew_after_fork
+from ..._extras import needs_extra
 from ...errors import AuthzError, MisuseError, StoreUnavailable
 from ..log import TIMEOUT
 
-try:
+with needs_extra(__name__, "SQLAlchemy 2", "sqlalchemy"):
     from sqlalchemy import Connection, Engine, create_engine, event
     from sqlalchemy.engine import URL, make_url
     from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
-except ImportError as error:
-    raise ImportError(
-        "jwt_authz.revocation.stores.sqlalchemy needs SQLAlchemy 2, which is missing: "
-        "pip install 'jwt_authz[sqlalchemy]'",
-        name=error.name,
-    ) from error
 
 TRIES = 4
 _CONFLICTS = frozenset({"40001", "40P01"})  # serialization failure, deadlock (SQL standard, PG)

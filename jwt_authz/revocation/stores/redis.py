@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from secrets import token_hex
 from typing import Any
 
+from ..._extras import needs_extra
 from ...errors import MisuseError
 from .. import sharing
 from ..families import (
@@ -34,16 +35,10 @@ from . import redis_family_scripts as of_families
 from . import redis_scripts as scripts
 from .redis_server import RedisListener, RedisServer, from_us, to_text, to_us
 
-try:
+with needs_extra(__name__, "redis-py", "redis"):
     from redis import Redis
     from redis.backoff import NoBackoff
     from redis.retry import Retry
-except ImportError as error:
-    raise ImportError(
-        "jwt_authz.revocation.stores.redis needs redis-py, which is missing: "
-        "pip install 'jwt_authz[redis]'",
-        name=error.name,
-    ) from error
 
 PAGE = 1_000
 

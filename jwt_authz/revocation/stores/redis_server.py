@@ -10,18 +10,13 @@ from typing import Any, TypeVar
 
 from ..._concurrency.bounded import Attempt
 from ..._concurrency.breaker import Breaker
+from ..._extras import needs_extra
 from ...errors import AuthzError, StoreUnavailable
 from ..clock import StoreClock
 from ..log import MICROSECONDS, MarkMissing
 
-try:
+with needs_extra(__name__, "redis-py", "redis"):
     from redis.exceptions import ConnectionError, ReadOnlyError, ResponseError, TimeoutError
-except ImportError as error:
-    raise ImportError(
-        "jwt_authz.revocation.stores.redis needs redis-py, which is missing: "
-        "pip install 'jwt_authz[redis]'",
-        name=error.name,
-    ) from error
 
 LATEST_BEGIN = 0.8
 """The part of a call's time in which a script may begin: the rest is for its answer to arrive."""

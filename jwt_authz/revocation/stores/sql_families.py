@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from ..._extras import needs_extra
 from ...errors import StoreUnavailable
 from ..families import (
     MOST_FAMILIES,
@@ -32,7 +33,7 @@ from ..log import MarkMissing
 from .database import Database
 from .tables import families, marks
 
-try:
+with needs_extra(__name__, "SQLAlchemy 2", "sqlalchemy"):
     from sqlalchemy import (
         ColumnElement,
         Connection,
@@ -50,12 +51,6 @@ try:
         select,
         update,
     )
-except ImportError as error:
-    raise ImportError(
-        "jwt_authz.revocation.stores.sqlalchemy needs SQLAlchemy 2, which is missing: "
-        "pip install 'jwt_authz[sqlalchemy]'",
-        name=error.name,
-    ) from error
 
 ATTEMPTS = 10
 

@@ -14,6 +14,7 @@ from hashlib import sha256
 from secrets import token_hex
 from typing import Any
 
+from ..._extras import needs_extra
 from ...errors import StoreUnavailable
 from .. import sharing
 from ..families import KEPT, Record
@@ -23,7 +24,7 @@ from .database import Database, engine_of
 from .sql_families import SQLFamilies, from_primary
 from .tables import applications, create_or_upgrade, families, marks, metadata, statements
 
-try:
+with needs_extra(__name__, "SQLAlchemy 2", "sqlalchemy"):
     from sqlalchemy import (
         Connection,
         Engine,
@@ -37,12 +38,6 @@ try:
         select,
         update,
     )
-except ImportError as error:
-    raise ImportError(
-        "jwt_authz.revocation.stores.sqlalchemy needs SQLAlchemy 2, which is missing: "
-        "pip install 'jwt_authz[sqlalchemy]'",
-        name=error.name,
-    ) from error
 
 __all__ = ["SQLAlchemyStore", "metadata"]
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-try:
+from ..._extras import needs_extra
+
+with needs_extra(__name__, "SQLAlchemy 2", "sqlalchemy"):
     from sqlalchemy import (
         BigInteger,
         Column,
@@ -17,12 +19,6 @@ try:
         inspect,
     )
     from sqlalchemy.schema import CreateColumn
-except ImportError as error:
-    raise ImportError(
-        "jwt_authz.revocation.stores.sqlalchemy needs SQLAlchemy 2, which is missing: "
-        "pip install 'jwt_authz[sqlalchemy]'",
-        name=error.name,
-    ) from error
 
 metadata = MetaData()
 

@@ -5,17 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from ...._extras import needs_extra
 from ..auth import AuthUser, get_current_user_data
 
-try:
+with needs_extra(__name__, "SQLAlchemy 2", "accounts,sqlalchemy"):
     from sqlalchemy import Column, DateTime, Integer, String, update
     from sqlalchemy.orm import object_session
-except ImportError as error:
-    raise ImportError(
-        "jwt_authz.compat.flask_auth.models.sa needs SQLAlchemy 2, which is missing: "
-        "pip install 'jwt_authz[accounts,sqlalchemy]'",
-        name=error.name,
-    ) from error
 
 __all__ = ["get_user_class"]
 
