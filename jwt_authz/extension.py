@@ -30,9 +30,11 @@ from .inspection.explain import explain
 from .issuers.issuer import Issuer
 from .issuers.trust import Trust
 from .jwt_extended.bridge import EXTENSION, use_default_leeway
+from .jwt_extended.manager import OWN_TOKENS
 from .jwt_extended.slots import make_slots_lazy
-from .logins.issuing import claims_of, complete, issue, times_of
+from .logins.issuing import claims_of, issue
 from .logins.log_in import Logins, Tokens
+from .logins.own_tokens import PartsTokens
 from .logins.revoking import families_of, revoke
 from .policy.decision import Decision
 from .policy.functions import NO_RESOURCE
@@ -118,6 +120,7 @@ class Authz:
         self._installed.add(parts)
         app.extensions["jwt_authz"] = self
         app.extensions[KEY] = parts
+        app.extensions[OWN_TOKENS] = PartsTokens(parts)
         make_slots_lazy(app)
         blocklist.install()
         app.context_processor(for_templates)
@@ -375,15 +378,3 @@ class Authz:
         """What `check` finds in the current application: the errors, and the warnings."""
         denies = self.default == "deny"
         return find_misuse(current_parts(), self._source, denies_unguarded=denies)
-
-    def complete(
-        self, subject: Any, claims: dict[str, Any]
-    ) -> tuple[dict[str, Any], Callable[[str], dict[str, Any] | None]]:
-        """Return the claims that a token lacks, and the function that shortens it."""
-        return complete(current_parts(), subject, claims)
-
-    def times(
-        self, subject: Any, claims: dict[str, Any], fresh: Any, expires: timedelta | None
-    ) -> dict[str, Any]:
-        """Return the times of a token to be issued, by the store's clock."""
-        return times_of(current_parts(), subject, claims, fresh, expires)

@@ -177,12 +177,21 @@ def settings() -> str:
     return "\n".join(rows)
 
 
-def files() -> str:
-    """The table of the library's files, from the vocabulary up, each with its first sentence."""
+def contract_layers() -> list[list[str]]:
+    """The layers of the import contract, top to bottom, each with its modules."""
     contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
-    layers = [re.findall(r"\w+", line) for line in contract["contracts"][0]["layers"]]
+    return [re.findall(r"\w+", line) for line in contract["contracts"][0]["layers"]]
+
+
+def layers() -> str:
+    """The layers of the import contract, one line each."""
+    return "\n".join(["```text", *(" | ".join(names) for names in contract_layers()), "```"])
+
+
+def files() -> str:
+    """The table of the library's files, from the lowest layer up, each with its first sentence."""
     rows = ["| file | what it is |", "| --- | --- |"]
-    for name in (name for layer in reversed(layers) for name in layer):
+    for name in (name for layer in reversed(contract_layers()) for name in layer):
         found = sorted((LIBRARY / name).rglob("*.py")) or [LIBRARY / f"{name}.py"]
         rows += [row(path) for path in found if path.exists()]
     return "\n".join([*rows, row(LIBRARY / "__init__.py")])
@@ -208,6 +217,7 @@ def between(text: str, name: str, made: str) -> str:
 # The generated parts of pages, each between its two marks.
 PARTS: dict[str, tuple[str, Callable[[], str]]] = {
     "settings": ("settings", settings),
+    "layers": ("architecture", layers),
     "files": ("architecture", files),
     "failures": ("reliability", functools.partial(withstood.table, "1")),
     "requirements": ("reliability", functools.partial(withstood.table, "2")),

@@ -7,9 +7,11 @@ its Authz, or share one; without an Authz on the current application nothing cha
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from copy import copy
+from datetime import timedelta
 from time import time
-from typing import Any
+from typing import Any, Protocol
 
 import jwt
 from flask import Flask, current_app
@@ -21,6 +23,7 @@ from jwt import ExpiredSignatureError, InvalidTokenError, get_unverified_header
 
 from .._context import get_app
 from ..errors import InvalidToken, MisuseError
+from ..settings import Settings
 from ..tokens import KeySet
 from ..tokens.page import is_for_own_endpoint
 from .bridge import (
@@ -37,6 +40,37 @@ from .bridge import (
     published_kid,
     verifying,
 )
+
+OWN_TOKENS = "jwt_authz.own_tokens"
+"""Under this name `app.extensions` has the `OwnTokens` of an application with an Authz."""
+
+
+class OwnTokens(Protocol):
+    """What an Authz adds to the tokens that its application makes, and needs to read them."""
+
+    @property
+    def settings(self) -> Settings:
+        """The application's `AUTHZ_*` settings."""
+
+    @property
+    def keys(self) -> KeySet | None:
+        """The application's own key set as of now, None if it has none."""
+
+    def keys_knowing(self, kid: str) -> KeySet | None:
+        """Return the key set as of now, read again if no key has this `kid`."""
+
+    def is_of_trusted_issuer(self, payload: dict[str, Any]) -> bool:
+        """Return whether the `iss` of a payload is a foreign issuer that is trusted."""
+
+    def complete(
+        self, subject: Any, claims: dict[str, Any]
+    ) -> tuple[dict[str, Any], Callable[[str], dict[str, Any] | None]]:
+        """Return the claims that a token lacks, and the function that shortens it."""
+
+    def times(
+        self, subject: Any, claims: dict[str, Any], fresh: Any, expires: timedelta | None
+    ) -> dict[str, Any]:
+        """Return the times of a token to be issued, by the store's clock."""
 
 
 class Subject(str):
@@ -79,12 +113,12 @@ def _encode_completed(
     """Make a token as FJE does, with what the current application's Authz adds.
 
     A plain `create_access_token(..., additional_claims={"roles": [...]})` carries the permissions
-    of its roles: `Authz.complete` gets the claims and returns more of them, and a function of the
-    finished token that returns the claims of a shorter one where it is needed. `Authz.times`
-    returns the times of every kind of token.
+    of its roles: `OwnTokens.complete` gets the claims and returns more of them, and a function of
+    the finished token that returns the claims of a shorter one where it is needed.
+    `OwnTokens.times` returns the times of every kind of token.
     """
-    authz = current_app.extensions.get("jwt_authz")
-    if authz is None:
+    own: OwnTokens | None = current_app.extensions.get(OWN_TOKENS)
+    if own is None:
         return _encode(manager, identity, token_type, claims, **rest)
     once = copy(manager)  # for this one token, so that nothing is asked twice
     is_subject = isinstance(identity, Subject)
@@ -92,7 +126,7 @@ def _encode_completed(
     once.user_identity_loader(lambda user: subject)
     claims = {**_loaded_claims(manager, identity), **(claims or {})}
     once._user_claims_callback = _defaults.default_additional_claims_callback
-    keys: KeySet | None = authz.keys
+    keys = own.keys
     if keys is not None:
         once._encode_key_callback = lambda identity: keys.signing.prepared
         named = {"kid": keys.active, "alg": keys.signing.name}
@@ -102,12 +136,12 @@ def _encode_completed(
         rest["headers"] = {**(rest.get("headers") or {}), "kid": kid}
     shortened = None
     if token_type == "access":  # noqa: S105 no password
-        more, shortened = authz.complete(subject, claims)
+        more, shortened = own.complete(subject, claims)
         claims |= more
     times: dict[str, Any] = {}
     if not isinstance(identity, Measured | Sample):  # measured without asking the store
         lifetime = lifetime_of(token_type, rest.get("expires_delta"))
-        times = authz.times(subject, claims, rest.get("fresh"), lifetime)
+        times = own.times(subject, claims, rest.get("fresh"), lifetime)
     token = _encode(once, identity, token_type, {**times, **claims}, **rest)
     fewer = None if shortened is None else shortened(token)
     return token if fewer is None else _encode(once, identity, token_type, times | fewer, **rest)
@@ -135,40 +169,44 @@ def _decode_own(
 
     So that `jwt_required` and `requires` agree.
     """
-    parts = current_app.extensions.get("jwt_authz.parts")
-    if parts is None:
+    own: OwnTokens | None = current_app.extensions.get(OWN_TOKENS)
+    if own is None:
         return _decode(manager, encoded_token, csrf_value, allow_expired)
     if is_for_own_endpoint(encoded_token):
         raise InvalidTokenError("this kind of token is accepted by its own endpoint only")
-    payload = _decode_by_key_set(parts, manager, encoded_token, csrf_value, allow_expired)
-    is_loaded = parts.trust is not None and key_loader(manager) is not None
-    if is_loaded and parts.trust.find(payload.get("iss")) is not None:
+    payload = _decode_by_key_set(own, manager, encoded_token, csrf_value, allow_expired)
+    if key_loader(manager) is not None and own.is_of_trusted_issuer(payload):
         return payload  # of a trusted issuer, whose key the application chose
     # Once more without FJE's defaults: what `payload` has, the token may lack.
     token = jwt.decode_complete(encoded_token, options={"verify_signature": False})
     try:
-        check_own(token["header"], token["payload"], own_claims(parts.settings))
+        check_own(token["header"], token["payload"], own_claims(own.settings))
     except InvalidToken as error:
         raise InvalidTokenError(str(error)) from None
     return payload
 
 
 def _decode_by_key_set(
-    parts: Any, manager: JWTManager, encoded_token: str, csrf_value: Any, allow_expired: bool
+    own: OwnTokens,
+    manager: JWTManager,
+    encoded_token: str,
+    csrf_value: Any,
+    allow_expired: bool,
 ) -> dict[str, Any]:
     """Return a verified payload, by the key of the key set that `kid` names, and its algorithm.
 
-    So that `jwt_required` and cookies know the keys, too. Asked is `Parts.keys_knowing`.
+    So that `jwt_required` and cookies know the keys, too.
     """
     if key_loader(manager) is not None:
         return _decode(manager, encoded_token, csrf_value, allow_expired)
-    if parts.keys is None:
+    keys = own.keys
+    if keys is None:
         return _decode(verifying(manager), encoded_token, csrf_value, allow_expired)
     header = get_unverified_header(encoded_token)
-    if _is_of_former_key(header, parts.keys):
+    if _is_of_former_key(header, keys):
         return _decode(verifying(manager), encoded_token, csrf_value, allow_expired)
     kid = header.get("kid", "")
-    key = parts.keys_knowing(kid).verifying.get(kid)
+    key = (own.keys_knowing(kid) or keys).verifying.get(kid)
     if key is None or key.name != header.get("alg"):
         raise InvalidTokenError("the token's key is not known")
     read = functools.partial(

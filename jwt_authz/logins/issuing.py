@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from datetime import timedelta
 from time import time
 from typing import Any
 
 from ..application import Parts
-from ..errors import TokenDoesNotFit
-from ..jwt_extended.bridge import encodes_nbf, own_claims
+from ..jwt_extended.bridge import own_claims
 from ..jwt_extended.manager import check_subject
 from ..policy.permissions import Permission
-from ..tokens.claim_names import CATALOGUE
-from ..tokens.encodings import Encoding, granted_claims, write_claims
+from ..tokens.encodings import write_claims
 from ..tokens.refresh import LOGGED_IN_AT
-from ..tokens.sizes import Written, claims_of_token, written_as
 from .access_token import TYP, issue_token
 
 
@@ -59,92 +56,3 @@ def issue(
         view = parts.revocations
         more[LOGGED_IN_AT] = int(time() if view is None else view.now())
     return issue_token(subject, {**more, **claims}, fresh, expires, typ)
-
-
-def times_of(
-    parts: Parts, subject: Any, claims: dict[str, Any], fresh: Any, expires: timedelta | None
-) -> dict[str, Any]:
-    """Return the `iat`, `nbf`, `exp` and `fresh` of a token by the store's clock.
-
-    Without a store it returns none of them: Flask-JWT-Extended then takes this machine's clock.
-    Times in the claims take precedence.
-    """
-    view = parts.revocations
-    if view is None:
-        return {}
-    now = view.now()
-    times: dict[str, Any] = {"nbf": int(now)} if encodes_nbf() else {}
-    if "iat" not in claims:
-        times["iat"] = view.next_iat(subject, tenant=claims.get(parts.settings.tenant_claim))
-    if expires:
-        times["exp"] = int(now + expires.total_seconds())
-    if isinstance(fresh, timedelta):
-        times["fresh"] = now + fresh.total_seconds()
-    return times
-
-
-def complete(
-    parts: Parts, subject: Any, claims: dict[str, Any]
-) -> tuple[dict[str, Any], Callable[[str], dict[str, Any] | None]]:
-    """Return the claims that a token lacks, and a function of the finished token.
-
-    The claims are the permissions of its roles, with the catalogue's version, and, where tokens
-    can be revoked, an `iat` with its fraction of a second, after all that was revoked of its
-    subject. The function returns None for a token that fits `AUTHZ_MAX_TOKEN_BYTES`, under
-    `auto` the claims for a shorter one, and raises `TokenDoesNotFit` if none fits.
-    """
-    settings, view = parts.settings, parts.revocations
-    names, limit, catalogue = settings.claim_names, settings.max_token_bytes, parts.catalogue
-    more: dict[str, Any] = {}
-    roles = claims.get(names.roles)
-    lacks = names.permissions not in claims and catalogue is not None
-    if lacks and isinstance(roles, list | tuple):
-        more = granted_claims(settings.encoding, catalogue, map(str, roles), names)
-    if _are_its_own(parts, claims):
-        more[CATALOGUE] = ""  # so that no other catalogue changes them
-    if view is not None and "iat" not in claims:
-        named = roles if isinstance(roles, list | tuple) else ()
-        carried = catalogue.with_included(named) if catalogue is not None else named
-        tenant = claims.get(names.tenant)
-        more["iat"] = view.next_iat(subject, tenant=tenant, roles={*named, *carried})
-
-    def shortened(token: str) -> dict[str, Any] | None:
-        if len(token) <= limit:
-            return None
-        written = list(written_as(*claims_of_token(token), catalogue, names))
-        for one in written if settings.encoding == "auto" else ():
-            if one.size <= limit:
-                kept = {**claims, **more}
-                for name in (names.permissions, CATALOGUE):
-                    kept.pop(name, None)
-                return {**kept, **one.claims}
-        raise TokenDoesNotFit(_too_long(len(token), written, limit))
-
-    return more, shortened
-
-
-def _are_its_own(parts: Parts, claims: dict[str, Any]) -> bool:
-    """Whether the permissions are others than the roles have, in claims that say they are those."""
-    names, catalogue = parts.settings.claim_names, parts.catalogue
-    held, roles = claims.get(names.permissions), claims.get(names.roles)
-    if catalogue is None or held is None or claims.get(CATALOGUE) != catalogue.fingerprint:
-        return False
-    granted = catalogue.permissions_of(map(str, roles)) if isinstance(roles, list | tuple) else ()
-    return bool(held != sorted(granted))
-
-
-def _too_long(length: int, written: Iterable[Written], limit: int) -> str:
-    said = f"the token has {length} bytes and AUTHZ_MAX_TOKEN_BYTES is {limit}: "
-    sizes = {one.encoding: one.size for one in written}
-    fitting = [
-        f"AUTHZ_ENCODING={encoding!r} would fit with {size} bytes"
-        for encoding, size in sizes.items()
-        if size <= limit
-    ]
-    advice = "give the subject fewer roles, or raise the limit and that of your server"
-    return said + (", ".join(fitting) or f"it would have {sizes_in_words(sizes)}, so {advice}")
-
-
-def sizes_in_words(sizes: Mapping[Encoding, int]) -> str:
-    """Return the sizes for a message: `5657 bytes as 'full', 408 bytes as 'roles'`."""
-    return ", ".join(f"{size} bytes as {encoding!r}" for encoding, size in sizes.items())

@@ -19,7 +19,8 @@ from ..tokens.claim_names import CATALOGUE
 from ..tokens.encodings import ENCODINGS, Encoding
 from ..tokens.refresh import RefreshClaims
 from ..tokens.sizes import claims_of_token, written_as
-from .issuing import claims_of, issue, sizes_in_words
+from .issuing import claims_of, issue
+from .own_tokens import sizes_in_words
 
 _log = logging.getLogger("jwt_authz")
 
