@@ -16,12 +16,15 @@ import pytest
 import redis
 import sqlalchemy
 from argon2 import PasswordHasher
+from flask import Flask
 from playwright.sync_api import Browser, sync_playwright
 from sqlalchemy.schema import CreateSchema
 
 from jwt_authz.guards.overrides import InUse
+from jwt_authz.revocation import RevocationView
 from tests.cheap_argon2 import make_argon2_cheap
 from tests.managed import Process
+from tests.patience import PATIENCE
 
 IN_CI = os.environ.get("CI") == "true"
 POSTGRES = "postgresql+psycopg://postgres@127.0.0.1:5432/test"
@@ -47,6 +50,22 @@ def nobody_pays_for_argon2() -> Iterator[None]:
     """Passwords are hashed at a price that tests can pay, unless a module asks for the full one."""
     with pytest.MonkeyPatch.context() as patch:
         make_argon2_cheap(patch)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nobody_gives_up_on_a_busy_machine() -> Iterator[None]:
+    """Applications wait for stores and databases as long as tests do, unless a test says less.
+
+    They look for revocations often, so that tests need not wait for that.
+    """
+    settings = ("AUTHZ_STORE_TIMEOUT", "AUTHZ_ACCOUNTS_TIMEOUT", "AUTHZ_REVOCATION_MAX_AGE")
+    config = {**Flask.default_config, **dict.fromkeys(settings, PATIENCE)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Flask, "default_config", config)
+        defaults = RevocationView.__init__.__kwdefaults__
+        patch.setitem(defaults, "first_load", PATIENCE)
+        patch.setitem(defaults, "interval", 0.05)
         yield
 
 

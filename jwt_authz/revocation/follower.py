@@ -125,8 +125,10 @@ class Follower:
         page = self._read_on(self._read(0, None), there, witnesses)
         missing = (known for known in self._known.statements() if not there.covers(known))
         for batch in _batches(missing):
-            self._log.add(batch)
+            written = self._log.add(batch)
             page = self._read_on(self._read(page.position, None), there, witnesses)
+            if page.position < written[-1]:
+                raise StoreUnavailable("the store lost its contents while they were written back")
         generation = page.generation
         if generation in (None, self._generation):
             _log.error("the store of revocations had forgotten something: it is written back")

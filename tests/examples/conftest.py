@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from werkzeug.test import TestResponse
 
 from examples.api import create_app
 from jwt_authz.application import KEY
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "correct horse"
@@ -134,12 +136,16 @@ class Served:
 
     url: str
     lines: list[str]
+    process: subprocess.Popen[str]
 
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
-    """Runs `python -m ...` until one of its lines matches, and kills it after the test."""
+    """Runs `python -m ...` until one of its lines matches, and ends it after the test."""
     with contextlib.ExitStack() as stack:
+        # Whoever started the tests in the background may have had them ignore it.
+        ignored = signal.signal(signal.SIGINT, signal.default_int_handler)
+        stack.callback(signal.signal, signal.SIGINT, ignored)
 
         def run(*command: str, until: str, **settings: str) -> Served:
             process = stack.enter_context(
@@ -152,17 +158,28 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
                     text=True,
                 )
             )
-            stack.callback(process.terminate)
+            stack.callback(end, process)
             assert process.stdout is not None
             lines: list[str] = []
             for line in process.stdout:
                 lines.append(line.rstrip("\n"))
                 found = re.search(until, line)
                 if found:
-                    return Served(found[1], lines)
+                    return Served(found[1], lines, process)
             pytest.fail("it ended before it served:\n" + "\n".join(lines))
 
         yield run
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """End a process; one that does not hear the signal is killed."""
+    if process.poll() is not None:
+        return
+    process.terminate()
+    try:
+        process.communicate(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 def environment_of(folder: Path, settings: dict[str, str]) -> dict[str, str]:
@@ -183,7 +200,7 @@ def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
             env=environment_of(tmp_path, settings),
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=PATIENCE,
         )
 
     return run

@@ -17,6 +17,8 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import DBAPIError
 
 from jwt_authz.revocation import MemoryStore, RevocationView
+from jwt_authz.revocation import keeper as keeper_module
+from tests.patience import PATIENCE
 
 from .proxy import Proxy
 from .servers import PrivateRedis
@@ -72,6 +74,14 @@ def clock() -> Clock:
     return Clock()
 
 
+@pytest.fixture
+def age_clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock by which views get older: it stands still until the test steps it."""
+    clock = Clock()
+    set_clocks(monkeypatch, keeper_module, wall=clock, monotonic=clock)
+    return clock
+
+
 @pytest.fixture(scope="session")
 def postgres_schema_url(new_schema: Callable[[], str]) -> str:
     """PostgreSQL, in a schema of these tests."""
@@ -80,7 +90,7 @@ def postgres_schema_url(new_schema: Callable[[], str]) -> str:
 
 @pytest.fixture
 def redis_place(redis_url: str) -> Iterator[Shared]:
-    place = Shared("redis", slow_machine(redis_url), f"test{token_hex(6)}")
+    place = Shared("redis", redis_url, f"test{token_hex(6)}")
     yield place
     place.close()
 
@@ -141,7 +151,7 @@ def view_of() -> Iterator[Callable[..., RevocationView]]:
     made: list[RevocationView] = []
 
     def make(store: Any, **options: Any) -> RevocationView:
-        view = RevocationView(store, **{"longest": LONGEST, "interval": 0.05, **options})
+        view = RevocationView(store, **{"longest": LONGEST, "max_age": PATIENCE, **options})
         made.append(view)
         return view
 
@@ -207,11 +217,6 @@ def workers(processes: dict[bool, list[Worker]]) -> Iterator[Callable[..., Worke
             worker.close()
 
 
-def slow_machine(url: str) -> str:
-    """The URL with time-outs for a machine that also runs the tests."""
-    return f"{url}?socket_timeout=1&socket_connect_timeout=1"
-
-
 def empty(place: Shared) -> None:
     """Take all that a store has, as a flush would."""
     if place.kind == "redis":
@@ -235,15 +240,6 @@ def set_clocks(
 ) -> None:
     """Give one module other clocks, and leave the rest of the process its own."""
     monkeypatch.setattr(module, "time", SimpleNamespace(time=wall, monotonic=monotonic))
-
-
-def eventually(question: Callable[[], bool], within: float = 5.0) -> float:
-    """The seconds until the question was answered with yes; fails the test when it never was."""
-    began = time.monotonic()
-    while not question():
-        assert time.monotonic() - began < within, "it never came to that"
-        time.sleep(0.002)
-    return time.monotonic() - began
 
 
 def copy_of(place: Shared) -> Copy:

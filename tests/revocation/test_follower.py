@@ -16,6 +16,7 @@ from jwt_authz.revocation import RevocationView
 from jwt_authz.revocation.log import MarkMissing
 from jwt_authz.revocation.stores import redis as redis_module
 from jwt_authz.revocation.stores import sqlalchemy as sqlalchemy_module
+from tests.patience import eventually
 
 from .conftest import Shared, copy_of, empty, put_back
 
@@ -42,14 +43,16 @@ def look(*views: RevocationView) -> list[RevocationView]:
 
 def begin(view: RevocationView) -> RevocationView:
     """Look as often as a new process has to before it knows where it is."""
-    until = time.monotonic() + 5
-    while True:
+
+    def knows() -> bool:
         try:
             view.refresh()
-            return view
         except MarkMissing:
-            assert time.monotonic() < until
-            time.sleep(0.02)
+            return False
+        return True
+
+    eventually(knows)
+    return view
 
 
 def is_dead(view: RevocationView, subject: str, issued_at: float = 1.0, jti: str = "-") -> bool:
@@ -303,6 +306,35 @@ def test_a_store_that_is_emptied_again_while_it_is_mended_is_mended_in_the_end(
     assert not is_dead(one, "bob")
     late_view = RevocationView(prepared.open(), longest=900, interval=SETTLE / 2)
     assert is_dead(begin(late_view), "ann")
+
+
+def test_a_store_that_loses_what_is_written_back_before_it_is_read_is_mended_again(
+    two: list[RevocationView],
+    prepared: Shared,
+    process: Callable[[], RevocationView],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one, _ = two
+    one.revoke(subject="ann")
+    assert one._keeper is not None
+    log: Any = one._keeper._follower._log
+    add = log.add
+
+    def lost(*arguments: Any) -> Any:
+        positions = add(*arguments)
+        empty(prepared)
+        return positions
+
+    empty(prepared)
+    monkeypatch.setattr(log, "add", lost)
+    with pytest.raises(StoreUnavailable, match="while they were written back"):
+        look(one)
+    monkeypatch.undo()
+    look(one)
+
+    late = begin(process())
+    assert is_dead(late, "ann")
+    assert not is_dead(late, "bob")
 
 
 # A store that forgot a part

@@ -19,17 +19,16 @@ from jwt_authz.revocation import RevocationView
 from jwt_authz.revocation import families as rules
 from jwt_authz.revocation.stores.redis import RedisStore
 from jwt_authz.revocation.stores.sqlalchemy import SQLAlchemyStore
+from tests.patience import PATIENCE
 
 IDLE = 900.0
-TIMEOUT = 1.5
-"""Seconds for a machine that also runs the tests."""
 
 
 def open_shared(kind: str, url: str, prefix: str) -> Any:
     """The store by its kind."""
     if kind == "redis":
-        return RedisStore.from_url(url, prefix, TIMEOUT)
-    return SQLAlchemyStore.from_url(url, prefix, TIMEOUT)
+        return RedisStore.from_url(url, prefix, PATIENCE)
+    return SQLAlchemyStore.from_url(url, prefix, PATIENCE)
 
 
 class Worker:
@@ -47,8 +46,8 @@ class Worker:
         self._unanswered += 1
         self._pipe.send((question, arguments, options))
 
-    def answer(self, within: float = 30.0) -> Any:
-        assert self._pipe.poll(within), "the other process does not answer"
+    def answer(self) -> Any:
+        assert self._pipe.poll(PATIENCE), "the other process does not answer"
         found = self._pipe.recv()
         self._unanswered -= 1
         assert not isinstance(found, Exception), found
@@ -155,14 +154,18 @@ class Place:
         os.close(ready)
         return answer.decode() or None
 
-    def view(self, interval: float, first_load: float = 5.0) -> None:
+    def view(self, interval: float, first_load: float = PATIENCE) -> None:
         """Open a view, and load it."""
         self._view = RevocationView(
-            self._store, longest=900, interval=interval, first_load=first_load
+            self._store,
+            longest=900,
+            max_age=2 * PATIENCE,
+            interval=interval,
+            first_load=first_load,
         )
         self._view.check_age()
 
-    def seen_at(self, claims: dict[str, Any], within: float = 10.0) -> float:
+    def seen_at(self, claims: dict[str, Any], within: float = PATIENCE / 2) -> float:
         """When, by the clock of the machine, a token with these claims was first refused here."""
         assert self._view is not None
         until = time.monotonic() + within
@@ -175,21 +178,28 @@ class Place:
             time.sleep(0.001)
         raise AssertionError("it was never seen")
 
-    def kill_thread(self) -> None:
-        """Have the thread that keeps the view fresh die."""
-        import ctypes
-        import threading
-
+    def stop_by_news(self) -> None:
+        """Stop the view, whose thread would otherwise wait for as long as its interval."""
         assert self._view is not None
         assert self._view._keeper is not None
-        thread = self._view._keeper._thread
-        assert thread is not None
-        threading.excepthook = lambda _: None
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(
-            ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit)
-        )
-        thread.join(5)
-        assert not thread.is_alive()
+        self._view._keeper._stop.set()
+        self._view.revoke(jti="news")
+        self._view.stop()
+
+    def kill_thread(self) -> None:
+        """Have the thread that keeps the view fresh die at its next look."""
+        assert self._view is not None
+        keeper = self._view._keeper
+        assert keeper is not None
+        assert keeper._thread is not None
+
+        def die() -> bool:
+            raise SystemExit
+
+        look, keeper.look = keeper.look, die  # type: ignore[method-assign]
+        keeper._thread.join(PATIENCE / 2)
+        keeper.look = look  # type: ignore[method-assign]
+        assert not keeper._thread.is_alive()
 
     def revoke(self, given: dict[str, Any]) -> float:
         """Revoke, and say when that was done by the clock of the machine."""
