@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
@@ -241,6 +242,7 @@ def test_a_dozen_addresses_do_not_lock_out_a_known_caller(monkeypatch: pytest.Mo
 
 @contextmanager
 def serve(factory: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Run a server that has answered: it takes connections before its workers have started."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -253,7 +255,10 @@ def serve(factory: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
         ends = time.monotonic() + 20
         while True:
             try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
+                answering = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+                answering.request("GET", "/orders")
+                assert answering.getresponse().status == 401
+                answering.close()
                 break
             except OSError:
                 assert time.monotonic() < ends
