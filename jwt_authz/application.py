@@ -36,9 +36,6 @@ from .tokens.key_set import KeyFile
 Found = TypeVar("Found")
 
 KEY = "jwt_authz.parts"
-CHECKS = "jwt_authz.checks"
-"""Under this name `app.extensions` has more for `Authz.check` to ask: functions that return
-warnings or raise `MisuseError`."""
 
 
 class Parts:

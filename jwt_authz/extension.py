@@ -15,6 +15,7 @@ from .application import KEY, Parts, current_parts
 from .authentication.authenticator import IdentitySource
 from .conditions.rules import Rules
 from .errors import InvalidToken, MisuseError, StoreUnavailable, TokenDoesNotFit
+from .findings import Finding
 from .guards import jwt_required as blocklist
 from .guards.arguments import NOT_GIVEN
 from .guards.filtering import add_rule, criterion
@@ -25,7 +26,7 @@ from .guards.flask_hooks import (
     deny_unguarded,
     for_templates,
 )
-from .inspection.check import FirstRequest, find_misuse
+from .inspection.check import FirstRequest, check, find
 from .inspection.explain import explain
 from .issuers.issuer import Issuer
 from .issuers.trust import Trust
@@ -364,17 +365,15 @@ class Authz:
         parts.needed_revocations().prepare_store(is_new=is_new)
 
     def check(self) -> list[str]:
-        """Look for misuse in the current application: raises `MisuseError` with all that is wrong.
+        """Look for misuse in the current application; return the warnings.
 
-        Returns warnings. Called once before the first request, and wherever you like: at the end
-        of `create_app`, in a test, or as `flask authz check`.
+        Raises `MisuseError` with all errors, one a line. Each line ends in the code under which
+        `docs/checking.md` explains it, and which `AUTHZ_SILENCE` silences. Runs once before the
+        first request, and wherever you call it: at the end of `create_app`, or in a test. `flask
+        authz check` reports more.
         """
-        errors, warnings = self.findings()
-        if errors:
-            raise MisuseError("\n".join(errors))
-        return warnings
+        return check(current_parts())
 
-    def findings(self) -> tuple[list[str], list[str]]:
-        """What `check` finds in the current application: the errors, and the warnings."""
-        denies = self.default == "deny"
-        return find_misuse(current_parts(), self._source, denies_unguarded=denies)
+    def findings(self) -> list[Finding]:
+        """Return what `check` finds in the current application, errors and warnings, as values."""
+        return find(current_parts())

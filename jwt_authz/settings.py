@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 from .errors import MisuseError
+from .findings import wrong_codes
 from .policy.problem import DISCLOSE
 from .tokens.claim_names import ClaimNames, is_claim_name
 from .tokens.encodings import ENCODING_SETTINGS, EncodingSetting
@@ -186,6 +187,15 @@ class Settings:
         "Where failed log-ins are counted: in each process's memory, or in a Redis that all share.",
         is_secret=True,
     )
+    silence: Collection[str] = _setting(
+        (),
+        lambda value: (
+            isinstance(value, list | tuple | set | frozenset)
+            and all(isinstance(code, str) for code in value)
+        ),
+        "a list of codes, such as ['AZ105']",
+        "The codes of checks whose findings are not reported: see docs/checking.md.",
+    )
     issuer: str | None = _setting(
         None,
         lambda value: value is None or _text(value),
@@ -245,6 +255,9 @@ def _unfit(values: Mapping[str, Any]) -> Iterator[str]:
             is_secret = one.metadata["is_secret"] or "://" in shown  # a URL may hold a password
             wrong = "not valid" if is_secret else shown
             yield f"{setting_name(one.name)} is {wrong}: write {one.metadata['wanted']}"
+        elif one.name == "silence":
+            codes = wrong_codes(values.get(one.name, ()))
+            yield from (f"{setting_name(one.name)} {wrong}" for wrong in codes)
 
 
 def setting_name(field_name: str) -> str:

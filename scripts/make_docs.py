@@ -20,6 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from jwt_authz.findings import CHECKS  # noqa: E402
 from jwt_authz.settings import settings_table  # noqa: E402
 from scripts import withstood  # noqa: E402
 
@@ -29,6 +30,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 # The modules of the reference, and the names of those that also have internal ones.
 MODULES: dict[str, str] = {
     "jwt_authz": "",
+    "jwt_authz.findings": "Finding",
     "jwt_authz.policy.role_sources": "",
     "jwt_authz.policy.requirements": "And Or Not FunctionRequirement",
     "jwt_authz.conditions": "subject tenant issuer claim now one_instant Condition",
@@ -188,6 +190,16 @@ def layers() -> str:
     return "\n".join(["```text", *(" | ".join(names) for names in contract_layers()), "```"])
 
 
+def checks() -> str:
+    """The table of the checks, with what of them can be silenced."""
+    rows = ["| code | severity | finding | can be silenced |", "| --- | --- | --- | --- |"]
+    for code, check in CHECKS.items():
+        severity = f"{check.severity}, command only" if check.for_command_only else check.severity
+        silenced = "yes" if check.can_be_silenced else "never"
+        rows.append(f"| [{code}](#{code.lower()}) | {severity} | {check.title} | {silenced} |")
+    return "\n".join(rows)
+
+
 def files() -> str:
     """The table of the library's files, from the lowest layer up, each with its first sentence."""
     rows = ["| file | what it is |", "| --- | --- |"]
@@ -217,6 +229,7 @@ def between(text: str, name: str, made: str) -> str:
 # The generated parts of pages, each between its two marks.
 PARTS: dict[str, tuple[str, Callable[[], str]]] = {
     "settings": ("settings", settings),
+    "checks": ("checking", checks),
     "layers": ("architecture", layers),
     "files": ("architecture", files),
     "failures": ("reliability", functools.partial(withstood.table, "1")),

@@ -39,7 +39,9 @@ from jwt_authz import (
     requires,
 )
 from jwt_authz.accounts.memory import MemoryAccounts
+from jwt_authz.application import Parts
 from jwt_authz.endpoints import token_blueprint
+from jwt_authz.inspection import check as inspection
 from jwt_authz.inspection.check import FirstRequest
 from jwt_authz.settings import Settings
 from jwt_authz.tokens import KeySet
@@ -310,7 +312,9 @@ def test_the_encoding_compact_issues_and_reads_positions() -> None:
 
 def test_the_encoding_compact_without_a_catalogue_is_a_misuse() -> None:
     app = guarded_app(authz={"roles": None}, AUTHZ_ENCODING="compact")
-    assert misuse(app).startswith("AUTHZ_ENCODING='compact' needs a catalogue: write Authz(app, ")
+    assert misuse(app).startswith(
+        "AUTHZ_ENCODING='compact' needs a role catalog: write Authz(app, "
+    )
 
 
 def test_a_token_too_long_is_not_issued_and_the_encoding_that_fits_is_named() -> None:
@@ -477,7 +481,7 @@ def test_a_short_rsa_key_is_told() -> None:
     [
         (has_role("king"), "view: no role is named 'king': add Role('king', ...) to Roles(...)"),
         (has_permission("article:burn"), "view: no role grants 'article:burn': add it to a Role"),
-        ("article:edti", "view: no role grants 'article:edti': add it to a Role(...), or mend"),
+        ("article:edti", "view: no role grants 'article:edti': add it to a Role(...), or fix"),
         (has_level("king"), "view: no role is named 'king': a level's name is a role's name"),
         (has_role("admin") & ~has_role("king"), "no role is named 'king'"),
         (has_role("admin") | (has_role("viewer") & "a:b"), "no role grants 'a:b'"),
@@ -673,7 +677,9 @@ def test_a_method_that_a_mapping_lacks_is_a_warning() -> None:
     app = guarded_app()
     guarded = requires({"GET": "article:read"})
     app.add_url_rule("/", "view", guarded(lambda: "in"), methods=["GET", "PUT"])
-    assert checked(app) == ["PUT / (view) is always refused: requires({...}) has no entry for PUT"]
+    assert checked(app) == [
+        "PUT / (view) is always refused: requires({...}) has no entry for PUT [AZ008]"
+    ]
 
 
 def test_a_head_of_the_views_own_that_a_mapping_lacks_is_a_warning() -> None:
@@ -688,7 +694,9 @@ def test_a_head_of_the_views_own_that_a_mapping_lacks_is_a_warning() -> None:
 
     app = guarded_app()
     app.add_url_rule("/", view_func=Own.as_view("own"))
-    assert checked(app) == ["HEAD / (own) is always refused: requires({...}) has no entry for HEAD"]
+    assert checked(app) == [
+        "HEAD / (own) is always refused: requires({...}) has no entry for HEAD [AZ008]"
+    ]
 
 
 def test_a_warning_is_logged_at_the_first_request_and_stops_nothing(
@@ -734,8 +742,8 @@ def test_misuse_makes_every_request_a_500_but_static_ones_and_the_log_says_why(
 
 def test_misuse_is_looked_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    check = Authz.check
-    monkeypatch.setattr(Authz, "check", lambda self: asked.append(1) or check(self))
+    check = inspection.check
+    monkeypatch.setattr(inspection, "check", lambda parts: asked.append(1) or check(parts))
     bad, good = misused(tmp_path), guarded_app()
     good.add_url_rule("/", "view", requires()(lambda: "in"))
     for app in (bad, good):
@@ -749,15 +757,15 @@ def test_many_first_requests_at_once_check_once_and_wait_for_the_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: list[int] = []
-    check = Authz.check
+    check = inspection.check
     waiting = threading.Event()
 
-    def slow(self: Authz) -> list[str]:
+    def slow(parts: Parts) -> list[str]:
         asked.append(1)
         waiting.wait(0.2)
-        return check(self)
+        return check(parts)
 
-    monkeypatch.setattr(Authz, "check", slow)
+    monkeypatch.setattr(inspection, "check", slow)
     app = guarded_app(JWT_SECRET_KEY="short")
     app.add_url_rule("/", "view", lambda: "in")
     start = threading.Barrier(8)
@@ -778,12 +786,12 @@ def test_the_test_of_many_first_requests_would_notice_a_check_without_its_lock(
 
     asked: list[int] = []
 
-    def slow(self: Authz) -> list[str]:
+    def slow(parts: Parts) -> list[str]:
         asked.append(1)
         threading.Event().wait(0.1)
         return []
 
-    monkeypatch.setattr(Authz, "check", slow)
+    monkeypatch.setattr(inspection, "check", slow)
     made = FirstRequest.__init__
 
     def unlocked(self: FirstRequest, *arguments: Any) -> None:
@@ -805,10 +813,10 @@ def test_the_test_of_many_first_requests_would_notice_a_check_without_its_lock(
 
 
 def test_a_check_that_crashes_lets_no_request_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    def crash(self: Authz) -> list[str]:
+    def crash(parts: Parts) -> list[str]:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(Authz, "check", crash)
+    monkeypatch.setattr(inspection, "check", crash)
     app = guarded_app()
     app.logger.disabled = True
     app.add_url_rule("/", "view", lambda: "in")

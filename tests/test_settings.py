@@ -59,6 +59,7 @@ UNFIT: dict[str, tuple[Any, ...]] = {
     "login_rate_store": ("", "memory", "http://127.0.0.1", "postgresql://x", None, 1),
     "tenant_claim": ("", 1, None, "iss", "client_id"),
     "scope_claim": ("", 1, None, "type", "csrf"),
+    "silence": ("AZ105", 1, None, [1], {"AZ105": True}),
 }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from flask import Blueprint, Response
 
 from ..accounts import User
-from ..endpoints.answers import add_check, unstored
+from ..endpoints.answers import unstored
 from ..endpoints.bodies import load
 from ..errors import MisuseError
 from ..guards.verbs import guard, requires
@@ -31,7 +31,7 @@ from .schemas import (
     wanted_of,
 )
 from .shown import shown, shown_role
-from .user_changes import Administration
+from .user_changes import Administration, add_administration_checks
 from .versions import if_match
 
 FRESH = timedelta(minutes=10)
@@ -54,7 +54,7 @@ def admin_api_blueprint(
     administration = administration_of("admin_api_blueprint", requirements)
     blueprint = Blueprint("jwt_authz_admin_api", __name__, url_prefix=url_prefix)
     guard(blueprint, *requirements)
-    blueprint.record(lambda state: add_check(state.app, lambda: check(administration)))
+    blueprint.record(lambda state: add_administration_checks(state.app))
     views = _Views(administration)
     is_fresh = requires(fresh=fresh)
     for method, rule, view, needs_fresh in (
@@ -87,12 +87,6 @@ def administration_of(name: str, requirements: tuple[Any, ...]) -> Administratio
     if not requirements:
         raise MisuseError(f'who administers? write {name}("users:manage"), or has_role("admin")')
     return Administration(requirements)
-
-
-def check(administration: Administration) -> list[str]:
-    """Raises `MisuseError` where the application cannot be administered: see `Authz.check`."""
-    administration.check()
-    return []
 
 
 class _Views:

@@ -11,21 +11,21 @@ from flask import Blueprint, Response, redirect, request, url_for
 
 from ..accounts import User
 from ..application import current_parts
-from ..endpoints.answers import ProblemAnswer, add_check
+from ..endpoints.answers import ProblemAnswer
 from ..endpoints.bodies import load
-from ..endpoints.login_attempt import check_login_rate
+from ..endpoints.login_attempt import add_rate_checks
 from ..errors import StoreUnavailable
 from ..guards.placement import PAGES, exempt, mark
 from ..guards.verbs import guard, requires
 from ..inspection.access import read_access
 from ..refusals import RETRY_AFTER_SECONDS
-from .api import FRESH, administration_of, check
+from .api import FRESH, administration_of
 from .cookie import take_cookie
 from .login import log_in, log_out, protect, refuse_forged, show_log_in, to_confirm, to_log_in
 from .rendering import render, seen, status_of
 from .role_pages import RolePages
 from .schemas import ChangesQuery, NewUser, read_query, wanted_of
-from .user_changes import Administration
+from .user_changes import Administration, add_administration_checks
 
 _DONE = {
     "roles": "The roles are changed, and are in force.",
@@ -58,8 +58,8 @@ def admin_page_blueprint(
     blueprint.url_value_preprocessor(take_cookie)
     guard(blueprint, *requirements, on_fail=to_log_in)
     blueprint.after_request(protect)
-    blueprint.record(lambda state: add_check(state.app, lambda: check(administration)))
-    blueprint.record(lambda state: add_check(state.app, check_login_rate))
+    blueprint.record(lambda state: add_administration_checks(state.app))
+    blueprint.record(lambda state: add_rate_checks(state.app))
     is_fresh = requires(fresh=fresh, on_fail=to_confirm)
     _add_views(blueprint, _Pages(administration), RolePages(administration), is_fresh)
     return blueprint

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TypeVar
+
+from flask.sansio.app import App
 
 from .._context import get_app, get_request
 from ..accounts import User
@@ -14,8 +16,9 @@ from ..accounts.sqlalchemy.roles import SQLAlchemyRoles
 from ..accounts.sqlalchemy.trail import Entry
 from ..application import current_parts
 from ..audit import tell_change
-from ..endpoints.answers import ProblemAnswer
+from ..endpoints.answers import ProblemAnswer, missing_store
 from ..errors import MisuseError, PasswordRefused
+from ..findings import Found, add_check, misuse_of
 from ..logins.revoking import families_of, revoke
 from ..logins.token_sizes import refuse_user_change
 from ..policy.identity import Identity
@@ -40,11 +43,6 @@ class Administration:
     """What a caller who meets the requirements may do to the accounts of the application."""
 
     requirements: tuple[object, ...]
-
-    def check(self) -> None:
-        """Raises `MisuseError` where the current application cannot be administered."""
-        _accounts()
-        current_parts().needed_revocations()
 
     @property
     def required(self) -> Requirement:
@@ -181,6 +179,17 @@ def _fitting(rules: Rules) -> Rule:
         refuse_user_change(parts, before.roles, after)
 
     return rule
+
+
+def add_administration_checks(app: App) -> None:
+    """Add the checks of an application whose users are administered."""
+    add_check(app, "AZ502", missing_store)
+    add_check(app, "AZ505", unsupported_accounts)
+
+
+def unsupported_accounts() -> Iterator[Found]:
+    """Yield whether the accounts of the current application do not support administration."""
+    return misuse_of(_accounts)
 
 
 def _accounts() -> AdminAccounts:

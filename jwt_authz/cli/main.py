@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,10 +14,11 @@ from flask import current_app
 from flask.cli import AppGroup, ScriptInfo
 
 from .._context import get_app
-from ..application import current_parts
+from ..application import Parts, current_parts
 from ..errors import MisuseError, StoreUnavailable
 from ..extension import Authz
-from ..inspection.check import find_unsaid
+from ..findings import Finding
+from ..inspection.check import find
 from ..inspection.matrix import read_matrix
 from ..tokens import KeySet
 from . import reports
@@ -55,33 +57,41 @@ def init() -> None:
 
 
 @authz.command("check")
-def check() -> None:
-    """Exit 1 for misuse and for views of which nothing was said; say what to write."""
+@click.option("--json", "as_json", is_flag=True, help="Write the findings as a JSON array.")
+@click.option("--strict", is_flag=True, help="Exit 1 for warnings, too.")
+def check(as_json: bool, strict: bool) -> None:
+    """Report misuse, and views without a guard.
+
+    Exits 0 if there is no error, 1 if there is one (with --strict also for a warning), and 2 for
+    wrong arguments. Each code is explained in docs/checking.md.
+    """
     parts = current_parts()  # no Authz: say so
-    extension: Authz = current_app.extensions["jwt_authz"]
-    not_loaded = _load_roles(extension)
-    errors, warnings = extension.findings()
-    warnings += not_loaded
-    unsaid, unasked = find_unsaid(get_app(), parts.roles_known)
-    errors += unsaid
-    for text in [*warnings, *unasked]:
-        click.echo(f"warning: {text}")
-    for text in dict.fromkeys(errors):
-        click.echo(f"error: {text}", err=True)
-    if errors:
+    found = find(parts, by_command=True)
+    if as_json:
+        click.echo(json.dumps([one.as_dict() for one in found], indent=2))
+    else:
+        _write(found)
+    if any(strict or one.severity == "error" for one in found):
         sys.exit(1)
-    refuse = all(guard.is_enforced(parts) for one in read_matrix(get_app()) for guard in one.guards)
-    said = "" if refuse else ", but not every guard is enforced"
-    click.echo(f"every view has a guard, or is exempt{said}")
+    if not as_json:
+        _write_summary(parts)
 
 
-def _load_roles(extension: Authz) -> list[str]:
-    """Have the roles at hand by which names in guards are checked; a warning where they are not."""
-    try:
-        _ = extension.roles  # loads them where they come from a source
-    except (MisuseError, StoreUnavailable) as error:
-        return [f"names of roles and permissions were not checked: {error}"]
-    return []
+def _write(found: list[Finding]) -> None:
+    """Write warnings to the output, and errors after them to the error output."""
+    for one in sorted(found, key=lambda one: one.severity, reverse=True):
+        click.echo(f"{one.severity}: {one}", err=one.severity == "error")
+
+
+def _write_summary(parts: Parts) -> None:
+    accesses = list(read_matrix(get_app()))
+    is_bare = any(one.is_bare for one in accesses)
+    said = "no errors found" if is_bare else "every view has a guard, or is exempt"
+    if not all(guard.is_enforced(parts) for one in accesses for guard in one.guards):
+        said += ", but not every guard is enforced"
+    if parts.settings.silence:
+        said += f"; silenced: {', '.join(sorted(parts.settings.silence))}"
+    click.echo(said)
 
 
 @authz.group("keys")

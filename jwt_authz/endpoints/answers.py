@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from flask import Response, current_app, jsonify, request
-from flask.sansio.app import App
 from werkzeug.exceptions import HTTPException
 
 from .._context import get_app
-from ..application import CHECKS, current_parts
-from ..errors import MisuseError
+from ..application import current_parts
+from ..findings import Found, misuse_of
 from ..logins.log_in import NO_ACCOUNTS, Logins
 from ..policy.problem import TYPE_PREFIX, Problem
 from ..refusals import NotIdentified, TooManyAttempts
@@ -66,15 +65,14 @@ def refuse(problem: Problem, wait: int, note: str = "log-in") -> NoReturn:
     raise NotIdentified(problem, parts.settings.realm)
 
 
-def add_check(app: App, check: Callable[[], list[str]]) -> None:
-    """Have `Authz.check` ask this, once: a function that returns warnings or raises."""
-    checks = app.extensions.setdefault(CHECKS, [])
-    if check not in checks:
-        checks.append(check)
-
-
-def check_accounts() -> list[str]:
-    """Raises `MisuseError` where the current application has nobody who could log in."""
+def missing_accounts() -> Iterator[Found]:
+    """Yield whether the current application has no users who could log in."""
     if current_parts().accounts is None:
-        raise MisuseError(NO_ACCOUNTS)
-    return []
+        yield Found(NO_ACCOUNTS)
+
+
+def missing_store() -> Iterator[Found]:
+    """Yield whether the current application has no store."""
+    parts = current_parts()
+    if parts.settings.store_url is None:
+        yield from misuse_of(parts.needed_revocations)

@@ -7,16 +7,19 @@ rate is not set: the check warns of that.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from typing import Any, TypeGuard
 
 from flask import current_app, request
+from flask.sansio.app import App
 
 from .._concurrency.slots import HASHING, place_reserved_for
 from ..accounts import Accounts, NamedAccounts, User
 from ..application import current_parts
 from ..errors import HashingBusy, MisuseError
+from ..findings import Found, add_check, misuse_of
 from ..settings import rate_of, setting_name
-from .proxies import check_proxies, is_from_unconfigured_proxy
+from .proxies import is_from_unconfigured_proxy, unconfigured_proxies
 
 try:
     from .attempts import Caller, digest, network_of
@@ -156,17 +159,36 @@ def login_rate() -> LoginRate | None:
 
 
 def _refuse_what_was_set() -> None:
+    for name in _set_by_application():
+        raise MisuseError(f"{name} is set, but {_MISSING}")
+
+
+def _set_by_application() -> Iterator[str]:
     for name in map(setting_name, ("login_rate", "login_rate_store")):
         if name in current_app.config:
-            raise MisuseError(f"{name} is set, but {_MISSING}")
+            yield name
 
 
-def check_login_rate() -> list[str]:
-    """Return warnings: a log-in without a limit, and a proxy that hides the clients' addresses.
+def add_rate_checks(app: App) -> None:
+    """Add the checks of the rate limit to an application that has a log-in."""
+    add_check(app, "AZ506", unusable_rate)
+    add_check(app, "AZ507", missing_rate)
+    add_check(app, "AZ508", hidden_addresses)
 
-    Raises `MisuseError` if the rate or the store is set and cannot be used.
-    """
-    if login_rate() is not None:
-        return check_proxies()
-    has_limit = not current_parts().settings.login_rate
-    return [] if has_limit else [f"the log-in has no limit on guesses: {_MISSING}"]
+
+def unusable_rate() -> Iterator[Found]:
+    """Yield why the rate limit that is set cannot be used."""
+    return misuse_of(login_rate)
+
+
+def missing_rate() -> Iterator[Found]:
+    """Yield whether log-ins have no limit although none was turned off."""
+    is_wanted = bool(current_parts().settings.login_rate)
+    if is_wanted and LoginRate is None and not any(_set_by_application()):
+        yield Found(f"the log-in has no limit on guesses: {_MISSING}")
+
+
+def hidden_addresses() -> Iterator[Found]:
+    """Yield whether a proxy hides the addresses that the limit is for."""
+    if LoginRate is not None and current_parts().settings.login_rate:
+        yield from unconfigured_proxies()

@@ -6,29 +6,33 @@ made the change.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from flask import Blueprint, Response, request
+from flask.blueprints import BlueprintSetupState
 from marshmallow import RAISE, Schema, fields, validate
 
 from .._context import get_app
 from ..accounts import ManagedAccounts, User
 from ..application import current_parts
 from ..errors import MisuseError, PasswordRefused, SubjectUnknown
+from ..findings import Found, add_check, misuse_of
 from ..guards.verbs import current_identity, requires
 from ..logins.changes import Users
 from ..policy.problem import token_invalid, too_many_attempts
 from .answers import (
     ProblemAnswer,
-    add_check,
-    check_accounts,
     client_of_request,
     current_logins,
     has_refresh,
+    missing_accounts,
+    missing_store,
     refuse,
     unstored,
 )
 from .bodies import JSON, UnsupportedType, load, read_members
 from .families import caller
-from .login_attempt import Attempt, check_login_rate
+from .login_attempt import Attempt, add_rate_checks
 
 _WANTED = "Send JSON with old_password and new_password."
 _BY = "themselves"
@@ -53,17 +57,22 @@ def password_blueprint(url: str = "/me/password") -> Blueprint:
     that are `ManagedAccounts`.
     """
     blueprint = Blueprint("jwt_authz_password", __name__)
-    for check in (check_accounts, check_login_rate, check_password_changes):
-        blueprint.record(lambda state, check=check: add_check(state.app, check))  # type: ignore[misc]
+    blueprint.record(_register)
     blueprint.put(url)(requires()(change_password))
     return blueprint
 
 
-def check_password_changes() -> list[str]:
-    """Raises `MisuseError` where passwords of the current application cannot be changed."""
-    current_parts().needed_revocations()
-    _accounts()
-    return []
+def _register(state: BlueprintSetupState) -> None:
+    add_rate_checks(state.app)
+    add_check(state.app, "AZ501", missing_accounts)
+    add_check(state.app, "AZ502", missing_store)
+    add_check(state.app, "AZ504", fixed_passwords)
+
+
+def fixed_passwords() -> Iterator[Found]:
+    """Yield whether the accounts of the current application do not support a new password."""
+    if current_parts().accounts is not None:
+        yield from misuse_of(_accounts)
 
 
 def change_password() -> Response:
@@ -118,7 +127,7 @@ def _accounts() -> ManagedAccounts:
     accounts = current_parts().accounts
     if not isinstance(accounts, ManagedAccounts):
         raise MisuseError(
-            "password_blueprint changes passwords, which these accounts do not let be changed: "
-            f"{type(accounts).__name__} is no jwt_authz.accounts.ManagedAccounts"
+            "password_blueprint changes passwords, which these accounts do not support: "
+            f"{type(accounts).__name__} is not a jwt_authz.accounts.ManagedAccounts"
         )
     return current_parts().deadline.bound(accounts)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 
 from flask import current_app, has_request_context, request
+
+from ..findings import Found
 
 _HEADERS = ("X-Forwarded-For", "Forwarded")
 _PROXY_FIX = "werkzeug.proxy_fix.orig"
@@ -25,13 +28,14 @@ def is_from_unconfigured_proxy() -> bool:
     return header is not None
 
 
-def check_proxies() -> list[str]:
-    """Return a warning if a request came from a proxy that is not configured."""
+def unconfigured_proxies() -> Iterator[Found]:
+    """Yield whether a request came from a proxy that is not configured."""
     seen = current_app.extensions
     header = _unhandled_header() if has_request_context() else None
     if header is not None:
         seen.setdefault(_SEEN, header)
-    return [_warning(seen[_SEEN])] if _SEEN in seen else []
+    if _SEEN in seen:
+        yield Found(_warning(seen[_SEEN]))
 
 
 def _unhandled_header() -> str | None:

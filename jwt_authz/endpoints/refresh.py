@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from flask import Blueprint, Response
 from flask.blueprints import BlueprintSetupState
 from marshmallow import EXCLUDE, Schema, fields, validate
 
-from ..application import current_parts
-from ..errors import MisuseError
+from ..findings import Found, add_check
 from ..guards.placement import exempt
 from ..guards.verbs import requires
 from ..jwt_extended.bridge import refresh_lifetime
@@ -15,9 +16,9 @@ from ..logins.log_in import NEVER_ENDS
 from .answers import (
     REFRESH,
     ProblemAnswer,
-    add_check,
-    check_accounts,
     current_logins,
+    missing_accounts,
+    missing_store,
     unstored,
 )
 from .bodies import UnsupportedGrant, load, read_members
@@ -56,16 +57,15 @@ def refresh_blueprint(url_prefix: str = "/token") -> Blueprint:
 
 def _register(state: BlueprintSetupState) -> None:
     state.app.extensions[REFRESH] = True
-    add_check(state.app, check_accounts)
-    add_check(state.app, check_refresh)
+    add_check(state.app, "AZ501", missing_accounts)
+    add_check(state.app, "AZ502", missing_store)
+    add_check(state.app, "AZ503", endless_refresh_tokens)
 
 
-def check_refresh() -> list[str]:
-    """Raises `MisuseError` where refresh tokens cannot work in the current application."""
-    current_parts().needed_revocations()
+def endless_refresh_tokens() -> Iterator[Found]:
+    """Yield whether refresh tokens never expire."""
     if refresh_lifetime() is None:
-        raise MisuseError(NEVER_ENDS)
-    return []
+        yield Found(NEVER_ENDS, {"setting": "JWT_REFRESH_TOKEN_EXPIRES"})
 
 
 def refresh() -> Response:

@@ -11,20 +11,20 @@ from typing import Any
 from flask import Blueprint, Response, request
 from marshmallow import RAISE, Schema, fields, validate
 
+from ..findings import add_check
 from ..guards.placement import exempt
 from ..policy.problem import too_many_attempts, wrong_credentials
 from .answers import (
     ProblemAnswer,
-    add_check,
-    check_accounts,
     client_of_request,
     current_logins,
     has_refresh,
+    missing_accounts,
     refuse,
     unstored,
 )
 from .bodies import JSON, UnsupportedGrant, UnsupportedType, load, read_members
-from .login_attempt import Attempt, check_login_rate, wait_of_address
+from .login_attempt import Attempt, add_rate_checks, wait_of_address
 
 LONGEST_PASSWORD = 4_096
 """The bytes of a password that are read at most."""
@@ -54,8 +54,8 @@ def token_blueprint(url: str = "/token") -> Blueprint:
     there (`TenantAccounts`); a 403 where there are none. The answer is never stored by a cache.
     """
     blueprint = Blueprint("jwt_authz_token", __name__)
-    blueprint.record(lambda state: add_check(state.app, check_login_rate))
-    blueprint.record(lambda state: add_check(state.app, check_accounts))
+    blueprint.record(lambda state: add_rate_checks(state.app))
+    blueprint.record(lambda state: add_check(state.app, "AZ501", missing_accounts))
     blueprint.add_url_rule(url, "token", exempt(log_in), methods=["POST"])
     return blueprint
 

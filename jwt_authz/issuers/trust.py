@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection
 from typing import Any
 
 from ..errors import AlgorithmNotAllowed, MisuseError
@@ -95,40 +95,6 @@ class Trust:
             _refuse_unknown_roles(issuer, catalogue)
             trusted[issuer.issuer] = Trusted(issuer)
         return Trust(tuple(trusted.values()))
-
-    def errors(self, own_issuer: str) -> Iterator[str]:
-        """What is wrong with it in an application whose own tokens have this `iss`."""
-        if self.find(own_issuer) is not None:
-            yield (
-                f"the application's own tokens have the iss {own_issuer!r}, which is that of a "
-                "trusted issuer: set AUTHZ_ISSUER to another one"
-            )
-
-    def warnings(self, looks_up_users: bool, of_subject: Sequence[str] = ()) -> Iterator[str]:
-        """Return what may not be meant.
-
-        `looks_up_users` says that the application does so by subject, `of_subject` names the
-        places where a requirement compares the subject.
-        """
-        for issuer in self.issuers if of_subject else ():
-            if issuer.subject_prefix is None:
-                yield (
-                    f"the subject is compared in {', '.join(of_subject)}, and never met by callers "
-                    f"of {issuer.issuer!r}: write Issuer(..., subject_prefix='...'), or "
-                    "subject_prefix='' if its subjects are this application's own users"
-                )
-        for issuer in self.issuers:
-            if issuer.unsafe_shared_secret:
-                yield (
-                    f"whoever verifies tokens of {issuer.issuer!r} can make them, too: it shares "
-                    "its secret"
-                )
-            if looks_up_users and issuer.subject_prefix is None:
-                yield (
-                    f"users are looked up by the subjects of {issuer.issuer!r}, which may be those "
-                    "of other users here: write Issuer(..., subject_prefix='...'), or "
-                    "subject_prefix='' if its subjects are this application's own users"
-                )
 
 
 class _Speaking:

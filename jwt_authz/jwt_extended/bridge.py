@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Set
 from copy import copy
 from datetime import timedelta
 from typing import Any
@@ -23,11 +23,9 @@ from ..errors import ClaimInvalid, MisuseError, SubjectUnknown, TokenRevoked
 from ..revocation.sharing import id_of_secret
 from ..settings import Settings
 from ..tokens import KeySet, Verifier
-from ..tokens.claim_names import RESERVED
 from ..tokens.jwk import jwk_of
 from ..tokens.jws import Key
-from ..tokens.key_strength import SHORTEST_SECRET
-from ..tokens.keys import prepare_key, prepare_keys, public_key_of, weakness
+from ..tokens.keys import prepare_key, prepare_keys, public_key_of
 from ..tokens.verifier import START_LEEWAY, check_kind_is_named
 
 EXTENSION = "flask-jwt-extended"
@@ -168,6 +166,11 @@ def has_own_key() -> bool:
 def has_user_lookup(manager: JWTManager) -> bool:
     """Whether the application looks its users up by what stands in their tokens."""
     return manager._user_lookup_callback is not None
+
+
+def is_asymmetric() -> bool:
+    """Return whether `JWT_ALGORITHM` signs with a private key."""
+    return bool(_fje.is_asymmetric)
 
 
 def decode_algorithms() -> list[str]:
@@ -349,20 +352,6 @@ def _seconds(value: Any) -> float:
 _FOR_EVER = 10 * 365 * 86_400.0  # for tokens that never expire, which `check` tells of
 
 
-def _no_key() -> str:
-    if _fje.algorithm.upper() != _fje.algorithm and _fje.algorithm.upper() in SHORTEST_SECRET:
-        return f"JWT_ALGORITHM is {_fje.algorithm!r}: write {_fje.algorithm.upper()!r}"
-    if _fje.is_asymmetric:
-        return (
-            f"no key is set for {_fje.algorithm}: set JWT_PRIVATE_KEY to the text of a PEM file, "
-            "or JWT_PUBLIC_KEY where tokens are only verified"
-        )
-    return (
-        "no secret is set: set JWT_SECRET_KEY (FLASK_JWT_SECRET_KEY in the environment) to the "
-        "output of secrets.token_hex(32)"
-    )
-
-
 def standing_claims() -> dict[str, Any]:
     """Return the issuer and audience of own tokens that the `JWT_*` settings name, else None.
 
@@ -400,39 +389,3 @@ def _every(audience: Any) -> str | list[str] | None:
         return audience
     named = sorted(audience) if isinstance(audience, Set) else list(dict.fromkeys(audience))
     return named if len(named) > 1 else _first(named)
-
-
-def misconfigured(has_key_set: bool, needs_key: bool = True) -> Iterator[str]:
-    """What is wrong with the `JWT_*` settings of the current application, each in a sentence."""
-    config = current_app.config
-    if config["JWT_ACCESS_TOKEN_EXPIRES"] is False:
-        yield ("access tokens never expire: set JWT_ACCESS_TOKEN_EXPIRES to a timedelta of minutes")
-    if not isinstance(config["JWT_DECODE_LEEWAY"], int | float | timedelta):
-        yield "JWT_DECODE_LEEWAY is seconds: write a number or a timedelta"
-    if config["JWT_IDENTITY_CLAIM"] in RESERVED - {"sub"}:
-        yield (
-            f"JWT_IDENTITY_CLAIM is {config['JWT_IDENTITY_CLAIM']!r}, which means something else: "
-            "write sub"
-        )
-    if any(name.lower() == "none" for name in algorithms_configured()):
-        yield "the algorithm none signs nothing: set JWT_ALGORITHM to HS256, ES256, ..."
-        return
-    if has_key_set and not has_former_key():  # its keys were checked when they were loaded
-        return
-    if not needs_key and not has_own_key():
-        return
-    try:
-        key = verifying_key()
-        if isinstance(key, int | float):
-            yield "the key is a number, as from_prefixed_env makes of digits: set it as a text"
-            return
-        problems = [weakness(key, _fje.algorithm)]
-    except RuntimeError:  # FJE's, for a key that is not set
-        yield _no_key()
-        return
-    except MisuseError as error:
-        yield str(error)
-        return
-    if isinstance(key, str | bytes) and _fje.algorithm.startswith("HS"):
-        problems += [weakness(key, name) for name in sorted(decode_algorithms())]
-    yield from dict.fromkeys(problem for problem in problems if problem is not None)

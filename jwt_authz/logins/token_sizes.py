@@ -13,6 +13,7 @@ from typing import Any
 from ..accounts import User
 from ..application import Parts
 from ..errors import TokenDoesNotFit
+from ..findings import Found
 from ..jwt_extended.manager import Measured, Sample
 from ..policy.roles import Roles
 from ..tokens.claim_names import CATALOGUE
@@ -66,12 +67,12 @@ def refuse_role_change(
         _refuse(parts, was, will, f"with the roles {', '.join(sorted(roles))}")
 
 
-def roles_too_long(parts: Parts, catalogue: Roles) -> Iterator[str]:
-    """Yield a sentence for each role whose access tokens fit in no encoding."""
+def roles_too_long(parts: Parts, catalogue: Roles) -> Iterator[Found]:
+    """Yield each role whose access tokens fit in no encoding."""
     try:
         draft = _draft(parts, Sample(SOME_SUBJECT), None)
     except TokenDoesNotFit as error:
-        yield f"nobody can log in: {error}"
+        yield Found(f"no one can log in: {error}")
         return
     if draft is None:
         return
@@ -79,10 +80,11 @@ def roles_too_long(parts: Parts, catalogue: Roles) -> Iterator[str]:
         sizes = draft.sizes([name], catalogue)
         if not draft.fits([name], catalogue):
             limit = parts.settings.max_token_bytes
-            yield (
-                f"nobody with the role {name!r} can log in: an access token would have "
+            yield Found(
+                f"no one with the role {name!r} can log in: an access token would have "
                 f"{sizes_in_words(sizes)}, and AUTHZ_MAX_TOKEN_BYTES is {limit}: set "
-                "AUTHZ_ENCODING='auto', raise the limit, or shorten the role"
+                "AUTHZ_ENCODING='auto', raise the limit, or shorten the role",
+                {"role": name},
             )
 
 

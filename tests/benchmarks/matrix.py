@@ -15,8 +15,9 @@ from collections.abc import Callable, Sequence
 from flask import Flask
 
 from jwt_authz import Authz, Role, Roles, has_claim, has_role, requires
+from jwt_authz.application import current_parts
 from jwt_authz.inspection.access import read_access
-from jwt_authz.inspection.check import find_unsaid
+from jwt_authz.inspection.check import find
 from jwt_authz.inspection.documents import access_as_json
 from jwt_authz.inspection.page import render_page
 from jwt_authz.inspection.routes import read_routes
@@ -65,13 +66,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _works(app: Flask) -> dict[str, Callable[[], object]]:
-    authz: Authz = app.extensions["jwt_authz"]
     return {
         "the matrix": read_access,
         "the matrix, as JSON": lambda: access_as_json(read_access()),
         "the matrix, as a page": lambda: render_page("large", read_access(), read_routes()),
         "the routes": read_routes,
-        "the check": lambda: (authz.findings(), find_unsaid(app, authz.roles)),
+        "the check": lambda: find(current_parts(), by_command=True),
     }
 
 

@@ -144,7 +144,7 @@ def test_check_exits_1_for_a_method_that_escapes_the_guard_of_its_parent() -> No
     assert result.exit_code == 1
     assert lines(result.stderr) == [
         "error: DELETE / (view) lost a guard: Lost.delete overrides Guarded.delete without one, "
-        "so write @requires(...) for Lost.delete, or @exempt if everybody may call it"
+        "so write @requires(...) for Lost.delete, or @exempt if anyone may call it [AZ007]"
     ]
 
 
@@ -161,7 +161,7 @@ def test_check_warns_of_a_permission_that_neither_a_guard_nor_a_view_asks_for() 
     told = [line for line in lines(result.stdout) if line.startswith("warning: nothing asks for")]
     assert told == [
         f"warning: nothing asks for {permission!r}, which a role grants: guard a view by it, or "
-        "take it out"
+        "remove it from the role [AZ105]"
         for permission in ("*:print", "order:print", "report:*", "report:read")
     ]
 

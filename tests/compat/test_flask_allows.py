@@ -1178,7 +1178,7 @@ def test_check_lists_who_added_to_the_contexts_of_a_request() -> None:
     assert pushed() == []
     assert app.test_client().get("/").status_code == 200
     line = view.__code__.co_firstlineno + 3
-    assert pushed() == [f"an override or addition was pushed in {__name__}, line {line}"]
+    assert pushed() == [f"an override or addition was pushed in {__name__}, line {line} [AZ012]"]
 
 
 def test_old_and_native_guards_share_overrides_and_additions() -> None:

@@ -284,7 +284,9 @@ def test_behind_a_proxy_that_is_not_configured_no_address_is_known(
     told = [r.getMessage() for r in caplog.records if "no proxy is configured" in r.getMessage()]
     assert len(told) == 1
     with app.app_context():
-        assert app.extensions["jwt_authz"].check() == told
+        assert app.extensions["jwt_authz"].check() == [
+            f"{told[0].removesuffix(' [AZ508]')} [AZ508]"
+        ]
     assert header in told[0]
     assert "ProxyFix" in told[0]
 

@@ -296,7 +296,7 @@ def test_an_application_whose_passwords_cannot_be_changed_is_told_so() -> None:
         def find(self, subject: str) -> None: ...
 
     for accounts, store, message in (
-        (Ours(), "memory:", "Ours is no jwt_authz.accounts.ManagedAccounts"),
+        (Ours(), "memory:", "Ours is not a jwt_authz.accounts.ManagedAccounts"),
         (MemoryAccounts(), None, "set AUTHZ_STORE_URL"),
         (None, "memory:", "a log-in asks accounts"),
     ):

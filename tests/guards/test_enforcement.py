@@ -374,7 +374,7 @@ def test_the_check_warns_of_each_place_that_is_not_enforced() -> None:
     app.add_url_rule("/read", "read", requires("article:read")(lambda: who()))
     *warnings, last = check(app)
     assert last == "every view has a guard, or is exempt, but not every guard is enforced"
-    assert [line.partition(" refuses nobody: ")[0] for line in warnings] == [
+    assert [line.partition(" refuses no one: ")[0] for line in warnings] == [
         "warning: GET /back/stock (back.stock)",
         "warning: POST /back/stock (back.stock)",
         "warning: GET /edit (edit)",
@@ -386,8 +386,8 @@ def test_the_check_says_of_no_method_that_is_let_through_that_it_is_refused() ->
     app = guarded_app()
     guarded = requires({"GET": "article:edit"}, enforce=False)(lambda: who())
     app.add_url_rule("/edit", "edit", guarded, methods=["POST"])
-    refuses, lacks, _ = check(app)
-    assert refuses.startswith("warning: POST /edit (edit) refuses nobody")
+    lacks, refuses, _ = check(app)
+    assert refuses.startswith("warning: POST /edit (edit) refuses no one")
     assert lacks.startswith("warning: POST /edit (edit) would always be refused: requires({...})")
 
 

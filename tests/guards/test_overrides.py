@@ -832,7 +832,8 @@ def test_check_lists_who_pushed_and_who_added(app: Flask) -> None:
     with app.app_context():
         warnings = [text for text in authz.check() if "override or addition" in text]
     assert warnings == [
-        f"an override or addition was pushed in {line_after(use, lines)}" for lines in (1, 4, 6)
+        f"an override or addition was pushed in {line_after(use, lines)} [AZ012]"
+        for lines in (1, 4, 6)
     ]
 
 

@@ -24,6 +24,7 @@ from jwt_authz import (
     requires,
 )
 from jwt_authz.guards import placement as places
+from jwt_authz.inspection import check as inspection
 from tests.edge import bare_app, bearer, catalogue, get, guarded_app, token_for
 
 
@@ -273,7 +274,7 @@ def closed(app: Flask, place: Any) -> tuple[int, ...]:
 @pytest.fixture
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bare views under deny fail the check at the first request; here each must hold by itself."""
-    monkeypatch.setattr(Authz, "check", lambda self: [])
+    monkeypatch.setattr(inspection, "check", lambda parts: [])
 
 
 def test_exempt_lifts_the_guards_around_a_view(inside: Any, unchecked: None) -> None:

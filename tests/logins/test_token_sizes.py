@@ -288,7 +288,7 @@ def test_the_check_names_each_role_whose_tokens_fit_in_no_encoding() -> None:
     assert "bytes as 'full'" in line
     assert "AUTHZ_MAX_TOKEN_BYTES is 4096" in line
     assert checked("auto").exit_code == 0
-    assert "nobody can log in" in checked("auto", AUTHZ_MAX_TOKEN_BYTES=100).stderr
+    assert "no one can log in" in checked("auto", AUTHZ_MAX_TOKEN_BYTES=100).stderr
 
 
 def test_tokens_are_measured_while_the_store_does_not_answer() -> None:

@@ -1,0 +1,1 @@
+"""The checks, by theme: each a small function that yields what it finds."""

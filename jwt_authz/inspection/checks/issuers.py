@@ -1,0 +1,84 @@
+"""Checks of trusted issuers: whose tokens and subjects could be taken for those of others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ...errors import MisuseError
+from ...findings import Found
+from ...issuers.issuer import Issuer
+from ...jwt_extended.bridge import has_own_key, has_user_lookup, manager_of, own_claims
+from ..inspected import Inspected
+from ..subjects import places_of_subject
+
+_PREFIX = (
+    "write Issuer(..., subject_prefix='...'), or subject_prefix='' if its subjects are this "
+    "application's own users"
+)
+
+
+def own_tokens_of_an_issuer(seen: Inspected) -> Iterator[Found]:
+    """Yield whether the application's own tokens have the `iss` of a trusted issuer."""
+    trust = seen.parts.trust
+    if trust is None or seen.settings is None or not _makes_tokens(seen):
+        return
+    own = own_claims(seen.settings)["iss"]
+    if trust.find(own) is not None:
+        yield Found(
+            f"the application's own tokens have the iss {own!r}, which is that of a trusted "
+            "issuer: set AUTHZ_ISSUER to another one",
+            {"issuer": own},
+        )
+
+
+def shared_secrets(seen: Inspected) -> Iterator[Found]:
+    """Yield the issuers whose tokens anyone can make who verifies them."""
+    for issuer in _issuers(seen):
+        if issuer.unsafe_shared_secret:
+            yield _found(
+                issuer,
+                f"anyone who verifies tokens of {issuer.issuer!r} can make them, too: it shares "
+                "its secret",
+            )
+
+
+def compared_subjects(seen: Inspected) -> Iterator[Found]:
+    """Yield the issuers whose callers never meet a comparison with the subject."""
+    places = places_of_subject(seen.accesses, seen.rules) if seen.parts.trust is not None else []
+    for issuer in _issuers(seen) if places else ():
+        if issuer.subject_prefix is None:
+            yield _found(
+                issuer,
+                f"the subject is compared in {', '.join(places)}, and never met by callers of "
+                f"{issuer.issuer!r}: {_PREFIX}",
+            )
+
+
+def looked_up_subjects(seen: Inspected) -> Iterator[Found]:
+    """Yield the issuers whose subjects could be those of other users here."""
+    has_loader = seen.source is not None and seen.takes_token
+    if not has_loader and not has_user_lookup(manager_of(seen.app)):
+        return
+    for issuer in _issuers(seen):
+        if issuer.subject_prefix is None:
+            yield _found(
+                issuer,
+                f"users are looked up by the subjects of {issuer.issuer!r}, which may be those of "
+                f"other users here: {_PREFIX}",
+            )
+
+
+def _issuers(seen: Inspected) -> tuple[Issuer, ...]:
+    return () if seen.parts.trust is None else seen.parts.trust.issuers
+
+
+def _makes_tokens(seen: Inspected) -> bool:
+    """Return whether the application has a key for tokens of its own."""
+    try:
+        return seen.has_key_set or has_own_key()
+    except MisuseError:  # a key that is unusable, which is a finding of its own
+        return False
+
+
+def _found(issuer: Issuer, message: str) -> Found:
+    return Found(message, {"issuer": issuer.issuer})

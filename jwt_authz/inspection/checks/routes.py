@@ -1,0 +1,103 @@
+"""Checks of routes: views without a guard, and routes that refuse everyone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ...findings import Found
+from ..inspected import Inspected, named, place_of
+from ..matrix import Access
+
+
+def denied_views(seen: Inspected) -> Iterator[Found]:
+    """Yield the views without a guard that the default refuses."""
+    if seen.parts.denies_unguarded:
+        yield from _bare_views(seen)
+
+
+def open_views(seen: Inspected) -> Iterator[Found]:
+    """Yield the views without a guard that are open."""
+    if not seen.parts.denies_unguarded:
+        yield from _bare_views(seen)
+
+
+def guards_in_vain(seen: Inspected) -> Iterator[Found]:
+    """Yield the views whose guard is never asked, since the route has the bare view."""
+    for access in seen.accesses:
+        if access.is_guarded_in_vain:
+            yield _found(
+                access,
+                "is open: its guard stands above the route decorator, so write @requires(...) "
+                "below @app.route(...)",
+            )
+
+
+def unknown_endpoints(seen: Inspected) -> Iterator[Found]:
+    """Yield the endpoints that `exempt` names and the application does not have."""
+    for endpoint in sorted(seen.parts.exempt_endpoints - seen.app.view_functions.keys()):
+        yield Found(
+            f"exempt({endpoint!r}) names an endpoint that the application does not have",
+            {"endpoint": endpoint},
+        )
+
+
+def missing_arguments(seen: Inspected) -> Iterator[Found]:
+    """Yield the requirements on a URL argument that is not in the rule of the route."""
+    for access in seen.accesses:
+        for guard in access.guards:
+            for asked in guard.requirement_for(access.method, access.has_head).walk():
+                name = asked.view_argument
+                if name is not None and name not in access.arguments:
+                    yield _found(
+                        access,
+                        f"is always refused: {asked!r} needs the argument {name}, so write "
+                        f"<{name}> in the rule, or @exempt on the view",
+                    )
+
+
+def never_fresh(seen: Inspected) -> Iterator[Found]:
+    """Yield the routes that ask for a fresh token although the identity loader reads none."""
+    for access in seen.accesses if not seen.takes_token else ():
+        if access.asks_for_fresh:
+            yield _found(
+                access,
+                "is always refused: fresh=True looks at a token, and the identity loader takes "
+                "the identity from elsewhere",
+            )
+
+
+def lost_guards(seen: Inspected) -> Iterator[Found]:
+    """Yield the methods that override a guarded one without a guard."""
+    for access in seen.accesses:
+        if access.left_out is not None:
+            part, parent = access.left_out
+            yield _found(
+                access,
+                f"lost a guard: {part} overrides {parent} without one, so write @requires(...) "
+                f"for {part}, or @exempt if anyone may call it",
+            )
+
+
+def missing_methods(seen: Inspected) -> Iterator[Found]:
+    """Yield the methods that a mapping of requirements has no entry for."""
+    for access in seen.accesses:
+        for guard in access.guards:
+            if guard.lacks(access.method, access.has_head):
+                refused = "is always refused" if guard.enforce else "would always be refused"
+                yield _found(
+                    access, f"{refused}: requires({{...}}) has no entry for {access.method}"
+                )
+
+
+def _bare_views(seen: Inspected) -> Iterator[Found]:
+    for access in seen.accesses:
+        if access.is_bare:
+            yield _found(
+                access,
+                "has no guard: write @requires(...) on the view, guard(...) on its blueprint, or "
+                "@exempt if anyone may call it",
+            )
+
+
+def _found(access: Access, message: str) -> Found:
+    return Found(f"{named(access)} {message}", place_of(access))

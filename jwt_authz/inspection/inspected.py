@@ -1,0 +1,99 @@
+"""Inspected: what the checks look at, read once for all of them."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from flask import Flask
+
+from ..application import Parts
+from ..authentication.authenticator import IdentitySource
+from ..conditions.rules import Rules
+from ..errors import MisuseError, StoreUnavailable
+from ..findings import Place
+from ..policy.roles import Roles
+from ..settings import Settings
+from .matrix import Access, read_matrix
+
+
+class Inspected:
+    """The current application, as a check sees it.
+
+    If `loads_roles`, a catalog that comes from a source is loaded, and `not_loaded` says why it
+    could not be.
+    """
+
+    def __init__(self, app: Flask, parts: Parts, *, loads_roles: bool) -> None:
+        self.app = app
+        self.parts = parts
+        self.not_loaded = _load_roles(parts) if loads_roles else None
+
+    @cached_property
+    def accesses(self) -> list[Access]:
+        """Each route and method, with its guards."""
+        return list(read_matrix(self.app))
+
+    @property
+    def rules(self) -> Rules:
+        return self.parts.rules
+
+    @property
+    def source(self) -> IdentitySource | None:
+        """The identity loader."""
+        return self.parts.source
+
+    @property
+    def takes_token(self) -> bool:
+        """Whether identities are made of tokens."""
+        return self.source is None or self.source.takes_token
+
+    @property
+    def settings(self) -> Settings | None:
+        """The settings; None if they are invalid, which is a finding of its own."""
+        try:
+            return self.parts.settings
+        except MisuseError:
+            return None
+
+    @property
+    def silenced(self) -> frozenset[str]:
+        """The codes that `AUTHZ_SILENCE` names."""
+        settings = self.settings
+        return frozenset() if settings is None else frozenset(settings.silence)
+
+    @property
+    def has_key_set(self) -> bool:
+        """Whether the application is to have a key set of its own, even one that is unusable."""
+        return bool(self.app.config.get("AUTHZ_KEYS_FILE"))
+
+    @property
+    def lasting_roles(self) -> Roles | None:
+        """The catalog if it cannot change while the application runs.
+
+        With a foreign issuer it knows all permissions, since the issuer may grant others.
+        """
+        return None if self.parts.has_live_roles else self.parts.catalogue
+
+    @property
+    def roles_known(self) -> Roles | None:
+        """The catalog as far as it was loaded already."""
+        return self.parts.roles_known
+
+
+def place_of(access: Access) -> Place:
+    """Return the place of a route and method."""
+    return {"endpoint": access.endpoint, "method": access.method, "rule": access.rule}
+
+
+def named(access: Access) -> str:
+    """Return a route and method as messages name it."""
+    return f"{access.method} {access.rule} ({access.endpoint})"
+
+
+def _load_roles(parts: Parts) -> str | None:
+    """Load the catalog, and return why that fails; None if it is there."""
+    try:
+        _ = parts.catalogue
+    except (MisuseError, StoreUnavailable) as error:
+        return str(error)
+    return None
