@@ -55,7 +55,7 @@ def nobody_pays_for_argon2() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def nobody_gives_up_on_a_busy_machine() -> Iterator[None]:
-    """Applications wait for stores and databases as long as tests do, unless a test says less.
+    """Applications wait for stores, databases and issuers as long as tests do by default.
 
     They look for revocations often, so that tests need not wait for that.
     """
@@ -66,7 +66,15 @@ def nobody_gives_up_on_a_busy_machine() -> Iterator[None]:
         defaults = RevocationView.__init__.__kwdefaults__
         patch.setitem(defaults, "first_load", PATIENCE)
         patch.setitem(defaults, "interval", 0.05)
+        patch.setattr("jwt_authz.issuers.remote_keys.PATIENCE", PATIENCE)
+        patch.setattr("jwt_authz.endpoints.rate_limit.TIMEOUT", PATIENCE)
         yield
+
+
+@pytest.fixture
+def nobody_waits_for_a_first_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that is not there, or silent from the start, is waited for a moment only."""
+    monkeypatch.setitem(RevocationView.__init__.__kwdefaults__, "first_load", 0.1)
 
 
 @pytest.fixture
@@ -108,7 +116,7 @@ def postgres_url() -> Iterator[str]:
         url,
         isolation_level="AUTOCOMMIT",
         poolclass=sqlalchemy.NullPool,
-        connect_args={"connect_timeout": 3},
+        connect_args={"connect_timeout": 20},
     )
     try:
         with server.connect() as connection:
@@ -144,7 +152,7 @@ def redis_database() -> Iterator[str]:
     On the server of TEST_REDIS_URL; the database that this names is not looked at.
     """
     server = urlsplit(os.environ.get("TEST_REDIS_URL", REDIS))
-    timeouts = {"socket_timeout": 3, "socket_connect_timeout": 3}
+    timeouts = {"socket_timeout": 20, "socket_connect_timeout": 20}
     for number in OURS:
         url = server._replace(path=f"/{number}", query="").geturl()
         try:

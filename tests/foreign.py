@@ -26,6 +26,7 @@ from jwt.utils import base64url_encode
 
 from jwt_authz.issuers import Issuer
 from tests.edge import private_key, private_pem
+from tests.patience import PATIENCE
 
 ISSUER = "https://issuer.example"
 AUDIENCE = "https://api.example"
@@ -157,7 +158,7 @@ class WebServer:
 
     def is_silent(self, handler: BaseHTTPRequestHandler) -> None:
         """No answer at all."""
-        self.ends.wait(30)
+        self.ends.wait(2 * PATIENCE)
 
     def sends(self, body: str | bytes, status: int = 200, **headers: str) -> None:
         """Answer every request with this."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from jwt_authz.accounts.sqlalchemy import SQLAlchemyAccounts, SQLAlchemyRoles
 from jwt_authz.application import KEY
 from jwt_authz.cli.main import authz as commands
 from jwt_authz.endpoints import refresh_blueprint, token_blueprint
+from tests.patience import eventually
 
 PASSWORD = "correct horse battery staple"
 
@@ -69,11 +69,7 @@ class Process:
         return self.app.test_client().post("/token/refresh", json=body)
 
 
-def becomes(wanted: int, ask: Callable[[], int], within: float = 5.0) -> bool:
-    """Whether an answer becomes another one within the bound of a revocation."""
-    until = time.monotonic() + within
-    while time.monotonic() < until:
-        if ask() == wanted:
-            return True
-        time.sleep(0.02)
-    return False
+def becomes(wanted: int, ask: Callable[[], int]) -> bool:
+    """Wait until an answer becomes the one that is wanted; fail the test if it never does."""
+    eventually(lambda: ask() == wanted)
+    return True

@@ -56,6 +56,7 @@ from tests.edge import (
     private_pem,
     token_for,
 )
+from tests.patience import PATIENCE
 
 
 def authz_of(app: Flask) -> Authz:
@@ -784,11 +785,13 @@ def test_the_test_of_many_first_requests_would_notice_a_check_without_its_lock(
 ) -> None:
     """The negative control: without the lock several requests check, or pass unchecked."""
 
-    asked: list[int] = []
+    asked, are_two = list[int](), threading.Event()
 
     def slow(parts: Parts) -> list[str]:
         asked.append(1)
-        threading.Event().wait(0.1)
+        if len(asked) > 1:
+            are_two.set()
+        are_two.wait(PATIENCE)
         return []
 
     monkeypatch.setattr(inspection, "check", slow)

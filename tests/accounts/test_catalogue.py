@@ -24,6 +24,7 @@ from jwt_authz.accounts.sqlalchemy import roles as sqlalchemy_roles
 from jwt_authz.accounts.sqlalchemy.tables import RoleMixin, UserMixin
 from jwt_authz.errors import StoreUnavailable
 from jwt_authz.policy.role_sources import ManagedRoles, RolesFile, RolesSource
+from tests.patience import PATIENCE
 
 PASSWORD = "correct horse battery staple"
 
@@ -267,7 +268,9 @@ def test_two_admins_who_grant_a_role_at_one_moment_both_have_their_way(
         assert {first, second} <= held
 
 
-def include_each_other(stored: SQLAlchemyRoles, monkeypatch: pytest.MonkeyPatch) -> None:
+def include_each_other(
+    stored: SQLAlchemyRoles, monkeypatch: pytest.MonkeyPatch, within: float = 0.3
+) -> None:
     """Two admins who each have one role include the other, and look before either has written."""
     stored.add("clerk")
     stored.add("auditor")
@@ -277,7 +280,7 @@ def include_each_other(stored: SQLAlchemyRoles, monkeypatch: pytest.MonkeyPatch)
     def read_together(session: object) -> Roles:
         found = read(session)  # type: ignore[arg-type]
         try:
-            both.wait(0.5)
+            both.wait(within)
         except Exception:
             both.reset()
         return found
@@ -310,7 +313,7 @@ def test_without_the_wait_for_others_they_do(
     stored = SQLAlchemyRoles(sessionmaker(postgres_engine), models.Role)
     monkeypatch.setattr(sqlalchemy_roles, "wait_for_others", lambda session, roles: None)
     with pytest.raises(MisuseError, match="roles include each other"):
-        include_each_other(stored, monkeypatch)
+        include_each_other(stored, monkeypatch, PATIENCE)
 
 
 def test_the_catalogue_is_read_in_one_statement(stored: SQLAlchemyRoles, engine: Engine) -> None:

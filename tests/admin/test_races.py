@@ -6,7 +6,6 @@ SECURITY 2.34, 2.52.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -18,10 +17,15 @@ from sqlalchemy import Engine, text
 
 from jwt_authz.admin import accounts
 from jwt_authz.admin.safeguards import Rules
+from tests.patience import PATIENCE, eventually
 
 from .application import STORED, USERS, ask, close, make_app, tokens
 
 ROLES = "/admin/api/roles"
+
+
+MOMENT = 0.3
+"""Seconds that one change waits for another, which cannot come while they are kept in order."""
 
 
 @pytest.fixture
@@ -47,7 +51,9 @@ def both_stored(request: pytest.FixtureRequest, new_schema: Callable[[], str]) -
     close(made)
 
 
-def answers_of_both(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def answers_of_both(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, within: float = MOMENT
+) -> list[int]:
     """What is answered to ann and cy, who take each other's role; both are in the rules at once.
 
     If they can be: whoever is alone in there goes on after a while.
@@ -55,26 +61,33 @@ def answers_of_both(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     app.extensions["jwt_authz"].accounts.set_roles("cy", ["admin"])
     body = {"json": {"roles": []}}
     changes = (("ann", f"{USERS}/cy/roles", body), ("cy", f"{USERS}/ann/roles", body))
-    return statuses_of(app, monkeypatch, "__call__", *changes)
+    return statuses_of(app, monkeypatch, "__call__", within, *changes)
 
 
-def answers_about_roles(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def answers_about_roles(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, within: float = MOMENT
+) -> list[int]:
     """What is answered to ann and cy, each of whom takes the permission from one of the roles."""
     body = {"json": {"permissions": []}}
     changes = (("ann", f"{ROLES}/second", body), ("cy", f"{ROLES}/admin", body))
-    return statuses_of(app, monkeypatch, "of_catalogue", *changes)
+    return statuses_of(app, monkeypatch, "of_catalogue", within, *changes)
 
 
 def statuses_of(
-    app: Flask, monkeypatch: pytest.MonkeyPatch, rule: str, *changes: tuple[str, str, Any]
+    app: Flask,
+    monkeypatch: pytest.MonkeyPatch,
+    rule: str,
+    within: float,
+    *changes: tuple[str, str, Any],
 ) -> list[int]:
+    """What is answered to two changes, each of which waits for the other to be judged."""
     meeting = threading.Barrier(2)
     judge = getattr(Rules, rule)
 
     def judged(*arguments: Any) -> None:
         judge(*arguments)
         with suppress(threading.BrokenBarrierError):
-            meeting.wait(1)
+            meeting.wait(within)
 
     monkeypatch.setattr(Rules, rule, judged)
     given = {who: tokens(app, who)["access_token"] for who in ("ann", "cy")}
@@ -111,7 +124,7 @@ def test_without_the_order_of_changes_nobody_would_be_left(
     postgres_app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(accounts, "wait_for_others", lambda session, roles: None)
-    assert answers_of_both(postgres_app, monkeypatch) == [200, 200]
+    assert answers_of_both(postgres_app, monkeypatch, PATIENCE) == [200, 200]
     assert administrators(postgres_app) == []
 
 
@@ -136,7 +149,7 @@ def test_without_the_order_of_changes_no_role_would_keep_it(
     both_stored: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(accounts, "wait_for_others", lambda session, roles: None)
-    assert answers_about_roles(both_stored, monkeypatch) == [200, 200]
+    assert answers_about_roles(both_stored, monkeypatch, PATIENCE) == [200, 200]
     assert can_administer(both_stored) == []
 
 
@@ -162,8 +175,4 @@ def wait_for_a_lock(engine: Engine) -> None:
     """Return when some connection to the database waits for a lock of another one."""
     waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
     with engine.connect() as connection:
-        for _ in range(500):
-            if connection.scalar(waiting):
-                return
-            time.sleep(0.01)
-    raise AssertionError("nobody waits for a lock")
+        eventually(lambda: bool(connection.scalar(waiting)))

@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from jwt_authz.cli.main import authz
 from tests.edge import bare_app, claims_of, guarded_app, token_for
 from tests.foreign import ISSUER, trusted
 from tests.hostile import token as hostile_token
+from tests.patience import eventually
 
 ROOT = Path(__file__).parents[2]
 
@@ -265,6 +267,7 @@ def test_a_token_that_is_not_good_is_told_with_what_is_wrong() -> None:
         assert f": 401 {problem}" in lines[1]
 
 
+@pytest.mark.usefixtures("nobody_waits_for_a_first_load")
 def test_a_store_that_does_not_answer_is_told_and_nothing_is_explained() -> None:
     app = shop(AUTHZ_STORE_URL="redis://127.0.0.1:1/0")
     token = token_for(guarded_app(), "bob", "editor")
@@ -324,7 +327,7 @@ def test_a_token_that_is_typed_into_a_terminal_is_not_shown(tmp_path: Path) -> N
     shown = b""
     while b"Token" not in shown:
         shown += os.read(reader, 1_000)
-    time.sleep(0.3)  # until the terminal's echo is off
+    eventually(lambda: not termios.tcgetattr(reader)[3] & termios.ECHO)
     os.write(reader, f"{token}\n".encode())
     while True:
         try:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -27,7 +28,7 @@ from sqlalchemy.pool import StaticPool
 from werkzeug.test import TestResponse
 
 from jwt_authz import Authz, Role, Roles, requires
-from jwt_authz._concurrency import deadlines
+from jwt_authz._concurrency import bounded, breaker, deadlines
 from jwt_authz._concurrency.bounded import Attempt
 from jwt_authz._concurrency.deadlines import MOST_LEFT_BEHIND, Deadline
 from jwt_authz._concurrency.slots import Slots
@@ -49,8 +50,10 @@ from tests.admin.application import PASSWORD as ADMIN_PASSWORD
 from tests.admin.application import STORED, make_app
 from tests.admin.browsing import log_in as log_in_to_page
 from tests.cheap_argon2 import replace_slots
-from tests.concurrency.test_slots import full, until
+from tests.concurrency.test_slots import full
 from tests.edge import PROBLEM, TYPE, bare_app, bearer
+from tests.patience import PATIENCE, eventually
+from tests.revocation.conftest import Clock
 from tests.revocation.proxy import Proxy
 
 PASSWORD = "correct horse battery"
@@ -67,10 +70,20 @@ class Silent(MemoryAccounts):
         self.is_silent, self.asked, self.ends = False, 0, threading.Event()
         self.add("ada", PASSWORD, roles=["clerk"], subject="u1")
 
+    def fall_silent(self, app: Flask) -> None:
+        """Answer no more; the application gives up soon from now on, and waited until now."""
+        app.extensions[KEY].deadline.seconds = SHORT
+        self.is_silent = True
+
+    def answer_again(self, app: Flask) -> None:
+        app.extensions[KEY].deadline.seconds = PATIENCE
+        self.is_silent = False
+        self.ends.set()
+
     def _hang(self) -> None:
         self.asked += 1
         if self.is_silent:
-            assert self.ends.wait(60)
+            assert self.ends.wait(PATIENCE)
 
     def authenticate(self, username: str, password: str) -> User | None:
         self._hang()
@@ -86,18 +99,26 @@ class Silent(MemoryAccounts):
 
 
 @pytest.fixture
+def time_of_calls(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of deadlines, which a test steps; a deadline that passes takes SHORT to notice."""
+    clock = Clock()
+    monkeypatch.setattr(bounded, "time", SimpleNamespace(monotonic=clock))
+    return clock
+
+
+@pytest.fixture
 def accounts() -> Iterator[Silent]:
     made = Silent()
     yield made
     made.ends.set()
     for thread in threading.enumerate():
         if thread.name == "jwt_authz-call":
-            thread.join(30)
+            thread.join(PATIENCE)
 
 
 def shop(accounts: Any, **config: Any) -> Flask:
     """An application with all that asks accounts, and views that ask nobody."""
-    config = {"AUTHZ_ACCOUNTS_TIMEOUT": SHORT, "AUTHZ_STORE_URL": "memory:", **config}
+    config = {"AUTHZ_STORE_URL": "memory:", **config}
     app = bare_app(AUTHZ_LOGIN_RATE="", **config)
     roles = config.pop("roles", Roles(Role("clerk", "orders:read"), Role("admin", "users:manage")))
     Authz(app, roles=roles, accounts=accounts)
@@ -123,10 +144,8 @@ def log_in_as(client: FlaskClient, username: str) -> dict[str, Any]:
 
 def is_over(attempt: Attempt[Any]) -> bool:
     """Whether the thread of a call that was given up comes to its end."""
-    until = time.monotonic() + 20
-    while not attempt.is_done and time.monotonic() < until:
-        time.sleep(0.02)
-    return attempt.is_done
+    eventually(lambda: attempt.is_done)
+    return True
 
 
 def assert_unavailable(answer: TestResponse) -> None:
@@ -139,9 +158,10 @@ def assert_unavailable(answer: TestResponse) -> None:
 
 
 def test_each_endpoint_that_asks_silent_accounts_answers_503(accounts: Silent) -> None:
-    client = shop(accounts).test_client()
+    app = shop(accounts)
+    client = app.test_client()
     tokens = log_in(client).get_json()
-    accounts.is_silent = True
+    accounts.fall_silent(app)
 
     assert_unavailable(log_in(client))
     assert_unavailable(
@@ -152,8 +172,7 @@ def test_each_endpoint_that_asks_silent_accounts_answers_503(accounts: Silent) -
     assert_unavailable(client.put("/me/password", json=body, headers=headers))
     assert client.get("/me/permissions", headers=headers).status_code == 200
 
-    accounts.is_silent = False
-    accounts.ends.set()
+    accounts.answer_again(app)
     again = client.post("/token/refresh", json={"refresh_token": tokens["refresh_token"]})
     assert again.status_code in (200, 503)  # the next call may still be held back
 
@@ -161,7 +180,7 @@ def test_each_endpoint_that_asks_silent_accounts_answers_503(accounts: Silent) -
 def test_views_that_ask_nobody_are_answered_while_accounts_are_silent(accounts: Silent) -> None:
     app = shop(accounts)
     headers = bearer(log_in(app.test_client()).get_json()["access_token"])
-    accounts.is_silent = True
+    accounts.fall_silent(app)
 
     with ThreadPoolExecutor(4) as worker:  # as many threads as a worker has
         log_ins = [worker.submit(log_in, app.test_client()) for _ in range(40)]
@@ -169,8 +188,8 @@ def test_views_that_ask_nobody_are_answered_while_accounts_are_silent(accounts: 
             worker.submit(app.test_client().get, path, headers=headers)
             for path in ("/open", "/orders", "/me/permissions")
         ]
-        assert [view.result(30).status_code for view in views] == [200, 200, 200]
-        assert {each.result(30).status_code for each in log_ins} == {503}
+        assert [view.result(PATIENCE).status_code for view in views] == [200, 200, 200]
+        assert {each.result(PATIENCE).status_code for each in log_ins} == {503}
     assert not accounts.ends.is_set()
 
 
@@ -180,7 +199,7 @@ def test_without_the_deadline_no_view_would_be_answered(
     """The control of the test before."""
     monkeypatch.setattr(Deadline, "run", lambda deadline, call: call())
     app = shop(accounts)
-    accounts.is_silent = True
+    accounts.fall_silent(app)
     with ThreadPoolExecutor(4) as worker:
         log_ins = [worker.submit(log_in, app.test_client()) for _ in range(8)]
         view = worker.submit(app.test_client().get, "/open")
@@ -190,25 +209,31 @@ def test_without_the_deadline_no_view_would_be_answered(
         accounts.ends.set()
 
 
-def test_silent_accounts_are_asked_by_few_of_many_callers(accounts: Silent) -> None:
-    client = shop(accounts).test_client()
-    accounts.is_silent = True
-    for _ in range(30):
+def test_silent_accounts_are_asked_by_few_of_many_callers(
+    accounts: Silent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.monotonic()
+    monkeypatch.setattr(breaker, "time", SimpleNamespace(monotonic=lambda: now))
+    app = shop(accounts)
+    client = app.test_client()
+    accounts.fall_silent(app)
+    for _ in range(10):
         assert_unavailable(log_in(client))
-    assert accounts.asked <= 5  # three in a row, and then one now and again
+    assert accounts.asked == breaker.FAILURES
+    now += breaker.PAUSE
+    for _ in range(10):
+        assert_unavailable(log_in(client))
+    assert accounts.asked == breaker.FAILURES + 1
 
 
 def test_accounts_that_answer_again_are_asked_again(accounts: Silent) -> None:
-    client = shop(accounts).test_client()
-    accounts.is_silent = True
+    app = shop(accounts)
+    client = app.test_client()
+    accounts.fall_silent(app)
     for _ in range(4):
         assert_unavailable(log_in(client))
-    accounts.is_silent = False
-    accounts.ends.set()
-    until = time.monotonic() + 20
-    while (status := log_in(client).status_code) == 503 and time.monotonic() < until:
-        time.sleep(0.05)
-    assert status == 200
+    accounts.answer_again(app)
+    eventually(lambda: log_in(client).status_code == 200)
 
 
 def test_accounts_that_are_down_and_say_so_are_asked_by_everyone() -> None:
@@ -226,7 +251,11 @@ def test_accounts_that_are_down_and_say_so_are_asked_by_everyone() -> None:
 def test_a_command_says_in_one_line_that_accounts_are_silent(accounts: Silent) -> None:
     accounts.is_silent = True
     for arguments in (["disable", "ada"], ["reset-password", "ada", "--random"]):
-        ran = shop(accounts).test_cli_runner().invoke(commands, ["users", *arguments])
+        ran = (
+            shop(accounts, AUTHZ_ACCOUNTS_TIMEOUT=SHORT)
+            .test_cli_runner()
+            .invoke(commands, ["users", *arguments])
+        )
         assert ran.exit_code == 1
         error = ran.output.splitlines()[-1]
         assert error == (
@@ -239,17 +268,18 @@ def test_a_command_says_in_one_line_that_accounts_are_silent(accounts: Silent) -
 
 
 def test_the_wait_for_a_turn_to_hash_is_not_the_silence_of_a_database(
-    accounts: Silent, monkeypatch: pytest.MonkeyPatch
+    accounts: Silent, time_of_calls: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slots = Slots(1, 2, longest_wait=30)
+    slots = Slots(1, 2, longest_wait=PATIENCE)
     replace_slots(monkeypatch, slots)
-    client = shop(accounts).test_client()
+    client = shop(accounts, AUTHZ_ACCOUNTS_TIMEOUT=SHORT).test_client()
     answers: list[int] = []
     waiting = threading.Thread(target=lambda: answers.append(log_in(client).status_code))
     with full(slots):
         waiting.start()
-        until(lambda: slots.queued == 1)
-        time.sleep(4 * SHORT)
+        eventually(lambda: slots.queued == 1)
+        time_of_calls.step(4 * SHORT)
+        time.sleep(2 * SHORT)  # in which a deadline that has passed would be noticed
     waiting.join()
     assert answers == [200]
 
@@ -277,7 +307,7 @@ def test_silent_calls_leave_few_threads_behind_however_many_come() -> None:
         with suppress(StoreUnavailable):
             deadline.run(lambda: "answered")
         with pytest.raises(StoreUnavailable):
-            deadline.run(lambda: ends.wait(60))
+            deadline.run(lambda: ends.wait(PATIENCE))
     assert threading.active_count() - before <= MOST_LEFT_BEHIND + 2
     ends.set()
 
@@ -361,10 +391,11 @@ def test_a_session_of_flask_sqlalchemy_that_hangs_holds_up_no_request(postgres: 
         db.session.execute(text("SELECT 1"))
         return User(name, name, ("clerk",))
 
-    app = shop(Own(ask), SQLALCHEMY_DATABASE_URI=postgres.url, AUTHZ_ACCOUNTS_TIMEOUT=2)
+    app = shop(Own(ask), SQLALCHEMY_DATABASE_URI=postgres.url)
     db.init_app(app)
     client = app.test_client()
     assert log_in(client).status_code == 200
+    app.extensions[KEY].deadline.seconds = SHORT
     postgres.silence()
     assert_unavailable(log_in(client))  # and the request's own end waits for nothing
     assert client.get("/open").status_code == 200
@@ -391,7 +422,7 @@ def test_a_database_in_the_memory_of_one_thread_is_asked_by_that_thread() -> Non
 
 @pytest.fixture
 def administered(postgres: Proxy) -> Iterator[Flask]:
-    app = make_app(postgres.url, STORED, AUTHZ_ACCOUNTS_TIMEOUT=2)
+    app = make_app(postgres.url, STORED)
     yield app
     postgres.cut()
     app.extensions["jwt_authz"].accounts._transactions._sessions.kw["bind"].dispose()
@@ -406,6 +437,7 @@ def test_the_administration_of_a_silent_database_answers_503(
     client = administered.test_client()
     headers = bearer(log_in_as(client, "ann")["access_token"])
     assert client.get("/admin/api/users", headers=headers).status_code == 200
+    administered.extensions[KEY].deadline.seconds = SHORT
     postgres.silence()
 
     answer = client.get("/admin/api/users", headers=headers)
@@ -421,13 +453,14 @@ def test_a_connection_that_is_given_up_is_cut_off_and_its_thread_ends(
     client = administered.test_client()
     assert "access_token" in log_in_as(client, "ann")
     deadline = administered.extensions[KEY].deadline
+    deadline.seconds = SHORT
     postgres.silence()
     assert log_in_as(client, "ann")["type"] == UNAVAILABLE
     # None is kept if its thread ended before the next look at those left behind.
     assert all(map(is_over, deadline._left_behind))
 
 
-def test_a_change_that_was_given_up_is_not_made_later(tmp_path: Path) -> None:
+def test_a_change_that_was_given_up_is_not_made_later(tmp_path: Path, time_of_calls: Clock) -> None:
     """On SQLite, which has no connection to cut off: the commit itself is refused."""
     url = f"sqlite:///{tmp_path / 'app.db'}"
     administered = make_app(url, STORED, AUTHZ_ACCOUNTS_TIMEOUT=SHORT)
@@ -440,7 +473,8 @@ def test_a_change_that_was_given_up_is_not_made_later(tmp_path: Path) -> None:
         row.disabled = True
         turn.session.flush()
         begun.set()
-        assert ends.wait(60)  # the deadline passes here
+        time_of_calls.step(2 * SHORT)
+        assert ends.wait(PATIENCE)
 
     deadline = administered.extensions[KEY].deadline
     with administered.app_context(), pytest.raises(StoreUnavailable):
@@ -465,12 +499,12 @@ class SilentSource:
     def load(self) -> Roles:
         self.asked += 1
         if self.is_silent:
-            assert self.ends.wait(60)
+            assert self.ends.wait(PATIENCE)
         return Roles(Role("clerk", "orders:read"))
 
 
-def sourced(source: SilentSource, store: str) -> Flask:
-    app = bare_app(AUTHZ_STORE_URL=store, AUTHZ_ACCOUNTS_TIMEOUT=SHORT, AUTHZ_REVOCATION_MAX_AGE=1)
+def sourced(source: SilentSource, store: str, **config: Any) -> Flask:
+    app = bare_app(AUTHZ_STORE_URL=store, AUTHZ_REVOCATION_MAX_AGE=1, **config)
     authz = Authz(app, roles=source)
     app.add_url_rule("/open", "open", lambda: "open")
     app.add_url_rule("/orders", "orders", requires("orders:read")(lambda: "orders"))
@@ -486,11 +520,11 @@ def token_of(app: Flask) -> str:
 
 
 def test_a_source_that_is_silent_from_the_start_holds_no_worker(tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path / 'store.db'}"
+    headers = bearer(token_of(sourced(SilentSource(), store)))
     source = SilentSource()
-    app = sourced(source, f"sqlite:///{tmp_path / 'store.db'}")
-    headers = bearer(token_of(app))
-    app.extensions[KEY]._live = None  # as in a process that has just begun
     source.is_silent = True
+    app = sourced(source, store, AUTHZ_ACCOUNTS_TIMEOUT=SHORT)
 
     with ThreadPoolExecutor(4) as worker:
         guarded = [
@@ -498,8 +532,8 @@ def test_a_source_that_is_silent_from_the_start_holds_no_worker(tmp_path: Path) 
         ]
         unguarded = worker.submit(app.test_client().get, "/open")
         for each in guarded:
-            assert_unavailable(each.result(30))
-        assert unguarded.result(30).status_code == 200
+            assert_unavailable(each.result(PATIENCE))
+        assert unguarded.result(PATIENCE).status_code == 200
     assert source.asked <= 6
     source.ends.set()
     app.extensions[KEY]._revocations.stop()
@@ -511,25 +545,23 @@ def test_a_source_that_falls_silent_at_a_change_is_503_and_then_answers_again(
     source = SilentSource()
     app = sourced(source, f"sqlite:///{tmp_path / 'store.db'}")
     client, headers = app.test_client(), bearer(token_of(app))
-    assert client.get("/orders", headers=headers).status_code == 200
+
+    def answers(wanted: int) -> bool:
+        return client.get("/orders", headers=headers).status_code == wanted
+
+    eventually(lambda: answers(200))
+    app.extensions[KEY]._live._deadline.seconds = SHORT
     source.is_silent = True
     with app.app_context():
         view = app.extensions[KEY].needed_revocations()
         view.write(Target("catalogue", None))
 
-    def becomes(wanted: int) -> bool:
-        until = time.monotonic() + 30
-        while time.monotonic() < until:
-            if client.get("/orders", headers=headers).status_code == wanted:
-                return True
-            time.sleep(0.02)
-        return False
-
-    assert becomes(503)
+    eventually(lambda: answers(503))
     assert client.get("/open").status_code == 200
+    app.extensions[KEY]._live._deadline.seconds = PATIENCE
     source.is_silent = False
     source.ends.set()
-    assert becomes(200)
+    eventually(lambda: answers(200))
     view.stop()
 
 
@@ -555,8 +587,9 @@ def test_only_the_thread_that_follows_the_store_asks_a_source_that_is_silent(
 ) -> None:
     monkeypatch.setattr(live_catalogue, "SLOW", SHORT / 2)
     source, view = SilentSource(), View()
-    live = live_catalogue.LiveCatalogue(source, view, 0.0, SHORT)  # type: ignore[arg-type]
+    live = live_catalogue.LiveCatalogue(source, view, 0.0, PATIENCE)  # type: ignore[arg-type]
     assert "clerk" in live.current().roles
+    live._deadline.seconds = SHORT
     source.is_silent, view.mark = True, (2,)
     view.tell((0.0, 0.0))
     asked = source.asked
@@ -565,6 +598,7 @@ def test_only_the_thread_that_follows_the_store_asks_a_source_that_is_silent(
             live.current()
     assert source.asked == asked
 
+    live._deadline.seconds = PATIENCE
     source.is_silent = False
     source.ends.set()
     view.tell((0.0, 0.0))
@@ -578,9 +612,7 @@ def test_nobody_waits_for_anothers_load_while_the_source_is_failing() -> None:
     source.is_silent = True
     loading = threading.Thread(target=live.current)
     loading.start()
-    until = time.monotonic() + 20
-    while not source.asked and time.monotonic() < until:
-        time.sleep(0.01)
+    eventually(lambda: source.asked > 0)
     with pytest.raises(StoreUnavailable, match="is being loaded"):
         live.current()
     assert loading.is_alive()
@@ -594,7 +626,7 @@ GREENLETS = """
 from gevent import monkey; monkey.patch_all()
 import gevent
 from tests.concurrency.test_deadlines import Own, log_in, shop
-client = shop(Own(lambda name: gevent.sleep(60))).test_client()
+client = shop(Own(lambda name: gevent.sleep(60)), AUTHZ_ACCOUNTS_TIMEOUT=0.2).test_client()
 print(log_in(client).status_code, client.get("/open").status_code)
 """
 

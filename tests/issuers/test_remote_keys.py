@@ -30,6 +30,7 @@ from jwt_authz.issuers.remote_keys import APART, FRESH, KEPT, FixedKeys, Lease, 
 from jwt_authz.tokens.jwk import new_jwk
 from jwt_authz.tokens.jws import Signed
 from tests.foreign import Clock, KeyServer, jwk, jwks, listening, self_signed, send
+from tests.patience import PATIENCE
 
 KNOWN = {"alg": "ES256", "kid": "k1"}
 
@@ -59,7 +60,7 @@ def land(keys: RemoteKeys) -> None:
     """Wait until no flight is under way."""
     flight = keys._flight
     if flight is not None:
-        assert flight.wait(10)
+        assert flight.wait(PATIENCE)
 
 
 MISBEHAVIOURS: dict[str, Callable[[KeyServer], None]] = {
@@ -263,7 +264,7 @@ def test_a_flight_that_does_not_end_is_the_only_one_all_the_same(clock: Clock) -
 
     def fetch(url: str, until: float) -> dict[str, Any]:
         began.append(clock.now)
-        assert ends.wait(20)
+        assert ends.wait(PATIENCE)
         return jwks()
 
     keys = RemoteKeys("i", ["ES256"], jwks_uri="https://i", clock=clock, fetch=fetch)
@@ -291,37 +292,33 @@ def test_a_token_without_a_kid_never_makes_a_fetch(server: KeyServer, clock: Clo
 
 
 def test_few_wait_for_a_missing_key_and_nobody_for_one_that_is_there(
-    server: KeyServer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    server: KeyServer, clock: Clock
 ) -> None:
-    monkeypatch.setattr(remote_keys, "PATIENCE", 0.8)
-    keys = keys_of(server, clock)
+    keys, refused = keys_of(server, clock), queue.SimpleQueue[str]()
     ask(keys)
     clock.now += APART
     server.answer = server.is_silent
-    waited: list[float] = []
 
     def miss() -> None:
-        start = time.monotonic()
-        with pytest.raises(StoreUnavailable, match="are being fetched"):
+        with pytest.raises((StoreUnavailable, KeyUnknown)) as caught:
             ask(keys, "missing")
-        waited.append(time.monotonic() - start)
+        refused.put(str(caught.value))
 
     callers = [threading.Thread(target=miss) for _ in range(8)]
     for caller in callers:
         caller.start()
-    start = time.monotonic()
-    for _ in range(1_000):
-        ask(keys)
-    assert time.monotonic() - start < 0.7
+    answers = [refused.get(timeout=PATIENCE) for _ in range(6)]
+    assert all("are being fetched" in answer for answer in answers)
+    assert ask(keys).key.name == "ES256"
+    assert sum(caller.is_alive() for caller in callers) == 2
+    server.ends.set()
     for caller in callers:
         caller.join()
-    assert sorted(seconds > 0.7 for seconds in waited) == [False] * 6 + [True] * 2
 
 
 def test_two_callers_wait_for_the_first_keys_of_a_slow_issuer_and_the_others_fail_at_once(
-    server: KeyServer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    server: KeyServer, clock: Clock
 ) -> None:
-    monkeypatch.setattr(remote_keys, "PATIENCE", 20)
     keys, refused = keys_of(server, clock), queue.SimpleQueue[str]()
     server.answer = server.is_silent
 
@@ -334,7 +331,7 @@ def test_two_callers_wait_for_the_first_keys_of_a_slow_issuer_and_the_others_fai
     for caller in callers:
         caller.start()
     # The fetch goes on: six are answered while two still wait for it.
-    answers = [refused.get(timeout=10) for _ in range(6)]
+    answers = [refused.get(timeout=PATIENCE) for _ in range(6)]
     assert all("are being fetched" in answer for answer in answers)
     assert sum(caller.is_alive() for caller in callers) == 2
     server.ends.set()
@@ -351,10 +348,8 @@ def test_an_issuer_that_misbehaves_from_the_start_has_no_keys(
 ) -> None:
     misbehave(server)
     keys = keys_of(server, clock, fetch=hurried(server))
-    start = time.monotonic()
     with pytest.raises(StoreUnavailable, match=r"no keys of .* are at hand"):
         ask(keys)
-    assert time.monotonic() - start < 2
 
 
 @misbehaving
@@ -391,20 +386,22 @@ def test_an_issuer_that_is_down_has_no_keys_and_is_asked_again_when_it_is_back(
         ask(keys)
 
 
-def test_while_an_issuer_drips_calls_with_known_keys_are_as_quick_as_ever(
-    server: KeyServer, clock: Clock
-) -> None:
-    keys = keys_of(server, clock)
+def test_while_an_issuer_drips_calls_with_known_keys_do_not_wait(clock: Clock) -> None:
+    ends, asked = threading.Event(), []
+
+    def fetch(url: str, until: float) -> dict[str, Any]:
+        asked.append(url)
+        assert len(asked) == 1 or ends.wait(PATIENCE)
+        return jwks()
+
+    keys = RemoteKeys("i", ["ES256"], jwks_uri="https://i", clock=clock, fetch=fetch)
     ask(keys)
-    server.answer = server.drips
     clock.now += FRESH
-    times = []
-    for _ in range(2_000):
-        start = time.perf_counter()
-        ask(keys)
-        times.append(time.perf_counter() - start)
-    assert sorted(times)[-20] < 0.01  # 99 of 100
-    assert server.asked["/jwks"] <= 2
+    assert [ask(keys).key.name for _ in range(100)] == ["ES256"] * 100
+    assert not ends.is_set(), "the second fetch has not ended"
+    ends.set()
+    land(keys)
+    assert len(asked) == 2
 
 
 @pytest.mark.parametrize("behaviour", ["drips", "drips_headers", "is_silent"])
@@ -413,9 +410,12 @@ def test_a_fetch_ends_in_its_time_however_slowly_it_is_answered(
 ) -> None:
     server.answer = getattr(server, behaviour)
     start = time.monotonic()
+    gives_up = threading.Timer(PATIENCE, server.ends.set)  # which is another error
+    gives_up.start()
     with pytest.raises(StoreUnavailable, match="TimeoutError"):
         fetch_json(f"{server.url}/jwks", start + 0.4)
-    assert 0.3 < time.monotonic() - start < 1.5
+    gives_up.cancel()
+    assert time.monotonic() - start >= 0.4
 
 
 def test_a_fetch_whose_time_is_over_does_not_begin(server: KeyServer) -> None:
@@ -428,10 +428,10 @@ def test_an_answer_has_a_bound_with_and_without_a_stated_length(server: KeyServe
     """SECURITY 2.53, F9."""
     fits = b'{"x": "' + b"a" * (MOST_BYTES - 9) + b'"}'
     server.sends(fits)
-    assert len(fetch_json(server.url, time.monotonic() + 5)["x"]) == MOST_BYTES - 9
+    assert len(fetch_json(server.url, time.monotonic() + PATIENCE)["x"]) == MOST_BYTES - 9
     server.sends(fits + b" ")
     with pytest.raises(StoreUnavailable, match="more than"):
-        fetch_json(server.url, time.monotonic() + 5)
+        fetch_json(server.url, time.monotonic() + PATIENCE)
 
     def unending(handler: Any) -> None:
         handler.wfile.write(b"HTTP/1.0 200 OK\r\n\r\n" + fits)
@@ -439,7 +439,7 @@ def test_an_answer_has_a_bound_with_and_without_a_stated_length(server: KeyServe
 
     server.answer = unending
     with pytest.raises(StoreUnavailable, match="more than"):
-        fetch_json(server.url, time.monotonic() + 5)
+        fetch_json(server.url, time.monotonic() + PATIENCE)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -449,7 +449,7 @@ def test_no_redirect_is_followed(status: int, server: KeyServer) -> None:
         for target in (elsewhere, "http://169.254.169.254/latest", "file:///etc/passwd", "/jwks2"):
             server.sends(json.dumps(jwks()), status, Location=target)
             with pytest.raises(StoreUnavailable, match=f"the answer was {status}"):
-                fetch_json(f"{server.url}/jwks", time.monotonic() + 5)
+                fetch_json(f"{server.url}/jwks", time.monotonic() + PATIENCE)
         assert not met
     assert set(server.asked) == {"/jwks"}
 
@@ -459,14 +459,14 @@ def test_a_fetch_asks_no_proxy(server: KeyServer, monkeypatch: pytest.MonkeyPatc
         for name in ("http_proxy", "https_proxy", "all_proxy"):
             monkeypatch.setenv(name, proxy)
             monkeypatch.setenv(name.upper(), proxy)
-        assert fetch_json(f"{server.url}/jwks", time.monotonic() + 5) == jwks()
+        assert fetch_json(f"{server.url}/jwks", time.monotonic() + PATIENCE) == jwks()
         assert not met
 
 
 def test_https_checks_the_certificate(server: KeyServer) -> None:
     url = server.url.replace("http:", "https:")
     with pytest.raises(StoreUnavailable, match=r"SSL|Connection"):
-        fetch_json(url, time.monotonic() + 5)
+        fetch_json(url, time.monotonic() + PATIENCE)
     assert ssl.create_default_context().verify_mode == ssl.CERT_REQUIRED
 
 
@@ -477,11 +477,11 @@ def test_https_is_spoken_to_a_server_whose_certificate_is_good(
     with KeyServer(certificate) as server:
         url = f"https://localhost:{server.port}/jwks"
         with pytest.raises(StoreUnavailable, match="SSLCertVerificationError"):
-            fetch_json(url, time.monotonic() + 5)
+            fetch_json(url, time.monotonic() + PATIENCE)
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-        assert fetch_json(url, time.monotonic() + 5) == jwks()
+        assert fetch_json(url, time.monotonic() + PATIENCE) == jwks()
         with pytest.raises(StoreUnavailable, match="SSLCertVerificationError"):
-            fetch_json(url.replace("localhost", "127.0.0.1"), time.monotonic() + 5)
+            fetch_json(url.replace("localhost", "127.0.0.1"), time.monotonic() + PATIENCE)
 
 
 def test_the_authorities_that_are_trusted_are_read_anew_after_a_while(
@@ -498,19 +498,19 @@ def test_the_authorities_that_are_trusted_are_read_anew_after_a_while(
             if wrote:
                 authorities.write_bytes(certificate.read_bytes())
             with pytest.raises(StoreUnavailable, match="SSLCertVerificationError"):
-                fetch_json(url, fetch.monotonic() + 5)
+                fetch_json(url, fetch.monotonic() + PATIENCE)
         later = 600
-        assert fetch_json(url, fetch.monotonic() + 5) == jwks()
+        assert fetch_json(url, fetch.monotonic() + PATIENCE) == jwks()
 
 
 def test_a_name_of_this_machine_that_leads_elsewhere_is_not_spoken_to(
     server: KeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SECURITY 2.54."""
-    assert fetch_json(server.url.replace("127.0.0.1", "localhost"), time.monotonic() + 5)
+    assert fetch_json(server.url.replace("127.0.0.1", "localhost"), time.monotonic() + PATIENCE)
     monkeypatch.setattr("jwt_authz.issuers.http._is_loopback", lambda host: host == "localhost")
     with pytest.raises(StoreUnavailable):
-        fetch_json(server.url.replace("127.0.0.1", "localhost"), time.monotonic() + 5)
+        fetch_json(server.url.replace("127.0.0.1", "localhost"), time.monotonic() + PATIENCE)
 
 
 URLS_TO_REFUSE = [
@@ -762,8 +762,8 @@ def test_a_forked_process_has_the_keys_and_can_fetch_others(
     answers = context.Queue()
     child = context.Process(target=in_the_child, args=(keys, answers))
     child.start()
-    assert answers.get(timeout=20) == ("ES256", "ES256")
-    child.join(10)
+    assert answers.get(timeout=PATIENCE) == ("ES256", "ES256")
+    child.join(PATIENCE)
     assert child.exitcode == 0
 
 

@@ -54,6 +54,7 @@ from tests.foreign import (
     signed_as_it_is,
     trusted,
 )
+from tests.patience import eventually
 from tests.tokens.forging import encoded, signed_text
 
 OTHER = "https://other.example"
@@ -613,12 +614,14 @@ def test_a_token_of_a_key_that_was_withdrawn_stops_within_the_age_that_is_stated
 
 def until_refused(app: Flask, token: str) -> int:
     """The status once it is no longer 200; a fetch in the background takes a moment."""
-    for _ in range(200):
-        status = get(app, token).status_code
-        if status != 200:
-            break
-        time.sleep(0.01)
-    return status
+    statuses: list[int] = []
+
+    def is_refused() -> bool:
+        statuses.append(get(app, token).status_code)
+        return statuses[-1] != 200
+
+    eventually(is_refused)
+    return statuses[-1]
 
 
 def test_a_known_token_goes_on_being_known_once_its_key_is_confirmed(
@@ -635,12 +638,14 @@ def test_a_known_token_goes_on_being_known_once_its_key_is_confirmed(
         get(app, token)
         turn_clock(monkeypatch, FRESH + 1)
         get(app, token)
-        for _ in range(500):  # until the keys are there anew
+
+        def is_known_again() -> bool:
             before = len(checks)
             assert get(app, token).status_code == 200
-            if server.asked["/jwks"] == 2 and len(checks) == before:
-                break
-            time.sleep(0.01)
+            return server.asked["/jwks"] == 2 and len(checks) == before
+
+        eventually(is_known_again)
+        before = len(checks)
         assert [get(app, token).status_code for _ in range(20)] == [200] * 20
         assert len(checks) == before
         assert server.asked["/jwks"] == 2

@@ -8,13 +8,14 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
 import pytest
 import redis
+
+from tests.patience import PATIENCE, eventually
 
 
 class PrivateRedis:
@@ -38,18 +39,18 @@ class PrivateRedis:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        until = time.monotonic() + 10
-        while True:
-            try:
-                with self.client() as client:
-                    client.ping()
-                return
-            except redis.RedisError:
-                assert time.monotonic() < until, "redis-server did not start"
-                time.sleep(0.01)
+        eventually(self._answers)
+
+    def _answers(self) -> bool:
+        try:
+            with self.client() as client:
+                client.ping()
+        except redis.RedisError:
+            return False
+        return True
 
     def client(self) -> redis.Redis:
-        return redis.Redis(port=self.port, socket_timeout=5)
+        return redis.Redis(port=self.port, socket_timeout=PATIENCE)
 
     def kill(self) -> None:
         """What `kill -9` does."""
