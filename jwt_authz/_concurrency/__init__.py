@@ -1,1 +1,1 @@
-"""Concurrency: deadlines, breakers, bounded work and forks."""
+"""Deadlines, circuit breakers, thread limits and forks."""

@@ -1,4 +1,4 @@
-"""Run blocking work with a deadline, in a thread that can be left behind."""
+"""Run blocking work with a deadline, in a thread that can be abandoned."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ _Result = TypeVar("_Result")
 
 
 class Abandoned(Exception):
-    """The caller has given up, and what was begun must be undone."""
+    """The caller has given up, so the work must be rolled back."""
 
 
-class Attempt(Generic[_Result]):
-    """Work in a thread of its own, for which the caller waits a limited time.
+class BoundedCall(Generic[_Result]):
+    """A call that runs in its own thread and that the caller waits for until a deadline.
 
-    A driver that waits for a silent server cannot be interrupted. It can be left behind, and what
-    it waits on can be cut off: the work sets `cut` to a function that does that. The work calls
-    `go_on()` before it commits, so that nothing is committed after the caller was given an error.
-    `owner` is whatever the caller wants to know it by.
+    A driver that waits for a server that does not answer cannot be interrupted. Its thread can be
+    abandoned, and its connection can be closed: the work sets `cut` to a function that does so.
+    The work calls `go_on()` before it commits, so that nothing is committed after the caller got
+    an error. `owner` identifies the deadline that the call runs under.
     """
 
-    def __init__(self, work: Callable[[Attempt[_Result]], _Result], owner: object = None) -> None:
+    def __init__(
+        self, work: Callable[[BoundedCall[_Result]], _Result], owner: object = None
+    ) -> None:
         self.owner = owner
         self.cut: Callable[[], object] | None = None
         self.is_abandoned = False
@@ -71,7 +73,7 @@ class Attempt(Generic[_Result]):
         with self._changed:
             while not self.is_done:
                 left = self._until - time.monotonic()
-                if self._pauses:  # work off the clock has a deadline of its own
+                if self._pauses:  # work off the clock has its own deadline
                     self._changed.wait()
                 elif left > 0:
                     self._changed.wait(left)
@@ -85,9 +87,9 @@ class Attempt(Generic[_Result]):
 
     @contextmanager
     def off_the_clock(self) -> Iterator[None]:
-        """Stop the clock for a block; `failed_off_the_clock` says whether the block raised.
+        """Stop the clock during a block; set `failed_off_the_clock` if the block raises.
 
-        Raises Abandoned if the caller has given up.
+        Raise Abandoned if the caller has given up.
         """
         self.go_on()
         began = time.monotonic()
@@ -109,7 +111,7 @@ class Attempt(Generic[_Result]):
         _current.set(self)
         try:
             self._result.append(self._work(self))
-        except BaseException as error:  # handed to the caller, whatever it is
+        except BaseException as error:  # re-raised in the caller's thread
             self._error = error
         finally:
             with self._changed:
@@ -117,19 +119,19 @@ class Attempt(Generic[_Result]):
                 self._changed.notify()
 
 
-_current: ContextVar[Attempt[Any] | None] = ContextVar("jwt_authz_attempt", default=None)
+_current: ContextVar[BoundedCall[Any] | None] = ContextVar("jwt_authz_bounded_call", default=None)
 
 
-def current_attempt() -> Attempt[Any] | None:
-    """Return the attempt that the calling code is the work of, None if there is none."""
+def current_call() -> BoundedCall[Any] | None:
+    """Return the bounded call that this code runs in, or None."""
     attempt = _current.get()
     return None if attempt is None or attempt.is_done else attempt
 
 
 @contextmanager
 def off_the_clock() -> Iterator[None]:
-    """Keep a block that waits for something else (a turn to hash) out of the current deadline."""
-    attempt = current_attempt()
+    """Exclude a block that waits for something else (a hashing slot) from the current deadline."""
+    attempt = current_call()
     if attempt is None:
         yield
         return
@@ -138,11 +140,11 @@ def off_the_clock() -> Iterator[None]:
 
 
 def shut_down(dbapi_connection: Any) -> None:
-    """Shut a database connection's socket down, so that a driver waiting on it gets an error."""
-    with suppress(Exception):  # there are drivers whose socket cannot be reached
-        own = getattr(dbapi_connection, "_sock", None)  # PyMySQL's
-        if own is not None:
-            own.shutdown(socket.SHUT_RDWR)
+    """Shut down a database connection's socket, so that a driver waiting on it gets an error."""
+    with suppress(Exception):  # some drivers do not expose their socket
+        pymysql_socket = getattr(dbapi_connection, "_sock", None)
+        if pymysql_socket is not None:
+            pymysql_socket.shutdown(socket.SHUT_RDWR)
             return
         with socket.socket(fileno=os.dup(dbapi_connection.fileno())) as connection:
             connection.shutdown(socket.SHUT_RDWR)

@@ -1,4 +1,4 @@
-"""Breaker: a store that does not answer is not asked by every request in turn."""
+"""A circuit breaker: after repeated failures, calls to a store fail without contacting it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ PAUSE = 1.0
 
 
 class Breaker:
-    """After three failures in a row only one call at a time tries; the others fail at once.
+    """A circuit breaker that opens after three failures in a row.
 
-    The next call tries `pause` seconds after the last failure, and `longest` seconds after the one
-    before it began to try. A call that succeeds lets all through again. `what` names in messages
-    what was asked. Threads may share a breaker: a race lets one call more or less through.
+    While it is open, one call at a time is a trial; the others fail immediately. The next trial
+    starts `pause` seconds after the last failure, or `longest` seconds after the previous trial
+    started. A success closes the breaker. `what` is the name of the store in error messages.
+    Threads may share a breaker: a race lets one call more or less through.
     """
 
     def __init__(
@@ -28,24 +29,24 @@ class Breaker:
         self._closed_until = 0.0
 
     def check(self) -> None:
-        """Raise StoreUnavailable if the last calls failed and it is not this call's turn to try."""
+        """Raise StoreUnavailable if the breaker is open and this call is not the next trial."""
         if self._failures < FAILURES:
             return
         now = time.monotonic()
         if now < self._closed_until:
             raise StoreUnavailable(
-                f"{self._what} did not answer just now: calls fail at once for a moment"
+                f"{self._what} did not answer recently: calls fail immediately for a moment"
             )
-        self._closed_until = now + self._longest  # this call tries, and holds back the others
+        self._closed_until = now + self._longest  # this call is the trial
 
     def failed(self, pause: float | None = None) -> None:
-        """Count a call that was not answered.
+        """Count a call that got no answer.
 
-        With a `pause` the calls are held back for so many seconds, however many failed before.
+        With a `pause`, open the breaker for that many seconds, however many calls failed before.
         """
         self._failures += 1 if pause is None else FAILURES
         self._closed_until = time.monotonic() + (self._pause if pause is None else pause)
 
     def succeeded(self) -> None:
-        """Forget the failures: there was an answer."""
+        """Reset the failure count after an answer."""
         self._failures = 0

@@ -1,4 +1,4 @@
-"""What has to be made anew in a process that was forked: locks, threads, connections."""
+"""Recreate locks, threads and connections in a forked process."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from weakref import WeakSet
 
 
 class Renewable(Protocol):
-    """Something that a forked process cannot go on using as it is."""
+    """An object that must be reset in a forked process before it is used there."""
 
     def after_fork(self) -> None:
-        """Make it usable; called in the child, before anything else runs there."""
+        """Reset the object; called in the child process before any other code."""
         ...
 
 
@@ -19,7 +19,7 @@ _kept: WeakSet[Renewable] = WeakSet()
 
 
 def renew_after_fork(thing: Renewable) -> None:
-    """Have `thing.after_fork()` called in each process that is forked while the thing lives."""
+    """Call `thing.after_fork()` in each process that is forked while the object exists."""
     _kept.add(thing)
 
 
@@ -28,5 +28,5 @@ def _renew_all() -> None:
         thing.after_fork()
 
 
-if hasattr(os, "register_at_fork"):  # where there is no fork, there is nothing to renew
+if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(after_in_child=_renew_all)

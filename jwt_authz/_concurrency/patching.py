@@ -1,4 +1,4 @@
-"""Patching: whether gevent or eventlet replaced threads after this package was imported."""
+"""Detect whether gevent or eventlet patched threading after this package was imported."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ _LOCK = threading.Lock
 
 
 def refuse_late_patching() -> None:
-    """Raise `MisuseError` if the locks of this package are older than the patched ones.
+    """Raise `MisuseError` if `threading` was patched after this package created its locks.
 
-    A greenlet that waits for such a lock stops all others, and with them the one that holds it.
+    A greenlet that waits for an unpatched lock blocks all others, including the one that holds it.
     """
     if threading.Lock is not _LOCK:
         raise MisuseError(
-            "gevent or eventlet patched threads after jwt_authz was imported, so that requests "
-            "would wait forever: run gunicorn without --preload, or call monkey.patch_all() "
-            "before anything else is imported"
+            "gevent or eventlet patched threading after jwt_authz was imported, so requests can "
+            "deadlock: run gunicorn without --preload, or call monkey.patch_all() before any "
+            "other import"
         )

@@ -1,8 +1,8 @@
-"""Slots: how many threads may do heavy work at once, how many may wait for it, and for how long.
+"""Limit how many threads hash passwords at once, and how many callers wait and for how long.
 
-How it works. The work runs in threads of its own, at a lower priority than the threads that answer
-requests. A caller who waits holds a thread of the server, so that only a few may wait. Callers who
-are known have places of their own to wait in and go first: others cannot keep them out.
+How it works. The work runs in separate threads with a lower priority than the threads that handle
+requests. A waiting caller occupies a server thread, so only a few may wait. Known callers have
+reserved places in the queue and go first: others cannot keep them out.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _known_caller: ContextVar[str | None] = ContextVar("jwt_authz.known_caller", def
 
 @contextmanager
 def place_reserved_for(caller: str | None) -> Iterator[None]:
-    """Let what is done in the block wait in a reserved place, if a known caller is given."""
+    """Allow a known caller to wait in a reserved place during the block; None reserves nothing."""
     token = _known_caller.set(caller)
     try:
         yield
@@ -39,11 +39,11 @@ def place_reserved_for(caller: str | None) -> Iterator[None]:
 
 
 class Slots:
-    """Run work in `at_once` threads, for which `waiting` more callers may wait.
+    """Run work in `at_once` threads, while up to `waiting` more callers wait.
 
-    `reserved` more may wait if they are known, each once at a time. Further callers get HashingBusy
-    at once, and so do callers who have waited for `longest_wait` seconds. First come, first served,
-    known callers before others.
+    Another `reserved` callers may wait if they are known, each in one place at a time. Further
+    callers immediately get HashingBusy, as do callers who have waited for `longest_wait` seconds.
+    The order is first come, first served, with known callers before others.
     """
 
     def __init__(
@@ -53,14 +53,14 @@ class Slots:
         self.resize(at_once, waiting, reserved)
 
     def resize(self, at_once: int, waiting: int, reserved: int) -> None:
-        """Set other numbers, before there is any caller."""
+        """Change the limits; must be called before the first caller."""
         self.at_once = at_once
         self.waiting = waiting
         self.reserved = reserved
         self.renew()
 
     def renew(self) -> None:
-        """Forget all callers and threads: a forked process does not have them."""
+        """Forget all callers and threads, which do not exist in a forked process."""
         self._lock = threading.Lock()
         self._free = self.at_once
         self._first: deque[threading.Event] = deque()
@@ -75,7 +75,7 @@ class Slots:
 
     @property
     def queued(self) -> int:
-        """The number of callers who wait."""
+        """The number of waiting callers."""
         return len(self._first) + len(self._others)
 
     def run(
@@ -86,15 +86,16 @@ class Slots:
     ) -> _Result:
         """Return what the work returns, or raise what it raises; HashingBusy if it cannot run.
 
-        The deadline of a call to the accounts does not run meanwhile.
+        The deadline of a call to the accounts is paused meanwhile.
         """
         with off_the_clock(), self._place():
             return self._threads.submit(work, *arguments, **keywords).result()
 
     def busy(self) -> HashingBusy:
-        """Return the error for a caller who cannot even wait."""
+        """Return the error for a caller when the queue is full."""
         return HashingBusy(
-            f"{self.at_once} passwords are being hashed and {self.queued} wait: try again later"
+            f"{self.at_once} passwords are being hashed and {self.queued} are queued: "
+            "try again later"
         )
 
     @contextmanager
@@ -134,15 +135,18 @@ class Slots:
     def _await(self, ticket: threading.Event) -> None:
         try:
             has_turn = ticket.wait(self.longest_wait)
-        except BaseException:  # a server's time limit, say
+        except BaseException:  # for example a server's request timeout
             if not self._withdraw(ticket):
                 self._leave()
             raise
         if not has_turn and self._withdraw(ticket):
-            raise HashingBusy("no password could be hashed in time: try again later")
+            raise HashingBusy(
+                f"no slot for hashing became free within {self.longest_wait:g} seconds: "
+                "try again later"
+            )
 
     def _withdraw(self, ticket: threading.Event) -> bool:
-        """Leave the queue; False if it was the caller's turn meanwhile."""
+        """Leave the queue; return False if the caller's turn has come in the meantime."""
         with self._lock:
             for queue in (self._first, self._others):
                 if ticket in queue:
@@ -161,14 +165,14 @@ class Slots:
 
 
 def _lower_priority() -> None:
-    """Let the threads that answer requests go before this one, where threads have a priority."""
-    is_main = threading.get_native_id() == os.getpid()  # with gevent, for which all is one thread
+    """Lower the priority of this thread below that of request threads, on Linux."""
+    is_main = threading.get_native_id() == os.getpid()  # gevent runs everything in one thread
     if sys.platform == "linux" and not is_main:
         with suppress(OSError):  # a sandbox may forbid it
             os.setpriority(os.PRIO_PROCESS, 0, NICENESS)  # 0 is this thread
 
 
-# Of a worker's four threads, log-ins hold three at most: one is left for other requests.
+# Log-ins hold at most three of a worker's four threads: one is left for other requests.
 HASHING = Slots(at_once=1, waiting=1, reserved=1)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=HASHING.renew)

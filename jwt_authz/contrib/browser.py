@@ -1,8 +1,8 @@
-"""Pages: what a browser is answered in place of a problem, and where it may be sent back to.
+"""Answer browsers with pages and redirects instead of problems, and validate `next` URLs.
 
-`Authz(app, abort=browser_pages(login="log_in"))` sends a browser that is not logged in to the
-log-in page, and shows one that is not allowed a page or sends it home with a message. A client
-that does not prefer HTML gets the problem as ever.
+`Authz(app, abort=browser_pages(login="log_in"))` redirects unauthenticated browsers to the log-in
+page. Forbidden requests get a page, or a redirect to the home page with a message. Clients that do
+not prefer HTML still get the problem.
 """
 
 from __future__ import annotations
@@ -29,12 +29,11 @@ _PAGE = Markup(
 def browser_pages(
     login: str | None = None, home: str | None = None, category: str = "message"
 ) -> Callable[[Problem], Any]:
-    """An abort function that answers browsers with pages, and leaves other clients the problem.
+    """Return an abort function that sends pages to browsers and problems to other clients.
 
-    `login` is the endpoint that a caller who is not identified is sent to, with `next`; `home`
-    the endpoint that one who is not allowed is sent to, with the problem's sentence flashed under
-    `category`. Where an endpoint is not given, a plain page says the same with the problem's own
-    status.
+    `login` is the endpoint to which unauthenticated callers are redirected, with `next`. `home` is
+    the endpoint to which forbidden callers are redirected; the problem's detail is flashed under
+    `category`. Without the endpoint, a plain page shows the problem with its status.
     """
 
     def answer(problem: Problem) -> Any:
@@ -44,7 +43,7 @@ def browser_pages(
         endpoint = {401: login, 403: home}.get(problem.status)
         if endpoint is None or request.endpoint == endpoint:
             return _page(problem)
-        with suppress(RuntimeError):  # an application without a secret has no session to flash in
+        with suppress(RuntimeError):  # flashing needs a session, and a session a secret key
             flash(_MESSAGES.get(problem.status, problem.detail), category)
         if problem.status == 401 and request.method == "GET":
             return redirect(url_for(endpoint, next=_this_url()))
@@ -57,31 +56,31 @@ _MESSAGES = {401: "Please log in first."}
 
 
 def _this_url() -> str:
-    """The path and query of the request as the browser asked for them, to come back to."""
+    """Return the path and query of the request as the browser sent them."""
     path = quote(request.script_root + request.path, safe="/:@!$&'()*+,;=~-._")
     query = request.query_string.decode("ascii", "replace")
     return f"{path}?{query}" if query else path
 
 
 def prefers_html() -> bool:
-    """Whether the client would rather have a page than JSON (RFC 9110 section 12.5.1)."""
-    # The first of equals is taken, so that */* alone is answered by JSON.
+    """Return whether the client prefers a page to JSON (RFC 9110 section 12.5.1)."""
+    # Among equals the first one wins, so */* alone gets JSON.
     offered = ["application/problem+json", "application/json", "text/html"]
     return request.accept_mimetypes.best_match(offered) == "text/html"
 
 
 def next_url(default: str) -> str:
-    """Where a log-in may send the browser: the request's `next` if it is a path here, else default.
+    """Return the request's `next` if it is a path on this host, otherwise `default`.
 
-    Refused is whatever a browser could take for another host: a scheme, `//`, a backslash, a
-    blank or control character, anything that does not begin with a single slash.
+    Anything that a browser could treat as another host is refused: a scheme, `//`, a backslash, a
+    space or control character, and anything that does not start with a single slash.
     """
     target = request.values.get("next", "")
     return target if is_local_path(target) else default
 
 
 def is_local_path(target: str) -> bool:
-    """Whether a browser reads the text as a path of this very host, and as nothing else."""
+    """Return whether every browser treats the text as a path on the current host."""
     if not target.startswith("/") or target.startswith("//") or "\\" in target:
         return False
     if not target.isascii() or any(char <= " " or char == "\x7f" for char in target):

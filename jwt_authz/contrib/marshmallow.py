@@ -1,9 +1,9 @@
-"""Fields of marshmallow schemas that are shown, or may be written, only with a requirement.
+"""Show or accept marshmallow fields only if the caller meets a requirement.
 
-How it works. A guarded field is of a class of its own below the field's class, whose `serialize`
-and `deserialize` ask first; schemas call these two for each of their fields, whatever else they do.
-Importing this file wraps `Schema._deserialize`, so that a schema that takes unknown members reports
-those with the name that a guarded field is loaded under.
+How it works. A guarded field gets a subclass of its own class whose `serialize` and `deserialize`
+check the requirement first; every schema calls these two methods for each of its fields. Importing
+this module wraps `Schema._deserialize`, so that a schema that accepts unknown members rejects those
+that would replace the loaded value of a guarded field.
 """
 
 from __future__ import annotations
@@ -30,20 +30,22 @@ _edited: ContextVar[Any] = ContextVar("jwt_authz_edited", default=NO_RESOURCE)
 
 
 def guarded(field: AnyField, *, shown: Any = None, written: Any = None) -> AnyField:
-    """The field, shown only to who meets `shown`, and written only by who meets `written`.
+    """Return the field, shown only if `shown` is met and accepted only if `written` is met.
 
-    Each is a requirement, or a tuple of them; what is not given asks for nothing. On output the
-    object is the resource, and a field that is not shown is left out. On input the resource is
-    that of `editing`, and a member that may not be written is refused by a 403 that names it, a
-    401 where nobody is identified. Where it cannot be known it is a 503. Raises `MisuseError` for
-    what is no field or no requirement, and for a field inside of another, such as a list's items.
+    Each is a requirement or a tuple of requirements; without it there is no restriction. On output
+    the dumped object is the resource, and a field that must not be shown is omitted. On input the
+    resource comes from `editing`; a member that must not be written is refused with a 403 that
+    names it, or a 401 if the caller is unauthenticated. If the requirement cannot be evaluated,
+    the response is 503. Raise `MisuseError` if the field or a requirement is invalid, or if the
+    field is nested in another field, such as the items of a list.
     """
     if not isinstance(field, fields.Field):
         raise MisuseError(
-            f"{field!r} is no field: write guarded(fields.String(), shown='article:audit')"
+            f"Invalid field {field!r}: expected a marshmallow field, as in "
+            "guarded(fields.String(), shown='article:audit')."
         )
     if shown is None and written is None:
-        raise MisuseError("a guarded field asks for something: write shown=..., written=...")
+        raise MisuseError("guarded(...) has no requirement: pass shown=..., written=... or both")
     kept: Any = field
     kept.shown_to, kept.written_by = _guard_of(shown), _guard_of(written)
     kind: Any = type(field)
@@ -53,7 +55,7 @@ def guarded(field: AnyField, *, shown: Any = None, written: Any = None) -> AnyFi
 
 @contextmanager
 def editing(resource: Any) -> Iterator[None]:
-    """Within the block, bodies are loaded for this resource: `with editing(article): ...`."""
+    """Set the resource for which request bodies are loaded: `with editing(article): ...`."""
     before = _edited.set(resource)
     try:
         yield
@@ -62,7 +64,7 @@ def editing(resource: Any) -> Iterator[None]:
 
 
 class _Guarded(fields.Field[Any]):
-    """What a guarded field does beside being of its class."""
+    """The mixin that adds the checks to the class of a guarded field."""
 
     shown_to: Guard | None
     written_by: Guard | None
@@ -82,8 +84,8 @@ class _Guarded(fields.Field[Any]):
     def _bind_to_schema(self, field_name: str, parent: Any) -> None:
         if not isinstance(parent, Schema):
             raise MisuseError(
-                f"{field_name} guards what stands inside of a {type(parent).__name__}, which does "
-                f"not ask: write guarded(fields.{type(parent).__name__}(...), ...) around it"
+                f"{field_name} has a guarded field inside {type(parent).__name__}, which does not "
+                f"check it: write guarded(fields.{type(parent).__name__}(...), ...) instead"
             )
         super()._bind_to_schema(field_name, parent)
 
@@ -109,11 +111,11 @@ def _deserialize_guarded(
     index: int | None = None,
     **keywords: Any,
 ) -> Any:
-    """Load as the schema does, but report unknown members that stand for a guarded field.
+    """Load as the schema does, but reject unknown members with the name of a guarded field.
 
-    With `unknown=INCLUDE` a member arrives under its own name. The name of a guarded field would
-    be a way around its guard where the field is read from another (`data_key`), or not read at all
-    (`only`, `exclude`, `dump_only`).
+    With `unknown=INCLUDE` a member is loaded under its own name. The name of a guarded field would
+    bypass its guard if the field is read from another name (`data_key`) or not at all (`only`,
+    `exclude`, `dump_only`).
     """
     if unknown == INCLUDE and not many and isinstance(data, Mapping):
         hidden = _names_of_guarded(schema) & data.keys()
@@ -135,7 +137,7 @@ Schema._deserialize = _deserialize_guarded  # type: ignore[method-assign, assign
 
 
 def _names_of_guarded(schema: Any) -> set[str]:
-    """The names under which guarded fields are loaded, and no field of the schema is read."""
+    """Return the names under which guarded fields are loaded but which no field reads."""
     loaded = {
         (field.attribute or name).partition(".")[0]
         for name, field in schema.declared_fields.items()
@@ -156,7 +158,7 @@ def _guard_of(asked: Any) -> Guard | None:
 
 
 def _is_met(guard: Guard, resource: Any) -> bool:
-    """Whether the caller meets it, as `allowed` says; raises the 503 where it cannot be known."""
+    """Return whether the caller meets the guard; raise the 503 if that cannot be evaluated."""
     asking = _about(guard, resource)
     asking.is_question = True
     parts = current_parts()
@@ -167,20 +169,20 @@ def _is_met(guard: Guard, resource: Any) -> bool:
 
 
 def _insist(guard: Guard, name: str) -> None:
-    """Raises the refusal, which names the member, unless the caller meets it."""
+    """Raise a refusal that names the member unless the caller meets the guard."""
     asking, parts = _about(guard, _edited.get()), current_parts()
     problem, _ = asking.ask(parts)
     if problem is None or not asking.is_enforced(parts):
         return
     if problem.status == 403:
         problem = dataclasses.replace(
-            problem, detail=f"The member {name} may not be written. {problem.detail}"
+            problem, detail=f"You cannot write the member {name}. {problem.detail}"
         )
     raise_response(parts.refusing.refuse(problem, asking.failing))
 
 
 def _about(guard: Guard, resource: Any) -> Guard:
-    """The same guard, for one resource."""
+    """Return a copy of the guard for one resource."""
     made = copy.copy(guard)
     made.on = resource
     return made

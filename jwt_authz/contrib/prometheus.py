@@ -1,8 +1,8 @@
-"""Metrics: decisions, refusals, the cache of tokens and the age of the revocations, for Prometheus.
+"""Prometheus metrics: decisions, refusals, token cache and age of the revocation view.
 
-How it works. Decisions are counted as the signal `decided` tells of them. What is kept anyway is
-brought over when somebody collects, and at most every few seconds as decisions are taken: where
-several processes share their counts through files, nobody collects from the process itself.
+How it works. The signal `decided` counts decisions. Existing counters are copied on collection and,
+at most every few seconds, on decisions: if several processes share their metrics through files,
+nothing collects from the process itself.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ _EVERY_SECONDS = 5.0
 
 
 def observe(app: Flask, registry: CollectorRegistry = REGISTRY) -> None:
-    """Keep metrics of an application's decisions in a registry, from now on.
+    """Record metrics of an application's decisions in a registry.
 
-    Called once, after `Authz(app)`. Labels are outcomes, names of problem types and endpoints: of
-    the program's making, and so bounded. Raises `MisuseError` for an application without an
-    Authz, and for a registry that keeps those of another.
+    Call it once, after `Authz(app)`. The labels are outcomes, problem types and endpoints, so their
+    number is bounded. Raise `MisuseError` if the application has no Authz or the registry already
+    has the metrics of an application.
     """
     parts = app.extensions.get(KEY)
     if parts is None:
-        raise MisuseError("the application has no Authz yet: write Authz(app) before observe(app)")
+        raise MisuseError("the application has no Authz: write Authz(app) before observe(app)")
     observer = Observer(parts, registry)
     decided.connect(observer.receive, sender=app, weak=False)
 
 
 class Observer(Collector):
-    """The metrics of one application; a collector that brings them up to date, and has none."""
+    """Update the metrics of one application on collection; yields no metrics itself."""
 
     def __init__(self, parts: Parts, registry: CollectorRegistry) -> None:
         self._parts = parts
@@ -55,39 +55,39 @@ class Observer(Collector):
             decisions = Counter(
                 "jwt_authz_decisions", "Decisions, by outcome.", ["outcome"], registry=None
             )
-            registry.register(self)  # first, for those registered behind it are collected later
+            registry.register(self)  # first, so that the metrics are collected after the update
             registry.register(decisions)
         except ValueError:
             registry.unregister(self)
             raise MisuseError(
-                "this registry keeps the metrics of an application already: write "
-                "observe(app, CollectorRegistry()) for another"
+                "the registry already has the metrics of an application: write "
+                "observe(app, CollectorRegistry()) for a second application"
             ) from None
         self._decisions = {name: decisions.labels(name) for name in parts.audit.counts}
         self._refusals = Counter(
             "jwt_authz_refusals",
-            "Refusals, and what would have been one, by outcome, problem type and endpoint.",
+            "Refusals, enforced or not, by outcome, problem type and endpoint.",
             ["outcome", "type", "endpoint"],
             registry=registry,
         )
         self._hits = Counter(
             "jwt_authz_token_cache_hits",
-            "Look-ups that found a token verified already.",
+            "Tokens found in the verified-token cache.",
             registry=registry,
         )
         self._misses = Counter(
             "jwt_authz_token_cache_misses",
-            "Tokens that had to be verified, good or not.",
+            "Tokens that had to be verified, valid or not.",
             registry=registry,
         )
-        self._age: Gauge | None = None  # without a store there is none, and 0 would be a lie
+        self._age: Gauge | None = None  # no metric without a store: 0 would be wrong
 
     def describe(self) -> Iterable[Metric]:
-        """No metrics of its own."""
+        """Return no metrics."""
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        """Bring up to date what is collected after this; no metrics of its own."""
+        """Update the metrics that are collected after this; return none."""
         self._update()
         return ()
 
@@ -115,7 +115,7 @@ class Observer(Collector):
         if self._age is None:
             self._age = Gauge(
                 "jwt_authz_revocation_view_age_seconds",
-                "How old what this process knows of revocations is.",
+                "Age of this process's view of the revocations, in seconds.",
                 registry=self._registry,
                 multiprocess_mode="livemax",
             )

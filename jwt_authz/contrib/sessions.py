@@ -1,14 +1,14 @@
-"""Sessions: who is logged in, kept in Flask's session, and cleared when another user logs in.
+"""Keep a browser's log-in in Flask's session.
 
     log_in = SessionLogin(timeout=timedelta(hours=1))
 
-`begin` puts a user into the session after their password has been verified, `current` returns
-them to an identity loader, `end` logs them out. The session is signed by the application's secret
-key and, by default, kept by the browser, which can read it: do not put secrets into it.
+`begin` stores a user in the session after their password has been verified, `current` returns the
+user to an identity loader, and `end` logs the user out. The session is signed with the
+application's secret key and, by default, stored in the browser, which can read it: do not put
+secrets into it.
 
-A session ends as tokens do. Where `AUTHZ_STORE_URL` names a store, it ends with the revocation of
-its subject, its tenant or of everything; where the `Authz` has accounts, it ends when the user is
-disabled or removed.
+A session ends like a token. With a store (`AUTHZ_STORE_URL`), it ends when its subject, its tenant
+or everything is revoked; with accounts, it ends when the user is disabled or removed.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _FOUND = "_jwt_authz_account"
 
 @dataclass(frozen=True, slots=True)
 class SessionLogin:
-    """A log-in kept in Flask's session: `timeout` is how long it lasts, None without a limit.
+    """A log-in stored in Flask's session that lasts for `timeout`, or without a limit if None.
 
-    `user_key` and `time_key` name its places in the session; `subject` names the member of what is
-    kept that is the subject, which revocations and accounts know. Where that is none of the
-    accounts of the `Authz`, write `asks_accounts=False`.
+    `user_key` and `time_key` are its keys in the session; `subject` is the member of the stored
+    user that holds the subject, as known to revocations and accounts. If the subject is not one of
+    the accounts of the `Authz`, pass `asks_accounts=False`.
     """
 
     timeout: timedelta | None = timedelta(hours=1)
@@ -46,18 +46,18 @@ class SessionLogin:
     asks_accounts: bool = True
 
     def begin(self, user: Mapping[str, Any], *, since: float | None = None) -> None:
-        """Log a user in: what is given is kept until `end` or the timeout, and must be JSON.
+        """Log in a user, which must be JSON and is stored until `end` or the timeout.
 
-        `since` is `authz.now()` from before the password was verified. Raises `StoreUnavailable`
-        if the user's tokens were revoked since then, as by a change of the password, and
-        `MisuseError` for a subject that the accounts of the `Authz` do not know.
+        `since` is the value of `authz.now()` before the password was verified. Raise
+        `StoreUnavailable` if the user's tokens were revoked since then, for example by a password
+        change, and `MisuseError` if the accounts of the `Authz` do not know the subject.
 
-        Everything else in the session stays, unless another user was logged in: then it is
-        cleared. A session that the server keeps gets a new id, where its interface has
-        `regenerate`, so that one planted beforehand is worth nothing (OWASP ASVS 7.2.4).
+        Other data in the session is kept, unless another user was logged in: then the session is
+        cleared. A server-side session gets a new id if its interface has `regenerate`, to prevent
+        session fixation (OWASP ASVS 7.2.4).
         """
         if user.get(self.subject) is None:
-            raise MisuseError(f"a session needs to know who it is: give {self.subject}=...")
+            raise MisuseError(f"the user for the session has no subject: pass {self.subject}=...")
         self._refuse_unknown(str(user[self.subject]))
         began = self._begin_at(user, since)
         before = session.get(self.user_key)
@@ -70,10 +70,10 @@ class SessionLogin:
             regenerate(session._get_current_object())  # type: ignore[attr-defined]
 
     def current(self) -> Any:
-        """Return what is kept of the user who is logged in; None if there is none.
+        """Return the stored user, or None if no user is logged in.
 
-        A log-in that has timed out or was revoked, or whose user is gone or disabled, is ended.
-        Raises `StoreUnavailable` if that cannot be found out.
+        End the log-in if it has timed out or was revoked, or if the user is removed or disabled.
+        Raise `StoreUnavailable` if that cannot be determined.
         """
         user = self.kept()
         if user is None:
@@ -86,33 +86,33 @@ class SessionLogin:
         return user
 
     def kept(self) -> Any:
-        """Return what is kept, without asking whether the log-in still counts; None for nothing."""
+        """Return the stored user without checking whether the log-in is still valid, or None."""
         return session.get(self.user_key)
 
     def end(self) -> Any:
-        """Log the current user out; returns what was kept, None if nobody was logged in."""
+        """Log the current user out; return the stored user, or None if no user was logged in."""
         session.pop(self.time_key, None)
         return session.pop(self.user_key, None)
 
     def _refuse_unknown(self, subject: str) -> None:
-        """Raise MisuseError for a subject whose session would end with the next request."""
+        """Raise MisuseError for a subject whose session would end at the next request."""
         parts: Parts | None = current_app.extensions.get(KEY)
         accounts = self._accounts_of(parts)
         if accounts is not None and _account(accounts, subject) is None:
             raise MisuseError(
                 "the accounts of the Authz have no user with this subject, so the session would "
-                "end with the next request: give the subject of a User, or write "
+                "end at the next request: pass the subject of a User, or write "
                 "SessionLogin(asks_accounts=False)"
             )
 
     def _accounts_of(self, parts: Parts | None) -> Accounts | None:
-        """Return the accounts that decide on the session, None if there are none."""
+        """Return the accounts that the session depends on, or None."""
         if not self.asks_accounts or parts is None or parts.accounts is None:
             return None
         return parts.deadline.bound(parts.accounts)
 
     def _begin_at(self, user: Mapping[str, Any], since: float | None) -> float:
-        """Return the time of a log-in: the store's, later than all revocations of the user."""
+        """Return the time of a log-in, by the store's clock and after the user's revocations."""
         parts: Parts | None = current_app.extensions.get(KEY)
         view = None if parts is None else parts.revocations
         if view is None:
@@ -121,11 +121,11 @@ class SessionLogin:
         subject, tenant, roles = str(user[self.subject]), _tenant(user), _roles(user)
         newest = view.newest(subject, tenant=tenant, roles=roles)
         if since is not None and newest is not None and newest > since:
-            raise StoreUnavailable("the user's tokens were revoked during the log-in: repeat it")
+            raise StoreUnavailable("the user's tokens were revoked during the log-in: log in again")
         return view.next_iat(subject, tenant=tenant, roles=roles)
 
     def _is_ended(self, user: Mapping[str, Any], began: float) -> bool:
-        """Return whether a log-in of that time was revoked, or its user is gone or disabled."""
+        """Return whether the log-in was revoked, or its user is removed or disabled."""
         parts: Parts | None = current_app.extensions.get(KEY)
         if parts is None:
             return False
@@ -148,7 +148,7 @@ class SessionLogin:
         subject, roles = str(user[self.subject]), _roles(user)
         if view.is_login_over(subject, began, tenant=tenant):
             return True
-        if not roles:  # else they are outdated by what outdates those of an access token
+        if not roles:  # a revoked role ends the sessions that carry it, as it ends access tokens
             return False
         catalogue = parts.catalogue
         carried = roles if catalogue is None else {*roles, *catalogue.with_included(roles)}
@@ -157,9 +157,9 @@ class SessionLogin:
 
 
 def _account(accounts: Accounts, subject: str) -> User | None:
-    """Return the account of a subject as of now; one that is found is asked for once a request."""
+    """Return the current account of a subject, cached for the request once it is found."""
     kept: dict[str, User | None] = get_request().__dict__.setdefault(_FOUND, {})
-    if kept.get(subject) is None:  # it may have been added since
+    if kept.get(subject) is None:  # it may have been added in the meantime
         kept[subject] = accounts.find(subject)
     return kept[subject]
 
@@ -175,7 +175,7 @@ def _roles(user: Mapping[str, Any]) -> list[str]:
 
 
 def _seconds(began: Any) -> float:
-    """Return the time of a log-in; that of one that does not say is before all others."""
+    """Return the time of a log-in in seconds; minus infinity if it is unknown."""
     if isinstance(began, datetime):
         aware = began if began.tzinfo else began.replace(tzinfo=UTC)
         began = aware.timestamp()

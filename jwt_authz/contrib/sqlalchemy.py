@@ -1,4 +1,4 @@
-"""Loading: the resource of a guard, by its model and an argument of the view."""
+"""Load a guard's resource with SQLAlchemy, by primary key from an argument of the view."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ with needs_extra(__name__, "SQLAlchemy", "sqlalchemy"):
 
 
 def by_key(model: type, argument: str, session: Callable[[], Session]) -> Callable[..., Any]:
-    """For `on=`: loads the row of a model whose primary key an argument of the view is.
+    """Return a loader for `on=` that gets the row whose primary key is an argument of the view.
 
-    `session` is a function that gives the session of the request, the object stays in it. Raises
-    werkzeug's `NotFound` where there is no such row, or the key is one that no row can have; and
-    `MisuseError` where the view has no such argument.
+    `session` is a function that returns the session of the request; the row stays in it. The
+    loader raises werkzeug's `NotFound` if there is no such row or the key is invalid, and
+    `MisuseError` if the view has no such argument.
     """
 
     def load(**arguments: Any) -> Any:
         if argument not in arguments:
             raise MisuseError(
-                f"the view has no argument {argument}: write by_key({model.__name__}, ...) with "
-                "one that stands in its rule"
+                f"the view has no argument {argument!r}: write by_key({model.__name__}, ...) with "
+                "an argument from its URL rule"
             )
         opened = session()
         try:
             found = opened.get(model, arguments[argument])
-        except (DataError, OverflowError):  # a number too large, a text with a NUL
+        except (DataError, OverflowError):  # a number that is too large, a text with a NUL
             opened.rollback()
             found = None
         if found is None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .._concurrency.bounded import Attempt
+from .._concurrency.bounded import BoundedCall
 from ..errors import MisuseError, StoreUnavailable
 from ..policy.trusted_files import refuse_world_writable
 from .jwk import load_jwk, new_jwk, public_jwk
@@ -136,7 +136,7 @@ class KeyFile:
         self._next_look = 0.0
         self._stamp: tuple[int, int, int] | None = None
         self._keys: KeySet | None = None
-        self._looking: Attempt[None] | None = None
+        self._looking: BoundedCall[None] | None = None
 
     def current(self, now: float, look: bool = False) -> KeySet:
         """The keys as of now; `look` looks at the file at once. `MisuseError` if never readable.
@@ -165,7 +165,7 @@ class KeyFile:
         """Look at the file, for so long as a file system may take that is not hanging."""
         if self._looking is not None and not self._looking.is_done:
             return  # the thread of an earlier look still hangs
-        self._looking = Attempt(lambda _: self._read_if_changed())
+        self._looking = BoundedCall(lambda _: self._read_if_changed())
         try:
             self._looking.wait(_LONGEST_LOOK)
         except TimeoutError:

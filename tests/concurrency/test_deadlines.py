@@ -29,8 +29,8 @@ from werkzeug.test import TestResponse
 
 from jwt_authz import Authz, Role, Roles, requires
 from jwt_authz._concurrency import bounded, breaker, deadlines
-from jwt_authz._concurrency.bounded import Attempt
-from jwt_authz._concurrency.deadlines import MOST_LEFT_BEHIND, Deadline
+from jwt_authz._concurrency.bounded import BoundedCall
+from jwt_authz._concurrency.deadlines import MOST_ABANDONED, Deadline
 from jwt_authz._concurrency.slots import Slots
 from jwt_authz.accounts import User, models
 from jwt_authz.accounts.memory import MemoryAccounts
@@ -142,7 +142,7 @@ def log_in_as(client: FlaskClient, username: str) -> dict[str, Any]:
     return answer
 
 
-def is_over(attempt: Attempt[Any]) -> bool:
+def is_over(attempt: BoundedCall[Any]) -> bool:
     """Whether the thread of a call that was given up comes to its end."""
     eventually(lambda: attempt.is_done)
     return True
@@ -260,7 +260,7 @@ def test_a_command_says_in_one_line_that_accounts_are_silent(accounts: Silent) -
         error = ran.output.splitlines()[-1]
         assert error == (
             "Error: the accounts did not answer within 0.2 seconds: check that the users' database "
-            "runs and can be reached"
+            "is running and reachable"
         )
 
 
@@ -308,7 +308,7 @@ def test_silent_calls_leave_few_threads_behind_however_many_come() -> None:
             deadline.run(lambda: "answered")
         with pytest.raises(StoreUnavailable):
             deadline.run(lambda: ends.wait(PATIENCE))
-    assert threading.active_count() - before <= MOST_LEFT_BEHIND + 2
+    assert threading.active_count() - before <= MOST_ABANDONED + 2
     ends.set()
 
 
@@ -457,7 +457,7 @@ def test_a_connection_that_is_given_up_is_cut_off_and_its_thread_ends(
     postgres.silence()
     assert log_in_as(client, "ann")["type"] == UNAVAILABLE
     # None is kept if its thread ended before the next look at those left behind.
-    assert all(map(is_over, deadline._left_behind))
+    assert all(map(is_over, deadline._abandoned))
 
 
 def test_a_change_that_was_given_up_is_not_made_later(tmp_path: Path, time_of_calls: Clock) -> None:
@@ -480,7 +480,7 @@ def test_a_change_that_was_given_up_is_not_made_later(tmp_path: Path, time_of_ca
     with administered.app_context(), pytest.raises(StoreUnavailable):
         deadline.run(lambda: accounts.in_turn(change))
     assert begun.is_set()
-    (attempt,) = deadline._left_behind
+    (attempt,) = deadline._abandoned
     ends.set()
     assert is_over(attempt)
     assert not accounts.find(user.subject).disabled

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
-from ..._concurrency.bounded import current_attempt, shut_down
+from ..._concurrency.bounded import current_call, shut_down
 from ..._extras import needs_extra
 from ...errors import MisuseError, StoreUnavailable
 
@@ -43,7 +43,7 @@ class Transactions:
         try:
             with self._sessions() as session, _cut_off_in_time(session), session.begin():
                 result = work(session)
-                if (attempt := current_attempt()) is not None:
+                if (attempt := current_call()) is not None:
                     attempt.go_on()
                 return result
         except IntegrityError:
@@ -72,7 +72,7 @@ class Transactions:
 @contextmanager
 def _cut_off_in_time(session: Session) -> Iterator[None]:
     """Let the current attempt cut off the session's connections when its time is over."""
-    attempt = current_attempt()
+    attempt = current_call()
     if attempt is None:
         yield
         return

@@ -1,4 +1,4 @@
-"""Decisions that are taken outside: asked of a decision point, behind the same guards."""
+"""Ask an external decision point (AuthZEN) for decisions, behind the same guards."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Answers: what decision points said in one request, and where they did not, why.
+"""Cache the answers of decision points, and their failures, for the length of one request.
 
-How it works. They hang on the request object, by the decision point and the whole text of the
-question, and nowhere else: outside a request each question is asked. A request's threads ask in
-turn, so that two of them do not ask the same. The point is kept with its answers, or the next one
-that is made could be taken for it.
+How it works. Answers are stored on the request object only, keyed by the decision point and the
+complete text of the question; outside a request nothing is cached. The threads of a request ask
+one after another, so that no question is asked twice. Each decision point is stored with its
+answers, so that a new object cannot reuse its `id` in the meantime.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ Answer = bool | StoreUnavailable | Undecided
 
 
 class Answers:
-    """The answers of one request; a failure is one, and is raised anew where it is asked for."""
+    """The answers of one request; a failure counts as an answer and is raised again on reuse."""
 
     def __init__(self) -> None:
-        self._turn = threading.RLock()  # a decision point may ask another one
+        self._turn = threading.RLock()  # reentrant: a decision point may ask another one
         self._points: dict[int, tuple[DecisionPoint, dict[str, Answer]]] = {}
 
     def one(self, point: DecisionPoint, question: Question) -> bool:
-        """What the point says to a question; raises `StoreUnavailable`, and what it raises."""
+        """Return the answer to a question; raise `StoreUnavailable` and what `decide` raises."""
         text = question.as_text()
         with self._turn:
             kept = self._of(point)
             if text not in kept:
                 _keep(kept, [text], lambda: [point.decide(question)])
-            return _told(kept[text])
+            return _result(kept[text])
 
     def many(self, point: DecisionPoint, questions: Sequence[Question]) -> list[bool]:
-        """The same for each of the questions, where those not asked yet are asked in one call."""
+        """Return the answer to each question; those not yet cached are asked in one call."""
         texts = [question.as_text() for question in questions]
         with self._turn:
             kept = self._of(point)
@@ -48,14 +48,14 @@ class Answers:
             missing = {text: question for text, question in asked if text not in kept}
             if missing:
                 _keep(kept, list(missing), lambda: point.decide_all(list(missing.values())))
-            return [_told(kept[text]) for text in texts]
+            return [_result(kept[text]) for text in texts]
 
     def _of(self, point: DecisionPoint) -> dict[str, Answer]:
         return self._points.setdefault(id(point), (point, {}))[1]
 
 
 def answers_now() -> Answers:
-    """The answers of the current request; outside one, a memory of nothing."""
+    """Return the answers of the current request, or an empty cache outside a request."""
     if not has_request_context():
         return Answers()
     answers: Answers = get_request().__dict__.setdefault(_KEPT, Answers())
@@ -63,7 +63,7 @@ def answers_now() -> Answers:
 
 
 def _keep(kept: dict[str, Answer], texts: list[str], ask: Callable[[], Sequence[object]]) -> None:
-    """Keep the answers, or why there are none; then what was raised is raised."""
+    """Cache the answers that `ask` returns; if it raises, cache the failure and raise it."""
     try:
         kept.update(zip(texts, _checked(ask(), len(texts)), strict=True))
     except StoreUnavailable as error:
@@ -75,19 +75,24 @@ def _keep(kept: dict[str, Answer], texts: list[str], ask: Callable[[], Sequence[
 
 
 def _checked(answers: Sequence[object], count: int) -> list[bool]:
-    """Answers that are some; a decision point of the application's own may give any."""
+    """Validate the answers, since the application's own decision point may return anything."""
     if len(answers) != count:
-        raise StoreUnavailable("the decision point has not one answer for each question")
+        raise StoreUnavailable(
+            f"the decision point gave {len(answers)} answers to {count} questions: expected one "
+            "for each question"
+        )
     return [_bool(answer) for answer in answers]
 
 
 def _bool(answer: object) -> bool:
     if not isinstance(answer, bool):
-        raise StoreUnavailable(f"the decision point answered {type(answer).__name__}")
+        raise StoreUnavailable(
+            f"the decision point answered with {type(answer).__name__}: expected True or False"
+        )
     return answer
 
 
-def _told(answer: Answer) -> bool:
+def _result(answer: Answer) -> bool:
     if isinstance(answer, bool):
         return answer
-    raise type(answer)(str(answer))  # a new one each time: a traceback holds what it went through
+    raise type(answer)(str(answer))  # a new instance: a reused traceback keeps its frames alive

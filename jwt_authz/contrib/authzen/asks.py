@@ -1,4 +1,4 @@
-"""Asks: the requirement that a decision point says yes, once a question and request at most."""
+"""The requirement `asks(...)`: a decision point allows it, asked at most once per request."""
 
 from __future__ import annotations
 
@@ -16,33 +16,34 @@ from .answers import answers_now
 from .question import DecisionPoint, Entity, Question
 
 ANY = "*"
-"""The id of a resource where a question is about its type."""
+"""The resource id in a question about all resources of a type."""
 
 
 def subject_of(identity: Any) -> Entity:
-    """What is told of a caller unless `asks(..., subject=...)` says otherwise.
+    """Return what a decision point learns about a caller by default.
 
-    The subject, and its roles, scopes, tenant and issuer; no permission, no claim and no token.
-    Raise `Undecided` for the subject of an issuer without a `subject_prefix`, which the decision
-    point would take for a user of the application.
+    This is the subject with its roles, scopes, tenant and issuer: no permissions, claims or token.
+    Pass another function as `asks(..., subject=...)` to change it. Raise `Undecided` for the
+    subject of an issuer without a `subject_prefix`, which the decision point would mistake for a
+    user of the application.
     """
     if not isinstance(identity, Identity):
         raise Undecided(
-            f"asks(...) tells of an Identity, not of {type(identity).__name__}: write "
+            f"asks(...) expects an Identity, not {type(identity).__name__}: write "
             "asks(..., subject=a_function_of_it)"
         )
     if identity.subject_is_foreign:
         raise Undecided(
-            "the caller's subject is not one of the application's own: write "
+            "the caller's subject belongs to an issuer without a subject_prefix: write "
             "Issuer(..., subject_prefix='...'), or asks(..., subject=a_function_of_it)"
         )
-    told = {
+    properties = {
         "roles": sorted(identity.roles),
         "scopes": sorted(identity.scopes),
         "tenant": identity.tenant,
         "issuer": identity.issuer,
     }
-    return Entity("user", identity.subject, {name: v for name, v in told.items() if v})
+    return Entity("user", identity.subject, {name: v for name, v in properties.items() if v})
 
 
 def _is_foreign(identity: Any) -> bool:
@@ -50,12 +51,12 @@ def _is_foreign(identity: Any) -> bool:
 
 
 class asks(Requirement):
-    """Met where a decision point says that the caller may do this to the resource.
+    """Require that a decision point allows the caller this action on the resource.
 
-    `on=` gives the resource; its id is its attribute or key `id`, or what the function `id` makes
-    of it, and `properties` is a function that tells more of it. Without a resource the question is
-    about the type, with the id `*`. `subject` is a function of the identity that tells of the
-    caller. A decision point that does not answer is a 503.
+    The guard's `on=` gives the resource. Its id is its attribute or key `id`, or what the function
+    `id` returns for it; the function `properties` returns more about it. Without a resource the
+    question is about the type, with the id `*`. The function `subject` turns the identity into the
+    subject of the question. The response is 503 if the decision point does not answer.
     """
 
     takes = Takes("asks", resource=True, needed=False)
@@ -88,7 +89,7 @@ class asks(Requirement):
         return f"may {self.action} {self.resource_type}, as the decision point says"
 
     def question(self, identity: Any, on: Any = NO_RESOURCE) -> Question:
-        """What is asked of the decision point about this caller and resource."""
+        """Return the question to the decision point about this caller and resource."""
         resource = Entity(self.resource_type, ANY)
         if on is not NO_RESOURCE:
             more = {} if self.properties is None else self.properties(on)
@@ -96,11 +97,12 @@ class asks(Requirement):
         return Question(self.subject(identity), self.action, resource)
 
     def allowed_among(self, resources: Iterable[Any], *, identity: Any = NOT_GIVEN) -> list[Any]:
-        """Those of the resources that the caller may do this to, asked for all at once.
+        """Return the resources on which the caller may do this, with one call for all of them.
 
-        What was answered in this request is not asked again, and later checks of these resources
-        ask nothing. Without a caller, and for one whose subject is foreign unless `subject` tells
-        of them, the list is empty. Raises `StoreUnavailable`.
+        Questions that were already answered in this request are not asked again, nor are later
+        checks of these resources. The list is empty without a caller, and, unless a function
+        `subject` was given, for a caller with a foreign subject. Raise `StoreUnavailable` if the
+        decision point does not answer.
         """
         caller = current_identity._get_current_object() if identity is NOT_GIVEN else identity
         if not caller or (self.looks_at_subject and _is_foreign(caller)):
@@ -120,13 +122,13 @@ class asks(Requirement):
             found = resource.get(self.id)
         else:
             found = getattr(resource, self.id, None)
-        told = "" if found is None else str(found)
-        if told in ("", ANY):  # which would be the question about the type
+        text = "" if found is None else str(found)
+        if text in ("", ANY):  # ANY would be a question about the type
             raise Undecided(
-                f"{self!r} needs the id of the resource, which is neither empty nor {ANY!r}: "
-                "write asks(..., id=a_function_of_it)"
+                f"{self!r} found the resource id {text!r}: expected an id that is neither empty "
+                f"nor {ANY!r}. Write asks(..., id=a_function_of_it)"
             )
-        return told
+        return text
 
     def __repr__(self) -> str:
         return f"asks({self.point!r}, {self.resource_type!r}, {self.action!r})"
@@ -135,25 +137,25 @@ class asks(Requirement):
 def _check_question(point: object, resource_type: object, action: object) -> None:
     if isinstance(point, type) or not isinstance(point, DecisionPoint):
         raise MisuseError(
-            f"{point!r} is no decision point: write AuthZEN(url), or an object with decide and "
-            "decide_all"
+            f"{point!r} is not a decision point: expected AuthZEN(url), or an object with the "
+            "methods decide and decide_all"
         )
     for name in (resource_type, action):
         if not isinstance(name, str) or not name:
             raise MisuseError(
-                f"a type and an action are texts: write asks(point, 'article', 'edit'), not "
-                f"{name!r}"
+                f"Invalid resource type or action {name!r}: expected non-empty strings, as in "
+                "asks(point, 'article', 'edit')."
             )
 
 
 def _check_functions(id: object, properties: object, subject: object) -> None:
     if not (isinstance(id, str) or callable(id)) or not callable(subject):
         raise MisuseError(
-            "id is an attribute's name or a function of the resource, and subject a function of "
-            "the identity: write asks(..., id=lambda article: article.number)"
+            "id must be the name of an attribute or a function of the resource, and subject a "
+            "function of the identity: write asks(..., id=lambda article: article.number)"
         )
     if properties is not None and not callable(properties):
         raise MisuseError(
-            "properties is a function of the resource: write "
+            "properties must be a function of the resource: write "
             "asks(..., properties=lambda article: {'owner': article.owner})"
         )

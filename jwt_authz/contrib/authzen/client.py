@@ -1,4 +1,4 @@
-"""AuthZEN: a policy server that speaks the Authorization API 1.0, asked over HTTP."""
+"""An HTTP client for decision points that implement the AuthZEN Authorization API 1.0."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ...policy.decision import printable
 from .question import Question
 
 _ONE, _MANY = "/access/v1/evaluation", "/access/v1/evaluations"
-_BATCH = 50  # OpenFGA's limit, unless it is configured otherwise
+_BATCH = 50  # OpenFGA's default limit
 _LONGEST_REASON = 200
 _LONGEST_TIME = 60
 _BEARER = re.compile("[A-Za-z0-9._~+/-]+=*")  # RFC 6750 section 2.1
@@ -27,14 +27,14 @@ _log = logging.getLogger("jwt_authz")
 
 
 class AuthZEN:
-    """The decision point at a URL, below which `/access/v1/evaluation` answers.
+    """A decision point whose endpoint is `/access/v1/evaluation` below a base URL.
 
-    `token` is this application's own credential there, sent as a bearer token (RFC 6750);
-    `timeout` the seconds for a whole exchange, 60 at most. Only `{"decision": true}` is a yes and
-    only `{"decision": false}` a no; whatever else comes, or nothing, or a decision with an error
-    beside it, raises `StoreUnavailable`. After three failures in a row the server is asked once a
-    second; what it says of a question that it cannot answer is none of these. Raises
-    `MisuseError` for a URL that is neither https nor on this machine.
+    `token` is this application's own credential, sent as a bearer token (RFC 6750); `timeout` is
+    the limit for one exchange in seconds, at most 60. Only `{"decision": true}` allows and only
+    `{"decision": false}` denies: any other answer, no answer, or a decision with an error raises
+    `StoreUnavailable`. After three failures in a row the server is tried once a second; an error
+    about a single question does not count as a failure. Raise `MisuseError` for a URL that is
+    neither https nor on this machine.
     """
 
     def __init__(self, url: str, *, token: str | None = None, timeout: float = 1.0) -> None:
@@ -44,11 +44,11 @@ class AuthZEN:
         self._breaker = Breaker()
 
     def decide(self, question: Question) -> bool:
-        """Whether the answer is yes (AuthZEN 1.0 section 6); raises `StoreUnavailable`."""
+        """Return the decision (AuthZEN 1.0 section 6); raise `StoreUnavailable`."""
         return self._ask(_ONE, question.as_dict(), _decision)
 
     def decide_all(self, questions: Sequence[Question]) -> list[bool]:
-        """The answers, asked for fifty at a time (section 7); raises `StoreUnavailable`."""
+        """Return the decisions, in batches of 50 (section 7); raise `StoreUnavailable`."""
         starts = range(0, len(questions), _BATCH)
         return [
             answer
@@ -69,7 +69,7 @@ class AuthZEN:
             until = time.monotonic() + self.timeout
             answer = read(post_json(self.url + path, members, until, headers))
         except StoreUnavailable as error:
-            if not _is_of_the_question(error):
+            if not _concerns_one_question(error):
                 self._breaker.failed()
             raise StoreUnavailable(f"the decision point did not decide: {error}") from None
         self._breaker.succeeded()
@@ -80,9 +80,11 @@ class AuthZEN:
 
 
 def _base(url: str) -> str:
-    """The URL below which the endpoints stand."""
+    """Return the base URL of the endpoints, without a trailing slash."""
     if "?" in check_url(url):
-        raise MisuseError("The URL of a decision point has no query: write https://host/path.")
+        raise MisuseError(
+            "The URL of a decision point must not have a query: write https://host/path."
+        )
     return url.rstrip("/")
 
 
@@ -90,8 +92,8 @@ def _seconds(timeout: float) -> float:
     is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
     if not is_number or not 0 < timeout <= _LONGEST_TIME:
         raise MisuseError(
-            f"timeout is seconds, more than none and {_LONGEST_TIME} at most: write 1.0, "
-            f"not {timeout!r}"
+            f"Invalid timeout {timeout!r}: expected seconds, more than 0 and at most "
+            f"{_LONGEST_TIME}."
         )
     return timeout
 
@@ -99,20 +101,20 @@ def _seconds(timeout: float) -> float:
 def _bearer(token: str) -> str:
     if not isinstance(token, str) or not _BEARER.fullmatch(token):
         raise MisuseError(
-            "token is this application's bearer token at the decision point, without 'Bearer ' "
-            "before it: write AuthZEN(url, token=the_token)"
+            "Invalid token: expected this application's bearer token for the decision point, "
+            "without 'Bearer ' in front: write AuthZEN(url, token=the_token)"
         )
     return token
 
 
-class _ErrorTold(StoreUnavailable):
-    """The server is up, and tells of an error where its decision should stand."""
+class _QuestionFailed(StoreUnavailable):
+    """The server is up and reports an error instead of a decision."""
 
 
-def _is_of_the_question(error: StoreUnavailable) -> bool:
-    """Whether the server is up and cannot answer this: one caller must not shut out all."""
-    is_unread = isinstance(error, WrongStatus) and error.status == HTTPStatus.BAD_REQUEST
-    return is_unread or isinstance(error, _ErrorTold)
+def _concerns_one_question(error: StoreUnavailable) -> bool:
+    """Return whether only this question failed, which must not open the breaker for everyone."""
+    is_bad_request = isinstance(error, WrongStatus) and error.status == HTTPStatus.BAD_REQUEST
+    return is_bad_request or isinstance(error, _QuestionFailed)
 
 
 def _decision(answer: Any) -> bool:
@@ -120,20 +122,20 @@ def _decision(answer: Any) -> bool:
     if not isinstance(decision, bool):
         raise StoreUnavailable("the answer has no decision that is true or false")
     context = answer.get("context")
-    if isinstance(context, dict) and "error" in context:  # beside a false, which no `~` may turn
-        raise _ErrorTold(f"the answer tells of an error: {_cut(context['error'])}")
+    if isinstance(context, dict) and "error" in context:  # with a false that `~` must not invert
+        raise _QuestionFailed(f"the answer reports an error: {_cut(context['error'])}")
     if context and not decision:
-        _log.info("the decision point said no: %s", _cut(context))  # section 5.5.1
+        _log.info("the decision point denied: %s", _cut(context))  # section 5.5.1
     return decision
 
 
 def _decisions(answer: Any, count: int) -> list[bool]:
     found = answer.get("evaluations")
     if not isinstance(found, list) or len(found) != count:
-        raise StoreUnavailable("the answer has not one evaluation for each question")
+        raise StoreUnavailable(f"the answer does not have {count} evaluations, one per question")
     return [_decision(one) for one in found]
 
 
-def _cut(told: Any) -> str:
-    """What a decision point says of its reasons, as it may stand in the log."""
-    return printable(str(told))[:_LONGEST_REASON]
+def _cut(reason: Any) -> str:
+    """Return a decision point's reason as printable, shortened text for the log."""
+    return printable(str(reason))[:_LONGEST_REASON]

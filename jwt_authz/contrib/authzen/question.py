@@ -1,4 +1,4 @@
-"""Question: what a decision point is asked, in the terms of AuthZEN, and what answers it."""
+"""The question to a decision point, in AuthZEN's terms, and the protocol of decision points."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ...policy.functions import Undecided
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """A subject or a resource: its type, its id within the type, and what else is told of it.
+    """A subject or a resource: its type, its id within the type, and other properties.
 
-    Properties are JSON (AuthZEN 1.0 sections 5.1 and 5.2).
+    The properties must be JSON values (AuthZEN 1.0 sections 5.1 and 5.2).
     """
 
     type: str
@@ -22,21 +22,21 @@ class Entity:
     properties: Mapping[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """The JSON object of the entity; without `properties` where there are none."""
-        told: dict[str, Any] = {"type": self.type, "id": self.id}
-        return {**told, "properties": dict(self.properties)} if self.properties else told
+        """Return the entity as a JSON object, without `properties` if it has none."""
+        entity: dict[str, Any] = {"type": self.type, "id": self.id}
+        return {**entity, "properties": dict(self.properties)} if self.properties else entity
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """May this subject do this to that resource?"""
+    """May this subject perform this action on this resource?"""
 
     subject: Entity
     action: str
     resource: Entity
 
     def as_dict(self) -> dict[str, Any]:
-        """The members of an evaluation request (AuthZEN 1.0 section 6.1)."""
+        """Return the members of an evaluation request (AuthZEN 1.0 section 6.1)."""
         return {
             "subject": self.subject.as_dict(),
             "action": {"name": self.action},
@@ -44,27 +44,27 @@ class Question:
         }
 
     def as_text(self) -> str:
-        """One text for equal questions; raises `Undecided` for what is no JSON."""
+        """Return the same text for equal questions; raise `Undecided` if they are not JSON."""
         try:
             return json.dumps(self.as_dict(), sort_keys=True, allow_nan=False)
         except (TypeError, ValueError):
             raise Undecided(
-                "what is told of a subject or a resource is JSON: write properties of texts, "
-                "numbers, lists and dicts"
+                "a subject or a resource has properties that are not JSON: use strings, numbers, "
+                "booleans, lists and dicts"
             ) from None
 
 
 @runtime_checkable
 class DecisionPoint(Protocol):
-    """What takes decisions: a policy server, or a stand-in for one in a test.
+    """An object that decides: a client of a policy server, or a fake in a test.
 
-    Both methods raise `StoreUnavailable` where there is no answer.
+    Both methods raise `StoreUnavailable` if there is no answer.
     """
 
     def decide(self, question: Question) -> bool:
-        """Whether the answer is yes."""
+        """Return True to allow, False to deny."""
         ...
 
     def decide_all(self, questions: Sequence[Question]) -> Sequence[bool]:
-        """The answer to each of the questions, in their order."""
+        """Return the answer to each question, in the same order."""
         ...

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
-from ..._concurrency.bounded import Attempt, shut_down
+from ..._concurrency.bounded import BoundedCall, shut_down
 from ..._concurrency.breaker import Breaker
 from ..._concurrency.forks import renew_after_fork
 from ..._extras import needs_extra
@@ -101,14 +101,14 @@ class Database:
             with on.begin() as connection:
                 return work(connection)
 
-        def begin(attempt: Attempt[_Result]) -> _Result:
+        def begin(attempt: BoundedCall[_Result]) -> _Result:
             with on.begin() as connection:
                 attempt.cut = partial(shut_down, connection.connection.dbapi_connection)
                 result = work(connection)
                 attempt.go_on()
                 return result
 
-        return Attempt(begin).wait(max(0.0, seconds))
+        return BoundedCall(begin).wait(max(0.0, seconds))
 
 
 def engine_of(url: str, timeout: float = TIMEOUT) -> Engine:

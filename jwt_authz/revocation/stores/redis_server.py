@@ -8,7 +8,7 @@ from contextlib import suppress
 from threading import Event
 from typing import Any, TypeVar
 
-from ..._concurrency.bounded import Attempt
+from ..._concurrency.bounded import BoundedCall
 from ..._concurrency.breaker import Breaker
 from ..._extras import needs_extra
 from ...errors import AuthzError, StoreUnavailable
@@ -62,7 +62,7 @@ class RedisServer:
             self._breaker.check()
         now = "" if self._test_clock is None else to_us(self._test_clock())
         try:
-            attempt = Attempt(lambda attempt: self._answer(attempt, script, [now, *args]))
+            attempt = BoundedCall(lambda attempt: self._answer(attempt, script, [now, *args]))
             found = read(attempt.wait(self._timeout if seconds is None else seconds))
             self._breaker.succeeded()
             return found
@@ -104,7 +104,7 @@ class RedisServer:
                 return found
         raise StoreUnavailable("Redis answered too late: look what keeps it busy")
 
-    def _answer(self, attempt: Attempt[Any], script: str, args: list[Any]) -> Any:
+    def _answer(self, attempt: BoundedCall[Any], script: str, args: list[Any]) -> Any:
         try:
             return self._registered(script)(keys=[self._mark], args=args)
         except ReadOnlyError:  # the primary is another server by now
