@@ -1,7 +1,7 @@
-"""The fixtures of jwt_authz for pytest, which loads this file in every run where it is installed.
+"""The pytest plugin of jwt_authz: fixtures, available in every test run after installation.
 
-It is next to the package and imports it only when a test uses a fixture, so that a test run that
-uses none pays nothing.
+This file is outside the package and imports it only when a test uses a fixture, so other test runs
+are not slowed down.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import pytest
 
 @pytest.fixture
 def authz_client(app: Any) -> Any:
-    """Make clients of your `app` fixture: `authz_client(roles=["editor"]).get("/articles")`.
+    """Return a function that makes clients: `authz_client(roles=["editor"]).get("/articles")`.
+
+    The clients are for your fixture `app`.
 
     See `jwt_authz.testing.authz_client`.
     """
@@ -24,8 +26,8 @@ def authz_client(app: Any) -> Any:
 
 @pytest.fixture
 def acting_as(app: Any) -> Any:
-    """Make blocks in which requests to your `app` fixture have an identity.
+    """Return a function for blocks that act as a caller: `with acting_as(roles=["editor"]): ...`.
 
-    As in `with acting_as(roles=["editor"]): ...`; see `jwt_authz.testing.acting_as`.
+    The caller applies to requests to your fixture `app`. See `jwt_authz.testing.acting_as`.
     """
     return functools.partial(import_module("jwt_authz.testing").acting_as, app)

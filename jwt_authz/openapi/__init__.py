@@ -1,4 +1,4 @@
-"""OpenAPI documents that tell what guards each operation: annotated ones, and ones of our own."""
+"""OpenAPI: annotate documents with what the guards require, or generate them from the routes."""
 
 from __future__ import annotations
 

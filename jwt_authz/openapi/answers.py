@@ -1,4 +1,4 @@
-"""Answers: the refusals of a guarded operation, as components of a document."""
+"""The responses of a guarded operation that refuses a request, as OpenAPI components."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 PROBLEM = "AuthzProblem"
 _CHALLENGE = {
-    "description": "How to identify oneself (RFC 6750 section 3).",
+    "description": "How to authenticate (RFC 6750 section 3).",
     "schema": {"type": "string"},
 }
-_RETRY = {"description": "When to try again, in seconds.", "schema": {"type": "integer"}}
+_RETRY = {"description": "Seconds to wait before a retry.", "schema": {"type": "integer"}}
 _TEXT = {"type": "string"}
 _URI = {"type": "string", "format": "uri-reference"}
 
@@ -24,26 +24,26 @@ _SCHEMA = {
         "status": {"type": "integer"},
         "detail": _TEXT,
         "instance": {**_URI, "description": "A reference that the log repeats."},
-        "error": {**_TEXT, "description": "The code of RFC 6750 section 3.1."},
-        "required": {"type": "object", "description": "The tree of reasons, where it is told."},
+        "error": {**_TEXT, "description": "The error code of RFC 6750 section 3.1."},
+        "required": {"type": "object", "description": "The tree of reasons, if it is included."},
     },
 }
 _ANSWERS = {
-    "401": ("AuthzNotIdentified", "No token, or one that is not good.", "WWW-Authenticate"),
-    "403": ("AuthzNotAllowed", "The caller may not do it.", "WWW-Authenticate"),
-    "503": ("AuthzUnavailable", "It cannot be told whether the caller may.", "Retry-After"),
+    "401": ("AuthzNotIdentified", "The token is missing or invalid.", "WWW-Authenticate"),
+    "403": ("AuthzNotAllowed", "The caller is not allowed to do this.", "WWW-Authenticate"),
+    "503": ("AuthzUnavailable", "Authorization is temporarily unavailable.", "Retry-After"),
 }
 
 
 def refer_to(statuses: Iterable[str]) -> dict[str, dict[str, str]]:
-    """References to the refusals, by status."""
+    """Return references to the refusals, by status."""
     return {
         status: {"$ref": f"#/components/responses/{_ANSWERS[status][0]}"} for status in statuses
     }
 
 
 def components_for(statuses: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """The components that `refer_to` refers to, by kind and name."""
+    """Return the components that `refer_to` refers to, by kind and name."""
     responses = {}
     for status in statuses:
         name, description, header = _ANSWERS[status]

@@ -1,4 +1,4 @@
-"""What the views of the library's own blueprints take and answer, for documents that have them."""
+"""The request and response schemas of this package's own blueprints, for generated documents."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from ..endpoints.token import Credentials, log_in
 from .documented import Documentation
 
 
-class Tokens(Schema):
-    """An access token and, where it can be used, a refresh token (RFC 6749 section 5.1)."""
+class TokensSchema(Schema):
+    """An access token and, with a store, a refresh token (RFC 6749 section 5.1)."""
 
     access_token = fields.String(required=True)
     token_type = fields.String(required=True)
@@ -28,7 +28,7 @@ class Tokens(Schema):
 
 
 class LogIn(Schema):
-    """A log-in that can still be refreshed; times are seconds since the epoch."""
+    """A log-in that can still be refreshed; times are in seconds since the epoch."""
 
     id = fields.String(required=True)
     client = fields.String(required=True, allow_none=True)
@@ -45,7 +45,7 @@ class LogIns(Schema):
 
 
 class Introspection(Schema):
-    """Whether a token is good and, where it is, what it says (RFC 7662 section 2.2)."""
+    """Whether a token is active and, if so, its claims (RFC 7662 section 2.2)."""
 
     active = fields.Boolean(required=True)
 
@@ -57,7 +57,7 @@ class JWKSet(Schema):
 
 
 class Rights(Schema):
-    """What somebody may do; a permission may have `*` for either part."""
+    """The caller's rights; a permission may have `*` for either part."""
 
     permissions = fields.List(fields.String(), required=True)
     roles = fields.List(fields.String(), required=True)
@@ -66,9 +66,9 @@ class Rights(Schema):
     tenant = fields.String()
 
 
-_SAID = {
-    log_in: Documentation(Credentials, None, {200: Tokens}),
-    refresh: Documentation(RefreshBody, None, {200: Tokens}),
+_DOCUMENTED = {
+    log_in: Documentation(Credentials, None, {200: TokensSchema}),
+    refresh: Documentation(RefreshBody, None, {200: TokensSchema}),
     revoke_token: Documentation(TokenBody, None, {200: None}),
     show_families: Documentation(None, None, {200: LogIns}),
     end_families: Documentation(None, None, {204: None}),
@@ -80,5 +80,5 @@ _SAID = {
 
 
 def documentation_of_blueprints(view: Any) -> Documentation | None:
-    """What one of the library's own views takes and answers; None for any other."""
-    return _SAID.get(inspect.unwrap(view)) if callable(view) else None
+    """Return the documentation of one of this package's views, None for any other view."""
+    return _DOCUMENTED.get(inspect.unwrap(view)) if callable(view) else None

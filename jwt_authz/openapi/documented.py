@@ -1,4 +1,4 @@
-"""Documented: what a view takes and answers, said of it for the documents made of the routes."""
+"""The decorators `documented` and `undocumented`: a view's schemas for generated documents."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ..guards.placement import PAGES, mark
 Target = TypeVar("Target", bound=Callable[..., Any] | Blueprint)
 View = TypeVar("View", bound=Callable[..., Any])
 Shape = Schema | type[Schema] | None
-_SAID = "_jwt_authz_documented"
+_ATTRIBUTE = "_jwt_authz_documented"
 
 
 @dataclass(frozen=True, slots=True)
 class Documentation:
-    """The schemas of a view's body, of its query and of each answer by status."""
+    """The schemas of a view's request body, its query and its responses by status."""
 
     body: Shape
     query: Shape
@@ -34,40 +34,47 @@ def documented(
     query: Shape = None,
     answers: Mapping[int, Shape] | None = None,
 ) -> Callable[[View], View]:
-    """Say of a view, or of one method of a `MethodView`, what it takes and answers.
+    """Document the request and responses of a view or of one method of a `MethodView`.
 
-    Schemas are marshmallow's, `ArticleSchema` or `ArticleSchema(many=True)`; an answer without a
-    body is None, as in `answers={204: None}`. Nothing is validated by it. In any order with
-    `requires`, below the route decorator. Raises `MisuseError` for what is no schema or status.
+    Schemas are marshmallow schemas, `ArticleSchema` or `ArticleSchema(many=True)`; a response
+    without a body is None, as in `answers={204: None}`. Nothing is validated with them. Put the
+    decorator below the route decorator, before or after `requires`. Raise `MisuseError` for an
+    invalid schema or status.
     """
-    said = Documentation(body, query, dict(answers or {}))
-    for shape in (body, query, *said.answers.values()):
+    documentation = Documentation(body, query, dict(answers or {}))
+    for shape in (body, query, *documentation.answers.values()):
         is_schema = isinstance(shape, Schema) or (
             isinstance(shape, type) and issubclass(shape, Schema)
         )
         if not (shape is None or is_schema):
-            raise MisuseError(f"{shape!r} is no marshmallow schema: write documented(body=Article)")
-    for status in said.answers:
+            raise MisuseError(
+                f"Invalid schema {shape!r}: expected a marshmallow schema, as in "
+                "documented(body=Article)."
+            )
+    for status in documentation.answers:
         if status not in {known.value for known in HTTPStatus}:
-            raise MisuseError(f"{status!r} is no HTTP status: write answers={{200: Article}}")
+            raise MisuseError(
+                f"Invalid HTTP status {status!r}: expected one such as 200, as in "
+                "answers={200: Article}."
+            )
 
-    def say(view: View) -> View:
-        setattr(view, _SAID, said)
+    def decorate(view: View) -> View:
+        setattr(view, _ATTRIBUTE, documentation)
         return view
 
-    return say
+    return decorate
 
 
 def undocumented(target: Target) -> Target:
-    """Leave a view, or all of a blueprint, out of documents: it answers with pages for people.
+    """Omit a view or a whole blueprint from documents, for example because it serves HTML pages.
 
-    A decorator for a view, below the route decorator, or called with a blueprint.
+    Use it as a decorator of a view, below the route decorator, or call it with a blueprint.
     """
     mark(target, PAGES)
     return target
 
 
 def documentation_of(view: Any) -> Documentation:
-    """What was said of a view; empty where nothing was."""
-    found = getattr(view, _SAID, None)
+    """Return the documentation of a view, which is empty if there is none."""
+    found = getattr(view, _ATTRIBUTE, None)
     return found if isinstance(found, Documentation) else Documentation(None, None, {})

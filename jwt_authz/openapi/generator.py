@@ -1,4 +1,4 @@
-"""Generator: an OpenAPI 3.1 document of an application, made of its routes, guards and schemas."""
+"""Generate an OpenAPI 3.1 document from an application's routes, guards and schemas."""
 
 from __future__ import annotations
 
@@ -26,12 +26,11 @@ with needs_extra("generating an OpenAPI document", "apispec", "openapi"):
 
 
 def generate(app: Flask, *, title: str | None = None, version: str = "1.0.0") -> dict[str, Any]:
-    """The OpenAPI 3.1 document of an application.
+    """Return the OpenAPI 3.1 document of an application.
 
-    Each route and method is an operation: named after its endpoint, summed up by the first line
-    of its view's docstring, with the bodies and answers that `documented` said, and with what
-    `annotate` adds. `title` is by default the application's name. Raises `MisuseError` where
-    there is no Authz.
+    Each route and method is an operation: named after its endpoint, summarized by the first line
+    of its view's docstring, with the schemas from `documented` and with what `annotate` adds.
+    `title` defaults to the application's name. Raise `MisuseError` if there is no Authz.
     """
     plugin = MarshmallowPlugin(schema_name_resolver=_name_of)
     spec = APISpec(title or app.name, version, "3.1.0", plugins=[plugin])
@@ -51,25 +50,26 @@ def generate(app: Flask, *, title: str | None = None, version: str = "1.0.0") ->
 
 def _operation(access: Access) -> dict[str, Any]:
     view = _handler(access)
-    said = documentation_of_blueprints(view) or documentation_of(view)
+    documentation = documentation_of_blueprints(view) or documentation_of(view)
     summary, _, description = (inspect.getdoc(view) or "").partition("\n")
     blueprint, _, _ = access.endpoint.rpartition(".")
     made: dict[str, Any] = {"operationId": f"{access.endpoint}.{access.method.lower()}"}
     made |= {"summary": summary.rstrip(".")} if summary else {}
     made |= {"description": description.strip()} if description.strip() else {}
     made |= {"tags": [blueprint]} if blueprint else {}
-    if said.query is not None:
-        made["parameters"] = [{"in": "query", "schema": said.query}]
-    if said.body is not None:
-        made["requestBody"] = {"required": True, "content": _content(said.body)}
+    if documentation.query is not None:
+        made["parameters"] = [{"in": "query", "schema": documentation.query}]
+    if documentation.body is not None:
+        made["requestBody"] = {"required": True, "content": _content(documentation.body)}
     made["responses"] = {
-        str(status): _answer(status, shape) for status, shape in sorted(said.answers.items())
-    } or {"default": {"description": "What this view answers was not documented."}}
+        str(status): _answer(status, shape)
+        for status, shape in sorted(documentation.answers.items())
+    } or {"default": {"description": "The responses of this view are not documented."}}
     return made
 
 
 def _handler(access: Access) -> Any:
-    """The function that answers: the view, or the method of its class."""
+    """Return the function that handles the request: the view, or the method of its class."""
     found = method_of(getattr(access.view, "view_class", None), access.method)
     return access.view if found is None else found
 
@@ -86,7 +86,7 @@ def _content(shape: Shape) -> dict[str, Any]:
 
 
 def _name_of(schema: Schema | type[Schema]) -> str:
-    """The component's name: the class's without `Schema`, with what a partial one leaves open."""
+    """Return the component's name: the class name without `Schema`, plus `Change` if partial."""
     found: Any = resolve_schema_cls(schema)
     name: str = found.__name__
     short = name.removesuffix("Schema") or name

@@ -1,4 +1,4 @@
-"""Paths: a rule of the URL map as a path template of a document, and its parameters."""
+"""Convert a rule of the URL map to an OpenAPI path template with parameters."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ _LENGTHS = re.compile(r"\{(\d+)(,?)(\d*)\}$")
 
 
 def template_of(rule: str) -> str:
-    """The path template of a rule: `/articles/<int:id>` is `/articles/{id}`."""
+    """Return the path template of a rule: `/articles/{id}` for `/articles/<int:id>`."""
     return _PARAMETER.sub(r"{\1}", rule)
 
 
 def shape_of(path: str) -> str:
-    """A path without the names of its parameters, whichever way they are written."""
+    """Return a rule or path template without the names of its parameters."""
     return re.sub(r"\{[^{}]*\}", "{}", template_of(path))
 
 
 def names_in(path: str) -> list[str]:
-    """The names of a path's parameters, in their order."""
+    """Return the names of a path's parameters, in order."""
     return re.findall(r"\{([^{}]*)\}", template_of(path))
 
 
 def rules_of(app: Flask) -> dict[tuple[str, str], Rule]:
-    """The rules of an application by endpoint and text."""
+    """Return the rules of an application by endpoint and text."""
     return {(rule.endpoint, rule.rule): rule for rule in app.url_map.iter_rules()}
 
 
 def parameters_of(rule: Rule) -> list[dict[str, Any]]:
-    """The path parameters of a rule, as OpenAPI 3.1 describes them (section 4.8.12)."""
+    """Return the path parameters of a rule, in the form of OpenAPI 3.1 (section 4.8.12)."""
     return [
         {"name": name, "in": "path", "required": True, "schema": _schema(rule._converters[name])}
         for name in _PARAMETER.findall(rule.rule)

@@ -1,4 +1,4 @@
-"""Security: what the guards of a route are in a document's own terms."""
+"""Convert guards to OpenAPI security schemes and security requirements."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Names = frozenset[str]
 
 
 def schemes_of(app: Flask) -> dict[str, dict[str, Any]]:
-    """The security schemes by which the application finds out who is calling, in its order."""
+    """Return the security schemes with which the application authenticates, in its order."""
     parts: Parts = app.extensions[KEY]
     config = app.config
     if parts.source is not None and not parts.source.takes_token:
@@ -35,14 +35,14 @@ def schemes_of(app: Flask) -> dict[str, dict[str, Any]]:
             found["cookieAuth"] = _key("cookie", config["JWT_ACCESS_COOKIE_NAME"])
         elif location == "query_string":
             found["queryAuth"] = _key("query", config["JWT_QUERY_STRING_NAME"])
-    return found  # of a token in a JSON body OpenAPI knows nothing
+    return found  # OpenAPI cannot describe a token in a JSON body
 
 
 def security_of(access: Access, schemes: dict[str, Any], names_permissions: bool) -> list[Any]:
-    """The `security` of an operation: one entry for each way in; none where everybody may call.
+    """Return the `security` of an operation: alternatives, or nothing if it is open to everyone.
 
-    The names beside a scheme are the permissions that are asked for. What else a guard asks for
-    stands in `x-authz` alone. OpenAPI names permissions beside a bearer token since 3.1.
+    The names after a scheme are the required permissions. Other requirements are only in
+    `x-authz`. OpenAPI allows names after a bearer scheme since 3.1.
     """
     asking = [guard for guard in enforced_guards(access) if guard.identity is NOT_GIVEN]
     if not asking:
@@ -54,14 +54,14 @@ def security_of(access: Access, schemes: dict[str, Any], names_permissions: bool
 
 
 def may_refuse_the_identified(guards: list[Guard], access: Access) -> bool:
-    """Whether somebody who is identified may be refused, and told so: by 403."""
-    told = (guard for guard in guards if not guard.hide)
-    asked = [guard.requirement_for(access.method, access.has_head) for guard in told]
+    """Return whether an authenticated caller may get a 403."""
+    visible = (guard for guard in guards if not guard.hide)
+    asked = [guard.requirement_for(access.method, access.has_head) for guard in visible]
     return any(not isinstance(one, And) or one.parts for one in asked)
 
 
 def _ways(requirement: Requirement) -> set[Names]:
-    """The sets of permissions any of which is needed; the empty one where none needs to be."""
+    """Return the alternative sets of permissions that are required; an empty set needs none."""
     if isinstance(requirement, has_permission):
         return {frozenset([requirement.value])}
     if isinstance(requirement, And):
@@ -81,7 +81,7 @@ def _joined(each: list[set[Names]]) -> set[Names]:
 
 
 def _least(ways: set[Names]) -> set[Names]:
-    """The ways without those that ask for more than another does."""
+    """Return the alternatives without those that require more than another one."""
     return {names for names in ways if not any(other < names for other in ways)}
 
 

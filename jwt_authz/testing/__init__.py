@@ -1,4 +1,4 @@
-"""For tests of an application: callers without a log-in, and the access matrix held to its word."""
+"""Test helpers: act as any caller without a log-in, and test the access matrix."""
 
 from __future__ import annotations
 

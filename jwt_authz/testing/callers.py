@@ -1,8 +1,8 @@
-"""Callers: clients and blocks of code that act as somebody, without a log-in and with all guards.
+"""Act as a caller in tests: clients and `with` blocks without a log-in, with all guards active.
 
-How it works. Where roles or permissions are named, a real token is issued and verified, so that
-all that stands in its way is tried as well: keys, encodings, callbacks, revocations. An identity
-that is given as an object is taken as it is, and stands in for a token that would be verified.
+How it works. With roles or permissions, a real token is issued and verified, so the test also
+covers keys, encodings, callbacks and revocations. An identity that is passed as an object is used
+unchanged, in place of a verified token.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ..jwt_extended.bridge import has_own_key, manager_of
 from ..logins.issuing import claims_of, issue
 from ..policy.permissions import Permission
 
-SOMEBODY = "somebody"
+DEFAULT_SUBJECT = "somebody"
 _innermost: ContextVar[object] = ContextVar("jwt_authz_acting_as", default=None)
 
 
@@ -34,16 +34,17 @@ def authz_client(
     roles: Iterable[str] = (),
     permissions: Iterable[str | Permission] | None = None,
     claims: Mapping[str, Any] | None = None,
-    subject: Any = SOMEBODY,
+    subject: Any = DEFAULT_SUBJECT,
     tenant: str | None = None,
     scope: str | Iterable[str] | None = None,
     fresh: bool | timedelta = False,
 ) -> FlaskClient:
-    """A test client of the application, whose requests all carry a token of this caller.
+    """Return a test client that sends a token of this caller with every request.
 
-    The arguments are those of `Authz.issue`; `claims` are more claims of the token. It is issued
-    here and lives as long as any other. Raises `MisuseError` for a role that the catalogue lacks,
-    and where the application takes no tokens of its own: `acting_as` does there.
+    The arguments are those of `Authz.issue`; `claims` are additional claims of the token. The
+    token is issued here and expires like any other. Raise `MisuseError` for a role that the
+    catalog does not have, and if the application does not accept tokens of its own; use
+    `acting_as` there.
     """
     client = app.test_client()
     with app.app_context():
@@ -60,17 +61,17 @@ def acting_as(
     roles: Iterable[str] = (),
     permissions: Iterable[str | Permission] | None = None,
     claims: Mapping[str, Any] | None = None,
-    subject: Any = SOMEBODY,
+    subject: Any = DEFAULT_SUBJECT,
     tenant: str | None = None,
     scope: str | Iterable[str] | None = None,
     fresh: bool | timedelta = False,
 ) -> Iterator[None]:
-    """Within the block, each request of this thread or task is of this caller; guards stay on.
+    """Run the requests of this thread or task in the block as this caller; guards stay active.
 
-    That holds for requests begun in the block, by any client and whatever token they bring, and
-    for one that is being served already (`app.test_request_context()`). `identity` is an
-    `Identity`, or whatever the application's identity loader returns; in its place the other
-    arguments are those of `authz_client`. An inner block takes the place of an outer one.
+    This applies to requests that start in the block, from any client and with any token, and to a
+    request that is already active (`app.test_request_context()`). `identity` is an `Identity`, or
+    what the application's identity loader returns; without it, the other arguments are those of
+    `authz_client`. An inner block replaces an outer one.
     """
     token = None
     if identity is None:
@@ -119,21 +120,20 @@ def _token(
 
 
 def _refuse_without_tokens(parts: Parts) -> None:
-    """Raises `MisuseError` where the application takes no token that it could issue."""
+    """Raise `MisuseError` if the application accepts no token that it could issue itself."""
     if parts.source is not None and not parts.source.takes_token:
         raise MisuseError(
-            "the identity loader takes the identity from elsewhere and not from a token: write "
-            "with acting_as(app, the_identity): ..."
+            "the identity loader does not use a token: write with acting_as(app, the_identity): ..."
         )
     if parts.keys is None and not has_own_key():
         raise MisuseError(
-            "the application has no key of its own to sign a token with: write "
+            "the application has no key to sign a token with: write "
             "with acting_as(app, Identity(...)): ..., or set JWT_SECRET_KEY in the tests"
         )
 
 
 def _bring(client: FlaskClient, token: str) -> None:
-    """Have the client bring the token where the application looks for one."""
+    """Make the client send the token where the application looks for one."""
     config = client.application.config
     locations = config["JWT_TOKEN_LOCATION"]
     if "headers" in locations:
@@ -145,7 +145,7 @@ def _bring(client: FlaskClient, token: str) -> None:
             _set_header(client, config["JWT_ACCESS_CSRF_HEADER_NAME"], get_csrf_token(token))
     else:
         raise MisuseError(
-            f"JWT_TOKEN_LOCATION is {locations!r}, and a client brings tokens in headers or "
+            f"JWT_TOKEN_LOCATION is {locations!r}, but authz_client supports only headers and "
             "cookies: write with acting_as(app, roles=[...]): ..."
         )
 

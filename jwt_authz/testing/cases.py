@@ -1,7 +1,7 @@
-"""Cases: every kind of caller against every route, called, where the matrix says yes or no.
+"""Test cases that call every route as every kind of caller and compare with the access matrix.
 
-How it works. The call is real, and so is the caller's token; the guards decide. When the last of
-the route's guards has let the call in, it ends there: no view runs, and nothing is changed.
+How it works. The call and the caller's token are real, and the guards decide. When the last guard
+of the route has allowed the call, the call ends: no view runs, and nothing is changed.
 """
 
 from __future__ import annotations
@@ -24,20 +24,21 @@ from ..inspection.access import NOT_IDENTIFIED, WITHOUT_ROLE, answer, caller_wit
 from ..inspection.matrix import Access, read_matrix
 from ..policy.decision import DEPENDS, YES, Decision, Verdict
 from ..policy.functions import NO_RESOURCE
-from .callers import SOMEBODY, authz_client
+from .callers import DEFAULT_SUBJECT, authz_client
 
 _LONGEST = 64
-_MADE_UP = ("1", "0", "1.5", "x", "00000000-0000-4000-8000-000000000000")
+_SAMPLES = ("1", "0", "1.5", "x", "00000000-0000-4000-8000-000000000000")
 
 
 def access_cases(
-    app: Flask, *, values: Mapping[str, Any] | None = None, subject: Any = SOMEBODY
+    app: Flask, *, values: Mapping[str, Any] | None = None, subject: Any = DEFAULT_SUBJECT
 ) -> list[AccessCase]:
-    """A case for each route and kind of caller whose access the roles settle.
+    """Return a test case for each route and kind of caller whose access depends on roles alone.
 
-    The callers are nobody, one without a role, and one with each role of the catalogue, all of
-    them `subject`. Routes are called with `values` for their parameters, and made-up ones for
-    those that are not named. What depends on more than roles is left out.
+    The callers are an unauthenticated one, one without a role, and one with each role of the
+    catalog, all with the same `subject`. Routes are called with `values` for their parameters, and
+    with generated values for those that are not listed. Access that depends on more than roles is
+    omitted.
     """
     with app.app_context():
         roles = tuple(current_parts().catalogue or ())
@@ -62,9 +63,9 @@ def access_cases(
 
 @dataclass(frozen=True)
 class AccessCase:
-    """One caller and one route: `check()` calls it; its text names it, for `ids=str`.
+    """One caller and one route, which `check()` calls; `str()` describes it, for `ids=str`.
 
-    `roles` are the caller's, None for one who is not identified; `expected` is yes or no.
+    `roles` are the caller's roles, None for an unauthenticated caller; `expected` is yes or no.
     """
 
     app: Flask = field(repr=False)
@@ -80,41 +81,41 @@ class AccessCase:
         return f"{self.caller} {self.access.method} {self.access.rule}: {self.expected.value}"
 
     def check(self) -> None:
-        """Call the route; raises `AssertionError` unless the guards answer as the matrix does."""
+        """Call the route; raise `AssertionError` if the guards disagree with the matrix."""
         call = _Call(self.access)
         if self.roles is None:
             client = self.app.test_client()
         else:
             client = authz_client(self.app, roles=self.roles, subject=self.subject)
-        with decided.connected_to(call.hear, sender=self.app), _without_view(self.app, call):
+        with decided.connected_to(call.record, sender=self.app), _without_view(self.app, call):
             response = client.open(
                 self.path, method=self.access.method, base_url=f"http://{self.host}/"
             )
         wrong = self._wrong(call)
         if wrong:
             raise AssertionError(
-                f"{self}, says the matrix; the call of {self.path} {wrong} ({response.status})"
+                f"the matrix says {self}, but the call of {self.path} {wrong} ({response.status})"
             )
 
     def _wrong(self, call: _Call) -> str:
-        """What is wrong with how a call ended, empty where nothing is."""
+        """Return how the call differs from the matrix, empty if it does not."""
         if self.expected is not YES:
-            return "was let in" if call.got_in else "" if call.refused else "met no guard"
+            return "was allowed" if call.got_in else "" if call.refused else "reached no guard"
         if call.refused:
             return "was refused"
         loads = any(guard.on is not NO_RESOURCE for guard in self.access.guards)
-        return "" if call.got_in or loads else "did not come to the view"
+        return "" if call.got_in or loads else "did not reach the view"
 
 
 class _GotIn(HTTPException):
-    """Ends a call where the view would begin; without a code, Flask hands its response on."""
+    """End a call before its view; without a code, Flask returns its response unchanged."""
 
     def __init__(self) -> None:
         super().__init__(response=Response(status=204))
 
 
 class _Call:
-    """What becomes of one call: whether a guard refused it, or all of them let it in."""
+    """The outcome of one call: whether a guard refused it or all guards allowed it."""
 
     def __init__(self, access: Access) -> None:
         self.endpoint = access.endpoint
@@ -125,8 +126,8 @@ class _Call:
         self.has_guards = bool(self.missing)
         self.refused = self.got_in = False
 
-    def hear(self, app: Flask, outcome: str, decision: Decision | None, **keywords: Any) -> None:
-        """Hear a decision; ends the call by `_GotIn` when it was the last one to be had."""
+    def record(self, app: Flask, outcome: str, decision: Decision | None, **keywords: Any) -> None:
+        """Record a decision; raise `_GotIn` to end the call after the last guard allowed it."""
         if outcome not in ("allowed", UNENFORCED):
             self.refused = True
             return
@@ -146,7 +147,7 @@ class _Call:
 
 @contextmanager
 def _without_view(app: Flask, call: _Call) -> Iterator[None]:
-    """Where no guard stands that could end the call, another view stands in for the real one."""
+    """Replace the view during the block if the route has no guard that could end the call."""
     if call.has_guards:
         yield
         return
@@ -160,26 +161,28 @@ def _without_view(app: Flask, call: _Call) -> Iterator[None]:
 
 
 def _place(app: Flask, rule: Rule, values: Mapping[str, Any]) -> tuple[str, str]:
-    """The host and the path of a rule, its parameters filled in."""
+    """Return the host and the path of a rule with its parameters filled in."""
     converters: Mapping[str, BaseConverter] = rule._converters
     filled = {
-        name: values[name] if name in values else _made_up(rule, name, converters[name])
+        name: values[name] if name in values else _sample(rule, name, converters[name])
         for name in converters
     }
     built = rule.build({**filled, **(rule.defaults or {})}, append_unknown=False)
     if built is None:
-        raise MisuseError(f"{rule.rule} cannot be built with {filled}: give others as values=")
+        raise MisuseError(
+            f"{rule.rule} cannot be built with {filled}: pass other values as values={{...}}"
+        )
     domain, path = built
     server = app.config["SERVER_NAME"] or "localhost"
     host = (domain or server) if app.url_map.host_matching else f"{domain}.{server}".lstrip(".")
     return host, path
 
 
-def _made_up(rule: Rule, name: str, converter: BaseConverter) -> Any:
-    """A value that the converter takes."""
+def _sample(rule: Rule, name: str, converter: BaseConverter) -> Any:
+    """Return a value that the converter accepts."""
     listed = (str(item) for item in getattr(converter, "items", ()))
     bounds = (str(getattr(converter, bound, "")) for bound in ("min", "max"))
-    texts = (*_MADE_UP, *listed, *bounds, *("1" * length for length in range(2, _LONGEST)))
+    texts = (*_SAMPLES, *listed, *bounds, *("1" * length for length in range(2, _LONGEST)))
     for text in texts:
         try:
             if re.fullmatch(converter.regex, text):
@@ -187,5 +190,6 @@ def _made_up(rule: Rule, name: str, converter: BaseConverter) -> Any:
         except ValidationError:
             continue
     raise MisuseError(
-        f"no value is made up for {name} in {rule.rule}: give one, as in values={{{name!r}: ...}}"
+        f"cannot generate a value for {name} in {rule.rule}: pass one, as in "
+        f"values={{{name!r}: ...}}"
     )

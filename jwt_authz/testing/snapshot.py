@@ -1,4 +1,4 @@
-"""Snapshot: the access matrix in a Markdown file, which a change of the guards must change, too."""
+"""A snapshot test of the access matrix: a Markdown file must match what the guards say."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from ..inspection.rows import table_of_access, table_of_changes
 from ..policy.decision import Verdict
 
 UPDATE = "UPDATE_MATRIX"
-_HEAD = f"# Who may call what\n\nWritten by the tests; `{UPDATE}=1` before them writes it anew.\n\n"
+_HEAD = f"# Who may call what\n\nWritten by the tests; run them with `{UPDATE}=1` to update it.\n\n"
 _LINES = 40
 
 
 def assert_matrix(app: Flask, path: str | os.PathLike[str]) -> None:
-    """The file, in Markdown, is what `flask authz matrix --markdown` says of the application.
+    """Assert that a file has the output of `flask authz matrix --markdown` for the application.
 
-    Raises `AssertionError` where it is not, which says what access was given and taken, and where
-    there is no file. With `UPDATE_MATRIX=1` in the environment the file is written instead.
+    Raise `AssertionError` if the file does not exist or differs; the message lists the access that
+    was granted and removed. With `UPDATE_MATRIX=1` in the environment, write the file instead.
     """
     file = Path(path)
     with app.app_context():
@@ -33,14 +33,14 @@ def assert_matrix(app: Flask, path: str | os.PathLike[str]) -> None:
         return
     if not file.exists():
         raise AssertionError(
-            f"there is no {file}: run the tests once with {UPDATE}=1 to write it, read it, and "
-            "commit it"
+            f"{file} does not exist: run the tests once with {UPDATE}=1 to write it, then review "
+            "and commit it"
         )
-    then = file.read_text(encoding="utf-8")  # with line breaks of any kind
+    then = file.read_text(encoding="utf-8")  # accepts any kind of line break
     if then != now:
         raise AssertionError(
-            f"{file} is not what the guards say:\n\n{_difference(then, now)}\nWhere that is what "
-            f"you want, run the tests once with {UPDATE}=1."
+            f"{file} does not match the guards:\n\n{_difference(then, now)}\nIf you intended "
+            f"this change, run the tests once with {UPDATE}=1."
         )
 
 
@@ -49,15 +49,15 @@ def _difference(then: str, now: str) -> str:
         then.splitlines(), now.splitlines(), "the file", "the guards", lineterm="", n=0
     )
     shown = [line for line in lines if not line.startswith("@@")]
-    more = [f"... and {len(shown) - _LINES} lines more"] if len(shown) > _LINES else []
-    told = "".join(f"{line}\n" for line in [*shown[:_LINES], *more])
+    more = [f"... and {len(shown) - _LINES} more lines"] if len(shown) > _LINES else []
+    text = "".join(f"{line}\n" for line in [*shown[:_LINES], *more])
     before, after = _read(then), _read(now)
     changes = compare(before, after) if before is not None and after is not None else []
-    return f"{table_of_changes(changes).as_text()}\n{told}" if changes else told
+    return f"{table_of_changes(changes).as_text()}\n{text}" if changes else text
 
 
 def _read(document: str) -> AccessMatrix | None:
-    """The matrix of a document that is a table as `_HEAD` says; None for another."""
+    """Return the matrix in a document, None if its table has another form."""
     lines = [_cells(line) for line in document.splitlines() if line.startswith("| ")]
     try:
         header, _, *rows = lines

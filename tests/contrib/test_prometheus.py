@@ -250,7 +250,7 @@ def test_two_applications_have_a_registry_each() -> None:
     get(one.test_client(), "/edit")
     assert samples(first, "decisions_total") == {("not identified",): 1}
     assert samples(second, "decisions_total") == {}
-    with pytest.raises(MisuseError, match="keeps the metrics of an application already"):
+    with pytest.raises(MisuseError, match="already has the metrics of an application"):
         observe(two, first)
     get(two.test_client(), "/edit")
     assert samples(first, "decisions_total") == {("not identified",): 1}

@@ -270,7 +270,7 @@ def test_a_loader_whose_argument_the_view_lacks_says_so(app: Flask, caplog: Any)
         requires(on=by_key(Article, "id", lambda: None))(lambda number: "in"),  # type: ignore[arg-type,return-value]
     )
     assert authz_client(app).get("/lacks/7").status_code == 500
-    assert "the view has no argument id: write by_key(Article, ...)" in caplog.text
+    assert "the view has no argument 'id': write by_key(Article, ...)" in caplog.text
 
 
 @pytest.mark.parametrize(

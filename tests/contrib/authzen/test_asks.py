@@ -241,7 +241,7 @@ def test_a_resource_without_an_id_of_its_own_refuses(
     editor = Identity("ann", roles=["editor"], catalogue=ROLES)
     for requirement in (edit, ~edit):
         decision = requirement.evaluate(editor, resource)
-        assert not decision and "needs the id of the resource" in "".join(decision.lines())
+        assert not decision and "expected an id that is neither empty" in "".join(decision.lines())
     assert server.asked == []
 
 
@@ -417,13 +417,22 @@ def test_a_refusal_says_the_sentence_and_not_where_it_was_asked(
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda point: asks(AuthZEN, "article", "edit"), "is no decision point: write AuthZEN"),
-        (lambda point: asks("https://pdp", "article", "edit"), "is no decision point"),
+        (
+            lambda point: asks(AuthZEN, "article", "edit"),
+            "is not a decision point: expected AuthZEN",
+        ),
+        (lambda point: asks("https://pdp", "article", "edit"), "is not a decision point"),
         (lambda point: asks(point, "", "edit"), r"write asks\(point, 'article', 'edit'\)"),
         (lambda point: asks(point, "article", None), r"write asks\(point, 'article', 'edit'\)"),
-        (lambda point: asks(point, "article", "edit", id=7), "id is an attribute's name or a func"),
+        (
+            lambda point: asks(point, "article", "edit", id=7),
+            "id must be the name of an attribute or a func",
+        ),
         (lambda point: asks(point, "article", "edit", subject="ann"), "subject a function of the"),
-        (lambda point: asks(point, "article", "edit", properties={}), "properties is a function"),
+        (
+            lambda point: asks(point, "article", "edit", properties={}),
+            "properties must be a function",
+        ),
     ],
 )
 def test_what_cannot_be_asked_is_a_misuse(make: Any, message: str) -> None:

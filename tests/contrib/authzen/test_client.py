@@ -80,7 +80,7 @@ def test_a_reason_is_logged_on_one_line_and_cut(
         point.decide(question(role="viewer"))
     (record,) = caplog.records
     text = record.getMessage()
-    assert text.startswith("the decision point said no: {'reason_admin'")
+    assert text.startswith("the decision point denied: {'reason_admin'")
     assert "\n" not in text and "\r" not in text and len(text) < 250
 
 
@@ -148,11 +148,11 @@ def test_a_decision_with_an_error_beside_it_is_none(
     """Where one of many questions fails, its decision is false (AuthZEN 1.0 section 7.2)."""
     told = f'{{"decision": {decision}, "context": {{"error": {error}}}}}'
     server.sends(told)
-    with pytest.raises(StoreUnavailable, match="did not decide: the answer tells of an error"):
+    with pytest.raises(StoreUnavailable, match="did not decide: the answer reports an error"):
         point.decide(question())
     server.sends(f'{{"evaluations": [{{"decision": true}}, {told}]}}')
     for _ in range(4):
-        with pytest.raises(StoreUnavailable, match="tells of an error") as caught:
+        with pytest.raises(StoreUnavailable, match="reports an error") as caught:
             point.decide_all([question(), question(id="8")])
         assert "\n" not in str(caught.value)
     server.answer = None  # and the server is still asked, since it is up
@@ -229,7 +229,7 @@ def test_nobody_at_the_port_is_no_answer() -> None:
         ("http://pdp.example", "plain http is for loopback addresses alone"),
         ("ftp://pdp.example", "Invalid URL: expected https://host/path"),
         ("https://user:secret@pdp.example", "remove what stands before the '@'"),
-        ("https://pdp.example?key=secret", "has no query: write https://host/path"),
+        ("https://pdp.example?key=secret", "must not have a query: write https://host/path"),
         ("", "Invalid URL: expected"),
         (None, "Invalid URL: a NoneType"),
     ],
