@@ -25,7 +25,7 @@ from ..inspection.access import (
     depends_on,
     read_access,
 )
-from ..inspection.diff import Change, compare
+from ..inspection.diff import AccessChange, compare
 from ..inspection.documents import access_as_json, access_from_json, changes_as_json, routes_as_json
 from ..inspection.matrix import Access, read_matrix
 from ..inspection.page import render_page
@@ -138,7 +138,7 @@ def _show(table: Table, form: str | None = None) -> None:
     click.echo(FORMS[form or "text"](table), nl=False)
 
 
-def _show_changes(changes: list[Change], form: str | None) -> None:
+def _show_changes(changes: list[AccessChange], form: str | None) -> None:
     if form == "html":
         raise MisuseError("a --diff is no page: write it as a text, --markdown, --csv or --json")
     if form == "json":

@@ -1,1 +1,1 @@
-"""Inspection: the check, the access matrix, explanations, and what a change of roles opens."""
+"""Inspect an application: the check, the access matrix, its changes, and explanations."""

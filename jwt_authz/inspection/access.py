@@ -1,4 +1,4 @@
-"""Access: which callers each route lets in, worked out from its requirement without a call."""
+"""The access matrix: which callers each route allows, derived from guards without any call."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from .routes import enforced_guards, is_denied, requirement_of
 class Row:
     """Who may call one route and method.
 
-    `requirement` is it in words; `unidentified` the answer for a caller who is not identified,
-    `without_role` for one whose token names no role, `access` for each role the answer for one
-    who has it (and what it includes) and no other.
+    `requirement` is the requirement in words. The answers are `unidentified` for an unauthenticated
+    caller, `without_role` for a token without roles, and `access` by role, for a caller who has
+    only that role and the roles it includes.
     """
 
     endpoint: str
@@ -36,7 +36,7 @@ class Row:
     access: Mapping[str, Verdict]
 
     def answers(self) -> Iterator[tuple[str, Verdict]]:
-        """Each kind of caller, in words, and the answer for them."""
+        """Yield each kind of caller, in words, with the answer."""
         yield NOT_IDENTIFIED, self.unidentified
         yield WITHOUT_ROLE, self.without_role
         yield from self.access.items()
@@ -47,18 +47,19 @@ NOT_IDENTIFIED, WITHOUT_ROLE = "not identified", "no role"
 
 @dataclass(frozen=True, slots=True)
 class AccessMatrix:
-    """The roles of an application in the order of its catalogue, and a row for each route."""
+    """The roles of an application in the order of its catalog, and a row for each route."""
 
     roles: tuple[str, ...]
     rows: tuple[Row, ...]
 
 
 def read_access() -> AccessMatrix:
-    """The access matrix of the current application; raises `MisuseError` where it has no Authz.
+    """Return the access matrix of the current application; raise `MisuseError` without an Authz.
 
-    `YES` and `NO` hold whatever else a caller's token says; `DEPENDS` is what needs a resource,
-    a claim, a scope, a fresh token, or a function's answer. A requirement that ends in an error
-    refuses, also where the answer is `YES`. Guards that are not enforced let everybody in.
+    `YES` and `NO` are independent of the rest of a caller's token; `DEPENDS` means that the answer
+    needs a resource, a claim, a scope, a fresh token or the result of a function. A requirement
+    that raises an error refuses, even if the answer is `YES`. Guards that are not enforced allow
+    everyone.
     """
     catalogue = current_parts().catalogue
     roles = tuple(catalogue or ())
@@ -66,12 +67,12 @@ def read_access() -> AccessMatrix:
 
 
 def caller_with(*roles: str) -> Identity:
-    """Somebody as far as roles tell: what the current application's catalogue makes of them."""
+    """Return an identity with these roles of the current application's catalog."""
     return Identity("anybody", roles=roles, catalogue=current_parts().catalogue)
 
 
 def answer(access: Access, identity: Identity | None) -> Verdict:
-    """Whether a route lets a caller in; None is one who is not identified."""
+    """Return whether a route allows a caller; None is an unauthenticated caller."""
     if not access.guards:
         return NO if is_denied(access) else YES
     verdicts = {_answer(guard, access, identity) for guard in enforced_guards(access)}
@@ -79,7 +80,7 @@ def answer(access: Access, identity: Identity | None) -> Verdict:
 
 
 def depends_on(access: Access, identity: Identity | None) -> list[str]:
-    """What the answer for a caller depends on, in words; nothing unless it is `DEPENDS`."""
+    """Return what the answer for a caller depends on, in words; empty unless it is `DEPENDS`."""
     if answer(access, identity) is not DEPENDS:
         return []
     found: dict[str, None] = {}
@@ -117,7 +118,7 @@ def _answer(guard: Guard, access: Access, identity: Identity | None) -> Verdict:
 
 
 def _asked_by(guard: Guard, access: Access) -> Requirement:
-    """What a guard asks for; of a resource, by the rules that there are for one."""
+    """Return a guard's requirement; for a resource, with the rules that could apply to it."""
     requirement = guard.requirement_for(access.method, access.has_head)
     if guard.on is NO_RESOURCE:
         return requirement
@@ -127,12 +128,12 @@ def _asked_by(guard: Guard, access: Access) -> Requirement:
 def _analysed(requirement: Requirement, identity: Identity) -> Verdict:
     try:
         return requirement.analyse(identity)
-    except MisuseError:  # a name that the catalogue lacks: everybody is refused
+    except MisuseError:  # a name that is not in the catalog: everyone is refused
         return NO
 
 
 def _open_parts(requirement: Requirement, identity: Identity) -> list[str]:
-    """The sentences of the parts that the roles do not settle."""
+    """Return the sentences of the parts that do not depend on roles alone."""
     if _analysed(requirement, identity) is not DEPENDS:
         return []
     inner = [text for part in requirement.parts for text in _open_parts(part, identity)]

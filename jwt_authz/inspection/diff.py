@@ -1,4 +1,4 @@
-"""Changes: what access one matrix gives or takes that another does not."""
+"""Compare two access matrices: which access a change gives and takes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _NO_ROUTE = "no route"
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """One caller's access to one route, which was given, taken or changed.
+class AccessChange:
+    """One caller's access to one route that was given, taken or changed.
 
-    `before` and `after` are the answers, `no route` where there is none. Where it depends on
-    something else than before, `access` is `changed`, for these callers together, and `before`
-    and `after` are the requirements: it may have been given.
+    `before` and `after` are the answers, or `no route`. If the answer still depends on more than
+    roles but the requirement differs, `access` is `changed`, `caller` lists all these callers, and
+    `before` and `after` are the requirements: access may have been given.
     """
 
     access: Literal["given", "taken", "changed"]
@@ -32,16 +32,16 @@ class Change:
 
     @property
     def may_open(self) -> bool:
-        """Whether somebody may be let in who was not before."""
+        """Whether the change may allow a caller who was refused before."""
         return self.access != "taken"
 
 
-def compare(before: AccessMatrix, after: AccessMatrix) -> list[Change]:
-    """The changes between two matrices, in the order of the later one, then what is gone.
+def compare(before: AccessMatrix, after: AccessMatrix) -> list[AccessChange]:
+    """Return the changes between two matrices: in the order of `after`, then removed routes.
 
-    A route is the same if its endpoint, rule and method are, else if rule and method are: an
-    endpoint may be renamed. A role that one side lacks is there what no role is, since its name
-    in a token grants nothing.
+    Routes are matched by endpoint, rule and method, or else by rule and method, since an endpoint
+    may be renamed. On the side that does not have a role, the role counts as no role, since its
+    name in a token grants nothing there.
     """
     roles = tuple(dict.fromkeys((*after.roles, *before.roles)))
     return [change for pair in _pairs(before, after) for change in _changes(*pair, roles)]
@@ -62,7 +62,9 @@ def _pairs(before: AccessMatrix, after: AccessMatrix) -> Iterator[tuple[Row | No
         yield row, None
 
 
-def _changes(before: Row | None, after: Row | None, roles: tuple[str, ...]) -> Iterator[Change]:
+def _changes(
+    before: Row | None, after: Row | None, roles: tuple[str, ...]
+) -> Iterator[AccessChange]:
     route = after or before
     if route is None:
         return
@@ -74,16 +76,16 @@ def _changes(before: Row | None, after: Row | None, roles: tuple[str, ...]) -> I
     ):
         if old is not new:
             access: Literal["given", "taken"] = "given" if _ORDER[new] > _ORDER[old] else "taken"
-            yield Change(access, *place, caller, _told(before, old), _told(after, new))
+            yield AccessChange(access, *place, caller, _text(before, old), _text(after, new))
         elif old is DEPENDS:
             unsettled.append(caller)
     if unsettled and before and after and before.requirement != after.requirement:
         asked = (before.requirement, after.requirement)
-        yield Change("changed", *place, ", ".join(unsettled), *asked)
+        yield AccessChange("changed", *place, ", ".join(unsettled), *asked)
 
 
 def _answers(row: Row | None, roles: tuple[str, ...]) -> Iterator[Verdict]:
-    """The answer for each caller; a role that the row does not know counts as none."""
+    """Yield the answer for each caller; a role that the row does not have counts as no role."""
     if row is None:
         yield from [NO] * (2 + len(roles))
         return
@@ -91,5 +93,5 @@ def _answers(row: Row | None, roles: tuple[str, ...]) -> Iterator[Verdict]:
     yield from (row.access.get(role, row.without_role) for role in roles)
 
 
-def _told(row: Row | None, verdict: Verdict) -> str:
+def _text(row: Row | None, verdict: Verdict) -> str:
     return verdict.value if row is not None else _NO_ROUTE

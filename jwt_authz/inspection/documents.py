@@ -1,4 +1,4 @@
-"""Documents: reports as JSON, and the one of a matrix read back, strictly."""
+"""Write reports as JSON, and read a matrix back with strict validation."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from typing import Any
 from ..errors import MisuseError
 from ..policy.decision import Verdict
 from .access import AccessMatrix, Row
-from .diff import Change
+from .diff import AccessChange
 from .routes import Route
 
 _ROW = ("endpoint", "rule", "method", "requirement", "unidentified", "without_role", "access")
 
 
 def routes_as_json(routes: Iterable[Route]) -> str:
-    """`{"routes": [...]}`, with a route's guards as `{"place", "requirement"}`."""
+    """Return `{"routes": [...]}`, with a route's guards as `{"place", "requirement"}`."""
     return _written({"routes": [_route(route) for route in routes]})
 
 
-def changes_as_json(changes: Iterable[Change]) -> str:
-    """`{"changes": [{"access", "endpoint", "rule", "method", "caller", "before", "after"}]}`."""
+def changes_as_json(changes: Iterable[AccessChange]) -> str:
+    """Return `{"changes": [...]}` with the fields of `AccessChange`."""
     return _written({"changes": [asdict(change) for change in changes]})
 
 
 def access_as_json(matrix: AccessMatrix) -> str:
-    """What `access_document` says, as a text."""
+    """Return `access_document` as JSON text."""
     return _written(access_document(matrix))
 
 
 def access_document(matrix: AccessMatrix) -> dict[str, Any]:
-    """`{"roles": [...], "routes": [...]}`; the answers of a route are "yes", "no", "depends".
+    """Return `{"roles": [...], "routes": [...]}`; the answers are "yes", "no" and "depends".
 
-    A route has `endpoint`, `rule`, `method`, `requirement`, `access` by role, and the answers
-    for callers who are `unidentified` and `without_role`.
+    A route has `endpoint`, `rule`, `method`, `requirement`, and the answers `unidentified`,
+    `without_role`, and `access` by role.
     """
     routes = [
         {
@@ -53,9 +53,9 @@ def access_document(matrix: AccessMatrix) -> dict[str, Any]:
 
 
 def access_from_json(text: str | bytes, source: str) -> AccessMatrix:
-    """The matrix that `access_as_json` wrote.
+    """Return the matrix that `access_as_json` wrote.
 
-    Raises `MisuseError`, which names the source, for any other text.
+    Raise `MisuseError`, which names `source`, for any other text.
     """
     try:
         document = json.loads(text)
@@ -63,7 +63,7 @@ def access_from_json(text: str | bytes, source: str) -> AccessMatrix:
         return AccessMatrix(roles, tuple(_row(route, roles) for route in document["routes"]))
     except (ValueError, TypeError, KeyError, RecursionError):
         raise MisuseError(
-            f"{source} is no matrix: write it by flask authz matrix --json > FILE"
+            f"{source} is not an access matrix: expected the output of flask authz matrix --json"
         ) from None
 
 
@@ -81,7 +81,7 @@ def _row(route: dict[str, Any], roles: tuple[str, ...]) -> Row:
         route[name] for name in _ROW
     )
     if set(access) != set(roles):
-        raise ValueError("an answer for each role, and for no other")
+        raise ValueError("expected one answer for each role")
     return Row(
         _text(endpoint),
         _text(rule),
@@ -95,5 +95,5 @@ def _row(route: dict[str, Any], roles: tuple[str, ...]) -> Row:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError("a text is wanted")
+        raise TypeError("expected a string")
     return value

@@ -1,8 +1,8 @@
-"""Explaining: why a call is let through or refused, guard by guard, and by which claims.
+"""Explain why a call is allowed or refused, guard by guard and claim by claim.
 
-How it works. Each guard of a call is asked as it would be, its `on` called and its requirement
-evaluated with all parts, also behind the guard that refuses. No view, no `before_request` and
-none of what a refusal calls is run, and nothing is counted or logged.
+How it works. Each guard of a call is evaluated as in a real request: its `on` is called and all
+parts of its requirement are evaluated, including guards after the one that refuses. No view,
+`before_request` or refusal callback runs, and nothing is counted or logged.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ from ..policy.requirements import Requirement
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one guard says of a call.
+    """The answer of one guard to a call.
 
-    `status` is that of the refusal, None where it lets the call through; `problem` the name of
-    the problem's type; `note` what only the log would be told; `decision` what was decided, None
-    where it did not come to that.
+    `status` is the status of the refusal, None if the guard allows the call. `problem` is the name
+    of the problem's type, and `note` a detail that otherwise only the log has. `decision` is None
+    if the requirement was not evaluated.
     """
 
     guard: Guard
@@ -57,17 +57,17 @@ class Answer:
         return self.status is not None and self.is_enforced
 
     def lines(self, asked: bool) -> Iterator[str]:
-        """What is said, and below it the tree of reasons."""
-        said = "allowed" if self.status is None else f"{self.status} {self.problem}".strip()
+        """Yield the answer, followed by the tree of reasons."""
+        answer = "allowed" if self.status is None else f"{self.status} {self.problem}".strip()
         notes = ", ".join(
             [*([] if self.is_enforced else ["not enforced"]), *([] if asked else ["not asked"])]
         )
         note = f": {self.note}" if self.note else ""
-        yield printable(f"{self.guard!r}: {said}{f' ({notes})' if notes else ''}{note}")
+        yield printable(f"{self.guard!r}: {answer}{f' ({notes})' if notes else ''}{note}")
         yield from self.decision.lines(1) if self.decision is not None else ()
 
     def as_dict(self, asked: bool) -> dict[str, Any]:
-        """The same as JSON values."""
+        """Return the answer as JSON values."""
         tree = None if self.decision is None else self.decision.as_dict(tell_errors=True)
         return {
             "guard": repr(self.guard),
@@ -82,9 +82,9 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class CallExplanation:
-    """What becomes of a call: its endpoint, and the guards in the order in which it meets them.
+    """The outcome of a call: its endpoint, and its guards in the order in which they are checked.
 
-    `unguarded` says why there are none, where there are none.
+    `unguarded` says why there are no guards, if there are none.
     """
 
     call: str
@@ -94,29 +94,29 @@ class CallExplanation:
 
     @property
     def status(self) -> int | None:
-        """The status of the refusal; None where the call reaches its view."""
+        """Return the status of the refusal, None if the call reaches its view."""
         return next((answer.status for answer in self.answers if answer.refuses), None)
 
     def __bool__(self) -> bool:
         return self.status is None
 
     def _asked(self) -> Iterator[tuple[Answer, bool]]:
-        """Each guard, and whether the call comes to it."""
+        """Yield each guard's answer, and whether the call reaches the guard."""
         asked = True
         for answer in self.answers:
             yield answer, asked
             asked = asked and not answer.refuses
 
     def lines(self) -> Iterator[str]:
-        """The whole as text, a line a guard or requirement."""
-        said = "allowed" if self.status is None else f"refused, {self.status}"
+        """Yield the explanation as text, one line for each guard or requirement."""
+        outcome = "allowed" if self.status is None else f"refused, {self.status}"
         why = f", {self.unguarded}" if self.unguarded else ""
-        yield printable(f"{self.call} ({self.endpoint}): {said}{why}")
+        yield printable(f"{self.call} ({self.endpoint}): {outcome}{why}")
         for answer, asked in self._asked():
             yield from answer.lines(asked)
 
     def as_dict(self) -> dict[str, Any]:
-        """The whole as JSON values."""
+        """Return the explanation as JSON values."""
         return {
             "call": self.call,
             "endpoint": self.endpoint,
@@ -128,7 +128,7 @@ class CallExplanation:
 
 
 def explain(requirements: tuple[Any, ...], on: Any, identity: Any) -> Decision:
-    """The decision about the caller, or `identity`, with all parts; an error where nobody is."""
+    """Return the complete decision about the caller or `identity`; an error without a caller."""
     refuse_mappings("explain", requirements)
     guard = Guard(requirements, on, identity)
     if identity is NOT_GIVEN:
@@ -140,9 +140,9 @@ def explain(requirements: tuple[Any, ...], on: Any, identity: Any) -> Decision:
 
 
 def explain_call(app: Flask, *, denies_unguarded: bool) -> CallExplanation:
-    """What becomes of the current request, which the application is not handling.
+    """Explain the current request, which the application does not handle.
 
-    Raises what routing raises (404, 405), and `MisuseError` for guards of another making.
+    Raise what routing raises (404, 405), and `MisuseError` for guards of `jwt_authz.compat`.
     """
     if request.routing_exception is not None:
         raise request.routing_exception
@@ -150,23 +150,23 @@ def explain_call(app: Flask, *, denies_unguarded: bool) -> CallExplanation:
     endpoint, method = rule.endpoint, request.method
     call = f"{method} {request.path}"
     if method == "OPTIONS" and getattr(rule, "provide_automatic_options", False):
-        return CallExplanation(call, endpoint, unguarded="since Flask answers it itself")
+        return CallExplanation(call, endpoint, unguarded="because Flask answers it itself")
     if is_static(app, endpoint):
-        return CallExplanation(call, endpoint, unguarded="since it is a static file")
+        return CallExplanation(call, endpoint, unguarded="because it is a static file")
     guards = guards_of(app, endpoint, method)
     exempt = is_exempt(app, endpoint, method)
     if not guards and denies_unguarded and not exempt:
         guards = [UNGUARDED]
     answers = tuple(_answer_of_place(guard, app) for guard in guards)
-    why = "since it is exempt" if exempt else "since it has no guard"
+    why = "because it is exempt" if exempt else "because it has no guard"
     return CallExplanation(call, endpoint, answers, "" if guards else why)
 
 
 def _answer_of_place(guard: Guard, app: Flask) -> Answer:
     if type(guard) is not Guard:
         raise MisuseError(
-            f"{guard!r} is a guard of jwt_authz.compat, which asks its own extension: only "
-            "guards of jwt_authz itself can be explained"
+            f"{guard!r} is a guard of jwt_authz.compat: only guards of jwt_authz itself can be "
+            "explained"
         )
     view_class = getattr(app.view_functions.get(request.endpoint or ""), "view_class", None)
     requirement = guard.requirement_for(request.method, hasattr(view_class, "head"))
@@ -182,7 +182,7 @@ def _answer_of_place(guard: Guard, app: Flask) -> Answer:
 def _answer(
     guard: Guard, parts: Parts, app: Flask, requirement: Requirement, load: Callable[[], Any]
 ) -> Answer:
-    """What a guard says about the caller, with all parts of its decision."""
+    """Return a guard's answer for the caller, with all parts of its decision."""
     try:
         identity = guard.caller(parts, app)
     except InvalidToken as error:
@@ -191,15 +191,15 @@ def _answer(
         return _refusal(guard, parts, unavailable(), str(error))
     if identity is None:
         if guard.optional:
-            return Answer(guard, note="no token came, and none is needed")
-        return _refusal(guard, parts, token_missing(), "no token came")
+            return Answer(guard, note="no token was sent, and none is required")
+        return _refusal(guard, parts, token_missing(), "no token was sent")
     requirement, overridden = applied(requirement)
     try:
         resource = load()
     except HTTPException as error:
-        return Answer(guard, status=error.code or 500, note="on= does not give a resource")
+        return Answer(guard, status=error.code or 500, note="on= returned no resource")
     except Exception as error:
-        return Answer(guard, status=500, note=f"on= fails: {told_of(error)}")
+        return Answer(guard, status=500, note=f"on= failed: {told_of(error)}")
     requirement = parts.rules.applied(requirement, resource)
     try:
         decision = explanation.explain(requirement, identity, resource, overridden)

@@ -1,4 +1,4 @@
-"""Matrix: which route is guarded by what, and which by nothing."""
+"""List the guards of each route and method, and where each guard is placed."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _ANSWERED_BY_FLASK = frozenset({"HEAD", "OPTIONS"})
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What one endpoint and method of an application asks for.
+    """What one endpoint and method of an application requires.
 
-    `places` says of each of the `guards` where it stands: `application`, `blueprint shop`,
-    `view`, `class` or `method`.
+    `places` says where each of the `guards` is placed: `application`, `blueprint shop`, `view`,
+    `class` or `method`.
     """
 
     endpoint: str
@@ -43,39 +43,39 @@ class Access:
 
     @property
     def requirement(self) -> Requirement | None:
-        """All that the guards ask for together; None where there is no guard."""
+        """The combined requirement of all guards, None if there is no guard."""
         asked = [guard.requirement_for(self.method, self.has_head) for guard in self.guards]
         return None if not asked else asked[0] if len(asked) == 1 else And(*asked)
 
     @property
     def asks_for_fresh(self) -> bool:
-        """Whether a guard asks for a fresh token."""
+        """Whether a guard requires a fresh token."""
         return any(guard.fresh for guard in self.guards)
 
     @property
     def is_bare(self) -> bool:
-        """Whether nothing was said of the view: neither a guard nor `exempt`."""
+        """Whether the view has neither a guard nor `exempt`."""
         return not self.guards and not self.exempt
 
     @property
     def is_guarded_in_vain(self) -> bool:
-        """Whether the route has the bare view, and the guard was put above the route decorator."""
+        """Whether the guard is above the route decorator, so the route has the unguarded view."""
         is_wrapped = bool(getattr(self.view, WRAPPED, False))
         return is_wrapped and not self.exempt and not getattr(self.view, GUARDS, ())
 
     @property
     def has_cache_above_guard(self) -> bool:
-        """Whether a cache answers before a guard of the view is asked."""
+        """Whether a cache answers before a guard of the view is checked."""
         return has_cache_above_guard(self.view, self.method)
 
     @property
     def left_out(self) -> tuple[str, str] | None:
-        """The part of the view's class that lost a guard, and the parent's part that has it."""
+        """The method of the view's class that lost a guard, and the parent's method that has it."""
         return left_out_guard(self.view, self.method)
 
 
 def read_matrix(app: Flask) -> Iterator[Access]:
-    """An `Access` for each endpoint, rule and method, but static files and automatic methods."""
+    """Yield an `Access` for each endpoint, rule and method; not static files, automatic methods."""
     for rule in app.url_map.iter_rules():
         if is_static(app, rule.endpoint):
             continue
@@ -100,7 +100,7 @@ def read_matrix(app: Flask) -> Iterator[Access]:
 
 
 def _has_own(view_class: type | None, rule: Any, method: str, guards: Iterable[Guard]) -> bool:
-    """Whether a view answers HEAD or OPTIONS itself and not Flask for it, or asks more of HEAD."""
+    """Return whether a view handles HEAD or OPTIONS itself, or has another requirement for HEAD."""
     if method == "OPTIONS":
         return not getattr(rule, "provide_automatic_options", False)
     has_head = "GET" not in rule.methods or hasattr(view_class, "head")

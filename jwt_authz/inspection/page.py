@@ -1,4 +1,4 @@
-"""Page: the access matrix as one HTML page that needs nothing beside it, to read and to search."""
+"""Render the access matrix as one searchable, self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from .tables import visible
 
 
 def render_page(title: str, matrix: AccessMatrix, routes: Sequence[Route]) -> str:
-    """The page of a matrix and of its routes, which stand in the same order.
+    """Return the page of a matrix and its routes, which must be in the same order.
 
-    It loads nothing, is readable without a script, and escapes whatever the names hold. A row is
-    found by words of what it shows, and by an answer: `clerk:yes`.
+    The page loads no other files, is readable without JavaScript, and escapes all names. A search
+    finds rows by words that they show and by answers such as `clerk:yes`.
     """
     environment = Environment(
         loader=PackageLoader("jwt_authz.inspection"),
@@ -37,7 +37,7 @@ def render_page(title: str, matrix: AccessMatrix, routes: Sequence[Route]) -> st
 
 
 def _searched(row: Row, route: Route) -> str:
-    """The text in which the page looks for words."""
+    """Return the text that the page's search looks at."""
     shown = (row.method, row.rule, row.endpoint, row.requirement, marks_of(route))
     answers = (f"{caller}:{verdict.value}" for caller, verdict in row.answers())
     return " ".join((*shown, *answers)).lower()

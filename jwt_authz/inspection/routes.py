@@ -1,4 +1,4 @@
-"""Routes: each route and method of an application with its guards and its requirement in words."""
+"""Describe each route and method in words: its guards, its requirement and any defects."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _EVERYBODY, _NOBODY, _ANY_IDENTITY = "everybody", "nobody", "is identified"
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What is asked for at one route and method.
+    """What one route and method requires.
 
-    `state` is `guarded`, `not enforced` (none of its guards refuses anybody), `exempt`, `open`
-    (neither guarded nor exempt, and everybody may call it) or `denied` (neither, under
-    `default="deny"`). `guards` are pairs of a place and what its guard asks for,
-    in the order in which a call meets them; `requirement` is all of it, to follow on "a caller
-    who"; `remarks` are what is wrong, each a few words.
+    `state` is `guarded`, `not enforced` (no guard refuses anyone), `exempt`, `open` (neither
+    guarded nor exempt: everyone may call it) or `denied` (neither, with `default="deny"`).
+    `guards` are pairs of a place and its guard's requirement, in the order in which they are
+    checked. `requirement` combines them, as the end of a sentence that starts with "a caller who".
+    `remarks` are short notes on what is wrong.
     """
 
     endpoint: str
@@ -38,16 +38,16 @@ class Route:
 
 
 def read_routes() -> list[Route]:
-    """The routes of the current application, but for static files and automatic methods.
+    """Return the routes of the current application without static files and automatic methods.
 
-    Raises `MisuseError` where the application has no Authz.
+    Raise `MisuseError` if the application has no Authz.
     """
     current_parts()
     return [describe(access) for access in read_matrix(get_app())]
 
 
 def describe(access: Access) -> Route:
-    """One route of the current application in words."""
+    """Describe one route of the current application in words."""
     words = [_asked(guard, access) for guard in access.guards]
     return Route(
         access.endpoint,
@@ -61,7 +61,7 @@ def describe(access: Access) -> Route:
 
 
 def requirement_of(access: Access) -> str:
-    """All that the guards of a route ask for, in words; `everybody` or `nobody` without any."""
+    """Return a route's combined requirement in words; `everybody` or `nobody` if unguarded."""
     if not access.guards:
         return _NOBODY if is_denied(access) else _EVERYBODY
     enforced = enforced_guards(access)
@@ -77,13 +77,13 @@ def requirement_of(access: Access) -> str:
 
 
 def is_denied(access: Access) -> bool:
-    """Whether nothing was said of a route, and the application refuses what nothing was said of."""
+    """Return whether a route without guards or `exempt` is refused because of the default."""
     parts = current_parts()
     return access.is_bare and parts.denies_unguarded and parts.settings.enforce
 
 
 def enforced_guards(access: Access) -> list[Guard]:
-    """The guards of a route that refuse; the others let everybody through, and tell the log."""
+    """Return the guards of a route that refuse; the others only log what they would refuse."""
     parts = current_parts()
     return [guard for guard in access.guards if guard.is_enforced(parts)]
 
@@ -97,7 +97,7 @@ def _state(access: Access) -> State:
 
 
 def _asked(guard: Guard, access: Access, bracketed: bool = False) -> str:
-    """What one guard asks for; its options count, and in brackets what has an "or" in it."""
+    """Return a guard's requirement with its options, in words; bracket an "or" if asked to."""
     requirement = guard.requirement_for(access.method, access.has_head)
     words = requirement.sentence
     is_choice = isinstance(requirement, Or) and len(requirement.parts) > 1

@@ -1,11 +1,11 @@
-"""Rows: which part of a report stands in which column of its table."""
+"""Turn routes, matrices and changes into tables: the columns of each report."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from .access import NOT_IDENTIFIED, WITHOUT_ROLE, AccessMatrix
-from .diff import Change
+from .diff import AccessChange
 from .routes import Route
 from .tables import Table
 
@@ -19,7 +19,7 @@ _MARKS = {
 
 
 def table_of_routes(routes: Iterable[Route]) -> Table:
-    """Method, rule, endpoint, where the guards stand with what is wrong, and the requirement."""
+    """Return a table of method, rule, endpoint, places of guards with remarks, and requirement."""
     header = ("method", "rule", "endpoint", "guards", "requirement")
     rows = [
         (route.method, route.rule, route.endpoint, marks_of(route), route.requirement)
@@ -29,14 +29,14 @@ def table_of_routes(routes: Iterable[Route]) -> Table:
 
 
 def marks_of(route: Route) -> str:
-    """Where a route's guards stand, or that there are none, and what else is to be said of it."""
+    """Return the places of a route's guards, or its state without any, and the remarks."""
     places = dict.fromkeys(place for place, _ in route.guards)
-    said = [*places, _MARKS[route.state], *route.remarks]
-    return "; ".join(text for text in said if text)
+    texts = [*places, _MARKS[route.state], *route.remarks]
+    return "; ".join(text for text in texts if text)
 
 
 def table_of_access(matrix: AccessMatrix) -> Table:
-    """Method, rule, the answer for each kind of caller, and the requirement."""
+    """Return a table of method, rule, the answer for each kind of caller, and requirement."""
     header = ("method", "rule", NOT_IDENTIFIED, WITHOUT_ROLE, *matrix.roles, "requirement")
     rows = [
         (row.method, row.rule, *(v.value for _, v in row.answers()), row.requirement)
@@ -45,8 +45,8 @@ def table_of_access(matrix: AccessMatrix) -> Table:
     return Table(header, rows)
 
 
-def table_of_changes(changes: Iterable[Change]) -> Table:
-    """What happened, at which method and rule, to whom, and the answers before and after."""
+def table_of_changes(changes: Iterable[AccessChange]) -> Table:
+    """Return a table of changes: access, method, rule, endpoint, caller, and the two answers."""
     header = ("access", "method", "rule", "endpoint", "for", "before", "after")
     rows = [
         (one.access, one.method, one.rule, one.endpoint, one.caller, one.before, one.after)

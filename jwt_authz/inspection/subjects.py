@@ -1,4 +1,4 @@
-"""Subjects: the rules, guards and views that compare the caller's subject."""
+"""Find the rules, guards and views that compare the caller's subject."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .unused import named_by_view
 def places_of_subject(accesses: Iterable[Access], rules: Rules) -> list[str]:
     """Return the places where the caller's subject is compared, as far as known, in words.
 
-    A function as a requirement, and what the functions that a view calls ask for, are not seen.
+    Requirements that are functions, and the code of functions that a view calls, are not examined.
     """
     return list(dict.fromkeys((*_in_rules(rules), *_in_accesses(accesses))))
 

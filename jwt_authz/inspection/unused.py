@@ -1,4 +1,4 @@
-"""Unasked: permissions that a role grants, and that neither a guard nor a view's own code names."""
+"""Find permissions that a role grants but that no guard, rule or view uses."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from .matrix import Access
 
 
 def unasked(accesses: Iterable[Access], roles: Roles, rules: Rules) -> list[str]:
-    """The permissions that some role grants and nothing asks for, in the order of their text.
+    """Return the permissions that a role grants and nothing requires, in alphabetical order.
 
-    A wildcard is asked for with anything that it covers. Looked at are the guards of the
-    accesses, and in the code of their views the texts and the requirements that it names, and
-    the rules: what the functions that a view calls ask for is not seen.
+    A wildcard is required if anything that it covers is required. This looks at guards, rules, and
+    the strings and requirements in the code of views; the functions that a view calls are not
+    examined.
     """
     of_views = (permission for access in accesses for permission in _asked_for(access))
     of_rules = (permission for _, _, rule in rules for permission in _permissions_of(rule))
@@ -32,7 +32,7 @@ def unasked(accesses: Iterable[Access], roles: Roles, rules: Rules) -> list[str]
 
 
 def named_by_view(access: Access) -> Iterator[object]:
-    """Return the constants in the code of a view, and what its global names stand for."""
+    """Yield the constants in the code of a view, and the values of its global names."""
     view_class = getattr(access.view, "view_class", None)
     dispatch = getattr(view_class, "dispatch_request", None)
     for function in (access.view, dispatch, method_of(view_class, access.method)):
@@ -63,7 +63,7 @@ def _named_in(function: Any) -> Iterator[object]:
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
-    """A function's code, and that of the functions and comprehensions inside it."""
+    """Yield a function's code and that of nested functions and comprehensions."""
     yield code
     for constant in code.co_consts:
         if isinstance(constant, CodeType):

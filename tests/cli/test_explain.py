@@ -78,7 +78,7 @@ def test_a_call_in_one_word_is_the_same() -> None:
 def test_without_anybody_nobody_is_calling() -> None:
     assert said(shop(), "PUT", "/edit", code=1) == [
         "PUT /edit (edit): refused, 401",
-        "requires(has_permission('article:edit')): 401 token-missing: no token came",
+        "requires(has_permission('article:edit')): 401 token-missing: no token was sent",
     ]
 
 

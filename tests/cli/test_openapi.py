@@ -79,8 +79,8 @@ def test_a_document_of_others_is_annotated_and_held_to_the_guards(tmp_path: Path
     ("text", "message"),
     [
         ("no JSON", "is no JSON: give an OpenAPI document as JSON"),
-        ("{}", "this is no finished OpenAPI 3 document"),
-        ("[1]", "this is no finished OpenAPI 3 document"),
+        ("{}", "The document is not a finished OpenAPI 3 document"),
+        ("[1]", "The document is not a finished OpenAPI 3 document"),
     ],
 )
 @pytest.mark.parametrize("option", ["--check", "--annotate"])

@@ -238,7 +238,7 @@ def test_a_file_that_is_no_matrix_exits_2(tmp_path: Path) -> None:
     file.write_text("{}")
     result = run(shop(), "matrix", "--diff", str(file))
     assert result.exit_code == 2
-    assert "is no matrix: write it by flask authz matrix --json > FILE" in result.stderr
+    assert "is not an access matrix: expected the output of flask authz matrix" in result.stderr
 
 
 def test_an_application_that_a_function_makes_has_no_revisions() -> None:

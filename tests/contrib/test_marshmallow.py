@@ -290,9 +290,9 @@ def test_a_guard_inside_of_another_field_is_a_misuse(make: Any) -> None:
     [
         (
             lambda: guarded("title", shown="a:b"),
-            "Invalid field .title.: expected a marshmallow field",
+            "Invalid field 'title': expected",
         ),  # type: ignore[type-var]
-        (lambda: guarded(fields.String, shown="a:b"), "is no field"),  # type: ignore[type-var]
+        (lambda: guarded(fields.String, shown="a:b"), "expected a marshmallow field"),  # type: ignore[type-var]
         (lambda: guarded(fields.String()), "has no requirement"),
         (lambda: guarded(fields.String(), shown="title"), "is no permission"),
         (lambda: guarded(fields.String(), shown=has_role), "is a class"),

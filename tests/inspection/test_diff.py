@@ -10,7 +10,7 @@ from flask import Flask
 
 from jwt_authz import Authz, Role, Roles, exempt, has_role, has_scope, requires
 from jwt_authz.inspection.access import AccessMatrix, Row, read_access
-from jwt_authz.inspection.diff import Change, compare
+from jwt_authz.inspection.diff import AccessChange, compare
 from jwt_authz.policy.decision import NO, YES
 from tests.edge import bare_app
 from tests.inspection.generated import Builder
@@ -32,7 +32,7 @@ def guarded(*asked: Any, **options: Any) -> Callable[[], str]:
     return requires(*asked, **options)(lambda: "in")
 
 
-def told(changes: list[Change]) -> list[tuple[str, str, str, str]]:
+def told(changes: list[AccessChange]) -> list[tuple[str, str, str, str]]:
     return [(one.access, one.caller, one.before, one.after) for one in changes]
 
 
@@ -152,4 +152,4 @@ def read(app: Flask) -> AccessMatrix:
 
 @pytest.mark.parametrize("access", ["given", "changed"])
 def test_what_may_have_opened_a_route_says_so(access: Any) -> None:
-    assert Change(access, "page", "/", "GET", "reader", "no", "yes").may_open
+    assert AccessChange(access, "page", "/", "GET", "reader", "no", "yes").may_open

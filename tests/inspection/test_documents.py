@@ -10,7 +10,7 @@ from flask import Blueprint, Flask
 
 from jwt_authz import MisuseError, Role, Roles, guard, has_role, has_scope, requires
 from jwt_authz.inspection.access import AccessMatrix, read_access
-from jwt_authz.inspection.diff import Change
+from jwt_authz.inspection.diff import AccessChange
 from jwt_authz.inspection.documents import (
     access_as_json,
     access_from_json,
@@ -76,7 +76,7 @@ def test_routes_have_their_guards_each_with_its_place() -> None:
 
 
 def test_changes_are_told_by_name() -> None:
-    change = Change("given", "page", "/", "GET", "clerk", "no", "yes")
+    change = AccessChange("given", "page", "/", "GET", "clerk", "no", "yes")
     assert json.loads(changes_as_json([change])) == {
         "changes": [
             {
@@ -133,5 +133,8 @@ ROUTE: dict[str, Any] = GOOD["routes"][0]
     ],
 )
 def test_what_is_no_matrix_is_refused_by_name(text: str | bytes) -> None:
-    with pytest.raises(MisuseError, match=r"old.json is no matrix: write it by flask authz matrix"):
+    with pytest.raises(
+        MisuseError,
+        match=r"old.json is not an access matrix: expected the output",
+    ):
         access_from_json(text, "old.json")

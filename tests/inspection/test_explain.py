@@ -124,7 +124,8 @@ def test_an_identity_of_a_loader_of_ones_own_names_the_claims_that_it_took_over(
 
 
 @pytest.mark.parametrize(
-    ("token", "said"), [(None, "no token came"), ("x.y.z", "a segment is not canonical base64url")]
+    ("token", "said"),
+    [(None, "no token was sent"), ("x.y.z", "a segment is not canonical base64url")],
 )
 def test_where_nobody_is_calling_it_says_why(token: str | None, said: str) -> None:
     app = guarded_app()
@@ -322,11 +323,11 @@ def test_the_default_that_denies_is_told_of_a_bare_view(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "why"),
     [
-        ("GET", "/exempt", "since it is exempt"),
-        ("GET", "/back/ping", "since it is exempt"),
-        ("GET", "/bare", "since it has no guard"),
-        ("OPTIONS", "/read", "since Flask answers it itself"),
-        ("GET", "/back/static/x.txt", "since it is a static file"),
+        ("GET", "/exempt", "because it is exempt"),
+        ("GET", "/back/ping", "because it is exempt"),
+        ("GET", "/bare", "because it has no guard"),
+        ("OPTIONS", "/read", "because Flask answers it itself"),
+        ("GET", "/back/static/x.txt", "because it is a static file"),
     ],
 )
 def test_a_call_that_no_guard_stands_before_is_told_with_the_reason(
@@ -356,12 +357,12 @@ def test_the_guards_behind_the_one_that_refuses_are_told_as_not_asked(tmp_path: 
     [
         ("/dry", "viewer", ": 403 not-allowed (not enforced)"),
         ("/hidden", "viewer", ": 404 not-allowed"),
-        ("/any", None, ": 401 token-missing: no token came"),
-        ("/optional", None, ": allowed: no token came, and none is needed"),
+        ("/any", None, ": 401 token-missing: no token was sent"),
+        ("/optional", None, ": allowed: no token was sent, and none is required"),
         ("/fresh", "viewer", ": 401 token-not-fresh: A fresh log-in is required."),
         ("/stored", "viewer", ": 503 authorization-unavailable: the accounts do not answer"),
-        ("/articles/9", "viewer", ": 404: on= does not give a resource"),
-        ("/articles/7", "viewer", ": 500: on= does not give a resource"),
+        ("/articles/9", "viewer", ": 404: on= returned no resource"),
+        ("/articles/7", "viewer", ": 500: on= returned no resource"),
     ],
 )
 def test_each_outcome_has_words_of_its_own(
@@ -377,7 +378,7 @@ def test_a_resource_that_cannot_be_loaded_is_told_without_the_text_of_the_error(
 ) -> None:
     app = app_with_everything(tmp_path)
     text = "\n".join(explained(app, "GET", "/articles/8", token_for(app, "bob")).lines())
-    assert ": 500: on= fails: LookupError in load (test_explain.py" in text
+    assert ": 500: on= failed: LookupError in load (test_explain.py" in text
     assert "secret" not in text
 
 

@@ -118,9 +118,9 @@ def test_a_row_is_found_by_what_it_shows_and_by_an_answer() -> None:
 
 def test_the_page_tells_how_many_routes_have_no_guard() -> None:
     app = application("plain")
-    assert "1 route has no guard, and everybody may call it." in page(app)
+    assert "1 route has no guard: everyone may call it." in page(app)
     app.add_url_rule("/also", "also", lambda: "in")
-    assert "2 routes have no guard, and everybody may call them." in page(app)
+    assert "2 routes have no guard: everyone may call them." in page(app)
     guarded = guarded_app()
     guarded.add_url_rule("/", "view", requires()(lambda: "in"))
     assert "no guard, and everybody" not in page(guarded)
@@ -130,7 +130,7 @@ def test_the_page_tells_and_marks_routes_whose_guards_are_not_enforced() -> None
     app = guarded_app()
     app.add_url_rule("/dry", "dry", requires(enforce=False)(lambda: "in"))
     written = page(app)
-    assert "1 route has no guard that is enforced, and everybody may call it." in written
+    assert "1 route has no enforced guard: everyone may call it." in written
     assert "guards: view; NOT ENFORCED" in written
     assert ("class", "hole") in Structure(written).attributes
     app = guarded_app()

@@ -135,7 +135,7 @@ def test_code_of_the_working_tree_is_not_taken_for_that_of_the_revision(
 def test_a_revision_that_there_is_none_of_exits_2(revision: str, repository: Repository) -> None:
     done = repository.diff(revision)
     assert done.returncode == 2
-    assert f"there is no file {revision}, and no revision of that name" in done.stderr
+    assert f"{revision} is neither a file nor a git revision" in done.stderr
 
 
 def test_an_application_that_a_revision_cannot_load_exits_2_and_says_why(

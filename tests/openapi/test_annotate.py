@@ -199,8 +199,8 @@ def test_what_no_route_answers_is_left_alone_and_told(caplog: pytest.LogCaptureF
         made = annotate(held, make_shop())
     assert made["paths"] == held["paths"]
     assert [record.getMessage() for record in caplog.records] == [
-        r"'GET /gone\n' in the document is answered by no one route",
-        "'POST /orders' in the document is answered by no one route",
+        r"'GET /gone\n' in the document does not match exactly one route",
+        "'POST /orders' in the document does not match exactly one route",
     ]
 
 
@@ -216,7 +216,7 @@ def test_paths_that_two_rules_share_are_told_apart_by_the_names_of_their_paramet
     assert made["/both/{id}"]["get"]["x-authz"] == "has the permission orders:refund"
     assert made["/both/{name}"]["get"]["x-authz"] == "has the permission orders:list"
     assert "x-authz" not in made["/both/{other}"]["get"]
-    assert "'GET /both/{other}' in the document is answered by no one route" in caplog.text
+    assert "'GET /both/{other}' in the document does not match exactly one route" in caplog.text
 
 
 def test_each_location_of_a_token_is_a_way_in() -> None:
@@ -272,7 +272,7 @@ def test_many_choices_are_told_in_words_alone() -> None:
     "spec", [None, "text", {}, {"openapi": "3.1.0"}, {"swagger": "2.0", "paths": {}}, []]
 )
 def test_what_is_no_document_is_a_misuse(spec: Any) -> None:
-    with pytest.raises(MisuseError, match=r"give annotate\(spec, app\) the whole of it"):
+    with pytest.raises(MisuseError, match=r"pass annotate\(spec, app\) the whole"):
         annotate(spec, make_shop())
 
 

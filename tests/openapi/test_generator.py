@@ -148,10 +148,10 @@ def test_two_schemas_of_one_name_are_two() -> None:
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        ({"body": "Order"}, "is no marshmallow schema: write documented"),
-        ({"answers": {200: dict}}, "is no marshmallow schema"),
-        ({"answers": {99: None}}, "99 is no HTTP status"),
-        ({"answers": {"200": None}}, "'200' is no HTTP status"),
+        ({"body": "Order"}, "Invalid schema 'Order': expected a marshmallow schema"),
+        ({"answers": {200: dict}}, "expected a marshmallow schema"),
+        ({"answers": {99: None}}, "Invalid HTTP status 99: expected one such as 200"),
+        ({"answers": {"200": None}}, "Invalid HTTP status '200'"),
     ],
 )
 def test_what_cannot_be_documented_is_a_misuse(said: dict[str, Any], message: str) -> None:

@@ -207,7 +207,7 @@ def test_an_application_that_trusts_others_alone_is_given_an_identity() -> None:
     idp = "https://idp.example"
     authz.trust(Issuer(idp, "api", "RS256", jwks_uri=f"{idp}/keys"))
     app.get("/")(requires("orders:read")(lambda: "in"))
-    with pytest.raises(MisuseError, match=r"no key of its own.*acting_as\(app, Identity"):
+    with pytest.raises(MisuseError, match=r"no key to sign a token with.*acting_as\(app, Identity"):
         authz_client(app, roles=["clerk"])
     with acting_as(app, Identity("ann", roles=["clerk"], catalogue=ROLES)):
         assert app.test_client().get("/").status_code == 200

@@ -63,7 +63,7 @@ def test_a_case_sees_a_route_that_lost_its_guard() -> None:
     app.add_url_rule("/", "index", requires("orders:delete")(lambda: "in"))
     case = case_of(app, "clerk GET /: no")
     app.view_functions["index"] = lambda: "anybody"
-    with pytest.raises(AssertionError, match=r"clerk GET /: no, says.*met no guard \(200"):
+    with pytest.raises(AssertionError, match=r"says clerk GET /: no, but.*reached no guard \(200"):
         case.check()
 
 
@@ -76,7 +76,7 @@ def test_a_case_sees_a_catalogue_that_grants_more() -> None:
     Authz(other, roles=richer)
     other.post("/orders")(requires("orders:create")(lambda: "made"))
     object.__setattr__(case, "app", other)
-    with pytest.raises(AssertionError, match="was let in"):
+    with pytest.raises(AssertionError, match="was allowed"):
         case.check()
 
 
@@ -92,9 +92,9 @@ def test_a_case_sees_a_call_that_ends_before_the_guards() -> None:
     app = make_shop()
     case = case_of(app, "manager POST /orders: yes")
     app.before_request(lambda: "closed for today")
-    with pytest.raises(AssertionError, match=r"did not come to the view \(200"):
+    with pytest.raises(AssertionError, match=r"did not reach the view \(200"):
         case.check()
-    with pytest.raises(AssertionError, match=r"met no guard \(200"):
+    with pytest.raises(AssertionError, match=r"reached no guard \(200"):
         case_of(app, "clerk POST /orders: no").check()
 
 
@@ -130,7 +130,9 @@ def test_a_converter_that_takes_nothing_made_up_asks_for_a_value() -> None:
         app.get("/paint/<colour:of>")(requires("orders:read")(lambda of: of))
 
     app = shop_with(add)
-    with pytest.raises(MisuseError, match=r"made up for of in /paint/<colour:of>.*values=\{'of'"):
+    with pytest.raises(
+        MisuseError, match=r"cannot generate a value for of in /paint/.*values=\{'of'"
+    ):
         access_cases(app)
     case_of(app, "clerk GET /paint/<colour:of>: yes", values={"of": "#00ff00"}).check()
 
