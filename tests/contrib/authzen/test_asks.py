@@ -422,8 +422,8 @@ def test_a_refusal_says_the_sentence_and_not_where_it_was_asked(
             "is not a decision point: exp",
         ),
         (lambda point: asks("https://pdp", "article", "edit"), "is not a decision point"),
-        (lambda point: asks(point, "", "edit"), r"write asks\(point, 'article', 'edit'\)"),
-        (lambda point: asks(point, "article", None), r"write asks\(point, 'article', 'edit'\)"),
+        (lambda point: asks(point, "", "edit"), r"as in asks\(point, 'article', 'edit'\)"),
+        (lambda point: asks(point, "article", None), r"as in asks\(point, 'article', 'edit'\)"),
         (
             lambda point: asks(point, "article", "edit", id=7),
             "id must be the name of an attr",
@@ -443,7 +443,7 @@ def test_what_cannot_be_asked_is_a_misuse(make: Any, message: str) -> None:
 def test_properties_that_are_no_json_refuse() -> None:
     told = asks(Scripted(lambda asked: True), "a", "b", properties=lambda it: {"x": object()})
     decision = told.evaluate(Identity("ann"), Article(7))
-    assert not decision and "properties of texts, numbers, lists and dicts" in decision.error
+    assert not decision and "use strings, numbers, booleans, lists and dicts" in decision.error
 
 
 def test_nothing_of_the_answers_is_left_behind_by_a_request(
