@@ -103,7 +103,7 @@ _ROWS = (
     Check("AZ110", "error", "A rule cannot be applied."),
     # Settings, keys and tokens.
     Check("AZ201", "error", "An `AUTHZ_*` setting is invalid.", can_be_silenced=False),
-    Check("AZ202", "error", "A `JWT_*` setting is invalid."),
+    Check("AZ202", "error", "A `JWT_*` setting is invalid.", can_be_silenced=False),
     Check("AZ203", "error", "The algorithm `none` is configured.", can_be_silenced=False),
     Check("AZ204", "error", "The key is missing or cannot be used."),
     Check("AZ205", "error", "The key is weak.", can_be_silenced=False),

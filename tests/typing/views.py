@@ -30,6 +30,7 @@ from jwt_authz import (
     requirement,
     requires,
 )
+from jwt_authz.findings import Finding
 
 app = Flask(__name__)
 authz = Authz(app, roles=Roles(Role("clerk", "orders:read", level=1)), default="deny")
@@ -116,4 +117,5 @@ assert_type(load("alice", {}), Identity)
 assert_type(authz.issue("alice", roles=["clerk"]), str)
 assert_type(authz.claims(roles=["clerk"]), dict[str, Any])
 assert_type(authz.check(), list[str])
+assert_type(authz.findings(), list[Finding])
 assert_type(authz.counts, dict[str, int])

@@ -28,9 +28,7 @@ def unsigned_tokens(seen: Inspected) -> Iterator[Found]:
 
 def unusable_key(seen: Inspected) -> Iterator[Found]:
     """Yield why the key of the `JWT_*` settings cannot be used."""
-    problem = _examine(seen).problem
-    if problem is not None:
-        yield Found(problem)
+    yield from map(Found, _examine(seen).problems)
 
 
 def weak_key(seen: Inspected) -> Iterator[Found]:
@@ -45,27 +43,42 @@ def unusable_key_set(seen: Inspected) -> Iterator[Found]:
 
 
 class _Examined(NamedTuple):
-    """Why a key cannot be used, and what makes it weak."""
+    """Why a key cannot be used, and what makes it weak; each can hold without the other."""
 
-    problem: str | None = None
+    problems: tuple[str, ...] = ()
     weaknesses: tuple[str, ...] = ()
 
 
 def _examine(seen: Inspected) -> _Examined:
-    algorithm = seen.app.config["JWT_ALGORITHM"]
     try:
         if _has_none() or not _is_used(seen):
             return _Examined()
-        key = verifying_key()
-        if isinstance(key, int | float):
-            return _Examined(
-                "the key is a number, which from_prefixed_env makes of digits: set it as a string"
-            )
-        return _Examined(None, tuple(_weaknesses(key, algorithm)))
+        return _with_each_algorithm(verifying_key(), seen.app.config["JWT_ALGORITHM"])
     except RuntimeError:  # Flask-JWT-Extended's, for a key that is not set
-        return _Examined(_no_key(algorithm))
+        return _Examined((_no_key(seen.app.config["JWT_ALGORITHM"]),))
     except MisuseError as error:
-        return _Examined(str(error))
+        return _Examined((str(error),))
+
+
+def _with_each_algorithm(key: Any, algorithm: str) -> _Examined:
+    """Examine a key with each algorithm that it is used with."""
+    if isinstance(key, int | float):
+        return _Examined(
+            ("the key is a number, which from_prefixed_env makes of digits: set it as a string",)
+        )
+    algorithms = [algorithm]
+    if isinstance(key, str | bytes) and algorithm.startswith("HS"):
+        algorithms += sorted(decode_algorithms())
+    problems: dict[str, None] = {}
+    weaknesses: dict[str, None] = {}
+    for name in algorithms:
+        try:
+            found = weakness(key, name)
+        except MisuseError as error:
+            problems[str(error)] = None
+        else:
+            weaknesses |= {} if found is None else {found: None}
+    return _Examined(tuple(problems), tuple(weaknesses))
 
 
 def _is_used(seen: Inspected) -> bool:
@@ -76,15 +89,6 @@ def _is_used(seen: Inspected) -> bool:
     if seen.has_key_set:
         return has_former_key()
     return seen.parts.trust is None or has_own_key()
-
-
-def _weaknesses(key: Any, algorithm: str) -> Iterator[str]:
-    """Yield the weaknesses of a key for each algorithm that it is used with, each once."""
-    algorithms = [algorithm]
-    if isinstance(key, str | bytes) and algorithm.startswith("HS"):
-        algorithms += sorted(decode_algorithms())
-    found = (weakness(key, name) for name in algorithms)
-    yield from dict.fromkeys(text for text in found if text is not None)
 
 
 def _has_none() -> bool:

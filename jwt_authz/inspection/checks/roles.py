@@ -83,7 +83,7 @@ def compact_without_catalog(seen: Inspected) -> Iterator[Found]:
 
 def not_loaded(seen: Inspected) -> Iterator[Found]:
     """Yield why the catalog could not be loaded from its source."""
-    if seen.not_loaded is not None:
+    if seen.not_loaded is not None and seen.settings is not None:
         yield Found(f"names of roles and permissions were not checked: {seen.not_loaded}")
 
 
