@@ -333,7 +333,7 @@ class Authz:
         it, and then it must be said again.
         """
         if role is not None and self.roles is not None and role not in self.roles:
-            raise MisuseError(f"no role is named {role!r}: mend the spelling")
+            raise MisuseError(f"no role is named {role!r}: check the spelling")
         what = target(
             jti=jti,
             subject=subject,

@@ -132,17 +132,26 @@ def entry(node: ast.stmt, text: str) -> Iterator[str]:
     """Yield the lines of one name: its signature, its docstring, and the members of a class."""
     yield from (f"### {name_of(node)}", "", f"`{signature(node)}`", "")
     if text:
-        yield from (text, "")
+        yield from (with_examples(text), "")
     if isinstance(node, ast.ClassDef):
         members = [line for member in node.body for line in member_lines(member)]
         yield from [*members, ""] if members else []
+
+
+def with_examples(text: str) -> str:
+    """Return a docstring with each of its examples in a code block."""
+    return _EXAMPLE.sub(lambda found: f"```pycon\n{found[0].rstrip()}\n```\n", text).rstrip()
+
+
+# From the first prompt to the next blank line.
+_EXAMPLE = re.compile(r"^>>> .*\n?(?:.+\n?)*", re.MULTILINE)
 
 
 def member_lines(node: ast.stmt) -> Iterator[str]:
     if isinstance(node, Function) and not node.name.startswith("_"):
         text = ast.get_docstring(node)
         if text:
-            yield f"- `{signature(node)}`: {' '.join(text.split())}"
+            yield f"- `{signature(node)}`: {' '.join(_EXAMPLE.sub('', text).split())}"
 
 
 def signature(node: ast.stmt) -> str:

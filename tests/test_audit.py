@@ -109,7 +109,7 @@ def test_the_reference_in_the_answer_is_the_one_in_the_signal() -> None:
     assert told[0]["problem"].instance == body["instance"]
 
 
-def test_one_application_is_not_told_of_anothers_decisions() -> None:
+def test_one_application_is_not_reported_of_anothers_decisions() -> None:
     one, two = audited_app(), audited_app()
     with listening(one) as told:
         two.test_client().get("/any")
@@ -131,7 +131,7 @@ def test_the_guards_of_blueprint_application_and_default_are_signalled() -> None
     assert [one["outcome"] for one in told] == ["allowed", "allowed", "not identified"]
 
 
-def test_a_receiver_that_crashes_is_no_pass() -> None:
+def test_a_receiver_that_crashes_is_not_a_pass() -> None:
     app = audited_app()
     app.logger.disabled = True
 
@@ -277,7 +277,7 @@ def test_a_question_outside_a_request_is_logged_as_such(log: pytest.LogCaptureFi
     assert "outside a request" in records(log)[-1].getMessage()
 
 
-def test_a_role_that_the_catalogue_lacks_is_logged_once(log: pytest.LogCaptureFixture) -> None:
+def test_a_role_that_the_catalog_lacks_is_logged_once(log: pytest.LogCaptureFixture) -> None:
     app = audited_app()
     client = app.test_client()
     for number in range(3):
@@ -288,7 +288,7 @@ def test_a_role_that_the_catalogue_lacks_is_logged_once(log: pytest.LogCaptureFi
     assert "stranger" not in told[0]
 
 
-def test_what_is_told_once_is_told_once_whatever_reads_the_token(
+def test_what_is_reported_once_is_reported_once_whatever_reads_the_token(
     log: pytest.LogCaptureFixture,
 ) -> None:
     app = audited_app()
@@ -321,7 +321,7 @@ def decisions(log: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
 
 
 @pytest.mark.parametrize("path", ["/any", "/edit", "/asks", "/insists", "/hidden", "/own"])
-def test_each_decision_about_a_token_of_another_catalogue_is_marked(
+def test_each_decision_about_a_token_of_another_catalog_is_marked(
     path: str, log: pytest.LogCaptureFixture
 ) -> None:
     client = audited_app().test_client()
@@ -352,7 +352,7 @@ def test_an_unavailable_answer_is_marked_too(log: pytest.LogCaptureFixture) -> N
     assert record.getMessage().startswith(f"unavailable | GET stored | {SAID} | ")
 
 
-def test_a_callers_object_that_is_no_identity_is_not_asked_how_old_it_is(
+def test_a_callers_object_that_is_not_an_identity_is_not_asked_how_old_it_is(
     log: pytest.LogCaptureFixture,
 ) -> None:
     app = audited_app()
@@ -368,7 +368,7 @@ def test_a_callers_object_that_is_no_identity_is_not_asked_how_old_it_is(
     assert vars(record)["authz_used_after_change"] is False
 
 
-def test_the_first_token_of_another_catalogue_is_told_once_a_process(
+def test_the_first_token_of_another_catalog_is_reported_once_a_process(
     log: pytest.LogCaptureFixture,
 ) -> None:
     app = audited_app()

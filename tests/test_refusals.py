@@ -225,12 +225,12 @@ def refused(disclose: str, path: str, **claims: Any) -> tuple[dict[str, Any], di
     return response.get_json(), challenge(response)
 
 
-def test_by_default_the_refused_requirements_sentence_is_told(client: FlaskClient) -> None:
+def test_by_default_the_refused_requirements_sentence_is_reported(client: FlaskClient) -> None:
     token = token_for(client.application, "bob", "viewer")
     details = {path: get(client, path, token).get_json()["detail"] for path in ("/edit", "/author")}
     assert details == {
-        "/edit": "This needs a caller who has the permission article:edit.",
-        "/author": "This needs a caller who is the author of this article.",
+        "/edit": "Requires a caller who has the permission article:edit.",
+        "/author": "Requires a caller who is the author of this article.",
     }
     assert refused("sentence", "/edit")[0].keys() == get(client, "/edit", token).get_json().keys()
 
@@ -266,7 +266,7 @@ def test_tree_tells_what_was_asked_and_what_came_of_each_part() -> None:
 
 
 @pytest.mark.parametrize("disclose", ["none", "sentence", "tree"])
-def test_an_error_inside_a_requirement_is_never_told_to_the_client(disclose: str) -> None:
+def test_an_error_inside_a_requirement_is_never_reported_to_the_client(disclose: str) -> None:
     """SECURITY 2.49."""
     body, _ = refused(disclose, "/fails")
     text = json.dumps(body)
@@ -416,7 +416,7 @@ def test_the_abort_function_may_be_async() -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyError, MisuseError])
-def test_an_abort_function_that_crashes_is_no_pass(error: type[Exception]) -> None:
+def test_an_abort_function_that_crashes_is_not_a_pass(error: type[Exception]) -> None:
     def abort(problem: Problem) -> Any:
         raise error("x")
 
@@ -428,7 +428,7 @@ def test_an_abort_function_that_crashes_is_no_pass(error: type[Exception]) -> No
         assert client.get(path).status_code == 500
 
 
-def test_a_hidden_refusal_is_not_told_to_the_abort_function() -> None:
+def test_a_hidden_refusal_is_not_reported_to_the_abort_function() -> None:
     seen: list[Problem] = []
     app = guarded_app(authz={"abort": seen.append})
     app.add_url_rule("/", "view", requires("article:edit", hide=True)(lambda: "in"))

@@ -69,7 +69,7 @@ MAY_HOLD_A_PASSWORD = ("store_url", "login_rate_store", "keys_file")
 @pytest.mark.parametrize(
     ("name", "value"), [(name, value) for name, values in UNFIT.items() for value in values]
 )
-def test_a_value_that_is_unfit_is_told_with_what_to_write(name: str, value: Any) -> None:
+def test_a_value_that_is_unfit_is_reported_with_what_to_write(name: str, value: Any) -> None:
     setting = setting_name(name)
     with pytest.raises(MisuseError) as told:
         Settings.read({setting: value})
@@ -123,7 +123,7 @@ def test_renamed_claims_are_issued_completed_read_and_checked_alike(encoding: st
 
 
 @pytest.mark.parametrize("name", ["AUTHZ_RELAM", "AUTHZ_", "AUTHZ_realm", "AUTHZ_SECRET"])
-def test_a_name_that_is_no_setting_is_told_with_those_that_are(name: str) -> None:
+def test_a_name_that_is_not_a_setting_is_reported_with_those_that_are(name: str) -> None:
     with pytest.raises(MisuseError, match=f"{name} is no setting: write one of AUTHZ_REALM, "):
         Settings.read({name: "x"})
 

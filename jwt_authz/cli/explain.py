@@ -83,7 +83,7 @@ def _print_call(as_json: bool) -> bool:
 def _print_needs(needs: tuple[str, ...], as_json: bool) -> bool:
     extension: Authz = current_app.extensions["jwt_authz"]
     decision = extension.explain(*needs)
-    tree = decision.as_dict(tell_errors=True)
+    tree = decision.as_dict(with_errors=True)
     click.echo(json.dumps(tree, indent=2) if as_json else str(decision))
     return bool(decision)
 

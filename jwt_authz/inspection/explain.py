@@ -23,7 +23,7 @@ from ..guards.overrides import applied
 from ..guards.placement import guards_of, is_exempt, is_static
 from ..policy import explanation
 from ..policy.decision import NO, Decision, printable
-from ..policy.functions import NO_RESOURCE, told_of
+from ..policy.functions import NO_RESOURCE, describe_error
 from ..policy.problem import (
     TYPE_PREFIX,
     Problem,
@@ -68,7 +68,7 @@ class Answer:
 
     def as_dict(self, asked: bool) -> dict[str, Any]:
         """Return the answer as JSON values."""
-        tree = None if self.decision is None else self.decision.as_dict(tell_errors=True)
+        tree = None if self.decision is None else self.decision.as_dict(with_errors=True)
         return {
             "guard": repr(self.guard),
             "status": self.status,
@@ -199,7 +199,7 @@ def _answer(
     except HTTPException as error:
         return Answer(guard, status=error.code or 500, note="on= returned no resource")
     except Exception as error:
-        return Answer(guard, status=500, note=f"on= failed: {told_of(error)}")
+        return Answer(guard, status=500, note=f"on= failed: {describe_error(error)}")
     requirement = parts.rules.applied(requirement, resource)
     try:
         decision = explanation.explain(requirement, identity, resource, overridden)

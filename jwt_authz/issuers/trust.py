@@ -143,5 +143,5 @@ def _refuse_unknown_roles(issuer: Issuer, catalogue: Roles | None) -> None:
     if catalogue is not None and unknown:
         raise MisuseError(
             f"the issuer {issuer.issuer!r} may grant the role {unknown[0]!r}, which the catalogue "
-            f"lacks: add Role({unknown[0]!r}, ...) to Roles(...), or mend the spelling"
+            f"lacks: add Role({unknown[0]!r}, ...) to Roles(...), or fix the spelling"
         )

@@ -93,7 +93,7 @@ class Users:
         """The user of this name; raises MisuseError where there is none."""
         found = self._accounts.named(username)
         if found is None:
-            raise MisuseError(f"no user is named {username!r}: mend the spelling")
+            raise MisuseError(f"no user is named {username!r}: check the spelling")
         return found
 
     def _as_in(self, user: User, tenant: str | None) -> User:

@@ -1,1 +1,1 @@
-"""Policy: permissions, roles, identities and requirements, on the standard library alone."""
+"""Policy: permissions, roles, identities and requirements; imports the standard library only."""

@@ -1,4 +1,4 @@
-"""Decision, the outcome of a requirement: truthy or falsy, with its reason."""
+"""Decision: the outcome of a requirement, true or false, with its reasons."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 
 class Verdict(enum.Enum):
-    """Yes, no, or depends: what is not known (Kleene's third value) and so never allows."""
+    """Yes, no, or depends: unknown, the third value of Kleene's logic, which never allows."""
 
     YES = "yes"
     NO = "no"
@@ -20,27 +20,42 @@ YES, NO, DEPENDS = Verdict.YES, Verdict.NO, Verdict.DEPENDS
 
 
 class Required(Protocol):
-    """What a decision is about: its `repr` reads like the source, its sentence is for people."""
+    """What a decision is about: its `repr` reads like source code, its sentence like prose."""
 
     @property
     def sentence(self) -> str: ...
 
 
 def printable(text: str) -> str:
-    """A text on one line of its own: what a requirement may carry from outside breaks none."""
+    """Return the text with unprintable characters, such as line breaks, replaced by `?`."""
     return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The outcome of one requirement: truthy if it allows, and it tells why.
+    """The outcome of one requirement: true if it allows, with the reasons.
 
-    `requirement` is what was asked for; `parts` are the decisions that led here, in the order in
-    which they were taken (parts behind the deciding one were not looked at); `error` says what
-    went wrong where the decision could not be taken, which refuses, also under `~`;
-    `overridden` is true where an override stood in for the requirement. `claims` names the claims
-    that it looked at, where somebody asked for them; `asked` is false for a part that stands
-    behind the deciding one, which an explanation alone looks at.
+    - `requirement`: the requirement that was evaluated.
+    - `parts`: the decisions about its parts, in the order of evaluation. Parts after the one that
+      decided were not evaluated.
+    - `error`: why the requirement could not be evaluated; "" if it could. An error refuses, also
+      under `~`.
+    - `overridden`: whether an override replaced the requirement.
+    - `claims`: the names of the claims that it read; only an explanation fills them in.
+    - `asked`: false for a part that only an explanation evaluated.
+
+    `str(decision)` is the tree of reasons, one requirement per line:
+
+    >>> from jwt_authz import Identity, has_permission, has_role
+    >>> requirement = has_permission("orders:read") & ~has_role("suspended")
+    >>> decision = requirement.evaluate(Identity("7", permissions=["orders:read"]))
+    >>> bool(decision)
+    True
+    >>> print(decision)
+    yes has_permission('orders:read') & ~has_role('suspended')
+      yes has_permission('orders:read')
+      yes ~has_role('suspended')
+        no has_role('suspended')
     """
 
     verdict: Verdict
@@ -53,7 +68,7 @@ class Decision:
 
     @property
     def allowed(self) -> bool:
-        """Whether the verdict is yes and nothing went wrong."""
+        """Whether the verdict is yes and no error occurred."""
         return self.verdict is YES and not self.error
 
     def __bool__(self) -> bool:
@@ -61,7 +76,7 @@ class Decision:
 
     @property
     def sentence(self) -> str:
-        """What was refused, in the words of the requirement that refused."""
+        """The sentence of the requirement that refused, to follow "Requires a caller who"."""
         if self.error:
             return "can be decided about"
         refusing = next((part for part in self.parts if not part), None)
@@ -69,7 +84,7 @@ class Decision:
         return refusing.sentence if joined and refusing is not None else self.requirement.sentence
 
     def leaves(self) -> Iterator[Decision]:
-        """The decisions of the requirements without parts, in the order they were taken."""
+        """Yield the decisions about requirements without parts, in the order of evaluation."""
         if not self.parts:
             yield self
         for part in self.parts:
@@ -77,22 +92,23 @@ class Decision:
 
     @property
     def used_override(self) -> bool:
-        """Whether an override stood in for some requirement of the tree."""
+        """Whether an override replaced any requirement of the tree."""
         return self.overridden or any(part.asked and part.used_override for part in self.parts)
 
     def lines(self, depth: int = 0) -> Iterator[str]:
-        """The tree of reasons, a line a requirement, two blanks a level of depth."""
+        """Yield the tree of reasons: one requirement per line, indented by two spaces a level."""
         notes = ", ".join(self._notes())
         error = f": {self.error}" if self.error and not self.parts else ""
-        said = f"{self._word} {self.requirement!r}{f' ({notes})' if notes else ''}{error}"
-        yield f"{'  ' * depth}{printable(said)}"
+        line = f"{self._word} {self.requirement!r}{f' ({notes})' if notes else ''}{error}"
+        yield f"{'  ' * depth}{printable(line)}"
         for part in self.parts:
             yield from part.lines(depth + 1)
 
-    def as_dict(self, tell_errors: bool = False) -> dict[str, Any]:
-        """The tree of reasons as JSON values, with the text of an error only where that is asked.
+    def as_dict(self, with_errors: bool = False) -> dict[str, Any]:
+        """Return the tree of reasons as JSON values.
 
-        A problem's body has none.
+        Texts of errors are left out unless `with_errors` is true: a problem's body must not
+        contain them.
         """
         tree: dict[str, Any] = {"requirement": repr(self.requirement), "verdict": self._word}
         if self.overridden:
@@ -101,10 +117,10 @@ class Decision:
             tree["claims"] = list(self.claims)
         if not self.asked:
             tree["asked"] = False
-        if self.error and not self.parts and tell_errors:
+        if self.error and not self.parts and with_errors:
             tree["error"] = printable(self.error)
         if self.parts:
-            tree["parts"] = [part.as_dict(tell_errors) for part in self.parts]
+            tree["parts"] = [part.as_dict(with_errors) for part in self.parts]
         return tree
 
     @property

@@ -1,8 +1,8 @@
-"""Explanation: a decision with all that it is made of, and the claims that each part looked at.
+"""Explanation: a decision with every part evaluated, and the claims that each part read.
 
-How it works. A request stops at the part that decides, and an explanation goes on from there: the
-request's own decision is taken first, then each part that it did not come to, which is marked as
-not asked and changes nothing about the verdict. So each part is evaluated once.
+How it works. A request stops at the part that decides. An explanation takes the same decision
+first, then evaluates the parts that the request did not reach. Those are marked as not asked and
+do not change the verdict. Each part is evaluated once.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ def explain(
     on: Any = NO_RESOURCE,
     overridden: Collection[Requirement] = (),
 ) -> Decision:
-    """The decision about this identity and the resource `on`, with every part and its claims.
+    """Return the decision about this identity and `on`, with every part and its claims.
 
-    Raises `StoreUnavailable` where the request would come to a store that does not answer.
+    Raises `StoreUnavailable` if the request itself would reach a store that does not answer.
     """
     decision = requirement.evaluate(identity, on, overridden)
     return with_claims(_completed(decision, identity, on, overridden), identity)
 
 
 def with_claims(decision: Decision, identity: Any) -> Decision:
-    """The decision, in which each part names the claims of this identity that it looked at."""
+    """Return the decision with the claims of this identity that each part read."""
     parts = tuple(with_claims(part, identity) for part in decision.parts)
     asked, claims = decision.requirement, decision.claims
     if isinstance(asked, Requirement) and not decision.overridden:
@@ -43,7 +43,7 @@ def with_claims(decision: Decision, identity: Any) -> Decision:
 def _completed(
     decision: Decision, identity: Any, on: Any, overridden: Collection[Requirement]
 ) -> Decision:
-    """The decision with the parts that it was taken without."""
+    """Return the decision with the parts that the request did not evaluate."""
     asked = [_completed(part, identity, on, overridden) for part in decision.parts]
     others = (_not_asked(part, identity, on, overridden) for part in _left_out(decision))
     return replace(decision, parts=(*asked, *others))
@@ -59,7 +59,7 @@ def _left_out(decision: Decision) -> tuple[Requirement, ...]:
 def _not_asked(
     requirement: Requirement, identity: Any, on: Any, overridden: Collection[Requirement]
 ) -> Decision:
-    """What a part would have said to which the request does not come."""
+    """Return the decision about a part that the request does not reach."""
     try:
         decision = requirement.evaluate(identity, on, overridden)
     except StoreUnavailable as error:

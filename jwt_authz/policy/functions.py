@@ -1,4 +1,4 @@
-"""Predicates: what a function of an identity and a resource takes, read once, and its errors."""
+"""Requirement functions: their parameters, and how their errors are logged."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class _Nothing:
 
 
 NO_RESOURCE: Any = _Nothing()
-"""Stands for "no resource was given", which None does not: None may be a resource."""
+"""Stands for "no resource was given". None cannot: it may be a resource."""
 
 
 class Undecided(MisuseError):
-    """A requirement of this library could not be answered; its text holds nothing of a token."""
+    """One of our own requirements cannot be evaluated; the message quotes nothing of a token."""
 
 
-class Takes:
-    """What a predicate takes: an identity, and a resource never, if there is one, or always."""
+class Parameters:
+    """What a function takes: an identity, and a resource never, optionally or always."""
 
     __slots__ = ("name", "needed", "resource")
 
@@ -33,16 +33,20 @@ class Takes:
         self.name, self.resource, self.needed = name, resource, needed
 
     @classmethod
-    def read(cls, predicate: Callable[..., Any], name: str, skip: int = 0) -> Takes:
-        """Read once, when the requirement is built; raises `MisuseError` for what cannot work."""
+    def read(cls, predicate: Callable[..., Any], name: str, skip: int = 0) -> Parameters:
+        """Return the parameters of a function; read once, when the requirement is built.
+
+        Raises `MisuseError` for an async function, and for one with other parameters than an
+        identity and a resource.
+        """
         if is_async(predicate):
             raise MisuseError(
-                f"{name} is async: a requirement answers at once, so load what it needs before "
-                "(in the view, or by on=) and write a plain def"
+                f"{name} is async, but a requirement must be a plain function: load what it needs "
+                "in the view or with on=..., and write def instead of async def"
             )
         try:
             parameters = list(_signature(predicate).parameters.values())[skip:]
-        except (TypeError, ValueError):  # a builtin that tells nothing
+        except (TypeError, ValueError):  # a builtin without a signature
             return cls(name, resource=False, needed=False)
         places = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
         many = any(p.kind is p.VAR_POSITIONAL for p in parameters)
@@ -50,8 +54,8 @@ class Takes:
         needed = [p for p in places if p.default is p.empty]
         if (not places and not many) or len(needed) > 2 or unfilled:
             raise MisuseError(
-                f"{name} takes {inspect.signature(predicate)}: write it with (identity), or with "
-                "(identity, resource); above a view, write @requires()"
+                f"{name} takes {inspect.signature(predicate)}, expected (identity) or (identity, "
+                "resource); to guard a view, write @requires() above it"
             )
         return cls(name, resource=len(places) > 1 or many, needed=len(needed) == 2)
 
@@ -61,12 +65,12 @@ class Takes:
         if on is not NO_RESOURCE:
             return predicate(identity, on)
         if self.needed:
-            raise Undecided(f"{self.name} looks at a resource and none was given: write on=...")
+            raise Undecided(f"{self.name} needs a resource, but none was given: write on=...")
         return predicate(identity)
 
 
 def _signature(predicate: Callable[..., Any]) -> inspect.Signature:
-    """As it is called: a wrapper's own, unless the wrapper passes on whatever it is given."""
+    """Return a wrapper's own signature, unless it passes on `*args`: then the wrapped one."""
     own = inspect.signature(predicate, follow_wrapped=False)
     passes_on = any(p.kind is p.VAR_POSITIONAL for p in own.parameters.values())
     return inspect.signature(predicate) if passes_on else own
@@ -87,14 +91,17 @@ def _is_ours(frame: FrameType) -> bool:
     return package.partition(".")[0] == _LIBRARY
 
 
-def told_of(error: Exception) -> str:
-    """What the log may say of an exception: never its text, which may hold a claim's value."""
+def describe_error(error: Exception) -> str:
+    """Return what the log may contain of an exception: its type and place.
+
+    Its text may contain a claim's value, and is left out unless it is our own.
+    """
     if isinstance(error, Undecided):
         return str(error)
     trace, last = error.__traceback__, None
     while trace is not None:
         if last is None or not _is_ours(trace.tb_frame):
-            last = trace  # the innermost frame that is not this library's
+            last = trace  # the innermost frame outside this library
         trace = trace.tb_next
     if last is None:
         return type(error).__name__

@@ -1,4 +1,4 @@
-"""Identity, the frozen object that requirements look at, and Claims, its token's payload."""
+"""Identity: the frozen object that requirements are evaluated on, and `Claims`, its payload."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SUBJECT_CLAIM = "sub"
 """The claim of the subject (RFC 7519 section 4.1.2)."""
 
 DEEPEST_CLAIMS = 32
-"""How many lists and dicts may stand in each other in a payload."""
+"""How deeply lists and dicts may be nested in a payload."""
 
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -35,10 +35,10 @@ _REGISTERED = {
 class Claims(Mapping[str, Any]):
     """A token's payload (RFC 7519 section 4), read-only.
 
-    A list or dict that is taken out of it is the reader's own copy, so that nothing done to it
-    in one request is seen by another. It holds JSON values only; others raise `MisuseError`.
-    Texts of lists that are in `known`, such as the names of a catalog, are taken from there, so
-    that many payloads share them. `size` is the bytes that the rest takes in memory.
+    Looking up a list or dict returns a copy, so that one request cannot change what another one
+    reads. Values must be JSON values; others raise `MisuseError`. Strings in lists that are also
+    in `known`, such as the names in a catalog, are taken from there, so that payloads share them.
+    `size` is the number of bytes that the rest takes in memory.
     """
 
     __slots__ = ("_deep", "_lists", "_payload", "size")
@@ -64,7 +64,7 @@ class Claims(Mapping[str, Any]):
         self.size = size + getsizeof(self._payload) + 8 * (len(lists) + len(deep))
 
     def copy(self) -> dict[str, Any]:
-        """The payload as a plain dict of the caller's own."""
+        """Return the payload as a new dict."""
         payload = self._payload.copy()
         for name in self._lists:
             payload[name] = payload[name].copy()
@@ -87,17 +87,17 @@ class Claims(Mapping[str, Any]):
 
 
 def size_of(value: Any) -> int:
-    """Return the bytes that a JSON value takes in memory."""
+    """Return the number of bytes that a JSON value takes in memory."""
     return _kept(value, _NOTHING)[2]
 
 
 def _kept(value: Any, known: Mapping[str, str], depth: int = 1) -> tuple[Any, bool, int]:
-    """Return a copy of a JSON value, whether nothing in it is nested, and the bytes it takes."""
+    """Return a copy of a JSON value, whether it is flat, and the bytes it takes in memory."""
     kind = type(value)
     if kind is str or value is None or kind is int or kind is float or kind is bool:
         return value, True, getsizeof(value)
     if depth > DEEPEST_CLAIMS:
-        raise MisuseError(f"claims are nested deeper than {DEEPEST_CLAIMS}: flatten them")
+        raise MisuseError(f"Claims must not be nested deeper than {DEEPEST_CLAIMS} levels.")
     if kind is list and all(type(item) is str for item in value):
         texts = [known.get(item, item) for item in value]
         own = sum(getsizeof(item) for item in value if item not in known)
@@ -113,16 +113,16 @@ def _kept(value: Any, known: Mapping[str, str], depth: int = 1) -> tuple[Any, bo
         made = {name: member[0] for name, member in members.items()}
         return made, False, getsizeof(made) + own
     raise MisuseError(
-        "claims hold JSON values only (str, int, float, bool, None, list, dict): "
-        "put other objects into a subclass of Identity, not into its claims"
+        "Claims must be JSON values (str, int, float, bool, None, list, dict): "
+        "keep other objects in a subclass of Identity."
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Which claims of a token an identity was read from: names, or JSON Pointers (RFC 6901).
+    """The claims that an identity was read from: names, or JSON Pointers (RFC 6901).
 
-    A level comes of the roles. Empty for an identity that no token was read for.
+    The level is that of the roles. Empty for an identity that was not read from a token.
     """
 
     roles: tuple[str, ...] = ()
@@ -137,18 +137,30 @@ _NO_SOURCES = Sources()
 
 @dataclass(frozen=True, slots=True, init=False)
 class Identity:
-    """Who is calling, as far as requirements may look: frozen, equal by content.
+    """The caller, as requirements see it: immutable, and equal by content.
 
-    `subject` is the `sub` claim, always a string; `issuer` who signed the token, or None;
-    `tenant` a string or None; `roles` and `scopes` any iterables of strings; `permissions` a
-    `PermissionSet` or an iterable of `resource:action`, by default those that the catalogue gives
-    the roles; `level` a number, by default the highest level of the roles; `claims` the token's
-    whole payload; `catalogue` the application's `Roles`, which tells what roles include; `sources`
-    says which claims roles, permissions and scopes were read from, `is_outdated` whether the
-    token was made with another catalogue than today's, and `subject_is_foreign` whether the subject
-    comes from an issuer that does not say how its subjects relate to the application's own
-    (`Issuer.subject_prefix`), so that `subject` in a condition is unknown.
-    Raises `MisuseError` for a subject that is no string.
+    - `subject`: the `sub` claim, a string that is not empty.
+    - `issuer`: the `iss` claim, or None.
+    - `tenant`: a string or None.
+    - `roles`, `scopes`: iterables of strings.
+    - `permissions`: a `PermissionSet` or an iterable of `resource:action`; by default those that
+      the catalog grants the roles.
+    - `level`: a number; by default the highest level of the roles.
+    - `claims`: the token's whole payload.
+    - `catalogue`: the application's role catalog, which says what each role includes.
+    - `sources`: the claims that roles, permissions and scopes were read from.
+    - `is_outdated`: whether the token was issued with an earlier version of the catalog.
+    - `subject_is_foreign`: whether the subject comes from an issuer without a
+      `Issuer.subject_prefix`; `subject` in a condition is then unknown.
+
+    Raises `MisuseError` if the subject is not a string or is empty, or if `roles` or `scopes` is
+    a single string.
+
+    >>> from jwt_authz import Identity, Role, Roles
+    >>> catalog = Roles(Role("clerk", "orders:read"), Role("manager", includes="clerk", level=2))
+    >>> identity = Identity("7", roles=["manager"], catalogue=catalog)
+    >>> identity.has_role("clerk"), identity.has_permission("orders:read"), identity.level
+    (True, True, 2)
     """
 
     subject: str
@@ -181,7 +193,7 @@ class Identity:
         subject_is_foreign: bool = False,
     ) -> None:
         if not isinstance(subject, str) or not subject:
-            raise MisuseError("a subject is a string that is not empty: write Identity(str(id))")
+            raise MisuseError("The subject must be a non-empty string: write Identity(str(id)).")
         names = _names("roles", roles)
         if permissions is None:
             permissions = catalogue.permissions_of(names) if catalogue is not None else _NONE
@@ -203,7 +215,7 @@ class Identity:
         _set(self, "subject_is_foreign", subject_is_foreign)
 
     def with_foreign_subject(self) -> Self:
-        """Return a copy whose subject is not taken for one of the application's own."""
+        """Return a copy whose subject does not count as one of the application's own."""
         made = object.__new__(type(self))
         for kind in type(self).__mro__:
             for name in getattr(kind, "__slots__", ()):
@@ -216,36 +228,42 @@ class Identity:
 
     @property
     def size(self) -> int:
-        """The bytes that it takes in memory, without its permissions and its catalog."""
+        """The number of bytes it takes in memory, without its permissions and its catalog."""
         own = sum(map(getsizeof, self.scopes)) + getsizeof(self.scopes) + getsizeof(self.roles)
         return self.claims.size + own + getsizeof(self.subject)
 
     def has_role(self, name: str) -> bool:
-        """Whether the identity has the role, itself or through one that includes it."""
+        """Return whether the identity has the role, directly or through one that includes it."""
         if name in self.roles:
             return True
         return self.catalogue is not None and name in self.catalogue.with_included(self.roles)
 
     def has_permission(self, permission: str | Permission) -> bool:
-        """Whether a permission held covers this one (`resource:action`)."""
+        """Return whether the identity holds a permission that covers `resource:action`."""
         return permission in self.permissions
 
     def has_scope(self, name: str) -> bool:
-        """Whether the client was granted the scope (RFC 6749 section 3.3)."""
+        """Return whether the client was granted the scope (RFC 6749 section 3.3)."""
         return name in self.scopes
 
     def has_level(self, level: str | int) -> bool:
-        """Whether the identity's level is at least this one, a number or a role's name."""
+        """Return whether the identity's level is at least `level`, a number or a role's name.
+
+        Raises `MisuseError` as `level_wanted` does.
+        """
         return self.level >= self.level_wanted(level)
 
     def level_wanted(self, level: str | int) -> int:
-        """The number that a level means here; a name needs a catalogue, else `MisuseError`."""
+        """Return the number that a level stands for: itself, or the level of the named role.
+
+        Raises `MisuseError` for a name without a catalog, an unknown role, and one without level.
+        """
         if isinstance(level, int):
             return level
         if self.catalogue is None:
             raise MisuseError(
-                f"the level {level!r} is a role's name and there is no catalogue: "
-                "write Authz(app, roles=Roles(...)), or give the level as a number"
+                f"The level {level!r} is the name of a role, but the application has no role "
+                "catalog: write Authz(app, roles=Roles(...)), or give the level as a number."
             )
         return self.catalogue.level_named(level)
 
@@ -257,5 +275,5 @@ def _names(what: str, names: Iterable[str]) -> frozenset[str]:
     if isinstance(names, frozenset):
         return names
     if isinstance(names, str):
-        raise MisuseError(f"{what} is a list of names: write {what}=[{names!r}]")
+        raise MisuseError(f"{what} must be a list of names: write {what}=[{names!r}].")
     return frozenset(names)

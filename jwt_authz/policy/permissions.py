@@ -1,4 +1,4 @@
-"""Permission, an action on a resource, and PermissionSet, what somebody holds."""
+"""Permission: an action on a resource, and `PermissionSet`, the permissions that a caller holds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,16 @@ _PERMISSION = re.compile(f"({_PART}):({_PART})")
 class Permission:
     """An action on a resource, written `resource:action`; either part may be `*`.
 
-    Parts are `[A-Za-z0-9._/-]+` or a lone `*`; anything else raises `MisuseError`.
+    Each part matches `[A-Za-z0-9._/-]+` or is a single `*`; anything else raises `MisuseError`.
+
+    >>> from jwt_authz import Permission
+    >>> Permission("orders", "read") == Permission.parse("orders:read")
+    True
+    >>> str(Permission("orders", "*"))
+    'orders:*'
+    >>> Permission.parse("orders")
+    Traceback (most recent call last):
+    jwt_authz.errors.MisuseError: Invalid permission 'orders': expected 'resource:action', ...
     """
 
     resource: str
@@ -27,7 +36,10 @@ class Permission:
 
     def __post_init__(self) -> None:
         if not (isinstance(self.resource, str) and isinstance(self.action, str)):
-            raise MisuseError("a permission has two strings: write Permission('article', 'read')")
+            raise MisuseError(
+                f"Invalid permission ({self.resource!r}, {self.action!r}): expected two strings, "
+                "as in Permission('article', 'read')."
+            )
         if not _PERMISSION.fullmatch(f"{self.resource}:{self.action}"):
             raise MisuseError(_not_a_permission(f"{self.resource}:{self.action}"))
         object.__setattr__(
@@ -38,7 +50,7 @@ class Permission:
 
     @classmethod
     def parse(cls, text: str) -> Permission:
-        """The permission that `resource:action` spells; raises `MisuseError` if it spells none."""
+        """Return the permission written `resource:action`; raise `MisuseError` if it is invalid."""
         match = _PERMISSION.fullmatch(text) if isinstance(text, str) else None
         if match is None:
             raise MisuseError(_not_a_permission(text))
@@ -50,8 +62,8 @@ class Permission:
 
 def _not_a_permission(text: object) -> str:
     return (
-        f"{text!r} is no permission: write 'resource:action' with exactly one colon, "
-        "each part of letters, digits and . _ / - or a lone * (for a role, write has_role(...))"
+        f"Invalid permission {text!r}: expected 'resource:action', where each part consists of "
+        "letters, digits and . _ / - or is a single *. For a role, write has_role(...)."
     )
 
 
@@ -60,19 +72,19 @@ def _plain(permissions: object) -> TypeGuard[frozenset[str]]:
 
 
 class PermissionSet:
-    """An immutable set of permissions held, in which `*` covers any resource or action.
+    """An immutable set of permissions, in which `*` covers any resource or action.
 
-    `wanted in held` asks whether some permission of the set covers the wanted one; it looks up
-    at most four strings, however many are held. A wanted `*` is covered by a held `*` only. A
-    string that is no permission may be held (a token can carry anything) and covers nothing.
-    `held` is the frozenset of its strings.
+    `permission in held` returns whether a permission of the set covers this one; it looks up at
+    most four strings, however large the set. Only a `*` in the set covers a `*`. An invalid
+    permission in the set, which a token may contain, covers nothing. `held` is the frozenset of
+    its strings.
     """
 
     __slots__ = ("__weakref__", "_size", "held")
 
     def __init__(self, permissions: Iterable[str | Permission] = ()) -> None:
         if isinstance(permissions, str):
-            raise MisuseError(f"a list of permissions is wanted: write [{permissions!r}]")
+            raise MisuseError(f"Expected a list of permissions: write [{permissions!r}].")
         self.held = permissions if _plain(permissions) else frozenset(map(str, permissions))
         self._size: int | None = None
 
@@ -82,12 +94,12 @@ class PermissionSet:
         return isinstance(wanted, Permission) and self.covers(wanted.covered_by)
 
     def covers(self, covered_by: tuple[str, str, str, str]) -> bool:
-        """Whether one of a `Permission`'s `covered_by` is held: the bare check, with no parsing."""
+        """Return whether the set contains one of a `Permission`'s `covered_by`."""
         return not self.held.isdisjoint(covered_by)
 
     @property
     def size(self) -> int:
-        """About the bytes that the set takes in memory, its strings included."""
+        """The approximate number of bytes that the set takes in memory, with its strings."""
         if self._size is None:
             self._size = 200 + getsizeof(self.held) + sum(map(getsizeof, self.held))
         return self._size

@@ -1,4 +1,4 @@
-"""Problem, the body of a refusal (RFC 9457), and the challenge beside it (RFC 6750 section 3)."""
+"""Problem: the body of a refusal (RFC 9457) and its challenge (RFC 6750 section 3)."""
 
 from __future__ import annotations
 
@@ -15,16 +15,29 @@ from .standard import has_scope
 
 TYPE_PREFIX = "urn:jwt-authz:problem:"
 DISCLOSE = ("none", "sentence", "tree")
+_DISCLOSE_VALUES = f"{', '.join(DISCLOSE[:-1])} or {DISCLOSE[-1]}"
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A refusal as a value: what RFC 9457 calls a problem, and the parts of its challenge.
+    """A refusal as a value: the problem details of RFC 9457, and the parts of its challenge.
 
-    `type` is a stable URI, `status` 401, 403, 429 or 503, `instance` a random reference that the
-    log repeats, `error` the code of RFC 6750 section 3.1 (None where no token came), `scope` what
-    the challenge names, `required` the tree of reasons where it may be told, `max_age` the seconds
-    that a log-in may lie back where another one is asked for (RFC 9470 section 3).
+    - `type`: a stable URI.
+    - `title`, `detail`: texts for people.
+    - `status`: 401, 403, 429 or 503.
+    - `instance`: a random reference, which the log record of the refusal repeats.
+    - `error`: the error code of RFC 6750 section 3.1; None for a request without a token.
+    - `scope`: the scopes that the challenge names.
+    - `required`: the tree of reasons, if `AUTHZ_DISCLOSE` is `tree`.
+    - `max_age`: the maximum age of the log-in in seconds, where the user has to log in again
+      (RFC 9470 section 3).
+
+    >>> from jwt_authz import Problem
+    >>> problem = Problem("urn:example:closed", "Closed", 403, "The shop is closed.", "urn:uuid:1")
+    >>> problem.as_dict()["detail"]
+    'The shop is closed.'
+    >>> problem.challenge("shop")
+    'Bearer realm="shop"'
     """
 
     type: str
@@ -38,7 +51,7 @@ class Problem:
     max_age: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The JSON body (RFC 9457 section 3.1): `error` and `required` only where they are set."""
+        """Return the JSON body (RFC 9457 section 3.1), with `error` and `required` if set."""
         body: dict[str, Any] = {
             "type": self.type,
             "title": self.title,
@@ -53,7 +66,7 @@ class Problem:
         return body
 
     def challenge(self, realm: str) -> str | None:
-        """The value of `WWW-Authenticate` (RFC 6750 section 3); None where none belongs."""
+        """Return the value of `WWW-Authenticate` (RFC 6750 section 3); None if not 401 or 403."""
         if self.status not in (401, 403):
             return None
         parts = [f'realm="{_quoted(realm)}"']
@@ -67,25 +80,25 @@ class Problem:
 
 
 def token_missing() -> Problem:
-    """The 401 for a request without a token: no error code (RFC 6750 section 3.1)."""
+    """Return the 401 for a request without a token: no error code (RFC 6750 section 3.1)."""
     return Problem(
         f"{TYPE_PREFIX}token-missing",
         "Authentication required",
         401,
-        "This needs an access token: send Authorization: Bearer <token>.",
+        "An access token is required: send Authorization: Bearer <token>.",
     )
 
 
 def token_invalid(error: InvalidToken) -> Problem:
-    """The 401 for a token that is not good."""
-    title = "Log in anew" if error.code != "invalid_token" else "Access token not accepted"
+    """Return the 401 for an invalid token."""
+    title = "Log in again" if error.code != "invalid_token" else "Access token not accepted"
     max_age = error.max_age if isinstance(error, TokenNotFresh) else None
     kind = f"{TYPE_PREFIX}{error.name}"
     return Problem(kind, title, 401, error.sentence, error=error.code, max_age=max_age)
 
 
 def wrong_credentials() -> Problem:
-    """The 401 of the log-in: the same for an unknown user and for a wrong password."""
+    """Return the 401 of a failed log-in: the same for an unknown user and a wrong password."""
     return Problem(
         f"{TYPE_PREFIX}wrong-credentials",
         "Log-in refused",
@@ -95,24 +108,28 @@ def wrong_credentials() -> Problem:
 
 
 def too_many_attempts() -> Problem:
-    """The 429 of the log-in, where too many have failed lately (RFC 6585 section 4)."""
+    """Return the 429 of a log-in after too many failed ones (RFC 6585 section 4)."""
     return Problem(
         f"{TYPE_PREFIX}too-many-attempts",
         "Too many attempts",
         429,
-        "Too many log-ins have failed: try again later.",
+        "Too many log-ins have failed. Try again later.",
     )
 
 
 def not_allowed(decision: Decision, disclose: str = "sentence") -> Problem:
-    """The 403 of a decision, telling as much as `disclose` says: none, sentence or tree."""
+    """Return the 403 of a decision.
+
+    `disclose` says how much it explains: `none`, `sentence` or `tree`. Raises `MisuseError` for
+    another value.
+    """
     if disclose not in DISCLOSE:
-        raise MisuseError(f"AUTHZ_DISCLOSE is one of {', '.join(DISCLOSE)}, not {disclose!r}")
+        raise MisuseError(f"Invalid AUTHZ_DISCLOSE {disclose!r}: expected {_DISCLOSE_VALUES}.")
     detail, scope, required = "This is not allowed.", None, None
     if disclose != "none":
-        detail = f"This needs a caller who {decision.sentence}."
+        detail = f"Requires a caller who {decision.sentence}."
         if decision.error:
-            detail = "Whether this is allowed could not be decided."
+            detail = "The access rights could not be evaluated."
         scope = " ".join(dict.fromkeys(_scopes_wanted(decision))) or None
     if disclose == "tree":
         required = decision.as_dict()
@@ -128,17 +145,17 @@ def not_allowed(decision: Decision, disclose: str = "sentence") -> Problem:
 
 
 def unavailable() -> Problem:
-    """The 503 for a decision that needs a store which does not answer: closed, and said so."""
+    """Return the 503 for a decision that needs a store which does not answer."""
     return Problem(
         f"{TYPE_PREFIX}authorization-unavailable",
         "Authorization unavailable",
         503,
-        "The access rights cannot be checked at the moment: try again later.",
+        "The access rights cannot be checked at the moment. Try again later.",
     )
 
 
 def token_not_issued() -> Problem:
-    """Return the 503 for a user whose roles fit into no token."""
+    """Return the 503 for a user whose roles do not fit into a token."""
     return Problem(
         f"{TYPE_PREFIX}token-not-issued",
         "Token not issued",
@@ -148,7 +165,7 @@ def token_not_issued() -> Problem:
 
 
 def _scopes_wanted(decision: Decision) -> Iterator[str]:
-    """The scopes that were asked for and not granted, as RFC 6749 section 3.3 lets them be."""
+    """Yield the required scopes that were not granted, if valid (RFC 6749 section 3.3)."""
     asked = decision.requirement
     if isinstance(asked, has_scope) and not decision and _SCOPE.fullmatch(asked.value):
         yield asked.value
@@ -160,12 +177,12 @@ _SCOPE = re.compile(r"[!#-\[\]-~]+")
 
 
 def _quoted(text: str) -> str:
-    """Text for a quoted-string (RFC 9110 section 5.6.4): one line, ASCII, escaped."""
+    """Return the text for a quoted-string (RFC 9110 section 5.6.4): one line, ASCII, escaped."""
     return _one_line(text).replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _described(text: str) -> str:
-    """Text with the characters alone that RFC 6750 section 3 lets an `error_description` have."""
+    """Return the text with only the characters that RFC 6750 allows in `error_description`."""
     return _one_line(text).replace('"', "'").replace("\\", "/")
 
 

@@ -1,10 +1,10 @@
 """Requirements: predicates on an identity and a resource, their operators and their evaluation.
 
 How evaluation works. `evaluate` walks the tree from left to right and returns a `Decision` with
-the parts it looked at; `&` stops at the first no, `|` at the first yes. Three things are not
-allowed to turn into a yes: an error (an exception, an answer that is no bool, a resource that is
-missing) ends the whole decision, so that `~` cannot turn it round; what is not known stays not
-known under `~` (Kleene's logic); and anything but `True` or a `Decision` denies.
+the parts that it evaluated; `&` stops at the first no, `|` at the first yes. Three things never
+become a yes: an error (an exception, an answer that is not a bool, a missing resource) ends the
+whole decision, so that `~` cannot invert it; the unknown stays unknown under `~` (Kleene's
+logic); and anything but `True` or a `Decision` denies.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, ClassVar, overload
 
 from ..errors import MisuseError, StoreUnavailable
 from .decision import DEPENDS, NO, YES, Decision, Verdict
-from .functions import NO_RESOURCE, Takes, Undecided, told_of
+from .functions import NO_RESOURCE, Parameters, Undecided, describe_error
 from .identity import Identity, Sources
 from .permissions import Permission
 from .roles import Roles
@@ -25,42 +25,53 @@ _FLIPPED = {YES: NO, NO: YES, DEPENDS: DEPENDS}
 
 
 class Requirement:
-    """A predicate on an identity and, where it says so, a resource; a value with a name.
+    """A predicate on an identity and, optionally, a resource; a value with a readable `repr`.
 
     Subclass it and write `fulfill(self, identity)` or `fulfill(self, identity, resource)`,
-    which returns True, False or a `Decision`. Requirements are joined by `&`, `|` and `~`, also
-    with strings (permissions) and callables; two of a class with equal attributes are equal.
+    which returns True, False or a `Decision`. Combine requirements with `&`, `|` and `~`, also
+    with strings (permissions) and functions. Two of one class with equal attributes are equal.
+
+    >>> from jwt_authz import Identity, Requirement
+    >>> class from_country(Requirement):
+    ...     def __init__(self, code):
+    ...         self.code = code
+    ...     def fulfill(self, identity):
+    ...         return identity.claims.get("country") == self.code
+    >>> from_country("FI") & ~from_country("SE")
+    from_country(code='FI') & ~from_country(code='SE')
+    >>> bool(from_country("FI").evaluate(Identity("7", claims={"country": "FI"})))
+    True
     """
 
-    takes: ClassVar[Takes]
+    takes: ClassVar[Parameters]
     all_parts_needed: ClassVar[bool] = False
     view_argument: str | None = None
-    """The argument that a view must have for it, if any."""
+    """The name of the argument that a guarded view must have, if any."""
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
         if cls.fulfill is not Requirement.fulfill:
-            cls.takes = Takes.read(cls.fulfill, f"{cls.__name__}.fulfill", skip=1)
+            cls.takes = Parameters.read(cls.fulfill, f"{cls.__name__}.fulfill", skip=1)
 
     def fulfill(self, identity: Any) -> bool | Decision:
-        """Whether the identity meets the requirement; to be written by the subclass."""
+        """Return whether the identity meets the requirement; subclasses implement it."""
         raise Undecided(
-            f"{type(self).__name__} has no fulfill: write def fulfill(self, identity) in it"
+            f"{type(self).__name__} has no method fulfill: write def fulfill(self, identity)"
         )
 
     @property
     def takes_resource(self) -> bool:
-        """Whether the requirement cannot be answered without a resource."""
+        """Whether the requirement cannot be evaluated without a resource."""
         return self.takes.needed
 
     @property
     def looks_at_subject(self) -> bool:
-        """Whether the requirement itself, and not a part of it, compares the subject."""
+        """Whether the requirement itself, not one of its parts, compares the subject."""
         return False
 
     @property
     def sentence(self) -> str:
-        """The requirement in words, to follow on "a caller who ..."."""
+        """The requirement in words, to follow "Requires a caller who"."""
         return f"meets {self!r}"
 
     @property
@@ -69,11 +80,11 @@ class Requirement:
         return ()
 
     def claims_of(self, identity: Any) -> tuple[str, ...]:
-        """The claims that the requirement looks at in this identity's token, as far as known."""
+        """Return the names of the claims of this identity that the requirement reads, if known."""
         return ()
 
     def walk(self) -> Iterator[Requirement]:
-        """This requirement and all that it is made of."""
+        """Yield this requirement and, recursively, its parts."""
         yield self
         for part in self.parts:
             yield from part.walk()
@@ -84,10 +95,10 @@ class Requirement:
         on: Any = NO_RESOURCE,
         overridden: Collection[Requirement] = (),
     ) -> Decision:
-        """The decision about this identity and the resource `on`.
+        """Return the decision about this identity and the resource `on`.
 
-        Raises nothing but `StoreUnavailable`; any other exception is a refusal that tells of it.
-        Requirements in `overridden` count as met wherever they stand in the tree.
+        Requirements in `overridden` count as met anywhere in the tree. Raises only
+        `StoreUnavailable`; any other exception becomes the decision's `error`, which refuses.
         """
         if overridden and self in overridden:
             return Decision(YES, self, overridden=True)
@@ -96,14 +107,14 @@ class Requirement:
         except StoreUnavailable:
             raise
         except Exception as error:
-            return Decision(NO, self, error=told_of(error))
+            return Decision(NO, self, error=describe_error(error))
 
     def analyse(self, identity: Identity) -> Verdict:
-        """What the decision will be for an identity known by its roles only, without a call.
+        """Return the verdict for an identity of which only the roles are known, without a call.
 
-        `YES` or `NO` where roles, permissions and level settle it, else `DEPENDS`. Raises
-        `MisuseError` where a role, permission or level is asked for that the catalogue lacks:
-        that refuses everybody, also under `~`.
+        `YES` or `NO` if roles, permissions and level decide, else `DEPENDS`. Raises `MisuseError`
+        if a required role, permission or level is not in the catalog: that refuses every caller,
+        also under `~`.
         """
         return DEPENDS
 
@@ -118,7 +129,7 @@ class Requirement:
         if isinstance(answer, Decision):
             return Decision(answer.verdict, self, (answer,), answer.error)
         raise Undecided(
-            f"{self!r} answered {type(answer).__name__}: return True, False or a Decision"
+            f"{self!r} returned {type(answer).__name__}, expected True, False or a Decision"
         )
 
     def __and__(self, other: object) -> Requirement:
@@ -138,14 +149,14 @@ class Requirement:
 
     def __bool__(self) -> bool:
         raise MisuseError(
-            f"{self!r} is a requirement, no answer: write & | ~ in place of and, or, not, "
-            "and allowed(...) to ask"
+            f"The requirement {self!r} has no truth value: combine requirements with & | ~ "
+            "instead of and, or, not; call allowed(...) to evaluate one."
         )
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Requirement):
             return NotImplemented
-        # The repr, too, since True == 1 and a claim that is true is no claim that is 1.
+        # The repr, too: True == 1, but a claim that is true differs from one that is 1.
         same = type(self) is type(other) and self._content() == other._content()
         return same and repr(self) == repr(other)
 
@@ -153,11 +164,11 @@ class Requirement:
         content = self._content()
         try:
             return hash((type(self), tuple(sorted(content.items()))))
-        except TypeError:  # an attribute that has no hash or no order: equal ones still agree
+        except TypeError:  # an attribute without hash or order; equal requirements still agree
             return hash((type(self), tuple(sorted(content))))
 
     def _content(self) -> dict[str, Any]:
-        """The attributes, those in slots included: what makes two of a class equal."""
+        """Return the attributes, those in slots included, that make two of one class equal."""
         slots = (name for kind in type(self).__mro__ for name in _slots_of(kind))
         held = {name: getattr(self, name) for name in slots if hasattr(self, name)}
         return {**held, **getattr(self, "__dict__", {})}
@@ -172,7 +183,7 @@ def _slots_of(kind: type) -> tuple[str, ...]:
     return (slots,) if isinstance(slots, str) else tuple(slots)
 
 
-Requirement.takes = Takes("fulfill", resource=False, needed=False)
+Requirement.takes = Parameters("fulfill", resource=False, needed=False)
 
 
 class FunctionRequirement(Requirement):
@@ -180,11 +191,11 @@ class FunctionRequirement(Requirement):
 
     def __init__(self, function: Callable[..., Any], sentence: str = "") -> None:
         if inspect.isclass(function) or not callable(function):
-            raise MisuseError(f"a requirement is made of a function, not of {function!r}")
+            raise MisuseError(f"A requirement needs a function, not {function!r}.")
         self.function = function
         self.name = getattr(function, "__name__", type(function).__name__)
         self._sentence = sentence
-        self._takes = Takes.read(function, self.name)
+        self._takes = Parameters.read(function, self.name)
         functools.update_wrapper(self, function, updated=())
 
     def __call__(self, *arguments: Any) -> Any:
@@ -223,10 +234,20 @@ def requirement(function: Callable[..., Any]) -> FunctionRequirement: ...
 def requirement(
     function: str | Callable[..., Any],
 ) -> FunctionRequirement | Callable[[Callable[..., Any]], FunctionRequirement]:
-    """Make a requirement of a function: `@requirement`, or `@requirement("is the buyer")`.
+    """Turn a function into a requirement: `@requirement`, or `@requirement("is the buyer")`.
 
     The function takes an identity, or an identity and a resource, and returns True or False.
-    The sentence is what a refusal shows; it follows on "This needs a caller who ...".
+    The sentence is what a refusal shows, after "Requires a caller who". Raises `MisuseError` for
+    an async function or other parameters.
+
+    >>> from jwt_authz import Identity, requirement
+    >>> @requirement("is the buyer")
+    ... def buyer(identity, order):
+    ...     return order["buyer"] == identity.subject
+    >>> bool(buyer.evaluate(Identity("7"), {"buyer": "7"}))
+    True
+    >>> buyer.evaluate(Identity("8"), {"buyer": "7"}).sentence
+    'is the buyer'
     """
     if isinstance(function, str):
         return functools.partial(FunctionRequirement, sentence=function)
@@ -234,7 +255,7 @@ def requirement(
 
 
 class And(Requirement):
-    """Met when all its parts are; `And()` asks for nothing but an identity."""
+    """Met if all its parts are met; `And()` is met by any identity."""
 
     all_parts_needed = True
 
@@ -272,12 +293,12 @@ class And(Requirement):
 
 
 class Or(Requirement):
-    """Met when one of its parts is; it needs at least one."""
+    """Met if one of its parts is met; it needs at least one."""
 
     def __init__(self, *requirements: object) -> None:
         self.requirements = _flat(Or, requirements)
         if not self.requirements:
-            raise MisuseError("Or() asks for nothing: give it at least one requirement")
+            raise MisuseError("Or() needs at least one requirement.")
 
     @property
     def parts(self) -> tuple[Requirement, ...]:
@@ -308,7 +329,7 @@ class Or(Requirement):
 
 
 class Not(Requirement):
-    """Met when its part is not; an error or what is not known stays a refusal."""
+    """Met if its part is not met; an error, or an unknown value, stays a refusal."""
 
     def __init__(self, requirement: object) -> None:
         self.requirement = as_requirement(requirement)
@@ -321,7 +342,7 @@ class Not(Requirement):
     def sentence(self) -> str:
         part = self.requirement
         joined = isinstance(part, And | Or) and len(part.parts) > 1
-        return f"is not one who {f'({part.sentence})' if joined else part.sentence}"
+        return f"is not someone who {f'({part.sentence})' if joined else part.sentence}"
 
     def _judge(self, identity: Any, on: Any, overridden: Collection[Requirement]) -> Decision:
         decision = self.requirement.evaluate(identity, on, overridden)
@@ -335,11 +356,11 @@ class Not(Requirement):
         return f"~{_bracketed(self.requirement)}"
 
 
-_WORKED_OUT = ("_met", "_known_to")  # kept for speed, and no part of what a requirement says
+_CACHED = ("_met", "_known_to")  # attributes that do not count when requirements are compared
 
 
 class Has(Requirement):
-    """What the `has_*` requirements share: one value, read from the identity alone."""
+    """The base of the `has_*` requirements: one value, compared with the identity alone."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
@@ -348,7 +369,7 @@ class Has(Requirement):
     def _judge(self, identity: Any, on: Any, overridden: Collection[Requirement]) -> Decision:
         if not isinstance(identity, Identity):
             raise Undecided(
-                f"{self!r} looks at an Identity, not at {type(identity).__name__}: "
+                f"{self!r} needs an Identity, not {type(identity).__name__}: "
                 "return an Identity from the identity loader"
             )
         verdict = self._verdict(identity)
@@ -371,7 +392,7 @@ class Has(Requirement):
 
     def _content(self) -> dict[str, Any]:
         content = super()._content()
-        return {name: value for name, value in content.items() if name not in _WORKED_OUT}
+        return {name: value for name, value in content.items() if name not in _CACHED}
 
     def _verdict(self, identity: Identity) -> Verdict:
         raise NotImplementedError
@@ -381,9 +402,17 @@ class Has(Requirement):
 
 
 class has_permission(Has):
-    """Met by whoever holds a permission that covers this one, `resource:action`.
+    """Require a permission that covers `resource:action`.
 
-    With a catalogue, a permission that no role grants is a misuse, and refuses.
+    If the application has a catalog, a permission that no role grants refuses every caller.
+    Raises `MisuseError` for an invalid permission.
+
+    >>> from jwt_authz import Identity, has_permission
+    >>> clerk = Identity("7", permissions=["orders:*"])
+    >>> bool(has_permission("orders:read").evaluate(clerk))
+    True
+    >>> bool(has_permission("users:read").evaluate(clerk))
+    False
     """
 
     def __init__(self, permission: str | Permission) -> None:
@@ -391,7 +420,7 @@ class has_permission(Has):
             permission if isinstance(permission, Permission) else Permission.parse(permission)
         )
         super().__init__(str(self.permission))
-        self._known_to: Roles | None = None  # the catalogue that was last found to know it
+        self._known_to: Roles | None = None  # the last catalog that was found to grant it
 
     @property
     def sentence(self) -> str:
@@ -403,7 +432,7 @@ class has_permission(Has):
         on: Any = NO_RESOURCE,
         overridden: Collection[Requirement] = (),
     ) -> Decision:
-        # The commonest requirement, met: in one function, for the speed of every request.
+        # The most common case, in one function: every request takes it.
         if (
             isinstance(identity, Identity)
             and identity.catalogue is self._known_to
@@ -414,12 +443,12 @@ class has_permission(Has):
         return super().evaluate(identity, on, overridden)
 
     def _verdict(self, identity: Identity) -> Verdict:
-        catalogue = identity.catalogue
-        if catalogue is not None and not catalogue.knows(self.permission):
+        catalog = identity.catalogue
+        if catalog is not None and not catalog.knows(self.permission):
             raise Undecided(
-                f"no role grants {self.value!r}: add it to a Role(...), or mend the spelling"
+                f"no role grants {self.value!r}: add it to a Role(...), or fix the spelling"
             )
-        self._known_to = catalogue
+        self._known_to = catalog
         return YES if identity.permissions.covers(self.permission.covered_by) else NO
 
     def _claims(self, sources: Sources) -> tuple[str, ...]:
@@ -430,30 +459,33 @@ class has_permission(Has):
 
 
 def as_requirement(value: object) -> Requirement:
-    """The requirement that a value stands for; `MisuseError` says what to write instead.
+    """Return the requirement that a value stands for.
 
-    A string or a `Permission` is `has_permission` of it; a function is a requirement by itself.
+    A string or a `Permission` becomes `has_permission`, a function a `FunctionRequirement`.
+    Raises `MisuseError` for anything else.
     """
     if isinstance(value, Requirement):
         return value
     if isinstance(value, str | Permission):
         return has_permission(value)
     if isinstance(value, type):
-        raise MisuseError(f"{value.__name__} is a class: write {value.__name__}() for one")
+        raise MisuseError(f"{value.__name__} is a class: write {value.__name__}().")
     if getattr(value, "is_guard", False):
-        raise MisuseError("requires(...) is a guard, no requirement: join what stands inside it")
+        raise MisuseError(
+            "requires(...) is a guard, not a requirement: combine the requirements inside it."
+        )
     if isinstance(value, list | tuple | set | frozenset):
         raise MisuseError(
-            f"a {type(value).__name__} is no requirement: write its parts one by one, or join "
-            "them by & or |"
+            f"A {type(value).__name__} is not a requirement: pass its items as separate arguments, "
+            "or combine them with & or |."
         )
     if isinstance(value, Mapping):
-        raise MisuseError("a mapping of HTTP methods belongs into requires({...}), nowhere else")
+        raise MisuseError("A mapping of HTTP methods is only valid in requires({...}).")
     if callable(value):
         return FunctionRequirement(value)
     raise MisuseError(
-        f"{value!r} is no requirement: write a permission 'resource:action', has_role(...), or a "
-        "function of the identity; a resource is given as on=..."
+        f"Invalid requirement {value!r}: expected a permission 'resource:action', has_role(...) "
+        "or a function of the identity. Pass a resource with on=."
     )
 
 
@@ -466,13 +498,13 @@ def _flat(kind: type[And] | type[Or], values: tuple[object, ...]) -> tuple[Requi
 
 
 def _analysed(parts: Iterable[Requirement], identity: Identity, deciding: Verdict) -> Verdict:
-    """What And and Or share: the verdict of parts that are looked at from left to right."""
+    """Return the verdict of And or Or, whose parts are evaluated from left to right."""
     verdict = _FLIPPED[deciding]
     for part in parts:
         try:
             found = part.analyse(identity)
         except MisuseError:
-            if verdict is DEPENDS:  # a part before it may decide, and then it is never reached
+            if verdict is DEPENDS:  # an earlier part may decide, and this one is not reached
                 return DEPENDS
             raise
         if found is deciding:

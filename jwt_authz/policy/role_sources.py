@@ -1,4 +1,4 @@
-"""Catalogue: where an application's roles come from when they can change while it runs."""
+"""Role sources: where an application's roles come from if they can change while it runs."""
 
 from __future__ import annotations
 
@@ -16,27 +16,26 @@ from .trusted_files import refuse_world_writable
 
 @runtime_checkable
 class RolesSource(Protocol):
-    """What `Authz(roles=...)` loads the catalogue from, and loads it anew after each change.
+    """Where `Authz(roles=...)` loads the role catalog from, at the start and after each change.
 
-    `Authz.reload_roles` says that there was one.
+    Call `Authz.reload_roles` after a change.
     """
 
     def load(self) -> Roles:
-        """The catalogue as it is now.
+        """Return the current catalog.
 
-        Raises MisuseError where what is there is no catalogue, StoreUnavailable where there is no
-        answer.
+        Raises `MisuseError` if the stored catalog is invalid, and `StoreUnavailable` if the source
+        does not answer.
         """
         ...
 
 
 @runtime_checkable
 class ManagedRoles(RolesSource, Protocol):
-    """A source whose roles can be changed here; `flask authz roles` needs one.
+    """A source whose roles can also be changed; `flask authz roles` needs one.
 
-    Each change is made as a whole or not at all, and may be repeated: what is so already stays.
-    All raise MisuseError for a role that there is not, or a change after which it would be no
-    catalogue, and StoreUnavailable.
+    Each change is atomic and idempotent. All methods raise `MisuseError` for an unknown role and
+    for a change that would make the catalog invalid, and `StoreUnavailable`.
     """
 
     def add(
@@ -46,45 +45,45 @@ class ManagedRoles(RolesSource, Protocol):
         includes: str | Iterable[str] = (),
         level: int | None = None,
     ) -> None:
-        """Add a role: see `Role`."""
+        """Add a role; the arguments are those of `Role`."""
         ...
 
     def remove(self, name: str) -> None:
-        """Remove a role from the catalogue and from all users; none may include it."""
+        """Remove a role from the catalog and from all users; no other role may include it."""
         ...
 
     def grant(self, name: str, *permissions: str | Permission) -> None:
-        """Give the role these permissions besides those that it has."""
+        """Add permissions to the role."""
         ...
 
     def take(self, name: str, *permissions: str | Permission) -> None:
-        """Take these permissions from the role; what it includes keeps its own."""
+        """Remove permissions from the role, but not from the roles that it includes."""
         ...
 
     def include(self, name: str, *others: str) -> None:
-        """Have the role include these."""
+        """Make the role include other roles."""
         ...
 
     def exclude(self, name: str, *others: str) -> None:
-        """Have the role include these no more."""
+        """Make the role no longer include other roles."""
         ...
 
     def set_level(self, name: str, level: int | None) -> None:
-        """Give the role another level, or none."""
+        """Set the level of the role, or remove it."""
         ...
 
 
 class RolesFile:
-    """A catalogue in a file, JSON or TOML by the end of its name: see `Roles.from_document`."""
+    """A catalog in a file that ends in `.json` or `.toml`: see `Roles.from_document`."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
 
     def load(self) -> Roles:
-        """Return the catalog as the file has it now.
+        """Return the catalog that the file contains now.
 
-        Raises `MisuseError` that names the file and the place in it, also if every user of the
-        machine may write the file.
+        Raises `MisuseError`, with the file and the place in it, if the catalog is invalid, and
+        also if every user of the machine can write the file.
         """
         refuse_world_writable(self.path)
         document = _read(self.path)
@@ -97,24 +96,24 @@ class RolesFile:
 def _read(path: Path) -> Any:
     parse = _PARSERS.get(path.suffix.lower())
     if parse is None:
-        raise MisuseError(f"{path}: roles stand in a file whose name ends in .json or .toml")
+        raise MisuseError(f"{path}: expected a file name that ends in .json or .toml")
     try:
         return parse(path.read_bytes().decode("utf-8-sig"))
     except OSError as error:
-        raise MisuseError(f"{path} cannot be read: {error.strerror}") from None
+        raise MisuseError(f"Cannot read {path}: {error.strerror}") from None
     except RecursionError:
-        raise MisuseError(f"{path}: it is nested too deeply") from None
-    except ValueError as error:  # no UTF-8, no JSON, no TOML: each says line and column, or byte
+        raise MisuseError(f"{path}: the document is nested too deeply") from None
+    except ValueError as error:  # not UTF-8, JSON or TOML; the text names line and column, or byte
         raise MisuseError(f"{path}: {error}") from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The members of a JSON object, in which a name stands once: TOML has no other, either."""
+    """Return the members of a JSON object; raise `ValueError` for a repeated name, as TOML does."""
     members = dict(pairs)
     if len(members) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{twice!r} stands twice in one object")
+        raise ValueError(f"{twice!r} occurs twice in one object")
     return members
 
 

@@ -1,4 +1,4 @@
-"""Role, a named set of permissions, and Roles, the catalogue of all roles of an application."""
+"""Roles: `Role`, a named set of permissions, and `Roles`, the catalog of an application's roles."""
 
 from __future__ import annotations
 
@@ -15,19 +15,24 @@ from typing import Any, Generic, TypeVar
 
 from ..errors import MisuseError
 from .permissions import Permission, PermissionSet
-from .roles_document import told_roles
+from .roles_document import read_roles
 
 _Value = TypeVar("_Value", bound=Sized)
-_MEMO_NAMES = 65_536  # of all combinations that are remembered, about 2.5 MiB; no limit on roles
-_FINGERPRINT_BYTES = 12  # 16 characters: no two catalogues of one application meet by chance
+_MEMO_NAMES = 65_536  # names in all cached combinations, about 2.5 MiB; roles are not limited
+_FINGERPRINT_BYTES = 12  # 16 characters: enough to tell an application's catalogs apart
 
 
 @dataclass(frozen=True, slots=True, init=False)
 class Role:
     """A named set of permissions, which may include other roles and may have a level.
 
-    `permissions` are strings or `Permission`s, `includes` a role's name or several; `level` is
-    a whole number that orders roles (guest 0 < user 1 < admin 2).
+    `permissions` are strings or `Permission`s, `includes` is the name of a role or an iterable of
+    names, and `level` an integer that orders roles (guest 0 < user 1 < admin 2). Raises
+    `MisuseError` for anything else.
+
+    >>> from jwt_authz import Role
+    >>> Role("manager", "orders:refund", includes="clerk", level=2)
+    Role('manager', 'orders:refund', includes=['clerk'], level=2)
     """
 
     name: str
@@ -43,9 +48,12 @@ class Role:
         level: int | None = None,
     ) -> None:
         if not isinstance(name, str) or not name.strip():
-            raise MisuseError(f"a role needs a name: write Role('clerk', ...), not Role({name!r})")
+            raise MisuseError(
+                f"Invalid role name {name!r}: expected a string that is not blank, as in "
+                "Role('clerk', ...)."
+            )
         if level is not None and (isinstance(level, bool) or not isinstance(level, int)):
-            raise MisuseError(f"role {name!r}: a level is a whole number, not {level!r}")
+            raise MisuseError(f"Role {name!r}: invalid level {level!r}, expected an integer.")
         held = (p if isinstance(p, Permission) else Permission.parse(p) for p in permissions)
         _set(self, "name", name)
         _set(self, "permissions", tuple(held))
@@ -74,19 +82,29 @@ def _permission(place: str, position: int, text: str) -> Permission:
 def _included(role: str, names: object) -> tuple[str, ...]:
     included = (names,) if isinstance(names, str) else names
     if not isinstance(included, Iterable) or isinstance(included, Mapping | bytes):
-        raise MisuseError(f"role {role!r}: includes takes names of roles, not {names!r}")
+        raise MisuseError(f"Role {role!r}: includes must be names of roles, not {names!r}.")
     listed = tuple(included)
     for name in listed:
         if not isinstance(name, str):
-            raise MisuseError(f"role {role!r}: includes takes names of roles, not {name!r}")
+            raise MisuseError(f"Role {role!r}: includes must be names of roles, not {name!r}.")
     return listed
 
 
 class Roles(Mapping[str, Role]):
-    """The catalogue of all roles of an application: an immutable mapping of names to `Role`s.
+    """The role catalog of an application: an immutable mapping of names to `Role`s.
 
-    Raises `MisuseError` for two roles of one name, an unknown name in `includes`, and a cycle.
-    Checked in time linear in roles and inclusions, however deep they are.
+    Raises `MisuseError` for two roles with the same name, an unknown name in `includes`, and a
+    cycle. The checks take time linear in the number of roles and inclusions.
+
+    >>> from jwt_authz import Role, Roles
+    >>> roles = Roles(
+    ...     Role("clerk", "orders:read"),
+    ...     Role("manager", "orders:refund", includes="clerk"),
+    ... )
+    >>> sorted(roles.with_included(["manager"]))
+    ['clerk', 'manager']
+    >>> "orders:read" in roles.permissions_of(["manager"])
+    True
     """
 
     _is_open = False
@@ -95,9 +113,9 @@ class Roles(Mapping[str, Role]):
         by_name: dict[str, Role] = {}
         for role in roles:
             if not isinstance(role, Role):
-                raise MisuseError(f"Roles takes Role objects: write Role(...), not {role!r}")
+                raise MisuseError(f"Roles(...) takes Role objects, not {role!r}.")
             if role.name in by_name:
-                raise MisuseError(f"two roles are named {role.name!r}: a name is given once")
+                raise MisuseError(f"Two roles have the name {role.name!r}: names must be unique.")
             by_name[role.name] = role
         self._by_name = MappingProxyType(by_name)
         self._refuse_unknown()
@@ -108,15 +126,15 @@ class Roles(Mapping[str, Role]):
 
     @classmethod
     def from_document(cls, document: Any) -> Roles:
-        """The catalogue of a JSON or TOML document as Python reads it.
+        """Return the catalog of a parsed JSON or TOML document.
 
-        `{"roles": {"clerk": {"permissions": [...], "includes": [...], "level": 1}}}`; of the three
-        members none has to be there. Raises `MisuseError` that names the place.
+        `{"roles": {"clerk": {"permissions": [...], "includes": [...], "level": 1}}}`; each of the
+        three members is optional. Raises `MisuseError` that names the place of an error.
         """
         roles = []
-        for told in told_roles(document):
-            held = (_permission(told.place, n, p) for n, p in enumerate(told.permissions))
-            roles.append(Role(told.name, *held, includes=told.includes, level=told.level))
+        for read in read_roles(document):
+            held = (_permission(read.place, n, p) for n, p in enumerate(read.permissions))
+            roles.append(Role(read.name, *held, includes=read.includes, level=read.level))
         return cls(*roles)
 
     def __getitem__(self, name: str) -> Role:
@@ -133,38 +151,38 @@ class Roles(Mapping[str, Role]):
 
     @property
     def permissions(self) -> PermissionSet:
-        """All that some role of the catalogue grants, wildcards as they were written."""
+        """All permissions that roles of the catalog grant, with wildcards as written."""
         return self._granted
 
     @cached_property
     def ordered_permissions(self) -> tuple[str, ...]:
-        """All that some role grants, in the order of their text: what positions count from 0."""
+        """All permissions that roles grant, sorted: compact tokens hold positions in this list."""
         return tuple(sorted(self._granted))
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 characters that stand for what the roles grant, the same in every process.
+        """16 characters that identify what the roles grant, the same in every process.
 
-        Others as soon as a role, what it includes or a permission of it changes. The order in
-        which they are written and the levels make no difference: no permission comes of them.
+        They change with the roles, their inclusions and their permissions, but not with the order
+        of the roles or their levels.
         """
-        told = sorted(
+        content = sorted(
             (role.name, sorted(set(map(str, role.permissions))), sorted(set(role.includes)))
             for role in self._by_name.values()
         )
-        digest = sha256(json.dumps(told).encode()).digest()
+        digest = sha256(json.dumps(content).encode()).digest()
         return urlsafe_b64encode(digest[:_FINGERPRINT_BYTES]).decode()
 
     @cached_property
     def texts(self) -> Mapping[str, str]:
-        """The names of the roles and the texts of their permissions, each by itself.
+        """The names of the roles and the texts of their permissions, each mapped to itself.
 
-        Tokens that carry them share these strings in memory.
+        Cached tokens share these strings, to save memory.
         """
         return MappingProxyType({text: text for text in (*self._by_name, *self._granted)})
 
     def with_included(self, names: Iterable[str]) -> frozenset[str]:
-        """These roles and all that they include; names that the catalogue lacks are left out."""
+        """Return these roles and all that they include; unknown names are left out."""
         wanted = frozenset(names)
         found = self._with_included.get(wanted)
         if found is None:
@@ -176,16 +194,16 @@ class Roles(Mapping[str, Role]):
         return found
 
     def _known(self, names: Iterable[str]) -> frozenset[str]:
-        """Those of the names that are roles, as the catalog's own strings: a key to remember by."""
+        """Return the known ones of these names, as the catalog's own strings: a cache key."""
         roles = self._by_name
         return frozenset(roles[name].name for name in names if name in roles)
 
     def including(self, name: str) -> tuple[str, ...]:
-        """The roles that name this one in their own `includes`."""
+        """Return the names of the roles that include this one directly."""
         return tuple(role.name for role in self._by_name.values() if name in role.includes)
 
     def permissions_of(self, names: Iterable[str]) -> PermissionSet:
-        """The permissions of these roles and of all they include; an unknown name grants none."""
+        """Return the permissions of these roles and all that they include."""
         wanted = frozenset(names)
         found = self._permissions.get(wanted)
         if found is None:
@@ -202,27 +220,29 @@ class Roles(Mapping[str, Role]):
         return found
 
     def level_of(self, names: Iterable[str]) -> int:
-        """The highest level of these roles, included ones counted; 0 where none has a level."""
+        """Return the highest level of these roles and all that they include, or 0."""
         levels = (self[name].level for name in self.with_included(names))
         return max((level for level in levels if level is not None), default=0)
 
     def level_named(self, name: str) -> int:
-        """The level of the role of this name; raises `MisuseError` if it is unknown or has none."""
+        """Return the level of a role; raise `MisuseError` if it is unknown or has no level."""
         if name not in self._by_name:
-            raise MisuseError(f"no role is named {name!r}: a level's name is a role's name")
+            raise MisuseError(
+                f"Unknown level {name!r}: expected a number or the name of a role in Roles(...)."
+            )
         level = self._by_name[name].level
         if level is None:
             raise MisuseError(f"role {name!r} has no level: write Role({name!r}, level=...)")
         return level
 
     def open_ended(self) -> Roles:
-        """This catalogue where others grant permissions, too: every permission is known to it."""
+        """Return a copy that knows every permission, for applications with other issuers."""
         opened = copy.copy(self)
         opened._is_open = True
         return opened
 
     def knows(self, permission: Permission) -> bool:
-        """Whether some role grants the permission, or a wildcard that covers it."""
+        """Return whether a role grants the permission, or a wildcard that covers it."""
         return self._is_open or self._granted.covers(permission.covered_by)
 
     def _walk(self, names: Iterable[str]) -> set[str]:
@@ -240,12 +260,12 @@ class Roles(Mapping[str, Role]):
             for name in role.includes:
                 if name not in self._by_name:
                     raise MisuseError(
-                        f"role {role.name!r} includes {name!r}, which the catalogue lacks: "
-                        f"add Role({name!r}, ...) to Roles(...)"
+                        f"Role {role.name!r} includes the unknown role {name!r}: "
+                        f"add Role({name!r}, ...) to Roles(...)."
                     )
 
     def _refuse_cycles(self) -> None:
-        # Depth first, without recursion: a chain of 10,000 roles is no reason to fail.
+        # Depth first, without recursion: a chain of 10,000 roles must work.
         done: set[str] = set()
         for start in self._by_name:
             path: dict[str, Iterator[str]] = {}
@@ -259,13 +279,13 @@ class Roles(Mapping[str, Role]):
                     del path[name]
                 elif included in path:
                     cycle = [*list(path)[list(path).index(included) :], included]
-                    raise MisuseError(f"roles include each other: {' > '.join(cycle)}")
+                    raise MisuseError(f"Roles include each other: {' > '.join(cycle)}.")
                 elif included not in done:
                     path[included] = iter(self[included].includes)
 
 
 def is_fingerprint(text: str) -> bool:
-    """Whether a text has the form of `Roles.fingerprint`."""
+    """Return whether a text has the form of `Roles.fingerprint`."""
     return _FINGERPRINT.fullmatch(text) is not None
 
 
@@ -273,7 +293,7 @@ _FINGERPRINT = re.compile(r"[A-Za-z0-9_-]{16}")
 
 
 class _Memo(Generic[_Value]):
-    """Answers by combinations of roles, cleared when full: a flood of them must not fill memory."""
+    """A cache by combination of roles, cleared when full, so that its memory is bounded."""
 
     __slots__ = ("_answers", "_names", "get")
 
@@ -283,7 +303,7 @@ class _Memo(Generic[_Value]):
         self.get = self._answers.get
 
     def put(self, key: frozenset[str], answer: _Value) -> None:
-        names = len(key) + len(answer) + 8  # for what an entry takes beside its names
+        names = len(key) + len(answer) + 8  # 8 for the entry itself
         if self._names + names > _MEMO_NAMES:
             self._answers.clear()
             self._names = 0

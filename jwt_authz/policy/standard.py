@@ -1,4 +1,4 @@
-"""The requirements on roles, scopes, levels and claims: `has_role` and its siblings."""
+"""Standard requirements on roles, scopes, levels and claims: `has_role` and others."""
 
 from __future__ import annotations
 
@@ -12,9 +12,14 @@ from .requirements import Has
 
 
 class has_role(Has):
-    """Met by whoever has the role, itself or through a role that includes it.
+    """Require a role, held directly or through a role that includes it.
 
-    With a catalogue, a role that it lacks is a misuse, and refuses.
+    If the application has a catalog, a role that is not in it refuses every caller. Raises
+    `MisuseError` unless the name is a string that is not empty.
+
+    >>> from jwt_authz import Identity, has_role
+    >>> bool(has_role("clerk").evaluate(Identity("7", roles=["clerk"])))
+    True
     """
 
     def __init__(self, name: str) -> None:
@@ -39,7 +44,14 @@ class has_role(Has):
 
 
 class has_scope(Has):
-    """Met by a token whose client was granted the scope (RFC 6749 section 3.3)."""
+    """Require a scope that the client was granted (RFC 6749 section 3.3).
+
+    Raises `MisuseError` unless the name is a string that is not empty.
+
+    >>> from jwt_authz import Identity, has_scope
+    >>> bool(has_scope("orders").evaluate(Identity("7", scopes=["profile"])))
+    False
+    """
 
     def __init__(self, name: str) -> None:
         super().__init__(_name("has_scope", name))
@@ -56,11 +68,19 @@ class has_scope(Has):
 
 
 class has_level(Has):
-    """Met by whoever's level is at least this one, a number or the name of a role."""
+    """Require at least this level, a number or the name of a role.
+
+    Raises `MisuseError` for another type. A name that is not a role with a level refuses every
+    caller.
+
+    >>> from jwt_authz import Identity, has_level
+    >>> bool(has_level(2).evaluate(Identity("7", level=3)))
+    True
+    """
 
     def __init__(self, level: str | int) -> None:
         if isinstance(level, bool) or not isinstance(level, str | int):
-            raise MisuseError(f"a level is a number or a role's name, not {level!r}")
+            raise MisuseError(f"Invalid level {level!r}: expected a number or the name of a role.")
         super().__init__(level)
 
     @property
@@ -70,7 +90,7 @@ class has_level(Has):
     def _verdict(self, identity: Identity) -> Verdict:
         try:
             return YES if identity.has_level(self.value) else NO
-        except MisuseError as error:  # the level is of the program's making, and may be told
+        except MisuseError as error:  # the level is written in the code: safe to log
             raise Undecided(str(error)) from None
 
     def analyse(self, identity: Identity) -> Verdict:
@@ -84,12 +104,17 @@ _PRESENT: Any = object()
 
 
 class has_claim(Has):
-    """Met by a token with this claim and, where a value is given, with this value.
+    """Require a claim and, if a value is given, that value.
 
-    A list holds the value if one of its members is equal to it. Without a value the claim must
-    be there and be neither null nor false. A claim that is missing or null where a value is
-    wanted is not known, and one of another JSON type is an error: both refuse, also under `~`.
-    `sub` is not known where the subject is foreign.
+    Without a value, the claim must be neither missing, null nor false. With a value, the claim
+    must equal it or, if it is a list, contain it; a missing or null claim is unknown, and a claim
+    of another JSON type is an error: both refuse, also under `~`. `sub` is unknown if the subject
+    is foreign. Raises `MisuseError` unless the name is a string that is not empty.
+
+    >>> from jwt_authz import Identity, has_claim
+    >>> caller = Identity("7", claims={"plan": "gold", "teams": ["red", "blue"]})
+    >>> bool((has_claim("plan", "gold") & has_claim("teams", "red")).evaluate(caller))
+    True
     """
 
     def __init__(self, name: str, value: Any = _PRESENT) -> None:
@@ -115,7 +140,9 @@ class has_claim(Has):
         if isinstance(claim, list) and not isinstance(self.value, list):
             return YES if any(_same(member, self.value) for member in claim) else NO
         if _kind(claim) is not _kind(self.value):
-            raise Undecided(f"the claim {self.name} has another JSON type than {self!r} wants")
+            raise Undecided(
+                f"the claim {self.name} does not have the JSON type that {self!r} expects"
+            )
         return YES if _same(claim, self.value) else NO
 
     def _claims(self, sources: Sources) -> tuple[str, ...]:
@@ -128,7 +155,10 @@ class has_claim(Has):
 
 def _name(verb: str, value: object) -> str:
     if not isinstance(value, str) or not value:
-        raise MisuseError(f"{verb} takes one name: write {verb}('name') for each, joined by & or |")
+        raise MisuseError(
+            f"{verb}(...) takes one name, a string: combine several with & or |, as in "
+            f"{verb}('a') | {verb}('b')."
+        )
     return value
 
 
@@ -139,7 +169,7 @@ def _kind(value: object) -> type:
 
 
 def _same(claim: Any, value: Any) -> bool:
-    """Whether two JSON values are the same, in which true is not 1, however deep it stands."""
+    """Return whether two JSON values are equal; unlike in Python, true is not 1 at any depth."""
     if _kind(claim) is not _kind(value):
         return False
     if isinstance(claim, list):

@@ -1,4 +1,4 @@
-"""Files that decide who may do what must not be open to changes by every user of the machine."""
+"""Trusted files: refuses configuration that every user of the machine can write."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ..errors import MisuseError
 
 
 def refuse_world_writable(path: str | os.PathLike[str]) -> None:
-    """Raise `MisuseError` if every user of the machine may write the file, or replace it.
+    """Raise `MisuseError` if every user of the machine can write or replace the file.
 
-    A folder that all may write counts unless it is sticky, as `/tmp` is: the file's own, and that
-    of a symbolic link to it. Windows, where the mode
-    does not say who may write, and files that are not there pass.
+    Its folder, and that of the target of a symbolic link, must not be world-writable either,
+    unless sticky as `/tmp` is. A missing file passes, and so does every file on Windows, where
+    the mode does not say who can write.
     """
     if os.name != "posix":
         return
@@ -26,6 +26,6 @@ def refuse_world_writable(path: str | os.PathLike[str]) -> None:
             return
         if mode & stat.S_IWOTH and not (stat.S_ISDIR(mode) and mode & stat.S_ISVTX):
             raise MisuseError(
-                f"Every user of this machine may write {place}: take that permission away with "
+                f"Every user of this machine can write {place}: remove that permission with "
                 f"chmod o-w {place}"
             )

@@ -145,7 +145,7 @@ def test_an_error_is_told_in_the_json_too() -> None:
     tree = json.loads(result.stdout)
     assert tree["verdict"] == "error"
     assert tree["error"] == (
-        "no role grants 'aticle:edit': add it to a Role(...), or mend the spelling"
+        "no role grants 'aticle:edit': add it to a Role(...), or fix the spelling"
     )
 
 
@@ -196,7 +196,7 @@ def test_somebody_can_be_made_up_of_a_foreign_issuer() -> None:
     ("arguments", "message"),
     [
         (("--role", "boss"), "the catalogue has no role 'boss'"),
-        (("--permission", "x"), "is no permission"),
+        (("--permission", "x"), "Invalid permission"),
         (("--claim", "plan"), "a claim is NAME=JSON"),
         (("--claim", "plan=gold"), "a claim is NAME=JSON"),
         (("--claim", "=1"), "a claim is NAME=JSON"),

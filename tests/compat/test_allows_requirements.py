@@ -117,7 +117,7 @@ def test_a_requirement_may_abort(app: Flask) -> None:
 
 
 def test_a_class_in_place_of_an_instance_is_told_where_it_is_written() -> None:
-    with pytest.raises(MisuseError, match=r"Has is a class: write Has\(\) for one"):
+    with pytest.raises(MisuseError, match=r"Has is a class: write Has\(\)"):
         requires(Has)
     with pytest.raises(MisuseError, match="Has is a class"):
         Allows().fulfill([Has], GUEST)

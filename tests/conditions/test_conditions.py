@@ -267,7 +267,7 @@ def test_now_is_one_instant_inside_a_block() -> None:
         (lambda: 5 in attr("a"), ".in_([...])"),
     ],
 )
-def test_misuse_is_told_where_it_is_written(make: Any, told: str) -> None:
+def test_misuse_is_reported_where_it_is_written(make: Any, told: str) -> None:
     with pytest.raises(MisuseError) as raised:
         make()
     assert told in str(raised.value)

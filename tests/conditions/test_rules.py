@@ -84,7 +84,7 @@ def test_a_rule_answers_the_permission_on_an_object_of_its_model(authz: Authz) -
 
 
 @pytest.mark.usefixtures("app")
-def test_the_rule_is_the_whole_answer_whatever_permissions_somebody_holds(authz: Authz) -> None:
+def test_the_rule_is_the_whole_answer_whatever_permissions_someone_holds(authz: Authz) -> None:
     authz.rule("article:edit", Article, OWN)
     assert not allowed("article:edit", on=Article("bob"), identity=who("ada", "admin"))
     assert allowed("article:edit", on=Article("ada"), identity=who("ada"))
@@ -287,7 +287,7 @@ def test_the_check_knows_an_action_that_has_a_rule_and_is_asked_of_a_resource(
     ],
 )
 @pytest.mark.usefixtures("app")
-def test_the_check_tells_of_names_in_a_rule_that_the_catalogue_lacks(
+def test_the_check_tells_of_names_in_a_rule_that_the_catalog_lacks(
     authz: Authz, rule: Requirement, told: str
 ) -> None:
     authz.rule("article:mend", Article, rule)

@@ -181,7 +181,7 @@ def test_what_was_sent_by_a_form_is_not_asked_for_again(browser: FlaskClient) ->
 def test_a_browser_that_may_not_is_sent_home_with_the_sentence(browser: FlaskClient) -> None:
     answer = ask(browser, "/control", headers=viewer(browser))
     assert (answer.status_code, answer.location) == (302, "/home")
-    assert ask(browser, "/home").text == "This needs a caller who has the role admin."
+    assert ask(browser, "/home").text == "Requires a caller who has the role admin."
     assert ask(browser, "/home").text == ""
 
 

@@ -148,8 +148,7 @@ def test_a_member_that_may_not_be_written_is_refused_by_its_name(app: Flask, val
     assert answer.status_code == 403
     assert answer.mimetype == "application/problem+json"
     assert answer.json["detail"] == (
-        "You cannot write the member status. This needs a caller who has the permission "
-        "article:edit."
+        "You cannot write the member status. Requires a caller who has the permission article:edit."
     )
     assert answer.headers["WWW-Authenticate"].startswith("Bearer ")
 
@@ -294,7 +293,7 @@ def test_a_guard_inside_of_another_field_is_a_misuse(make: Any) -> None:
         ),  # type: ignore[type-var]
         (lambda: guarded(fields.String, shown="a:b"), "expected a marshmallow field"),  # type: ignore[type-var]
         (lambda: guarded(fields.String()), "has no requirement"),
-        (lambda: guarded(fields.String(), shown="title"), "is no permission"),
+        (lambda: guarded(fields.String(), shown="title"), "Invalid permission"),
         (lambda: guarded(fields.String(), shown=has_role), "is a class"),
         (lambda: guarded(fields.String(), written={"GET": "a:b"}), "mapping of HTTP methods"),
     ],

@@ -96,6 +96,6 @@ def test_a_viewer_does_not_learn_by_deleting_which_articles_there_are(api: Any) 
 def test_a_refusal_says_what_it_takes(api: Any) -> None:
     detail = api.ask("viewer", "PATCH", "/articles/1", json=TITLE).json["detail"]
     assert detail == (
-        "This needs a caller who is the author of this article or has the permission "
+        "Requires a caller who is the author of this article or has the permission "
         "article:edit_any."
     )

@@ -91,7 +91,7 @@ def test_the_curl_lines_that_are_printed_work_when_pasted(
     answers = paste(lines, tmp_path)
     assert [answer[0] for answer in answers] == [401, 403, 200]
     assert [answer[1] for answer in answers[:2]] == ["application/problem+json"] * 2
-    assert answers[1][2]["detail"] == "This needs a caller who has the permission report:read."
+    assert answers[1][2]["detail"] == "Requires a caller who has the permission report:read."
     assert answers[2][2] == {"articles": 1, "authors": 1}
     assert "eyJ" not in "\n".join(served.lines), "a token was printed"
     assert ("password of viewer" in "\n".join(served.lines)) is (password == "")

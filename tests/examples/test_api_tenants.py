@@ -190,7 +190,7 @@ def test_what_concerns_all_tenants_is_not_for_the_admin_of_one(
     answer = tenants[mine].api.ask(tenants[mine].admin, "POST", "/admin/revocations", json=body)
     assert answer.status_code == 403
     assert answer.json["detail"] == (
-        "This needs a caller who has no tenant or is of the same tenant."
+        "Requires a caller who has no tenant or is of the same tenant."
     )
     assert tenants[theirs].seen() == before
 

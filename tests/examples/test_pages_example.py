@@ -124,8 +124,8 @@ def test_a_browser_that_may_not_is_sent_home_with_a_message(visitor: Visitor) ->
     assert log_in(client, "user").location == "/"
     answer = get(client, "/control/")
     assert (answer.status_code, answer.location) == (302, "/")
-    assert "needs a caller who has the level admin" in get(client, "/").text
-    assert "needs a caller" not in get(client, "/").text  # once
+    assert "Requires a caller who has the level admin" in get(client, "/").text
+    assert "Requires a caller" not in get(client, "/").text  # once
 
 
 @pytest.mark.parametrize(("who", "status"), [("nobody", 401), ("user", 403)])

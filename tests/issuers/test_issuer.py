@@ -180,7 +180,7 @@ def test_an_allow_list_of_permissions_lets_those_pass_that_it_covers() -> None:
 
 
 @pytest.mark.parametrize("junk", ["orders", "orders:", ":read", "orders:read:now", "", "::", ":"])
-def test_what_is_no_permission_gives_none(junk: str) -> None:
+def test_what_is_not_a_permission_gives_none(junk: str) -> None:
     allowed = ["orders:*", "*:read", "*:now"]
     identity = read(trusted(permissions=allowed), payload_of(permissions=[junk]))
     assert list(identity.permissions) == []
@@ -211,7 +211,7 @@ def test_permissions_granted_stand_beside_those_of_the_roles() -> None:
     assert set(identity.permissions) == {"orders:read", "orders:refund"}
 
 
-def test_without_a_catalogue_a_role_gives_no_permission() -> None:
+def test_without_a_catalog_a_role_gives_no_permission() -> None:
     identity = read(trusted(roles=["clerk"]), payload_of(roles=["clerk"]), catalogue=None)
     assert identity.roles == {"clerk"}
     assert list(identity.permissions) == []
@@ -375,7 +375,7 @@ def test_the_audience_may_stand_in_another_claim_and_then_counts_there_alone() -
         *({"token_type": "refresh_token"}, {"type": "id_token"}, {"type": ["access", "refresh"]}),
     ],
 )
-def test_id_refresh_and_log_out_tokens_are_no_access_tokens(marks: dict[str, Any]) -> None:
+def test_id_refresh_and_log_out_tokens_are_not_access_tokens(marks: dict[str, Any]) -> None:
     assert refused(trusted(), payload_of(**marks)) is KindInvalid
 
 
@@ -505,8 +505,8 @@ MISUSES: list[tuple[dict[str, Any], str]] = [
     ({"roles": {"": "clerk"}}, "roles takes names"),
     ({"roles": ["clerk"], "roles_at": {"/roles": ["clerk"]}}, "leave roles= out"),
     ({"permissions": "orders:read"}, "permissions says what the issuer may grant"),
-    ({"permissions": ["orders"]}, "is no permission"),
-    ({"permissions": {"theirs": "orders"}}, "is no permission"),
+    ({"permissions": ["orders"]}, "Invalid permission"),
+    ({"permissions": {"theirs": "orders"}}, "Invalid permission"),
     ({"permission_order": "action"}, "permission_order is 'action'"),
     ({"tenants": ["acme"]}, "tenants needs to know where they stand"),
     ({"tenant_at": "/tid"}, "needs tenants="),
@@ -529,7 +529,9 @@ MISUSES: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("said", "message"), MISUSES, ids=lambda value: str(value)[:40])
-def test_what_cannot_work_is_told_where_it_is_written(said: dict[str, Any], message: str) -> None:
+def test_what_cannot_work_is_reported_where_it_is_written(
+    said: dict[str, Any], message: str
+) -> None:
     whole = {"issuer": ISSUER, "audience": AUDIENCE, "algorithms": "ES256", "keys": [jwk()], **said}
     with pytest.raises(MisuseError, match=message):
         Issuer(**whole)

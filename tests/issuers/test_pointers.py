@@ -75,7 +75,7 @@ def test_pointer_goes_through_the_names_it_is_given() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "/", "sub", "realm_access.roles", "#/sub", None, 7, ["/sub"]])
-def test_what_is_no_pointer_is_a_misuse_that_says_what_to_write(text: Any) -> None:
+def test_what_is_not_a_pointer_is_a_misuse_that_says_what_to_write(text: Any) -> None:
     with pytest.raises(MisuseError, match=r"is no JSON Pointer: write '/realm_access/roles'"):
         Pointer(text)
 
@@ -133,12 +133,12 @@ def test_members_of_takes_the_names_of_an_objects_members() -> None:
 
 
 @pytest.mark.parametrize("value", [None, "admin", ["admin"], 7])
-def test_members_of_refuses_what_is_no_object(value: Any) -> None:
+def test_members_of_refuses_what_is_not_an_object(value: Any) -> None:
     with pytest.raises(ClaimInvalid, match="is no object"):
         members_of("/projects").listed({"projects": value})
 
 
-def test_an_object_is_no_list_of_names_unless_members_are_asked_for() -> None:
+def test_an_object_is_not_a_list_of_names_unless_members_are_asked_for() -> None:
     with pytest.raises(ClaimInvalid):
         Pointer("/projects").listed(PAYLOAD)
 

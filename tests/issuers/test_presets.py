@@ -110,7 +110,7 @@ def test_keycloak_wants_realm_roles_by_their_own_name_beside_a_client_alone() ->
         keycloak("https://id.example", "shop", "orders-api", realm_roles=["clerk"])
 
 
-def test_keycloak_before_24_has_a_nonce_in_access_tokens_which_is_no_mark() -> None:
+def test_keycloak_before_24_has_a_nonce_in_access_tokens_which_is_not_a_mark() -> None:
     assert read(shop(), {**KEYCLOAK, "nonce": "n"}).roles == {"clerk"}
 
 
@@ -459,7 +459,7 @@ def test_firebase_projects_share_their_keys_so_that_the_project_is_checked_twice
     assert refused(project(), session) is IssuerInvalid
 
 
-def test_firebase_tenants_can_be_told_apart() -> None:
+def test_firebase_tenants_can_be_reported_apart() -> None:
     issuer = project(tenants=["mall-1"], tenant_at="/firebase/tenant")
     assert refused(issuer, FIREBASE) is ClaimMissing
     inside = {**FIREBASE, "firebase": {"tenant": "mall-1"}}
@@ -503,7 +503,7 @@ def test_supabase_users_who_signed_in_anonymously_are_nobody_unless_they_are_let
     assert read(base(anonymous=True), anonymous).subject
 
 
-def test_supabases_api_keys_are_no_tokens_of_users() -> None:
+def test_supabases_api_keys_are_not_tokens_of_users() -> None:
     """SECURITY 2.11."""
     api_key = {**TIMES, "iss": "supabase", "ref": "abcd", "role": "service_role"}
     with pytest.raises(IssuerInvalid):
@@ -567,7 +567,9 @@ each = pytest.mark.parametrize(("preset", "payload"), ALL.values(), ids=ALL)
 
 
 @each
-def test_a_preset_grants_nothing_but_what_it_is_told(preset: Any, payload: dict[str, Any]) -> None:
+def test_a_preset_grants_nothing_but_what_it_is_reported(
+    preset: Any, payload: dict[str, Any]
+) -> None:
     everything = {**payload, "roles": ["admin", "clerk"], "permissions": ["orders:read"]}
     assert read(preset(), everything).roles <= {"clerk", "manager"}
     assert not read(preset(), everything).has_permission("users:delete")

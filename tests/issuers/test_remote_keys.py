@@ -113,7 +113,7 @@ def test_nothing_is_fetched_before_a_token_comes(server: KeyServer, clock: Clock
     assert not server.asked
 
 
-def test_keys_that_are_no_longer_fresh_are_fetched_anew_while_the_old_ones_serve(
+def test_keys_that_are_no_longer_fresh_are_fetched_again_while_the_old_ones_serve(
     server: KeyServer, clock: Clock
 ) -> None:
     keys = keys_of(server, clock)
@@ -126,7 +126,7 @@ def test_keys_that_are_no_longer_fresh_are_fetched_anew_while_the_old_ones_serve
     assert server.asked["/jwks"] == 2
 
 
-def test_a_key_that_was_withdrawn_is_unknown_once_the_keys_are_fetched_anew(
+def test_a_key_that_was_withdrawn_is_unknown_once_the_keys_are_fetched_again(
     server: KeyServer, clock: Clock
 ) -> None:
     keys = keys_of(server, clock)
@@ -484,7 +484,7 @@ def test_https_is_spoken_to_a_server_whose_certificate_is_good(
             fetch_json(url.replace("localhost", "127.0.0.1"), time.monotonic() + PATIENCE)
 
 
-def test_the_authorities_that_are_trusted_are_read_anew_after_a_while(
+def test_the_authorities_that_are_trusted_are_read_again_after_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     later = 0.0

@@ -149,7 +149,7 @@ def test_a_token_of_a_trusted_issuer_is_that_of_its_subject_with_the_roles_it_ma
         assert get(app, token, "/orders").json == {"may_write": False}
 
 
-def test_own_tokens_and_those_of_two_issuers_are_told_apart_in_any_order() -> None:
+def test_own_tokens_and_those_of_two_issuers_are_reported_apart_in_any_order() -> None:
     """SECURITY 1.19, 1.40."""
     now = {
         name: signed(payload_of(name), which=which) for which, name in enumerate((ISSUER, OTHER))
@@ -476,7 +476,7 @@ def test_the_headers_typ_is_one_that_the_issuer_uses(
     "marks",
     [{"nonce": "n"}, {"at_hash": "h"}, {"typ": "Refresh"}, {"token_use": "id"}, {"cnf": {}}],
 )
-def test_id_and_refresh_tokens_are_no_access_tokens(marks: dict[str, Any]) -> None:
+def test_id_and_refresh_tokens_are_not_access_tokens(marks: dict[str, Any]) -> None:
     """SECURITY 2.10, 2.11."""
     assert refusal(app_trusting(one()), signed(payload_of(**marks))) == "kind-invalid"
 
@@ -725,7 +725,7 @@ def test_without_own_key_and_issuers_the_check_complains_as_ever() -> None:
         app.extensions["jwt_authz"].check()
 
 
-def test_a_weak_own_key_is_told_beside_issuers_too() -> None:
+def test_a_weak_own_key_is_reported_beside_issuers_too() -> None:
     app = app_trusting(one(), own_key=False, JWT_SECRET_KEY="short")
     with app.app_context(), pytest.raises(MisuseError, match="has 5 bytes and needs 32"):
         app.extensions["jwt_authz"].check()
@@ -749,7 +749,7 @@ def test_a_permission_that_no_role_grants_is_an_error_without_and_a_warning_with
     assert "asked: no role grants 'orders:refund'" in warning
 
 
-def test_a_permission_that_no_role_grants_is_no_error_where_an_issuer_may_grant_it() -> None:
+def test_a_permission_that_no_role_grants_is_not_an_error_where_an_issuer_may_grant_it() -> None:
     app = app_asking("orders:refund", one(permissions=["orders:refund"]))
     holder = signed(payload_of(permissions=["orders:refund"]))
     assert get(app, holder, "/asked").status_code == 200
@@ -770,7 +770,7 @@ def _permission(name: str) -> Any:
     return has_permission(name)
 
 
-def test_a_role_that_the_catalogue_lacks_is_a_misuse_with_issuers_too() -> None:
+def test_a_role_that_the_catalog_lacks_is_a_misuse_with_issuers_too() -> None:
     authz = Authz(roles=catalogue())
     with pytest.raises(MisuseError, match="may grant the role 'boss', which the catalogue lacks"):
         authz.trust(one(roles={"Boss": "boss"}))
@@ -797,7 +797,7 @@ MISTAKES: list[tuple[Callable[[], Any], str]] = [
 
 
 @pytest.mark.parametrize(("issuers", "message"), MISTAKES, ids=[text for _, text in MISTAKES])
-def test_what_cannot_be_trusted_is_told_at_once(issuers: Any, message: str) -> None:
+def test_what_cannot_be_trusted_raises_at_once(issuers: Any, message: str) -> None:
     with pytest.raises(MisuseError, match=message):
         Authz(roles=catalogue()).trust(*issuers())
 
@@ -1097,7 +1097,7 @@ def test_an_identity_loader_gets_the_issuers_own_reading_and_not_the_tokens_role
 
 
 @pytest.mark.parametrize("catalogue", ["spring", 7, ["spring"]], ids=repr)
-def test_a_foreign_token_is_of_no_catalogue_whatever_it_says(catalogue: Any) -> None:
+def test_a_foreign_token_is_of_no_catalog_whatever_it_says(catalogue: Any) -> None:
     app = app_trusting(one(permissions=["orders:read"]))
     payload = payload_of(permissions=["orders:read"])
     plainly, found = (

@@ -1,4 +1,4 @@
-"""Decision: a value that is truthy or falsy, and tells why."""
+"""Decision: a value that is true or false, with its reasons."""
 
 import dataclasses
 import json
@@ -51,7 +51,7 @@ def test_decisions_are_equal_by_content() -> None:
     assert has_role("admin").evaluate(CLERK) != has_role("clerk").evaluate(CLERK)
 
 
-def test_a_decision_reads_as_a_tree_of_what_was_looked_at() -> None:
+def test_a_decision_prints_as_a_tree_of_the_evaluated_parts() -> None:
     asked = has_permission("orders:read") & ~has_role("clerk") & has_role("never asked")
     assert str(asked.evaluate(CLERK)).splitlines() == [
         "no has_permission('orders:read') & ~has_role('clerk') & has_role('never asked')",
@@ -61,19 +61,19 @@ def test_a_decision_reads_as_a_tree_of_what_was_looked_at() -> None:
     ]
 
 
-def test_what_is_not_known_reads_as_depends() -> None:
+def test_an_unknown_value_prints_as_depends() -> None:
     lines = list((~has_claim("plan", "gold")).evaluate(CLERK).lines())
     assert lines == ["depends ~has_claim('plan', 'gold')", "  depends has_claim('plan', 'gold')"]
 
 
-def test_an_error_reads_as_an_error_on_each_level_and_is_told_once() -> None:
+def test_an_error_is_shown_on_each_level_and_its_text_once() -> None:
     lines = list((~(paid & has_role("clerk"))).evaluate(CLERK).lines())
     assert [line.split()[0] for line in lines] == ["error", "error", "error"]
     assert [line.count("ConnectionError") for line in lines] == [0, 0, 1]
     assert "secret" not in "".join(lines)
 
 
-def test_leaves_are_the_requirements_without_parts_in_the_order_they_were_asked() -> None:
+def test_leaves_are_the_requirements_without_parts_in_order_of_evaluation() -> None:
     asked = (has_role("a") | has_role("clerk")) & ~has_role("b") & has_role("c") & has_role("d")
     leaves = [leaf.requirement for leaf in asked.evaluate(CLERK).leaves()]
     assert leaves == [has_role("a"), has_role("clerk"), has_role("b"), has_role("c")]
@@ -90,16 +90,16 @@ def test_leaves_are_the_requirements_without_parts_in_the_order_they_were_asked(
             has_role("clerk") & (has_role("a") | buyer),
             "has the role a or is the buyer of this order",
         ),
-        (~has_role("clerk"), "is not one who has the role clerk"),
+        (~has_role("clerk"), "is not someone who has the role clerk"),
         (has_permission("orders:write"), "has the permission orders:write"),
     ],
     ids=repr,
 )
-def test_the_sentence_is_that_of_what_refused(asked: Any, sentence: str) -> None:
+def test_the_sentence_is_that_of_the_refusing_requirement(asked: Any, sentence: str) -> None:
     assert asked.evaluate(CLERK, "u2").sentence == sentence
 
 
-def test_the_tree_for_a_body_is_json_and_holds_no_text_of_an_error() -> None:
+def test_the_tree_in_a_body_is_json_without_error_texts() -> None:
     asked = (has_role("admin") | has_claim("plan", "gold")) & paid
     tree = asked.evaluate(CLERK).as_dict()
     assert json.loads(json.dumps(tree)) == tree
@@ -122,7 +122,7 @@ def test_the_tree_for_a_body_is_json_and_holds_no_text_of_an_error() -> None:
     }
 
 
-def test_a_requirement_that_was_overridden_says_so() -> None:
+def test_an_overridden_requirement_is_marked() -> None:
     asked = has_role("admin") & has_role("clerk")
     decision = asked.evaluate(CLERK, overridden={has_role("admin")})
     assert decision
@@ -133,6 +133,6 @@ def test_a_requirement_that_was_overridden_says_so() -> None:
     assert not decision.parts[1].overridden
 
 
-def test_the_three_verdicts_have_names_that_stay() -> None:
+def test_the_names_of_the_three_verdicts_are_stable() -> None:
     assert [verdict.value for verdict in (YES, NO, DEPENDS)] == ["yes", "no", "depends"]
     assert len(Verdict) == 3

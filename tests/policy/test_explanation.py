@@ -1,4 +1,4 @@
-"""Explanation: every part of a requirement with its verdict, and the claims that it looked at."""
+"""Explanation: every part of a requirement with its verdict, and the claims that it read."""
 
 from __future__ import annotations
 
@@ -70,11 +70,11 @@ def lines(asked: Any, **options: Any) -> list[str]:
     ],
     ids=repr,
 )
-def test_each_requirement_names_the_claim_that_it_looks_at(asked: Any, claims: Any) -> None:
+def test_each_requirement_names_the_claim_that_it_reads(asked: Any, claims: Any) -> None:
     assert explain(asked, CLERK).claims == claims
 
 
-def test_the_claims_stand_beside_their_requirement() -> None:
+def test_claims_are_shown_with_their_requirement() -> None:
     both = Identity("ada", sources=Sources(permissions=("/groups", "/may")))
     decision = explain("orders:read" & has_claim("plan"), both)
     assert str(decision).splitlines() == [
@@ -92,18 +92,18 @@ def test_the_claims_stand_beside_their_requirement() -> None:
     }
 
 
-def test_an_identity_that_no_token_was_read_for_names_no_claims() -> None:
+def test_an_identity_without_a_token_names_no_claims() -> None:
     by_hand = Identity("job", roles=["clerk"], catalogue=SHOP)
     assert str(explain("orders:read" & has_role("clerk"), by_hand)).count("claim") == 0
 
 
-def test_an_object_of_the_applications_own_is_explained_as_an_error() -> None:
+def test_an_object_that_is_not_an_identity_is_explained_as_an_error() -> None:
     decision = explain(has_role("clerk"), "ada")
     assert decision.error
     assert decision.claims == ()
 
 
-def test_what_a_function_answers_with_a_decision_names_its_claims_too() -> None:
+def test_a_decision_returned_by_a_function_names_its_claims_too() -> None:
     @requirement
     def on_duty(identity: Identity) -> Decision:
         return has_role("manager").evaluate(identity)
@@ -111,24 +111,24 @@ def test_what_a_function_answers_with_a_decision_names_its_claims_too() -> None:
     assert lines(on_duty) == ["no on_duty", "  no has_role('manager') (claim groups)"]
 
 
-def test_a_claim_of_a_hostile_name_breaks_no_line() -> None:
+def test_a_hostile_claim_name_cannot_break_a_line() -> None:
     decision = explain(has_claim("x\r\nyes has_role('admin')\x1b[2J"), CLERK)
     assert len(str(decision).splitlines()) == 1
     assert str(decision).isprintable()
 
 
-def test_the_claims_change_nothing_else_about_a_decision() -> None:
+def test_adding_claims_changes_nothing_else_in_a_decision() -> None:
     decision = (has_role("clerk") & has_scope("x")).evaluate(CLERK)
-    told = with_claims(decision, CLERK)
-    assert bool(told) is bool(decision)
-    assert told.sentence == decision.sentence
-    assert [part.requirement for part in told.parts] == list(told.requirement.parts)  # type: ignore[attr-defined]
+    reported = with_claims(decision, CLERK)
+    assert bool(reported) is bool(decision)
+    assert reported.sentence == decision.sentence
+    assert [part.requirement for part in reported.parts] == list(reported.requirement.parts)  # type: ignore[attr-defined]
 
 
 # --- all parts -----------------------------------------------------------------------------------
 
 
-def test_the_parts_behind_the_deciding_one_are_told_as_not_asked() -> None:
+def test_parts_after_the_deciding_one_are_marked_as_not_asked() -> None:
     assert lines((has_role("manager") & has_scope("orders")) | has_role("clerk") | ~paid) == [
         "yes (has_role('manager') & has_scope('orders')) | has_role('clerk') | ~paid",
         "  no has_role('manager') & has_scope('orders')",
@@ -167,14 +167,14 @@ def test_a_store_that_does_not_answer_ends_the_explanation(asked: Any) -> None:
         explain(asked, CLERK)
 
 
-def test_a_store_that_would_not_have_been_asked_changes_no_verdict() -> None:
+def test_a_failing_store_that_a_request_does_not_reach_changes_no_verdict() -> None:
     decision = explain(has_role("clerk") | stored, CLERK)
     assert decision
     assert decision.parts[1].error == "a store does not answer: the accounts do not answer"
     assert not decision.parts[1].asked
 
 
-def test_a_requirement_that_is_overridden_says_so_and_what_it_would_have_said() -> None:
+def test_an_overridden_requirement_shows_its_own_verdict_too() -> None:
     role = has_role("manager")
     decision = explain(role & "orders:read", CLERK, overridden={role})
     assert decision
@@ -188,12 +188,12 @@ def test_a_requirement_that_is_overridden_says_so_and_what_it_would_have_said() 
     ]
 
 
-def test_an_override_that_was_not_asked_for_was_not_used() -> None:
+def test_an_override_of_a_part_not_asked_does_not_count_as_used() -> None:
     role = has_role("manager")
     assert not explain(has_role("clerk") | role, CLERK, overridden={role}).used_override
 
 
-def test_the_resource_is_handed_on() -> None:
+def test_the_resource_is_passed_to_each_part() -> None:
     @requirement
     def buyer(identity: Identity, order: str) -> bool:
         return order == identity.subject
@@ -201,7 +201,7 @@ def test_the_resource_is_handed_on() -> None:
     assert lines(has_role("clerk") | buyer, on="ada")[-1] == "  yes buyer (not asked)"
 
 
-def test_an_explanation_has_the_verdict_of_the_request_and_begins_with_what_that_saw() -> None:
+def test_an_explanation_has_the_verdict_of_the_request_and_starts_with_its_tree() -> None:
     for seed in range(400):
         case = Dice(seed).case()
         asked = library_requirement(case.tree)

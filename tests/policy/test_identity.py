@@ -1,4 +1,4 @@
-"""Identity and Claims: frozen values that share nothing with what they were made of."""
+"""Identity and Claims: immutable values that share nothing with their arguments."""
 
 import copy
 import dataclasses
@@ -21,14 +21,14 @@ CATALOGUE = Roles(
 
 
 def make(**given: Any) -> Identity:
-    """An identity from whatever is given, the subject by default."""
+    """Return an identity; the subject has a default."""
     return Identity(**{"subject": "u1", **given})
 
 
-# Made
+# Construction
 
 
-def test_an_identity_of_a_subject_alone_has_nothing_else() -> None:
+def test_an_identity_of_only_a_subject_has_nothing_else() -> None:
     identity = Identity("u1")
     assert identity.subject == "u1"
     assert identity.issuer is None
@@ -41,7 +41,7 @@ def test_an_identity_of_a_subject_alone_has_nothing_else() -> None:
     assert identity
 
 
-def test_what_is_given_is_what_it_has() -> None:
+def test_an_identity_has_the_values_it_was_given() -> None:
     identity = make(
         issuer="https://id.example",
         tenant="t1",
@@ -67,12 +67,14 @@ def test_a_subject_is_a_string_that_is_not_empty(subject: Any) -> None:
 
 
 @pytest.mark.parametrize("what", ["roles", "scopes"])
-def test_a_text_in_place_of_a_list_of_names_is_a_misuse(what: str) -> None:
-    with pytest.raises(MisuseError, match=rf"{what} is a list of names: write {what}=\['admin'\]"):
+def test_a_string_instead_of_a_list_of_names_is_a_misuse(what: str) -> None:
+    with pytest.raises(
+        MisuseError, match=rf"{what} must be a list of names: write {what}=\['admin'\]"
+    ):
         make(**{what: "admin"})
 
 
-def test_a_text_in_place_of_a_list_of_permissions_is_a_misuse() -> None:
+def test_a_string_instead_of_a_list_of_permissions_is_a_misuse() -> None:
     with pytest.raises(MisuseError, match=r"write \['orders:read'\]"):
         make(permissions="orders:read")
 
@@ -82,12 +84,12 @@ def test_a_text_in_place_of_a_list_of_permissions_is_a_misuse() -> None:
     [object(), {1, 2}.__iter__(), print, Identity("x")],
     ids=lambda value: type(value).__name__,
 )
-def test_claims_hold_json_values_and_nothing_else(value: Any) -> None:
-    with pytest.raises(MisuseError, match="claims hold JSON values only"):
+def test_claims_accept_only_json_values(value: Any) -> None:
+    with pytest.raises(MisuseError, match="Claims must be JSON values"):
         make(claims={"odd": value})
 
 
-# Frozen
+# Immutability
 
 
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Identity)])
@@ -99,12 +101,12 @@ def test_no_attribute_of_an_identity_can_be_set(field: str) -> None:
         delattr(identity, field)
 
 
-def test_an_identity_takes_no_attribute_of_the_application() -> None:
+def test_an_identity_accepts_no_new_attribute() -> None:
     with pytest.raises((AttributeError, TypeError)):
         make().is_admin = True  # type: ignore[attr-defined]
 
 
-def test_claims_cannot_be_set_or_taken_away() -> None:
+def test_claims_cannot_be_set_or_deleted() -> None:
     claims = make(claims={"plan": "free"}).claims
     with pytest.raises(TypeError):
         claims["plan"] = "gold"  # type: ignore[index]
@@ -114,7 +116,7 @@ def test_claims_cannot_be_set_or_taken_away() -> None:
         assert not hasattr(claims, name)
 
 
-def test_what_it_was_made_of_can_change_without_it() -> None:
+def test_changing_the_arguments_does_not_change_an_identity() -> None:
     roles, permissions, scopes = ["clerk"], ["a:b"], {"profile"}
     payload: dict[str, Any] = {"groups": ["g1"], "deep": {"list": [1]}}
     identity = make(roles=roles, permissions=permissions, scopes=scopes, claims=payload)
@@ -130,7 +132,7 @@ def test_what_it_was_made_of_can_change_without_it() -> None:
     assert dict(identity.claims) == {"groups": ["g1"], "deep": {"list": [1]}}
 
 
-def test_what_is_read_of_the_claims_can_change_without_them() -> None:
+def test_changing_a_value_read_from_the_claims_does_not_change_them() -> None:
     claims = make(claims={"groups": ["g1"], "deep": {"list": [1]}}).claims
     claims["groups"].append("g2")
     claims["deep"]["list"].clear()
@@ -144,7 +146,7 @@ def test_what_is_read_of_the_claims_can_change_without_them() -> None:
 # Claims as a mapping
 
 
-def test_claims_are_a_mapping_that_json_sees_whole() -> None:
+def test_claims_are_a_mapping_that_json_can_dump() -> None:
     payload = {"a": 1, "b": [True, None, 1.5, "\u00e9\U0001f600"], "c": {"d": {}}}
     claims = Claims(payload)
     assert dict(claims) == claims.copy() == {**claims} == payload
@@ -167,12 +169,12 @@ def test_claims_keep_the_json_types_apart() -> None:
     assert claims["big"] == 2**80
 
 
-def test_claims_show_their_names_and_no_value() -> None:
+def test_the_repr_of_claims_shows_names_but_no_values() -> None:
     claims = Claims({"email": "alice@example.org", "sub": "u1"})
     assert repr(claims) == "Claims(<email, sub>)"
 
 
-def test_an_identity_shows_none_of_its_claims() -> None:
+def test_the_repr_of_an_identity_shows_no_claims() -> None:
     identity = make(claims={"email": "alice@example.org"}, catalogue=CATALOGUE)
     assert "alice" not in repr(identity)
     assert "alice" not in str(identity)
@@ -187,14 +189,14 @@ def test_claims_that_are_accepted_can_be_read_however_deep_they_are(depth: int) 
     try:
         claims = Claims({"deep": deep})
     except MisuseError:
-        return  # told when they are made, and not at each request
+        return  # measured once, not on each request
     for copied in (claims.copy()["deep"], claims["deep"], dict(claims)["deep"]):
         for _ in range(depth):
             copied = copied[0] if isinstance(copied, list) else copied["x"]
         assert copied == "bottom"
 
 
-def test_claims_grow_in_size_with_what_they_hold() -> None:
+def test_the_size_of_claims_grows_with_their_content() -> None:
     assert Claims({"text": "x" * 1_000}).size >= Claims({"text": "x"}).size + 990
 
 
@@ -236,7 +238,7 @@ def test_equal_identities_have_equal_hashes_and_are_one_key() -> None:
     assert len({one, same, make()}) == 2
 
 
-def test_the_same_subject_of_another_issuer_is_somebody_else() -> None:
+def test_the_same_subject_of_another_issuer_is_someone_else() -> None:
     """SECURITY 1.40."""
     assert make(issuer="https://a.example") != make(issuer="https://b.example")
 
@@ -251,7 +253,7 @@ def test_the_same_caller_with_a_token_from_before_a_change_is_the_same_caller() 
         Identity("u1", None, None, (), (), (), 0, {}, None, True)  # type: ignore[misc]
 
 
-# Copied
+# Copies
 
 
 @pytest.mark.parametrize(
@@ -259,7 +261,7 @@ def test_the_same_caller_with_a_token_from_before_a_change_is_the_same_caller() 
     [copy.copy, copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one)), dataclasses.replace],
     ids=["copy", "deepcopy", "pickle", "replace"],
 )
-def test_a_copy_is_equal_and_as_frozen(clone: Any) -> None:
+def test_a_copy_is_equal_and_frozen(clone: Any) -> None:
     identity = make(
         roles=["clerk"], permissions=["a:b"], level=2, claims={"x": [1]}, is_outdated=True
     )
@@ -272,17 +274,17 @@ def test_a_copy_is_equal_and_as_frozen(clone: Any) -> None:
         other.level = 9
 
 
-def test_a_copy_of_an_identity_with_a_catalogue_still_knows_it() -> None:
+def test_a_copy_of_an_identity_keeps_its_catalog() -> None:
     identity = make(roles=["manager"], catalogue=CATALOGUE)
     for clone in (copy.copy(identity), dataclasses.replace(identity, tenant="t")):
         assert clone.has_role("clerk")
         assert clone.level == 3
 
 
-# What it answers
+# Questions
 
 
-def test_a_role_is_had_itself_or_through_one_that_includes_it() -> None:
+def test_a_role_is_held_directly_or_through_one_that_includes_it() -> None:
     identity = make(roles=["manager"], catalogue=CATALOGUE)
     assert identity.has_role("manager")
     assert identity.has_role("clerk")
@@ -291,13 +293,13 @@ def test_a_role_is_had_itself_or_through_one_that_includes_it() -> None:
     assert make(roles=["deputy"], catalogue=CATALOGUE).has_role("clerk")
 
 
-def test_without_a_catalogue_only_the_roles_themselves_are_had() -> None:
+def test_without_a_catalog_only_direct_roles_are_held() -> None:
     identity = make(roles=["manager"])
     assert identity.has_role("manager")
     assert not identity.has_role("clerk")
 
 
-def test_a_role_that_the_catalogue_lacks_stays_among_the_roles_and_grants_nothing() -> None:
+def test_an_unknown_role_stays_among_the_roles_and_grants_nothing() -> None:
     identity = make(roles=["ghost"], catalogue=CATALOGUE)
     assert identity.roles == {"ghost"}
     assert identity.level == 0
@@ -314,7 +316,7 @@ def test_permissions_and_scopes_are_never_mixed_up() -> None:
     assert not identity.has_scope("orders")
 
 
-def test_permissions_given_are_the_only_ones_whatever_the_roles_grant() -> None:
+def test_given_permissions_replace_those_of_the_roles() -> None:
     identity = make(roles=["manager"], permissions=["books:read"], catalogue=CATALOGUE)
     assert not identity.has_permission("orders:read")
 
@@ -322,7 +324,7 @@ def test_permissions_given_are_the_only_ones_whatever_the_roles_grant() -> None:
 @pytest.mark.parametrize(
     ("roles", "level"), [([], 0), (["clerk"], 1), (["manager"], 3), (["deputy"], 3), (["x"], 0)]
 )
-def test_a_level_is_worked_out_from_the_roles(roles: list[str], level: int) -> None:
+def test_the_level_is_computed_from_the_roles(roles: list[str], level: int) -> None:
     identity = make(roles=roles, catalogue=CATALOGUE)
     assert identity.level == level
     assert identity.has_level(level)
@@ -331,12 +333,12 @@ def test_a_level_is_worked_out_from_the_roles(roles: list[str], level: int) -> N
     assert identity.has_level("manager") is (level >= 3)
 
 
-def test_a_level_given_beats_the_one_of_the_roles() -> None:
+def test_a_given_level_replaces_that_of_the_roles() -> None:
     assert make(roles=["manager"], level=0, catalogue=CATALOGUE).level == 0
     assert make(roles=["clerk"], level=9, catalogue=CATALOGUE).has_level("manager")
 
 
-def test_a_levels_name_without_a_catalogue_is_a_misuse() -> None:
+def test_a_named_level_without_a_catalog_is_a_misuse() -> None:
     with pytest.raises(MisuseError, match="or give the level as a number"):
         make().has_level("clerk")
     for name in ("ghost", "deputy"):

@@ -1,4 +1,4 @@
-"""Laws that hold for every requirement, whatever it is made of, over generated cases."""
+"""Laws of logic that hold for every requirement, over generated cases."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -36,7 +36,7 @@ CASES = 1_000
 
 
 class Asked:
-    """One caller and one resource, of which several requirements can be asked."""
+    """A caller and a resource, to evaluate several requirements on."""
 
     def __init__(self, case: Case, identity: Identity | None = None) -> None:
         self.identity = identity or library_identity(case.catalogue, case.person)
@@ -46,14 +46,14 @@ class Asked:
         return requirement.evaluate(self.identity, self.resource)
 
     def agree(self, one: Requirement, other: Requirement) -> bool:
-        """Whether both have the same outcome: yes, no, not known, or an error."""
+        """Return whether both have the same outcome: yes, no, unknown, or an error."""
         first, second = self(one), self(other)
         same = first.verdict is second.verdict and bool(first.error) == bool(second.error)
         return same and bool(first) == bool(second)
 
 
 def triples(clean: bool, count: int = CASES) -> Iterator[tuple[Asked, list[Requirement]]]:
-    """A caller, and three requirements of one catalogue."""
+    """Yield a caller, and three requirements of one catalog."""
     for seed in range(count):
         dice = Dice(seed, clean)
         case = dice.case()
@@ -102,7 +102,7 @@ def test_nobody_is_allowed_both_a_requirement_and_its_opposite() -> None:
         assert not (asked(a) and asked(~a)), a
 
 
-def test_one_more_permission_turns_no_allow_into_a_deny_where_nothing_is_negated() -> None:
+def test_adding_a_permission_never_turns_an_allow_into_a_deny_without_negation() -> None:
     """SECURITY 1.16."""
     gained = 0
     for seed in range(CASES):
@@ -118,7 +118,7 @@ def test_one_more_permission_turns_no_allow_into_a_deny_where_nothing_is_negated
     assert gained >= 50
 
 
-def test_one_more_role_turns_no_allow_into_a_deny_where_nothing_is_negated() -> None:
+def test_adding_a_role_never_turns_an_allow_into_a_deny_without_negation() -> None:
     gained = 0
     for seed in range(CASES):
         case = Dice(seed, clean=True, negated=False).case()
@@ -135,7 +135,7 @@ def test_one_more_role_turns_no_allow_into_a_deny_where_nothing_is_negated() -> 
 
 
 @pytest.mark.parametrize("encoding", ["full", "roles"])
-def test_a_token_that_lacks_a_claim_is_allowed_no_more_where_nothing_is_negated(
+def test_removing_a_claim_never_turns_a_deny_into_an_allow_without_negation(
     encoding: Any,
 ) -> None:
     """SECURITY 1.16."""
@@ -145,17 +145,17 @@ def test_a_token_that_lacks_a_claim_is_allowed_no_more_where_nothing_is_negated(
         requirement = library_requirement(case.tree)
         roles = library_identity(case.catalogue, case.person).catalogue
         reader = IdentityReader(encoding, roles)
-        before = Asked(case, reader.read("somebody", case.person.claims))(requirement)
+        before = Asked(case, reader.read("someone", case.person.claims))(requirement)
         for name in case.person.claims:
             rest = {other: v for other, v in case.person.claims.items() if other != name}
-            after = Asked(case, reader.read("somebody", rest))(requirement)
+            after = Asked(case, reader.read("someone", rest))(requirement)
             assert before or not after, (case, name)
             lost += bool(before) and not after
     assert lost >= 50
 
 
 def negations(requirement: Requirement) -> Iterator[Requirement]:
-    """The requirement below one, two and three `~`."""
+    """Yield the requirement under one, two and three `~`."""
     for _ in range(3):
         requirement = ~requirement
         yield requirement
@@ -175,7 +175,7 @@ def test_no_number_of_negations_turns_an_error_into_an_allow() -> None:
     assert errors >= 50
 
 
-def test_what_the_analysis_refuses_or_cannot_tell_for_an_unknown_name_is_never_allowed() -> None:
+def test_what_the_analysis_refuses_or_rejects_is_never_allowed() -> None:
     refused = unknown = 0
     for seed in range(CASES):
         case = Dice(seed).case()
@@ -195,11 +195,11 @@ def test_what_the_analysis_refuses_or_cannot_tell_for_an_unknown_name_is_never_a
 
 
 @pytest.mark.parametrize("answer", WRONG_ANSWERS, ids=repr)
-def test_an_answer_that_is_no_bool_ends_the_decision_wherever_it_stands(answer: Any) -> None:
+def test_an_answer_that_is_not_a_bool_ends_the_decision_wherever_it_stands(answer: Any) -> None:
     wrong, good = predicate(answer), predicate(True)
     for requirement in (wrong, wrong & good, good & wrong, wrong | good, ~wrong | good):
         for stands in (requirement, *negations(requirement)):
-            decision = stands.evaluate(Identity("somebody"))
+            decision = stands.evaluate(Identity("someone"))
             assert not decision
             assert decision.error
 
@@ -208,12 +208,12 @@ def test_a_missing_resource_ends_the_decision_wherever_it_stands() -> None:
     needs, good = predicate("resource"), predicate(True)
     for requirement in (needs, needs | good, good & needs):
         for stands in (requirement, *negations(requirement)):
-            assert not stands.evaluate(Identity("somebody"), NO_RESOURCE)
-            assert stands.evaluate(Identity("somebody"), NO_RESOURCE).error
+            assert not stands.evaluate(Identity("someone"), NO_RESOURCE)
+            assert stands.evaluate(Identity("someone"), NO_RESOURCE).error
 
 
 def test_an_unknown_role_ends_the_decision_wherever_it_stands() -> None:
-    identity = Identity("somebody", roles=["ghost"], catalogue=Roles())
+    identity = Identity("someone", roles=["ghost"], catalogue=Roles())
     for stands in (has_role("ghost"), *negations(has_role("ghost"))):
         assert not stands.evaluate(identity)
         assert stands.evaluate(identity).error
@@ -223,7 +223,7 @@ def test_an_unknown_role_ends_the_decision_wherever_it_stands() -> None:
 def test_a_claim_that_is_not_known_allows_neither_the_requirement_nor_its_opposite(
     payload: dict[str, Any],
 ) -> None:
-    identity = Identity("somebody", claims=payload)  # type: ignore[arg-type]
+    identity = Identity("someone", claims=payload)  # type: ignore[arg-type]
     wanted = has_claim("plan", "gold")
     for stands in (wanted, *negations(wanted), wanted | ~wanted, wanted & ~wanted):
         decision = stands.evaluate(identity)
@@ -232,8 +232,8 @@ def test_a_claim_that_is_not_known_allows_neither_the_requirement_nor_its_opposi
     assert wanted.evaluate(identity).verdict is DEPENDS
 
 
-def test_what_is_not_known_matters_only_where_nothing_else_decides() -> None:
-    identity, wanted = Identity("somebody"), has_claim("plan", "gold")
+def test_an_unknown_value_matters_only_if_nothing_else_decides() -> None:
+    identity, wanted = Identity("someone"), has_claim("plan", "gold")
     yes, no = predicate(True), predicate(False)
     assert (wanted | yes).evaluate(identity)
     assert (~wanted | yes).evaluate(identity)
@@ -244,7 +244,7 @@ def test_what_is_not_known_matters_only_where_nothing_else_decides() -> None:
 
 @pytest.mark.parametrize("unknown", [has_role("ghost"), has_permission("no:one"), has_level("x")])
 def test_the_analysis_finds_an_unknown_name_where_the_decision_would_meet_it(unknown: Any) -> None:
-    identity, opaque = Identity("somebody", catalogue=Roles()), predicate(True)
+    identity, opaque = Identity("someone", catalogue=Roles()), predicate(True)
     for stands in (unknown, *negations(unknown), unknown | opaque, ~(unknown & opaque)):
         with pytest.raises(MisuseError):
             stands.analyse(identity)

@@ -183,7 +183,7 @@ def test_a_family_that_is_not_there_is_unknown(store: Any, id: str) -> None:
     assert store.end(id) is False
 
 
-def test_a_token_of_one_family_is_no_token_of_another(store: Any) -> None:
+def test_a_token_of_one_family_is_not_a_token_of_another(store: Any) -> None:
     one, other = start(store), start(store)
 
     assert rotate(store, one.family, other.jti).outcome == "reused"

@@ -246,7 +246,7 @@ def test_a_new_process_waits_for_others_to_mend_the_store(
     assert not is_dead(fresh, "bob")
 
 
-def test_a_revocation_meets_an_emptied_store_and_mends_it(
+def test_a_revocation_meets_an_emptied_store_and_repairs_it(
     two: list[RevocationView], prepared: Shared, process: Callable[[], RevocationView]
 ) -> None:
     two[0].revoke(subject="ann")
@@ -259,7 +259,7 @@ def test_a_revocation_meets_an_emptied_store_and_mends_it(
     assert not is_dead(late, "cid")
 
 
-def test_a_mended_store_is_left_alone(two: list[RevocationView], prepared: Shared) -> None:
+def test_a_repaired_store_is_left_alone(two: list[RevocationView], prepared: Shared) -> None:
     for number in range(20):
         two[0].revoke(jti=f"id{number}")
     look(*two)
@@ -282,7 +282,7 @@ def entries_in(place: Shared) -> int:
     return sum(table == "authz_statements" for table, _ in copy_of(place))
 
 
-def test_a_store_that_is_emptied_again_while_it_is_mended_is_mended_in_the_end(
+def test_a_store_that_is_emptied_again_while_it_is_repaired_is_repaired_in_the_end(
     two: list[RevocationView], prepared: Shared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, other = two
@@ -308,7 +308,7 @@ def test_a_store_that_is_emptied_again_while_it_is_mended_is_mended_in_the_end(
     assert is_dead(begin(late_view), "ann")
 
 
-def test_a_store_that_loses_what_is_written_back_before_it_is_read_is_mended_again(
+def test_a_store_that_loses_what_is_written_back_before_it_is_read_is_repaired_again(
     two: list[RevocationView],
     prepared: Shared,
     process: Callable[[], RevocationView],
@@ -466,7 +466,7 @@ def thrown_out(place: Shared, key: str) -> None:
 @pytest.mark.parametrize(
     "poison", ["cos\nsystem\n(S'true'\ntR.", '["nothing"]', '["family","x",null,1,9e9]']
 )
-def test_an_entry_that_cannot_be_read_is_no_pass(
+def test_an_entry_that_cannot_be_read_is_not_a_pass(
     two: list[RevocationView],
     prepared: Shared,
     process: Callable[[], RevocationView],
@@ -536,7 +536,7 @@ def test_a_store_that_is_not_trusted_ends_all_tokens_and_all_families(
     assert rotation.outcome == "ended"
 
 
-def test_a_mended_store_is_told_in_the_log(
+def test_a_repaired_store_is_reported_in_the_log(
     two: list[RevocationView], prepared: Shared, caplog: pytest.LogCaptureFixture
 ) -> None:
     two[0].revoke(subject="a-secret-subject")

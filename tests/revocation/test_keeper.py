@@ -147,7 +147,7 @@ def test_a_thread_that_died_is_started_again(
 
 
 @killing
-def test_a_view_whose_thread_died_is_no_pass_once_it_is_too_old(
+def test_a_view_whose_thread_died_is_not_a_pass_once_it_is_too_old(
     view: RevocationView, age_clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     view.check_age()
@@ -180,7 +180,7 @@ def test_a_thread_goes_on_after_an_error_of_any_kind(
     assert thread(view).is_alive()
 
 
-def test_trouble_and_its_end_are_told_once(
+def test_trouble_and_its_end_are_reported_once(
     view: RevocationView, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "jwt_authz.revocation")
@@ -331,7 +331,7 @@ def test_a_process_whose_clock_is_wrong_issues_by_the_stores(
     assert view.next_iat("ann") - before < PATIENCE
 
 
-def test_a_step_of_the_wall_clock_is_mended_by_the_next_look(
+def test_a_step_of_the_wall_clock_is_repaired_by_the_next_look(
     view: RevocationView, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     view.check_age()
@@ -482,7 +482,7 @@ def test_a_look_that_hangs_is_waited_for_only_so_long(
     looking.join()
 
 
-def test_whoever_heeds_the_news_holds_up_no_other_look(view: RevocationView) -> None:
+def test_anyone_who_follows_the_news_holds_up_no_other_look(view: RevocationView) -> None:
     view.check_age()
     view.stop()
     began, release = threading.Event(), threading.Event()
@@ -504,7 +504,7 @@ def test_whoever_heeds_the_news_holds_up_no_other_look(view: RevocationView) -> 
 # What is told of the catalogue
 
 
-def test_news_of_the_catalogue_and_nothing_else_changes_its_mark(
+def test_news_of_the_catalog_and_nothing_else_changes_its_mark(
     view: RevocationView, other: RevocationView
 ) -> None:
     mark = view.mark_of_catalogue()
@@ -527,7 +527,7 @@ def test_who_did_not_look_for_longer_than_a_statement_may_live_may_have_missed_n
     assert view.mark_of_catalogue() != mark
 
 
-def test_whoever_heeds_is_told_when_the_look_before_began(view: RevocationView) -> None:
+def test_anyone_who_follows_raises_when_the_look_before_began(view: RevocationView) -> None:
     told: list[tuple[float, float]] = []
     assert view.have_heeded(told.append)
     view.check_age()

@@ -123,7 +123,7 @@ statements = st.one_of(
 
 
 @given(st.lists(statements))
-def test_what_is_told_on_says_the_same(said: list[Statement]) -> None:
+def test_what_is_reported_on_says_the_same(said: list[Statement]) -> None:
     first = known(*said)
     second = known(*first.statements())
 
@@ -196,7 +196,7 @@ def test_what_is_forgotten_gives_its_memory_back() -> None:
     assert not many._slots
 
 
-def test_that_the_catalogue_has_changed_ends_nothing_and_is_counted_each_time() -> None:
+def test_that_the_catalog_has_changed_ends_nothing_and_is_counted_each_time() -> None:
     said = Statement("catalogue", None, None, 5, UNTIL)
     told = known(said)
 

@@ -210,7 +210,7 @@ def test_a_role_that_is_removed_and_a_level_that_is_lowered_count_elsewhere_too(
     assert status(here.app, token) == 403
 
 
-def test_a_store_that_has_forgotten_the_news_has_all_load_anew(redis_url: str) -> None:
+def test_a_store_that_has_forgotten_the_news_has_all_load_again(redis_url: str) -> None:
     """A change was told, and the store lost that before anybody read it."""
     source = Source(Role("clerk", "orders:read"))
     app = app_with(source, redis_url)
@@ -237,7 +237,7 @@ def store(tmp_path: Path) -> str:
     [StoreUnavailable("the database is gone"), MisuseError("no catalogue"), {"clerk": Role("c")}],
     ids=["gone", "no catalogue", "no Roles"],
 )
-def test_an_old_catalogue_is_used_within_the_bound_and_503_past_it(
+def test_an_old_catalog_is_used_within_the_bound_and_503_past_it(
     store: str, broken: Any, time_of_roles: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """SECURITY 2.50."""
@@ -266,7 +266,7 @@ def test_an_old_catalogue_is_used_within_the_bound_and_503_past_it(
     close(here, there)
 
 
-def test_an_old_catalogue_without_the_bound_would_go_on(
+def test_an_old_catalog_without_the_bound_would_go_on(
     store: str, time_of_roles: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The negative control."""
@@ -376,7 +376,7 @@ def test_a_store_in_memory_serves_one_process() -> None:
     assert status(app, token) == 200
 
 
-def test_a_file_is_read_anew_when_that_is_said(tmp_path: Path) -> None:
+def test_a_file_is_read_again_when_that_is_said(tmp_path: Path) -> None:
     file = tmp_path / "roles.toml"
     file.write_text('[roles.clerk]\npermissions = ["orders:read"]\n')
     app = app_with(RolesFile(file), "memory:")
@@ -387,14 +387,14 @@ def test_a_file_is_read_anew_when_that_is_said(tmp_path: Path) -> None:
     assert status(app, token) == 403
 
 
-def test_what_nobody_holds_any_more_is_a_no_and_no_misuse() -> None:
+def test_what_nobody_holds_any_longer_is_a_no_and_no_misuse() -> None:
     """A permission may be unknown for a while: a `~` over it is then as true as it looks."""
     app = app_with(Source(Role("clerk", "orders:read")), "memory:")
     assert status(app, token_of(app, "clerk"), "/cannot") == 200
 
 
 @pytest.mark.parametrize("has_loader", [False, True])
-def test_an_author_is_let_in_when_no_role_has_the_permission_any_more(has_loader: bool) -> None:
+def test_an_author_is_let_in_when_no_role_has_the_permission_any_longer(has_loader: bool) -> None:
     source = Source(Role("writer", "articles:edit"))
     app = app_with(source, "memory:")
     authz = app.extensions["jwt_authz"]
@@ -462,18 +462,18 @@ def test_a_source_without_a_store_is_a_misuse_that_says_what_to_set() -> None:
         authz_of(app).check()
 
 
-def test_roles_in_code_cannot_be_loaded_anew() -> None:
+def test_roles_in_code_cannot_be_loaded_again() -> None:
     app = app_with(Roles(Role("clerk", "orders:read")), "memory:")
     with app.app_context(), pytest.raises(MisuseError, match="the roles are in code"):
         authz_of(app).reload_roles()
 
 
-def test_what_is_neither_a_catalogue_nor_a_source_is_a_misuse() -> None:
+def test_what_is_neither_a_catalog_nor_a_source_is_a_misuse() -> None:
     with pytest.raises(MisuseError, match="or a source"):
         Authz(roles={"clerk": Role("clerk")})  # type: ignore[arg-type]
 
 
-def test_the_catalogue_of_now_is_that_of_the_current_application() -> None:
+def test_the_catalog_of_now_is_that_of_the_current_application() -> None:
     app = app_with(Source(Role("clerk", "orders:read")), "memory:")
     with app.app_context():
         assert list(authz_of(app).roles or ()) == ["clerk"]

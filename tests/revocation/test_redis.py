@@ -475,7 +475,7 @@ def why_unavailable(call: Callable[[], object]) -> str:
     return str(failed.value)
 
 
-def test_a_rotation_that_was_told_to_have_failed_does_not_happen_when_redis_goes_on(
+def test_a_rotation_that_was_reported_to_have_failed_does_not_happen_when_redis_goes_on(
     private_redis: PrivateRedis, private: RedisStore
 ) -> None:
     begun = private.start("ann", lifetime=100, idle=100)

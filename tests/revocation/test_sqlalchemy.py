@@ -299,7 +299,7 @@ def test_a_refresh_that_failed_has_counted_nothing_and_may_be_repeated(
     assert outcome(store, family, jti) == "rotated"
 
 
-def test_a_row_that_somebody_holds_is_an_unavailable_store_and_nothing_happens_afterwards(
+def test_a_row_that_someone_holds_is_an_unavailable_store_and_nothing_happens_afterwards(
     store: SQLAlchemyStore, engine: Engine
 ) -> None:
     family, jti = start(store)
@@ -373,7 +373,7 @@ def no_call_goes_on() -> None:
     eventually(lambda: not any(one.is_alive() for one in calls))
 
 
-def test_a_rotation_that_was_told_to_have_failed_does_not_happen_when_postgres_goes_on(
+def test_a_rotation_that_was_reported_to_have_failed_does_not_happen_when_postgres_goes_on(
     between: Proxy, distant: SQLAlchemyStore
 ) -> None:
     family, jti = start(distant)
@@ -477,7 +477,7 @@ def test_a_url_that_sqlalchemy_does_not_know_is_a_misuse_without_its_password(ur
     assert "secret" not in str(refused.value)
 
 
-def test_a_missing_driver_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_driver_is_reported_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pymysql", None)
     with pytest.raises(MisuseError, match="install what has pymysql") as refused:
         SQLAlchemyStore.from_url("mysql+pymysql://u:secret@h/x")

@@ -122,6 +122,6 @@ def test_a_revocation_of_nothing_or_of_several_things_is_a_misuse(given_: dict[s
         {"everything": True, "issuer": "https://i"},
     ],
 )
-def test_a_revocation_of_what_is_no_text_is_a_misuse(given_: dict[str, Any]) -> None:
+def test_a_revocation_of_what_is_not_a_text_is_a_misuse(given_: dict[str, Any]) -> None:
     with pytest.raises(MisuseError, match=r"write str\(\.\.\.\)"):
         target(**given_)

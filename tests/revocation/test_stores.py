@@ -68,7 +68,7 @@ def test_an_unknown_scheme_is_a_misuse_without_what_is_in_the_url(url: str) -> N
         ("sqlalchemy", "sqlite:///x.db", "pip install 'jwt_authz[sqlalchemy]'"),
     ],
 )
-def test_a_missing_extra_is_told_by_its_name(blocked: str, url: str, told: str) -> None:
+def test_a_missing_extra_is_reported_by_its_name(blocked: str, url: str, told: str) -> None:
     script = (
         f"import sys; sys.modules[{blocked!r}] = None\n"
         "from jwt_authz.revocation import *\n"

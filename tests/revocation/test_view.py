@@ -242,7 +242,7 @@ def test_a_look_that_comes_too_late_is_a_misuse() -> None:
         RevocationView(MemoryStore(), longest=900, max_age=1, interval=1)
 
 
-def test_what_a_question_costs_is_told(
+def test_what_a_question_costs_is_reported(
     redis_place: Shared, view_of: Callable[..., RevocationView]
 ) -> None:
     store = redis_place.open()

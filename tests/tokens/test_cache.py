@@ -397,7 +397,7 @@ def test_the_same_flood_empties_a_plain_cache_of_the_same_size(name: str) -> Non
     assert hits_of_hundred(PlainLru(LIMIT), FLOODS[name](), rounds=2) < 50
 
 
-def test_a_plain_cache_hits_as_often_where_there_is_no_flood() -> None:
+def test_a_plain_cache_hits_as_often_where_there_is_not_a_flood() -> None:
     class Silence(Once):
         def next(self) -> list[bytes]:
             return [digest(0, "hot")]

@@ -13,7 +13,7 @@ def test_a_name_that_means_something_else_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["", None, 1, True, ["roles"], b"roles", {"roles": 1}], ids=repr)
-def test_what_is_no_text_is_no_name(value: Any) -> None:
+def test_what_is_not_a_text_is_not_a_name(value: Any) -> None:
     assert not is_claim_name(value)
 
 

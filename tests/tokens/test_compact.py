@@ -32,7 +32,7 @@ def test_the_claim_is_mark_fingerprint_and_bits_from_the_highest_of_the_first_by
     assert pack(ten, ten.permissions, of_roles=True) == f"r.{ten.fingerprint}._8A"
 
 
-def test_every_set_comes_back_whatever_the_size_of_the_catalogue() -> None:
+def test_every_set_comes_back_whatever_the_size_of_the_catalog() -> None:
     random = Random(7)
     for size in (*range(40), 63, 64, 65, 2_000):
         roles = catalogue(size)
@@ -79,7 +79,7 @@ def _some(length: int) -> list[str]:
         ("__8", "beyond"),
     ],
 )
-def test_bits_that_are_no_set_of_the_catalogue_are_refused(bits: str, reason: str) -> None:
+def test_bits_that_are_not_set_of_the_catalog_are_refused(bits: str, reason: str) -> None:
     ten = catalogue(10)
     for mark in "ro":
         with pytest.raises(ClaimInvalid, match=reason):
@@ -146,7 +146,7 @@ def test_wildcards_are_positions_like_any_other_permission() -> None:
     assert not identity.has_permission("books:read")
 
 
-def test_reading_takes_time_in_proportion_to_the_catalogue() -> None:
+def test_reading_takes_time_in_proportion_to_the_catalog() -> None:
     def seconds(size: int) -> float:
         roles = catalogue(size)
         claim = pack(roles, roles.permissions, of_roles=True)

@@ -104,7 +104,7 @@ def test_the_compact_encoding_refuses_a_permission_that_has_no_position() -> Non
         write_claims("compact", None, ["manager"], [])
 
 
-def test_without_a_catalogue_roles_are_written_as_they_are_and_grant_nothing() -> None:
+def test_without_a_catalog_roles_are_written_as_they_are_and_grant_nothing() -> None:
     for encoding in ENCODINGS:
         claims = write_claims(encoding, None, ["anything"])
         identity = read(claims, encoding, None)
@@ -135,7 +135,7 @@ def changed(dice: Dice, plain: Catalogue) -> Catalogue:
     return Catalogue(dict(dice.random.sample(list(later.items()), len(later))))
 
 
-def test_after_a_change_of_the_catalogue_every_encoding_says_what_the_roles_say_now() -> None:
+def test_after_a_change_of_the_catalog_every_encoding_says_what_the_roles_say_now() -> None:
     changes = 0
     for seed in range(1_000):
         dice = Dice(seed)
@@ -183,7 +183,7 @@ LATER = Roles(
 
 @pytest.mark.parametrize("reads", ENCODING_SETTINGS)
 @pytest.mark.parametrize("writes", ENCODING_SETTINGS)
-def test_a_token_of_an_old_catalogue_has_the_permissions_and_the_level_of_today(
+def test_a_token_of_an_old_catalog_has_the_permissions_and_the_level_of_today(
     writes: Any, reads: Any
 ) -> None:
     identity = read(write_claims(writes, SHOP, ["clerk"]), reads, LATER)
@@ -194,7 +194,7 @@ def test_a_token_of_an_old_catalogue_has_the_permissions_and_the_level_of_today(
 
 
 @pytest.mark.parametrize("own", [["vault:open"], ["orders:read"], []], ids=repr)
-def test_permissions_of_a_tokens_own_outlive_a_change_of_the_catalogue(own: list[str]) -> None:
+def test_permissions_of_a_tokens_own_outlive_a_change_of_the_catalog(own: list[str]) -> None:
     claims = write_claims("full", SHOP, ["clerk"], own)
     identity = read(claims, catalogue=LATER)
     assert set(identity.permissions) == set(own)
@@ -213,7 +213,7 @@ def test_a_change_of_levels_or_of_the_order_makes_no_token_out_of_date() -> None
     assert not read(write_claims("full", SHOP, ["manager"]), catalogue=later).is_outdated
 
 
-def test_without_a_catalogue_the_permissions_are_those_of_the_claim_alone() -> None:
+def test_without_a_catalog_the_permissions_are_those_of_the_claim_alone() -> None:
     claims = write_claims("full", SHOP, ["clerk"])
     identity = read(claims, catalogue=None)
     assert set(identity.permissions) == {"orders:read"}
@@ -222,7 +222,7 @@ def test_without_a_catalogue_the_permissions_are_those_of_the_claim_alone() -> N
 
 
 @pytest.mark.parametrize("version", ["A" * 16, SHOP.fingerprint[::-1], "0123456789-_abcd"])
-def test_any_other_version_than_todays_is_another_catalogue(version: str) -> None:
+def test_any_other_version_than_todays_is_another_catalog(version: str) -> None:
     claims = {**write_claims("full", SHOP, ["clerk"]), "permissions": ["*:*"]}
     assert set(read(claims).permissions) == {"*:*"}
     identity = read({**claims, "catalogue": version})
@@ -231,14 +231,14 @@ def test_any_other_version_than_todays_is_another_catalogue(version: str) -> Non
 
 
 @pytest.mark.parametrize("text", ["", "x", f"{SHOP.fingerprint} ", SHOP.fingerprint[:-1], "spring"])
-def test_a_text_that_is_no_version_is_somebodys_own_claim(text: str) -> None:
+def test_a_text_that_is_not_a_version_is_someones_own_claim(text: str) -> None:
     claims = {**write_claims("full", SHOP, ["clerk"]), "permissions": ["stock:read"]}
     identity = read({**claims, "catalogue": text})
     assert set(identity.permissions) == {"stock:read"}
     assert not identity.is_outdated
 
 
-def test_compact_permissions_name_their_own_catalogue_whatever_stands_beside_them() -> None:
+def test_compact_permissions_name_their_own_catalog_whatever_stands_beside_them() -> None:
     own = {**write_claims("compact", SHOP, ["manager"], ["books:read"]), "catalogue": "x" * 16}
     assert set(read(own).permissions) == {"books:read"}
     with pytest.raises(ClaimInvalid, match="positions in another catalogue"):
@@ -253,7 +253,7 @@ def test_the_permissions_of_a_token_out_of_date_must_have_their_json_type(encodi
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_the_first_token_out_of_date_is_told_and_nothing_of_it(
+def test_the_first_token_out_of_date_is_reported_and_nothing_of_it(
     encoding: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     reader = IdentityReader(encoding, SHOP)
@@ -283,7 +283,7 @@ def granted_wrongly(seed: int) -> bool | None:
     return set(identity.permissions) != set(own)
 
 
-def test_permissions_of_a_tokens_own_are_never_others_in_a_changed_catalogue() -> None:
+def test_permissions_of_a_tokens_own_are_never_others_in_a_changed_catalog() -> None:
     answers = [granted_wrongly(seed) for seed in range(1_000)]
     assert True not in answers
     assert 300 <= answers.count(None) <= 900
@@ -299,7 +299,7 @@ def test_without_the_fingerprint_wrong_permissions_would_be_granted(
     assert answers.count(True) >= 100
 
 
-def test_a_token_of_an_old_catalogue_is_refused_where_its_permissions_are_its_own() -> None:
+def test_a_token_of_an_old_catalog_is_refused_where_its_permissions_are_its_own() -> None:
     later = Roles(*SHOP.values(), Role("cook", "kitchen:use"))
     of_roles = write_claims("compact", SHOP, ["manager"])
     own = write_claims("compact", SHOP, ["manager"], ["orders:*", "orders:read"])
@@ -320,9 +320,7 @@ def test_an_encoding_can_be_changed_while_tokens_of_the_other_are_in_use() -> No
         assert set(read(claims, reads).permissions) == {"orders:*", "orders:read"}
 
 
-def test_roles_without_the_version_of_a_catalogue_grant_nothing_where_permissions_are_read() -> (
-    None
-):
+def test_roles_without_the_version_of_a_catalog_grant_nothing_where_permissions_are_read() -> None:
     for reads in ("auto", "full", "compact"):
         for version in ({}, {"catalogue": ""}, {"catalogue": "spring"}):
             assert len(read({"roles": ["manager"], **version}, reads).permissions) == 0
@@ -359,7 +357,7 @@ def test_an_identity_names_the_claims_that_it_was_read_from(
 
 
 @pytest.mark.parametrize("written", ["full", "compact"])
-def test_permissions_of_another_catalogue_are_said_to_come_of_the_roles(written: Any) -> None:
+def test_permissions_of_another_catalog_are_said_to_come_of_the_roles(written: Any) -> None:
     claims = write_claims(written, SHOP, ["clerk"])
     today = Roles(Role("clerk", "orders:read", "orders:create"))
     for encoding in ("full", "compact"):
@@ -410,7 +408,7 @@ def test_two_claims_that_swap_their_names_are_not_mixed_up() -> None:
 # Misuse of the writer
 
 
-def test_a_role_that_the_catalogue_lacks_is_not_written() -> None:
+def test_a_role_that_the_catalog_lacks_is_not_written() -> None:
     for encoding in ENCODINGS:
         with pytest.raises(MisuseError, match=r"has no role 'ghost': add Role\('ghost'"):
             write_claims(encoding, SHOP, ["clerk", "ghost"])
@@ -427,12 +425,12 @@ def test_permissions_of_ones_own_do_not_go_into_an_encoding_without_them() -> No
     [
         ({"roles": "clerk"}, r"roles is a list of names: write roles=\['clerk'\]"),
         ({"permissions": "a:b"}, r"permissions is a list: write permissions=\['a:b'\]"),
-        ({"permissions": ["junk"]}, "'junk' is no permission"),
-        ({"permissions": [1]}, "is no permission"),
+        ({"permissions": ["junk"]}, "Invalid permission 'junk'"),
+        ({"permissions": [1]}, "Invalid permission"),
     ],
     ids=repr,
 )
-def test_what_cannot_be_written_is_told_at_once(given: dict[str, Any], message: str) -> None:
+def test_what_cannot_be_written_raises_at_once(given: dict[str, Any], message: str) -> None:
     with pytest.raises(MisuseError, match=message):
         write_claims("full", SHOP, **given)
 
@@ -582,7 +580,7 @@ def test_tokens_of_equal_permissions_share_one_set() -> None:
 # Roles that the catalogue lacks
 
 
-def test_a_role_that_the_catalogue_lacks_stays_grants_nothing_and_takes_nothing() -> None:
+def test_a_role_that_the_catalog_lacks_stays_grants_nothing_and_takes_nothing() -> None:
     for encoding in ENCODINGS:
         payload = {"roles": ["ghost", "clerk"], "permissions": ["orders:read"]}
         identity = read(payload, encoding)
@@ -593,7 +591,7 @@ def test_a_role_that_the_catalogue_lacks_stays_grants_nothing_and_takes_nothing(
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_a_role_that_the_catalogue_lacks_is_logged_once_and_without_its_name(
+def test_a_role_that_the_catalog_lacks_is_logged_once_and_without_its_name(
     encoding: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     reader = IdentityReader(encoding, SHOP)
@@ -610,7 +608,7 @@ def test_a_role_that_the_catalogue_lacks_is_logged_once_and_without_its_name(
     assert SECRET not in str(vars(record))
 
 
-def test_without_a_catalogue_no_role_is_unknown(caplog: pytest.LogCaptureFixture) -> None:
+def test_without_a_catalog_no_role_is_unknown(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
         read({"roles": ["anything"]}, catalogue=None)
     assert caplog.records == []

@@ -253,7 +253,7 @@ def test_a_key_that_is_none_verifies_nothing_and_raises_nothing(said: str) -> No
 
 
 @pytest.mark.parametrize("jwk", [None, "", "{}", [], {}, {"keys": []}, 1, b"x"], ids=repr)
-def test_what_is_no_jwk_verifies_nothing_and_raises_nothing(jwk: Any) -> None:
+def test_what_is_not_a_jwk_verifies_nothing_and_raises_nothing(jwk: Any) -> None:
     for algorithm in ALGORITHMS:
         assert verify(sign(algorithm), jwk, algorithm) is False
 
@@ -430,7 +430,7 @@ def test_a_token_has_one_spelling() -> None:
 
 
 @pytest.mark.parametrize("token", [None, 1, b"a.b.c", ["a.b.c"], {}, True], ids=repr)
-def test_what_is_no_text_is_no_token(token: Any) -> None:
+def test_what_is_not_a_text_is_not_a_token(token: Any) -> None:
     assert verify(token, verifying("HS256"), "HS256") is False
 
 
@@ -484,7 +484,7 @@ def test_a_new_rsa_key_has_3072_bits_and_each_new_key_another_id() -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["none", "", "ES256K", "RSA", None])
-def test_no_key_is_made_for_what_is_no_algorithm(algorithm: Any) -> None:
+def test_no_key_is_made_for_what_is_not_an_algorithm(algorithm: Any) -> None:
     with pytest.raises(MisuseError, match="write one of HS256, "):
         new_jwk(algorithm)
 

@@ -326,13 +326,13 @@ BAD = {**BAD_JSON, **BAD_BYTES}
 
 
 @pytest.mark.parametrize("name", [name for name in BAD if BAD[name]])
-def test_a_signed_payload_that_is_no_strict_json_object_is_refused(name: str) -> None:
+def test_a_signed_payload_that_is_not_a_strict_json_object_is_refused(name: str) -> None:
     """SECURITY 1.12, 2.6, 2.51."""
     assert_refused(signed(BAD[name]))
 
 
 @pytest.mark.parametrize("name", [name for name in BAD if BAD[name]])
-def test_a_header_that_is_no_strict_json_object_is_refused(name: str) -> None:
+def test_a_header_that_is_not_a_strict_json_object_is_refused(name: str) -> None:
     part = BAD[name]
     member = ('"sub"', '"alg"') if isinstance(part, str) else (b'"sub"', b'"alg"')
     value = ('"u1"', '"HS256"') if isinstance(part, str) else (b'"u1"', b'"HS256"')
@@ -462,7 +462,7 @@ def test_a_critical_extension_of_any_shape_is_refused(crit: Any) -> None:
 
 @pytest.mark.parametrize("name", ["b64", "zip", "enc", "p2c", "p2s", "epk"])
 @pytest.mark.parametrize("value", [False, True, None, "DEF", 10**9, {}], ids=repr)
-def test_a_header_of_what_is_no_plain_signed_token_is_refused(name: str, value: Any) -> None:
+def test_a_header_of_what_is_not_a_plain_signed_token_is_refused(name: str, value: Any) -> None:
     assert_refused(signed(header={**HEADER, name: value}))
 
 

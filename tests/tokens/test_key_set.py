@@ -271,7 +271,7 @@ def test_a_key_file_that_every_user_may_write_is_refused(tmp_path: Path, opened:
     app = guarded_app(AUTHZ_KEYS_FILE=str(path))
     with (
         app.app_context(),
-        pytest.raises(MisuseError, match="Every user of this machine may write"),
+        pytest.raises(MisuseError, match="Every user of this machine can write"),
     ):
         app.extensions["jwt_authz"].check()
     place.chmod(place.stat().st_mode & ~stat.S_IWOTH | stat.S_ISVTX)
@@ -338,7 +338,7 @@ def test_a_file_system_that_hangs_from_the_start_is_a_store_that_does_not_answer
 
 
 @pytest.mark.parametrize("spoil", ["write", "unlink", "chmod"])
-def test_a_file_that_cannot_be_read_leaves_the_keys_in_use_and_is_told(
+def test_a_file_that_cannot_be_read_leaves_the_keys_in_use_and_is_reported(
     path: Path, spoil: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = KeySet.new("ES256")
@@ -565,7 +565,7 @@ def test_a_token_of_a_retired_key_is_refused_though_it_was_cached(
         assert get(client, "/guarded", new).status_code == 200
 
 
-def test_a_key_that_was_made_and_used_this_moment_elsewhere_is_no_false_401(path: Path) -> None:
+def test_a_key_that_was_made_and_used_this_moment_elsewhere_is_not_a_false_401(path: Path) -> None:
     """No second has to pass: an unknown `kid` has the file looked at."""
     keys = KeySet.new("ES256")
     keys.write(path)

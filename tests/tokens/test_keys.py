@@ -285,7 +285,7 @@ def test_a_key_object_never_reaches_an_hmac_routine(kind: str, algorithm: str) -
         assert prepare_keys(spelling, [algorithm]) == {}
 
 
-def test_a_certificate_is_no_secret() -> None:
+def test_a_certificate_is_not_a_secret() -> None:
     fake = b"-----BEGIN CERTIFICATE-----\n" + b64encode(bytes(300)) + b"\n-----END CERTIFICATE-----"
     for spelling in (fake, fake.decode(), b"\n " + fake):
         assert prepare_keys(spelling, HASHES) == {}
@@ -366,7 +366,7 @@ def test_an_algorithm_that_is_none_is_refused_for_every_key(algorithm: str) -> N
 
 
 @pytest.mark.parametrize("algorithm", [None, 256, True, b"HS256", ("HS256",), ["HS256"]], ids=repr)
-def test_an_algorithm_that_is_no_text_is_refused(algorithm: Any) -> None:
+def test_an_algorithm_that_is_not_a_text_is_refused(algorithm: Any) -> None:
     with pytest.raises(MisuseError):
         prepare_key(SECRET, algorithm)
 
@@ -389,7 +389,7 @@ def test_an_algorithm_that_is_no_text_is_refused(algorithm: Any) -> None:
     ],
     ids=lambda key: type(key).__name__,
 )
-def test_what_is_no_key_is_refused_with_what_to_write(algorithm: str, key: Any) -> None:
+def test_what_is_not_a_key_is_refused_with_what_to_write(algorithm: str, key: Any) -> None:
     with pytest.raises(MisuseError, match="HS\\* wants a secret, the others a PEM text"):
         prepare_key(key, algorithm)
 
@@ -418,7 +418,7 @@ def test_what_is_no_key_is_refused_with_what_to_write(algorithm: str, key: Any) 
     ],
     ids=lambda text: ascii(text)[:30],
 )
-def test_a_text_that_is_no_such_key_is_a_misuse_and_no_other_error(
+def test_a_text_that_is_not_a_such_key_is_a_misuse_and_no_other_error(
     algorithm: str, text: Any
 ) -> None:
     with pytest.raises(MisuseError):
@@ -446,7 +446,7 @@ def test_a_private_key_gives_its_public_half() -> None:
 
 
 @pytest.mark.parametrize(("algorithm", "least"), [("HS256", 32), ("HS384", 48), ("HS512", 64)])
-def test_a_secret_shorter_than_its_hash_is_told_with_what_to_write(
+def test_a_secret_shorter_than_its_hash_is_reported_with_what_to_write(
     algorithm: str, least: int
 ) -> None:
     """SECURITY 1.36, 2.5."""
@@ -479,12 +479,12 @@ def test_the_bytes_of_a_secret_count_and_not_its_characters() -> None:
         "a-valid-string-secret-that-is-at-least-512-bits-long-which-is-very-long",
     ],
 )
-def test_a_secret_that_everybody_knows_is_told(secret: str) -> None:
+def test_a_secret_that_everybody_knows_is_reported(secret: str) -> None:
     """SECURITY 1.36, 2.5."""
     assert weakness(secret, "HS256") is not None
 
 
-def test_an_rsa_key_below_2048_bits_is_told_and_a_longer_one_is_not() -> None:
+def test_an_rsa_key_below_2048_bits_is_reported_and_a_longer_one_is_not() -> None:
     """SECURITY 2.2."""
     for spelling in (SHORT_RSA, SHORT_RSA.public_key(), pem(SHORT_RSA), public_pem(SHORT_RSA)):
         told = weakness(spelling, "RS256")

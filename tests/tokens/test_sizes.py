@@ -36,7 +36,7 @@ def sizes_of(token: str, roles: Roles | None, names: ClaimNames) -> dict[Encodin
     return {one.encoding: one.size for one in written}
 
 
-def test_the_sizes_told_are_those_of_the_tokens_that_are_made() -> None:
+def test_the_sizes_reported_are_those_of_the_tokens_that_are_made() -> None:
     compared = 0
     for seed in range(60):
         dice = Dice(seed)

@@ -114,7 +114,7 @@ def test_a_time_too_large_for_a_date_is_an_invalid_claim(clock: Any, name: str, 
     [None, True, False, "", "1900000000", "never", [], [NOW + 60], {}, {"at": NOW}],
     ids=repr,
 )
-def test_a_time_that_is_no_number_is_an_invalid_claim(clock: Any, name: str, value: Any) -> None:
+def test_a_time_that_is_not_a_number_is_an_invalid_claim(clock: Any, name: str, value: Any) -> None:
     assert name in str(assert_refused(ClaimInvalid, good(**{name: value})))
 
 
@@ -440,7 +440,7 @@ def test_a_token_without_type_names_its_kind_by_its_typ(clock: Any, typ: str | N
 
 
 @pytest.mark.parametrize("kind", NO_STRINGS, ids=repr)
-def test_a_type_that_is_no_string_is_refused(clock: Any, kind: Any) -> None:
+def test_a_type_that_is_not_a_string_is_refused(clock: Any, kind: Any) -> None:
     with pytest.raises((KindInvalid, ClaimInvalid)):
         verify(good(type=kind))
 
@@ -576,7 +576,7 @@ def test_a_token_that_lacks_a_claim_is_good_only_where_it_was_good_with_it(clock
     assert needed == {"sub", "exp", "iss", "aud"}
 
 
-def test_the_clock_is_read_anew_for_each_token(clock: Any) -> None:
+def test_the_clock_is_read_again_for_each_token(clock: Any) -> None:
     token, one = signed(good()), verifier()
     assert one.verify(token)
     clock(NOW + 60)

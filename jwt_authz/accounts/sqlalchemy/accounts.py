@@ -287,7 +287,7 @@ class SQLAlchemyAccounts:
         rows = list(session.scalars(select(self._roles).where(self._roles.name.in_(names))))
         for name in sorted(set(names) - {row.name for row in rows}):
             if issubclass(self._roles, CatalogueRoleMixin):  # it would be a role that does nothing
-                raise MisuseError(f"no role is named {name!r}: add it first, or mend the spelling")
+                raise MisuseError(f"no role is named {name!r}: add it first, or fix the spelling")
             row = self._roles()
             row.name = name
             rows.append(row)

@@ -203,7 +203,7 @@ class SQLAlchemyRoles:
     def _row(self, session: Session, name: str) -> Any:
         row = self._found(session, name)
         if row is None:
-            raise MisuseError(f"no role is named {name!r}: add it first, or mend the spelling")
+            raise MisuseError(f"no role is named {name!r}: add it first, or fix the spelling")
         return row
 
     def _permission_rows(self, session: Session, wanted: Iterable[Permission]) -> list[Any]:

@@ -15,7 +15,7 @@ from flask import has_request_context
 
 from ..._context import get_request
 from ...errors import StoreUnavailable
-from ...policy.functions import Undecided, told_of
+from ...policy.functions import Undecided, describe_error
 from .question import DecisionPoint, Question
 
 _KEPT = "_jwt_authz_answers"
@@ -70,7 +70,7 @@ def _keep(kept: dict[str, Answer], texts: list[str], ask: Callable[[], Sequence[
         kept.update(dict.fromkeys(texts, StoreUnavailable(str(error))))
         raise
     except Exception as error:
-        kept.update(dict.fromkeys(texts, Undecided(told_of(error))))
+        kept.update(dict.fromkeys(texts, Undecided(describe_error(error))))
         raise
 
 

@@ -9,7 +9,7 @@ from ...errors import MisuseError
 from ...guards.arguments import NOT_GIVEN
 from ...guards.verbs import current_identity
 from ...policy.decision import Decision
-from ...policy.functions import NO_RESOURCE, Takes, Undecided
+from ...policy.functions import NO_RESOURCE, Parameters, Undecided
 from ...policy.identity import Identity
 from ...policy.requirements import Requirement
 from .answers import answers_now
@@ -59,7 +59,7 @@ class asks(Requirement):
     subject of the question. The response is 503 if the decision point does not answer.
     """
 
-    takes = Takes("asks", resource=True, needed=False)
+    takes = Parameters("asks", resource=True, needed=False)
 
     def __init__(
         self,

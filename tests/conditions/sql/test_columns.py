@@ -225,6 +225,6 @@ def test_a_class_that_is_mapped_imperatively_is_checked_too() -> None:
         Authz().rule("note:edit", Note, attr("id") == subject)
 
 
-def test_an_alias_is_no_model_of_a_rule() -> None:
+def test_an_alias_is_not_a_model_of_a_rule() -> None:
     with pytest.raises(MisuseError, match="write its class"):
         Authz().rule("thing:read", aliased(Thing), attr("text") == "x")

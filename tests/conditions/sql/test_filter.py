@@ -130,7 +130,7 @@ def test_one_rule_serves_the_filter_and_the_item_check(authz: Authz, session: Se
 
 
 @pytest.mark.usefixtures("app")
-def test_a_requirement_that_is_no_rule_is_a_filter_too(authz: Authz, session: Session) -> None:
+def test_a_requirement_that_is_not_a_rule_is_a_filter_too(authz: Authz, session: Session) -> None:
     assert ids(session, authz.filter(OWN, Note, identity=who("bob"))) == [2, 3, 6]
     assert ids(session, authz.filter(~OWN, Note, identity=who("bob"))) == [1, 5]
 
@@ -154,7 +154,7 @@ def test_in_a_requirement_rules_stand_in_for_permissions(authz: Authz, session: 
     assert ids(session, authz.filter(asked, Note, identity=who("bob", "viewer"))) == [3, 6]
 
 
-def test_the_filter_is_of_whoever_calls(authz: Authz, app: Flask, session: Session) -> None:
+def test_the_filter_is_of_anyone_who_calls(authz: Authz, app: Flask, session: Session) -> None:
     authz.rule("note:read", Note, READ)
 
     @app.get("/notes")
@@ -200,7 +200,7 @@ def test_where_the_revocations_are_not_known_the_filter_raises_the_503() -> None
 
 
 @pytest.mark.usefixtures("app")
-def test_whoever_may_all_is_asked_nothing_and_whoever_may_nothing_gets_nothing(
+def test_anyone_who_may_all_is_asked_nothing_and_anyone_who_may_nothing_gets_nothing(
     authz: Authz,
 ) -> None:
     authz.rule("note:read", Note, READ)
@@ -324,7 +324,7 @@ def test_a_rule_of_a_mixin_is_held_against_the_columns_when_it_is_filtered(authz
 
 
 @pytest.mark.usefixtures("app")
-def test_a_part_that_only_calling_it_answers_is_no_filter_whoever_asks(authz: Authz) -> None:
+def test_a_part_that_only_calling_it_answers_is_not_a_filter_anyone_who_asks(authz: Authz) -> None:
     def is_short(identity: Identity, note: Note) -> bool:
         return len(note.status or "") < 5
 
@@ -383,7 +383,7 @@ def test_an_error_behind_a_part_that_decides_is_not_met(authz: Authz, session: S
 
 
 @pytest.mark.usefixtures("app")
-def test_a_role_that_the_catalogue_lacks_lets_no_row_through(authz: Authz) -> None:
+def test_a_role_that_the_catalog_lacks_lets_no_row_through(authz: Authz) -> None:
     text = text_of(authz.filter(~has_role("nobody") & OWN, Note, identity=who()))
     assert text.endswith("WHERE false")
     text = text_of(authz.filter(~has_claim("n", 5) | OWN, Note, identity=who(n="5")))
