@@ -1,4 +1,4 @@
-"""Who may log in: credentials in, a user and the names of their roles out."""
+"""Accounts: check credentials, and look up users and the names of their roles."""
 
 from .user import Accounts, ManagedAccounts, NamedAccounts, TenantAccounts, User
 

@@ -1,4 +1,4 @@
-"""Accounts in the process's memory: for tests and first steps; gone at a restart."""
+"""Accounts in the memory of a process: for tests and first steps; lost at a restart."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .user import User, new_user, refuse_unstorable, role_names
 
 
 class MemoryAccounts:
-    """Accounts kept by this process alone; its methods may be called from several threads."""
+    """Accounts in the memory of this process. The methods are thread-safe."""
 
     is_shared = False
 
@@ -25,23 +25,23 @@ class MemoryAccounts:
         self._subjects: dict[str, str] = {}
 
     def authenticate(self, username: str, password: str) -> User | None:
-        """The user whose name and password these are, else None: see `Accounts`."""
+        """Return the user with this name and password, else None; see `Accounts`."""
         subject, password_hash = self._credentials(username)
         if not verify_password(password_hash, password):
             return None
-        # Asked anew: the hash took a while, in which all of it may have changed.
+        # Read again: hashing took time, in which everything may have changed.
         if not is_still_good(password_hash, password, self._credentials(username)[1]):
             return None
         user = self.find(subject)
         return None if user is None or user.disabled else user
 
     def find(self, subject: str) -> User | None:
-        """The user with this subject as they are now, disabled or not; None when there is none."""
+        """Return the current user with this subject, even if disabled; None if there is none."""
         kept = self._kept.get(subject)
         return None if kept is None else kept.user
 
     def find_in(self, subject: str, tenant: str) -> User | None:
-        """The user as one of this tenant, with their roles there: see `TenantAccounts`."""
+        """Return the user with this tenant and their roles there; see `TenantAccounts`."""
         kept = self._kept.get(subject)
         if kept is None:
             return None
@@ -49,11 +49,11 @@ class MemoryAccounts:
         return user if user.roles or kept.user.tenant == tenant else None
 
     def named(self, username: str) -> User | None:
-        """The user of this name as they are now, disabled or not; None when there is none."""
+        """Return the current user with this name, even if disabled; None if there is none."""
         return self.find(self._subjects.get(username, ""))
 
     def users(self) -> list[User]:
-        """All users, in the order of their names."""
+        """Return all users, sorted by name."""
         with self._lock:
             found = [kept.user for kept in self._kept.values()]
         return sorted(found, key=lambda user: user.username)
@@ -66,11 +66,11 @@ class MemoryAccounts:
         tenant: str | None = None,
         subject: str | None = None,
     ) -> User:
-        """Keep a new user and return them; without a password they cannot log in by one.
+        """Add a user and return it; without a password, they cannot log in with one.
 
-        Names are compared character by character: `Ann` and `ann` are two users. The subject is
-        random unless given. Raises MisuseError where the name or the subject is taken, and for a
-        password that `hash_password` refuses.
+        Names are compared exactly: `Ann` and `ann` are two users. The subject is random unless
+        given. Raise `MisuseError` if the name or the subject is taken, and for a password that
+        `hash_password` refuses.
         """
         user = new_user(username, roles, tenant, subject)
         password_hash = None if password is None else hash_password(password)
@@ -78,53 +78,53 @@ class MemoryAccounts:
             if user.username in self._subjects:
                 raise MisuseError("the username is taken: choose another one")
             if user.subject in self._kept:
-                raise MisuseError("the subject is taken: leave subject= out for a random one")
+                raise MisuseError("the subject is taken: omit subject= for a random one")
             self._kept[user.subject] = _Kept(user, password_hash)
             self._subjects[user.username] = user.subject
         return user
 
     def set_roles(self, subject: str, roles: Iterable[str]) -> User:
-        """Give the user these roles in place of all that they had.
+        """Replace all roles of the user with these.
 
-        Raises MisuseError when no user has the subject.
+        Raise `MisuseError` for an unknown subject.
         """
         names = role_names(roles)
         return self._change_roles(subject, lambda held: names)
 
     def grant_roles(self, subject: str, roles: Iterable[str], tenant: str | None = None) -> User:
-        """Give the user these roles besides those that they have: see `ManagedAccounts`."""
+        """Give the user these roles in addition to those that they have; see `ManagedAccounts`."""
         names = role_names(roles)
         return self._change_roles(subject, lambda held: role_names({*held, *names}), tenant)
 
     def take_roles(self, subject: str, roles: Iterable[str], tenant: str | None = None) -> User:
-        """Take these roles from the user: see `ManagedAccounts`."""
+        """Take these roles from the user; see `ManagedAccounts`."""
         names = role_names(roles)
         return self._change_roles(
             subject, lambda held: role_names({*held}.difference(names)), tenant
         )
 
     def check_new_password(self, password: str) -> None:
-        """Raises PasswordRefused for a password that cannot be set: see `ManagedAccounts`."""
+        """Raise `PasswordRefused` for a password that cannot be set; see `ManagedAccounts`."""
         check_new_password(password)
 
     def set_password(self, subject: str, password: str) -> User:
-        """Have the user log in by another password: see `ManagedAccounts`."""
+        """Set the user's password; see `ManagedAccounts`."""
         password_hash = hash_password(password)
         with self._lock:
             return self._keep(self._existing(subject)._replace(password_hash=password_hash))
 
     def disable(self, subject: str) -> User:
-        """Let the user log in no more; raises MisuseError when no user has the subject."""
+        """Disable the user; raise `MisuseError` for an unknown subject."""
         return self._set_disabled(subject, True)
 
     def enable(self, subject: str) -> User:
-        """Let the user log in again; raises MisuseError when no user has the subject."""
+        """Let the user log in again; raise `MisuseError` for an unknown subject."""
         return self._set_disabled(subject, False)
 
     def remove(self, subject: str) -> None:
-        """Forget the user; a later one of the same name is another subject.
+        """Remove the user; a later user of the same name has another subject.
 
-        Raises MisuseError when no user has the subject.
+        Raise `MisuseError` for an unknown subject.
         """
         with self._lock:
             kept = self._existing(subject)
@@ -136,7 +136,7 @@ class MemoryAccounts:
             kept = self._kept.get(self._subjects.get(username, ""))
         if kept is None:
             return "", None
-        # A disabled user's password is not looked at: right or wrong, the work is the same.
+        # A disabled user's hash is not used, so right and wrong passwords take the same work.
         return kept.user.subject, None if kept.user.disabled else kept.password_hash
 
     def _change_roles(
@@ -178,11 +178,11 @@ class _Kept(NamedTuple):
     in_tenants: Mapping[str | None, tuple[str, ...]] = MappingProxyType({})
 
     def __repr__(self) -> str:
-        return f"_Kept({self.user!r})"  # without the password's hash
+        return f"_Kept({self.user!r})"  # without the password hash
 
 
 def _as_in(kept: _Kept, tenant: str | None) -> User:
-    """The user as one of a tenant; also where they have no role there."""
+    """Return the user with a tenant, even if they have no role there."""
     if tenant == kept.user.tenant:
         return kept.user
     return replace(kept.user, tenant=tenant, roles=kept.in_tenants.get(tenant, ()))

@@ -1,8 +1,8 @@
-"""Models for an application that has no tables of its own for users, roles and permissions.
+"""Ready-made models for users, roles and permissions, for applications without their own tables.
 
-The tables are `authz_users`, `authz_roles`, `authz_permissions`, the three that join them, and
-`authz_changes` for the trail of an administration, on `metadata`: for `create_all`, or for alembic
-by the migrations beside this file.
+The tables are `authz_users`, `authz_roles`, `authz_permissions`, three join tables, and
+`authz_changes` for the trail of an administration. They belong to `metadata`: create them with
+`create_all`, or with alembic and the migrations in the directory next to this file.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ with needs_extra(__name__, "SQLAlchemy 2", "accounts,sqlalchemy"):
     from sqlalchemy import MetaData
     from sqlalchemy.orm import DeclarativeBase
 
-# Names for all constraints, so that a migration can drop them on every database.
+# Names for all constraints, so that a migration can drop them in every database.
 metadata = MetaData(
     naming_convention={
         "pk": "pk_%(table_name)s",
@@ -28,7 +28,7 @@ metadata = MetaData(
 
 
 class Base(DeclarativeBase):
-    """The base of these models alone; an application's own models have another one."""
+    """The base of only these models; an application's own models have another one."""
 
     metadata = metadata
 
@@ -40,7 +40,7 @@ class Permission(PermissionMixin, Base):
 
 
 class Role(CatalogueRoleMixin, Base):
-    """A role of the catalogue."""
+    """A role of the catalog."""
 
     __tablename__ = "authz_roles"
     __permission__ = Permission
@@ -48,7 +48,7 @@ class Role(CatalogueRoleMixin, Base):
 
 
 class User(UserMixin, Base):
-    """Somebody who can log in."""
+    """A user who can log in."""
 
     __tablename__ = "authz_users"
     __role__ = Role

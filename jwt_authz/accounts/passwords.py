@@ -1,6 +1,6 @@
-"""Password hashes: Argon2id, and the same work whether or not there is a hash to compare with.
+"""Hash passwords with Argon2id, and do the same work even if there is no hash to compare with.
 
-A password is its UTF-8 bytes, all of them: nothing is normalized, trimmed or cut off, and every
+A password is hashed as its UTF-8 bytes: it is not normalized, trimmed or truncated, and every
 character counts (OWASP ASVS 6.2.8).
 """
 
@@ -28,40 +28,40 @@ _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
 
 def limit_hashing(at_once: int, waiting: int) -> None:
-    """Let this process hash `at_once` passwords at once, and `waiting` more callers wait for it.
+    """Let this process hash `at_once` passwords at the same time, while `waiting` callers wait.
 
-    As many callers again as are hashed at once may wait if they are known: they have logged in from
-    their address lately. Further callers get HashingBusy: `POST /token` answers 503. Each password
-    that is hashed takes 19 MiB, and each caller one of the server's threads: keep twice `at_once`
-    plus `waiting` below the number of threads of a worker, or log-ins can keep all of them busy.
-    Call this when the process starts, before passwords are hashed.
+    In addition, `at_once` known callers, who have recently logged in from their address, can wait.
+    Further callers get `HashingBusy`: `POST /token` answers 503. Each hash takes 19 MiB, and each
+    caller a thread of the server. Keep twice `at_once` plus `waiting` below the number of threads
+    of a worker, or log-ins can occupy all of them. Call this when the process starts, before
+    passwords are hashed.
     """
     if at_once < 1 or waiting < 0:
-        raise MisuseError("at least one password is hashed at once: write limit_hashing(1, 2)")
+        raise MisuseError("at least one password must be hashed at once: write limit_hashing(1, 2)")
     HASHING.resize(at_once, waiting, reserved=at_once)
 
 
 def hash_password(password: str) -> str:
     """Return an Argon2id hash of the password, with 19 MiB, two passes and one lane.
 
-    Raises PasswordRefused for a password of fewer than 8 characters, more than 4,096 bytes, with
-    lone surrogates, or from the list of common ones; HashingBusy, a StoreUnavailable, when there is
-    no memory left to hash in, or too many are being hashed: see `limit_hashing`.
+    Raise `PasswordRefused` for a password with fewer than 8 characters, more than 4,096 bytes or
+    lone surrogates, and for a common one. Raise `HashingBusy`, a `StoreUnavailable`, if there is
+    not enough memory, or if too many passwords are being hashed (see `limit_hashing`).
     """
     check_new_password(password)
     return _hash(password.encode())
 
 
 def verify_password(hash: str | None, password: str) -> bool:
-    """Return whether the password is the one that was hashed.
+    """Return whether the password matches the hash.
 
-    Without a hash it is False after the same work; an empty or unreadable hash counts as none. A
-    password of more than 4,096 bytes or with lone surrogates is False at once, whatever the hash:
-    nobody can have it. Once a hash with former parameters was seen, which `upgraded_hash` replaces,
-    every failure takes the work of both.
+    Without a hash, or with an empty or unreadable one, return False after the same work. For a
+    password with more than 4,096 bytes or lone surrogates, return False at once: no user can have
+    it. After a hash with old parameters was seen, which `upgraded_hash` replaces, every failure
+    does the work of both kinds.
 
-    Raises HashingBusy, a StoreUnavailable, when there is no memory left to hash in, or too many are
-    being hashed: see `limit_hashing`.
+    Raise `HashingBusy`, a `StoreUnavailable`, if there is not enough memory, or if too many
+    passwords are being hashed (see `limit_hashing`).
     """
     secret = as_secret(password)
     if secret is None:
@@ -70,15 +70,15 @@ def verify_password(hash: str | None, password: str) -> bool:
 
 
 def is_still_good(verified: str | None, password: str, now: str | None) -> bool:
-    """Whether a password that was verified is that of the hash of now, as well.
+    """Return whether a verified password also matches the current hash.
 
-    It took a while, in which the password may have been changed, or only its hash replaced.
+    Verifying took time, in which the password may have been changed, or only its hash replaced.
     """
     return now is not None and (now == verified or verify_password(now, password))
 
 
 def _verify(hash: str | None, secret: bytes) -> bool:
-    """Return whether the secret matches; all failures take the same work, whatever the hash."""
+    """Return whether the secret matches; all failures do the same work, whatever the hash."""
     found = _compare(hash, secret) if hash else None
     is_former = hash is not None and found is not None and needs_rehash(hash)
     if hash is not None and is_former:
@@ -93,7 +93,7 @@ def _verify(hash: str | None, secret: bytes) -> bool:
 
 
 def _compare(hash: str, secret: bytes) -> bool | None:
-    """Return whether the secret is that of the hash; None if the hash is unreadable."""
+    """Return whether the secret matches the hash; None if the hash is unreadable."""
     try:
         return _hasher.verify(hash, secret)
     except VerifyMismatchError:
@@ -103,13 +103,13 @@ def _compare(hash: str, secret: bytes) -> bool | None:
 
 
 def _waste(dummy: str, secret: bytes) -> None:
-    # A dummy is readable, so without an answer it is the machine: not an answer about the password.
+    # A dummy is readable, so a missing result means a problem of the machine, not of the password.
     if _compare(dummy, secret) is None:
         raise _no_memory()
 
 
 def needs_rehash(hash: str) -> bool:
-    """Whether the hash was made with other parameters than today's, or cannot be read."""
+    """Return whether the hash has other parameters than the current ones, or is unreadable."""
     try:
         return _hasher.check_needs_rehash(hash)
     except InvalidHashError:
@@ -117,9 +117,9 @@ def needs_rehash(hash: str) -> bool:
 
 
 def upgraded_hash(hash: str, password: str) -> str | None:
-    """A new hash of a password just verified against this one, or None where it is up to date.
+    """Return a new hash of a password that was verified with this one, or None if it is current.
 
-    Takes a password that today is too short, too: it is good until its owner changes it.
+    Accept passwords that are now too short: they stay valid until their owners change them.
     """
     secret = as_secret(password)
     return _hash(secret) if secret is not None and needs_rehash(hash) else None
@@ -135,8 +135,8 @@ def _hash(secret: bytes) -> str:
 def _no_memory() -> HashingBusy:
     mebibytes = _hasher.memory_cost // 1024
     return HashingBusy(
-        "Argon2 could not run, for lack of memory or threads: leave the process "
-        f"{mebibytes} MiB for each log-in at the same moment, or allow fewer at once"
+        "Argon2 could not run for lack of memory or threads: give the process "
+        f"{mebibytes} MiB for each simultaneous log-in, or allow fewer at once"
     )
 
 
@@ -145,13 +145,13 @@ def _unpadded(data: bytes) -> str:
 
 
 def _dummy(memory: int, passes: int, lanes: int) -> str:
-    """Return a hash with these parameters that no password was ever hashed to: random bytes."""
+    """Return a hash with these parameters that matches no password: random bytes."""
     salt, hash = token_bytes(_hasher.salt_len), token_bytes(_hasher.hash_len)
     return f"$argon2id$v=19$m={memory},t={passes},p={lanes}${_unpadded(salt)}${_unpadded(hash)}"
 
 
 class _Former:
-    """The costliest parameters, other than today's, of which a hash was seen in this process."""
+    """The costliest outdated parameters of the hashes seen in this process."""
 
     def __init__(self) -> None:
         self.dummy: str | None = None

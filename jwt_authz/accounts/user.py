@@ -1,4 +1,4 @@
-"""The user, and the protocol between the log-in and whatever keeps the users."""
+"""The user, and the protocols between the log-in and the accounts."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ MAX_TEXT = 255
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody who can log in, as they were when the store was asked.
+    """A user who can log in, as of the time of the query.
 
-    `subject` is what their tokens carry as `sub`: never given to anybody else, also not to a later
-    user of the same name. `roles` are names from the application's catalogue.
+    `subject` is the `sub` of their tokens. It is never given to another user, not even to a later
+    user of the same name. `roles` are names from the application's role catalog.
 
-    Raises MisuseError when a field has the wrong type (an integer key in place of a string, say).
+    Raise `MisuseError` if a field has the wrong type, for example an integer key.
     """
 
     subject: str
@@ -31,49 +31,47 @@ class User:
     def __post_init__(self) -> None:
         for name in ("subject", "username"):
             if not _is_text(getattr(self, name)):
-                raise MisuseError(f"User.{name} must be a string that is not empty: write str(...)")
+                raise MisuseError(f"User.{name} must be a non-empty string: write str(...)")
         if self.tenant is not None and not _is_text(self.tenant):
-            raise MisuseError(
-                "User.tenant must be None or a string that is not empty: write str(...)"
-            )
+            raise MisuseError("User.tenant must be None or a non-empty string: write str(...)")
         if not isinstance(self.roles, tuple) or not all(map(_is_text, self.roles)):
             raise MisuseError("User.roles must be a tuple of role names: write roles=('editor',)")
 
 
 @runtime_checkable
 class Accounts(Protocol):
-    """What a log-in asks; an application with a users table of its own implements it."""
+    """What a log-in needs. Implement it if the application has its own users table."""
 
     def authenticate(self, username: str, password: str) -> User | None:
-        """The user whose name and password these are, else None.
+        """Return the user with this name and password, else None.
 
-        None for an unknown user, a wrong password, a disabled user and one without a password,
-        and all four after the same work (OWASP ASVS 6.3.8): `verify_password` of
-        `jwt_authz.accounts.passwords` takes a None for the hash and does that work. Raises
-        StoreUnavailable when the store does not answer.
+        Return None for an unknown user, a wrong password, a disabled user and a user without a
+        password, each after the same work (OWASP ASVS 6.3.8): `verify_password` of
+        `jwt_authz.accounts.passwords` accepts None as the hash and does this work. Raise
+        `StoreUnavailable` if the store does not answer.
         """
         ...
 
     def find(self, subject: str) -> User | None:
-        """The user with this subject as they are now, disabled or not; None when there is none.
+        """Return the current user with this subject, even if disabled; None if there is none.
 
-        Raises StoreUnavailable when the store does not answer.
+        Raise `StoreUnavailable` if the store does not answer.
         """
         ...
 
 
 @runtime_checkable
 class TenantAccounts(Accounts, Protocol):
-    """Accounts whose users may have roles in other tenants than their own.
+    """Accounts whose users can have roles in other tenants than their own.
 
-    A log-in that names a tenant, and a refresh of it, ask them.
+    Used by a log-in that names a tenant, and by its refreshes.
     """
 
     def find_in(self, subject: str, tenant: str) -> User | None:
-        """The user as one of this tenant, with the roles that they have there, disabled or not.
+        """Return the user with this tenant and the roles that they have there, even if disabled.
 
-        Of their own tenant it is what `find` gives; None where they have no role in it. Raises
-        StoreUnavailable when the store does not answer.
+        For the user's own tenant, return the same as `find`. Return None if they have no role in
+        the tenant. Raise `StoreUnavailable` if the store does not answer.
         """
         ...
 
@@ -82,24 +80,24 @@ class TenantAccounts(Accounts, Protocol):
 class NamedAccounts(Accounts, Protocol):
     """Accounts that can look up a user by name.
 
-    The limit on guesses then knows an account by its subject, whatever its name is.
+    The rate limit then identifies an account by its subject, whatever its name.
     """
 
     def named(self, username: str) -> User | None:
-        """Return the user that a log-in by this name is for, disabled or not; None if none is.
+        """Return the user who logs in with this name, even if disabled; None if there is none.
 
-        Raises StoreUnavailable when the store does not answer.
+        Raise `StoreUnavailable` if the store does not answer.
         """
         ...
 
 
 @runtime_checkable
 class ManagedAccounts(NamedAccounts, Protocol):
-    """Accounts that can be changed here: what `flask authz users` and a change of password need.
+    """Accounts that can be changed, as `flask authz users` and password changes require.
 
-    Each change is made as a whole or not at all, and may be repeated: what is so already stays.
-    All raise MisuseError for a subject that nobody has, and StoreUnavailable. What becomes of
-    tokens issued before is not theirs to say.
+    Each change is atomic, and can be repeated without further effect. All methods raise
+    `MisuseError` for an unknown subject, and `StoreUnavailable`. They do not affect tokens that
+    were issued before.
     """
 
     @property
@@ -108,7 +106,7 @@ class ManagedAccounts(NamedAccounts, Protocol):
         ...
 
     def users(self) -> list[User]:
-        """All users, in the order of their names."""
+        """Return all users, sorted by name."""
         ...
 
     def add(
@@ -119,34 +117,34 @@ class ManagedAccounts(NamedAccounts, Protocol):
         tenant: str | None = None,
         subject: str | None = None,
     ) -> User:
-        """Keep a new user; without a password they cannot log in by one.
+        """Add a user and return it; without a password, they cannot log in with one.
 
-        Raises MisuseError where the name is taken, and for a password that `hash_password` refuses.
+        Raise `MisuseError` if the name is taken, and for a password that `hash_password` refuses.
         """
         ...
 
     def grant_roles(self, subject: str, roles: Iterable[str], tenant: str | None = None) -> User:
-        """Give the user these roles besides those that they have.
+        """Give the user these roles in addition to those that they have.
 
-        In another `tenant` than their own where one is given, as `TenantAccounts` have it; then the
-        user is returned as one of it.
+        With a `tenant` other than their own, as in `TenantAccounts`, give the roles there, and
+        return the user with that tenant.
         """
         ...
 
     def take_roles(self, subject: str, roles: Iterable[str], tenant: str | None = None) -> User:
-        """Take these roles from the user, in another `tenant` where one is given."""
+        """Take these roles from the user, in another `tenant` if one is given."""
         ...
 
     def check_new_password(self, password: str) -> None:
-        """Raises PasswordRefused for a password that `set_password` would refuse."""
+        """Raise `PasswordRefused` for a password that `set_password` would refuse."""
         ...
 
     def set_password(self, subject: str, password: str) -> User:
-        """Have the user log in by another password; raises what `hash_password` raises."""
+        """Set the user's password; raise what `hash_password` raises."""
         ...
 
     def disable(self, subject: str) -> User:
-        """Let the user log in no more."""
+        """Disable the user, who can then no longer log in."""
         ...
 
     def enable(self, subject: str) -> User:
@@ -154,15 +152,15 @@ class ManagedAccounts(NamedAccounts, Protocol):
         ...
 
     def remove(self, subject: str) -> None:
-        """Forget the user; a later one of the same name is another subject."""
+        """Remove the user; a later user of the same name has another subject."""
         ...
 
 
 def new_user(username: str, roles: Iterable[str], tenant: str | None, subject: str | None) -> User:
-    """A user whose texts every store can hold, with a random 128-bit subject unless one is given.
+    """Return a user that every store can hold, with a random 128-bit subject unless one is given.
 
-    Raises MisuseError for a text that is empty, longer than 255 characters, holds a NUL or is no
-    UTF-8, and for roles given as one string.
+    Raise `MisuseError` for a string that is empty, longer than 255 characters, contains NUL or is
+    not valid UTF-8, and for roles given as one string.
     """
     user = User(
         subject=token_hex(16) if subject is None else subject,
@@ -177,7 +175,7 @@ def new_user(username: str, roles: Iterable[str], tenant: str | None, subject: s
 
 
 def role_names(roles: Iterable[str]) -> tuple[str, ...]:
-    """The names in order, each once; raises MisuseError where they are not several good strings."""
+    """Return the names sorted and without duplicates; raise `MisuseError` for invalid names."""
     if isinstance(roles, str):
         raise MisuseError("roles must be several names, not one string: write roles=('editor',)")
     names = tuple(roles)
@@ -187,7 +185,7 @@ def role_names(roles: Iterable[str]) -> tuple[str, ...]:
 
 
 def is_storable(text: object) -> bool:
-    """Whether every store can hold, and so find, the text: 1 to 255 characters, UTF-8, no NUL."""
+    """Return whether every store can hold the text: 1 to 255 characters, UTF-8, no NUL."""
     return _is_text(text) and len(text) <= MAX_TEXT and "\0" not in text and _is_utf8(text)
 
 
@@ -196,7 +194,7 @@ def _is_text(value: object) -> TypeGuard[str]:
 
 
 def refuse_unstorable(text: object) -> None:
-    """Raises MisuseError for what not every store can hold."""
+    """Raise `MisuseError` for a value that not every store can hold."""
     if not is_storable(text):
         raise MisuseError(
             "a username, subject, tenant or role cannot be stored: write a string of 1 to "

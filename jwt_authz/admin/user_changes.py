@@ -237,7 +237,7 @@ def fit(change: Callable[[], _Result]) -> _Result:
     try:
         return change()
     except PasswordRefused as error:
-        detail = f"Not as expected: {error}."
+        detail = f"Invalid or missing: {error}."
         raise ProblemAnswer(400, "invalid-request", detail, "invalid_request") from None
     except MisuseError as error:
         raise ProblemAnswer(409, "change-refused", f"Not changed: {error}.") from None

@@ -1,4 +1,4 @@
-"""Command line: `flask authz ...`."""
+"""The command line: `flask authz ...`."""
 
 from .main import authz
 

@@ -1,4 +1,4 @@
-"""What the commands that change users and roles share: who says it, what is said, how it fails."""
+"""Shared by commands that change users and roles: the author, the output and the errors."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from ..inspection.tables import visible
 def changing(
     group: click.Group, name: str, make: Callable[[], Any]
 ) -> Callable[[Callable[..., None]], click.Command]:
-    """A command of the group that gets what `make` gives; misuse and a store are messages, and 1.
+    """Return a decorator that adds a command to the group; it receives the result of `make`.
 
-    Usage errors exit 2.
+    Exit with 1 and a message for `MisuseError` and `StoreUnavailable`, and with 2 for wrong usage.
     """
 
     def decorate(function: Callable[..., None]) -> click.Command:
@@ -28,7 +28,7 @@ def changing(
         @functools.wraps(function)
         def command(**given: Any) -> None:
             try:
-                current_parts()  # no Authz: say so
+                current_parts()  # raises without an Authz
                 function(make(), **given)
             except (MisuseError, StoreUnavailable) as error:
                 raise click.ClickException(str(error)) from None
@@ -40,13 +40,13 @@ def changing(
 
 
 def say(text: str) -> None:
-    """Write a line, in which names from outside stand so that a terminal only shows them."""
+    """Print a line; names from outside are escaped, so that a terminal only shows them."""
     click.echo(visible(text))
 
 
 def who() -> str:
-    """Who makes the change, as the audit is told: the user of the operating system."""
+    """Return the author of a change for the audit: the user of the operating system."""
     try:
         return f"{getpass.getuser()} at the command line"
-    except (OSError, KeyError, ImportError):  # one without a name, as in a container
-        return "somebody at the command line"
+    except (OSError, KeyError, ImportError):  # a user without a name, as in a container
+        return "unknown user at the command line"

@@ -1,4 +1,4 @@
-"""The command `flask authz explain`: why somebody may, or may not."""
+"""The command `flask authz explain`: why a call is allowed or refused."""
 
 from __future__ import annotations
 
@@ -24,20 +24,22 @@ _LONGEST_FILE = 65_536
 
 @click.command("explain")
 @click.argument("call", nargs=-1, metavar="[METHOD PATH]")
-@click.option("--needs", multiple=True, metavar="PERMISSION", help="In place of a call.")
-@click.option("--token-file", metavar="FILE", help="Where a token stands; - is standard input.")
-@click.option("--role", "roles", multiple=True, metavar="NAME", help="Made up: a role.")
+@click.option(
+    "--needs", multiple=True, metavar="PERMISSION", help="Explain a permission instead of a call."
+)
+@click.option("--token-file", metavar="FILE", help="A file with a token; - is standard input.")
+@click.option("--role", "roles", multiple=True, metavar="NAME", help="A role.")
 @click.option(
     "--permission",
     "permissions",
     multiple=True,
     metavar="RESOURCE:ACTION",
-    help="Made up: a permission, in place of those of the roles.",
+    help="A permission, instead of those of the roles.",
 )
-@click.option("--scope", "scopes", multiple=True, metavar="NAME", help="Made up: a scope.")
-@click.option("--claim", "claims", multiple=True, metavar="NAME=JSON", help="Made up: a claim.")
-@click.option("--tenant", metavar="NAME", help="Made up: the tenant.")
-@click.option("--subject", metavar="NAME", help="Made up: the subject.")
+@click.option("--scope", "scopes", multiple=True, metavar="NAME", help="A scope.")
+@click.option("--claim", "claims", multiple=True, metavar="NAME=JSON", help="A claim.")
+@click.option("--tenant", metavar="NAME", help="The tenant.")
+@click.option("--subject", metavar="NAME", help="The subject.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @with_appcontext
 def explain(
@@ -45,22 +47,25 @@ def explain(
     needs: tuple[str, ...],
     token_file: str | None,
     as_json: bool,
-    **made_up: Any,
+    **caller: Any,
 ) -> None:
-    """Say why a call, GET /articles/1, or a permission is granted to somebody, or is not.
+    """Explain why a call, such as GET /articles/1, or a permission is granted or refused.
 
-    Somebody is whoever a token is of, or is made up of roles, permissions, scopes and claims;
-    without any of these nobody is calling. Exits 1 where it is refused.
+    The caller is given by a token, or by roles, permissions, scopes and claims. Without any of
+    these, the request has no token. Exit with 1 if it is refused.
     """
     words = " ".join(call).split(" ") if call else []
     if bool(words) == bool(needs) or len(words) not in (0, 2):
-        raise click.UsageError("say what is asked for: METHOD PATH, or --needs PERMISSION")
-    supposed = {name: value for name, value in made_up.items() if value}
+        raise click.UsageError("give either METHOD PATH or --needs PERMISSION")
+    supposed = {name: value for name, value in caller.items() if value}
     if token_file is not None and supposed:
-        raise click.UsageError("somebody has a token, or is made up: not both")
+        raise click.UsageError(
+            "--token-file cannot be combined with --role, --permission, --scope, --claim, "
+            "--tenant or --subject"
+        )
     method, path = words or ("GET", "/")
     try:
-        current_parts()  # no Authz: say so
+        current_parts()  # raises without an Authz
         with current_app.test_request_context(path, method=method.upper()):
             _say_who_calls(token_file, supposed)
             allowed = _print_call(as_json) if words else _print_needs(needs, as_json)
@@ -98,14 +103,14 @@ def _say_who_calls(token_file: str | None, supposed: dict[str, Any]) -> None:
 
 
 def _identity(
-    subject: str = "somebody",
+    subject: str = "someone",
     roles: tuple[str, ...] = (),
     permissions: tuple[str, ...] | None = None,
     scopes: tuple[str, ...] | None = None,
     claims: tuple[str, ...] = (),
     tenant: str | None = None,
 ) -> Any:
-    """The identity of somebody made up, as it would be read from a token of theirs."""
+    """Return the identity of a hypothetical caller, as it would be read from their token."""
     extension: Authz = current_app.extensions["jwt_authz"]
     payload = {
         **own_claims(current_parts().settings),
@@ -118,7 +123,7 @@ def _identity(
     try:
         return extension.read_identity(subject, payload)
     except InvalidToken as error:
-        raise MisuseError(f"such a token is refused, {error.name}: {error}") from None
+        raise MisuseError(f"this token would be refused, {error.name}: {error}") from None
 
 
 def _claim(text: str) -> tuple[str, Any]:
@@ -132,7 +137,7 @@ def _claim(text: str) -> tuple[str, Any]:
 
 
 def _read_token(file: str) -> str:
-    """The token of a file or of standard input; no message says what stands where it is from."""
+    """Return the token in a file or on standard input; errors never contain its text or name."""
     if file == "-" and sys.stdin.isatty():
         return str(click.prompt("Token", hide_input=True, err=True)).strip()
     try:
@@ -140,7 +145,7 @@ def _read_token(file: str) -> str:
             return sys.stdin.read(_LONGEST_FILE).strip()
         with Path(file).open(encoding="utf-8") as opened:
             return opened.read(_LONGEST_FILE).strip()
-    except (OSError, ValueError):  # its name may be a token that was put there by mistake
+    except (OSError, ValueError):  # the name may be a token, given by mistake
         raise click.UsageError(
-            "the token cannot be read: --token-file names a file, or is - for standard input"
+            "the token cannot be read: --token-file must be a file, or - for standard input"
         ) from None

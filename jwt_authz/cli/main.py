@@ -27,7 +27,7 @@ from .openapi import openapi
 from .roles import roles
 from .users import users
 
-authz = AppGroup("authz", help="Look after who may do what.")
+authz = AppGroup("authz", help="Manage and inspect who may do what.")
 _COMMANDS = (
     reports.routes,
     reports.matrix,
@@ -44,8 +44,8 @@ for _command in _COMMANDS:
 
 @authz.command("init")
 def init() -> None:
-    """Prepare a new store of revocations: its tables, and the mark that it has lost nothing."""
-    parts = current_parts()  # no Authz: say so
+    """Prepare a new store of revocations: its tables, and the marker that it has lost nothing."""
+    parts = current_parts()  # raises without an Authz
     extension: Authz = current_app.extensions["jwt_authz"]
     try:
         extension.prepare_store()
@@ -96,11 +96,11 @@ def _write_summary(parts: Parts) -> None:
 
 @authz.group("keys")
 def keys() -> None:
-    """Make, list, rotate and retire the keys that sign and verify tokens."""
+    """Create, list, rotate and retire the keys that sign and verify tokens."""
 
 
 def _key_command(name: str) -> Callable[[Callable[..., None]], click.Command]:
-    """A command that gets the path of the keys' file, and whose misuse is a message."""
+    """Return a decorator for a command that receives the path of the key file."""
 
     def decorate(function: Callable[..., None]) -> click.Command:
         @functools.wraps(function)
@@ -115,7 +115,7 @@ def _key_command(name: str) -> Callable[[Callable[..., None]], click.Command]:
             type=click.Path(dir_okay=False, path_type=Path),
             help="The file, by default AUTHZ_KEYS_FILE of the application.",
         )
-        # The application is needed for its setting alone, and may refuse to be made without keys.
+        # The application is needed only for its setting, and may not start without keys.
         made: click.Command = keys.command(name, with_appcontext=False)(asked(command))
         return made
 
@@ -127,14 +127,14 @@ def _configured_file() -> Path:
     with app.app_context():
         file = current_parts().settings.keys_file
     if file is None:
-        raise MisuseError("the application has no file of keys: set AUTHZ_KEYS_FILE, or --file")
+        raise MisuseError("the application has no key file: set AUTHZ_KEYS_FILE, or use --file")
     return Path(file)
 
 
 @_key_command("new")
-@click.option("--algorithm", help="By default that of the key that signs; ES256 for the first.")
+@click.option("--algorithm", help="Default: that of the signing key; ES256 for the first.")
 def new_key(path: Path, algorithm: str | None) -> None:
-    """Make the file with a first key, or add a key that verifies."""
+    """Create the file with a first key, or add a key that only verifies."""
     if not path.exists():
         made = KeySet.new(algorithm or "ES256")
         made.write(path)
@@ -147,7 +147,7 @@ def new_key(path: Path, algorithm: str | None) -> None:
 
 @_key_command("list")
 def list_keys(path: Path) -> None:
-    """Show each key's id, algorithm and use, oldest first; nothing secret."""
+    """Show the id, algorithm and use of each key, oldest first; nothing secret."""
     held = KeySet.read(path)
     for kid in held.kids:
         use = "active" if kid == held.active else "verifying"
@@ -157,7 +157,7 @@ def list_keys(path: Path) -> None:
 @_key_command("rotate")
 @click.argument("kid", required=False)
 def rotate_keys(path: Path, kid: str | None) -> None:
-    """Let the newest key sign, or the one named; one is made where the newest signs already."""
+    """Make the newest key sign, or the given one; create one if the newest already signs."""
     before = KeySet.read(path)
     ready = before if kid is not None or before.kids[-1] != before.active else before.with_new_key()
     after = ready.rotated(kid)
@@ -168,6 +168,6 @@ def rotate_keys(path: Path, kid: str | None) -> None:
 @_key_command("retire")
 @click.argument("kid")
 def retire_key(path: Path, kid: str) -> None:
-    """Take a key out: what it signed is refused from now on."""
+    """Remove a key: tokens that it signed are refused from now on."""
     KeySet.read(path).retired(kid).write(path)
-    click.echo(f"{kid} is gone")
+    click.echo(f"{kid} is removed")

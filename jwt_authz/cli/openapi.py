@@ -1,4 +1,4 @@
-"""The command `flask authz openapi`: the document of an application, and whether one is its."""
+"""The command `flask authz openapi`: generate, annotate or check an OpenAPI document."""
 
 from __future__ import annotations
 
@@ -23,18 +23,22 @@ from ..openapi.paths import template_of
 
 
 @click.command("openapi")
-@click.option("--annotate", "source", metavar="FILE", help="Annotate this one, and make none.")
-@click.option("--check", "checked", metavar="FILE", help="Compare; exits 1 where it has drifted.")
+@click.option(
+    "--annotate", "source", metavar="FILE", help="Annotate this document instead of generating one."
+)
+@click.option(
+    "--check", "checked", metavar="FILE", help="Compare this document; exit 1 if it differs."
+)
 @with_appcontext
 def openapi(source: str | None, checked: str | None) -> None:
     """Print the OpenAPI document of the application, or compare one with its routes and guards.
 
-    Without an option it is made of the routes, the guards and what `documented` said of views.
+    Without an option, generate it from the routes, the guards and the `documented` views.
     """
     if source is not None and checked is not None:
-        raise click.UsageError("annotate a document, or check one: not both")
+        raise click.UsageError("--annotate and --check cannot be combined")
     try:
-        current_parts()  # no Authz: say so
+        current_parts()  # raises without an Authz
         if checked is not None:
             _check(checked)
         else:
@@ -51,29 +55,29 @@ def _check(file: str) -> None:
         click.echo(line, err=True)
     if lines:
         sys.exit(1)
-    click.echo(f"{file} says what the routes and their guards say")
+    click.echo(f"{file} matches the routes and their guards")
 
 
 def _drift(held: dict[str, Any], file: str) -> Iterator[str]:
-    """What a document says that the application does not, and the other way round."""
+    """Yield the differences between a document and the application."""
     app = get_app()
     annotated = annotate(held, app)
     wanted = _generated() if GENERATOR in held else annotated
     operations = list(operations_of(held, app))
     for one in operations:
         if one.access is None:
-            yield f"{one.method} {one.path} in {file} is answered by no one route"
+            yield f"{one.method} {one.path} in {file} does not match exactly one route"
     answered = {(one.access.rule, one.access.method) for one in operations if one.access}
     for access in read_matrix(app):
-        is_told = (access.rule, access.method) in answered or is_page(app, access.endpoint)
-        if not is_told:
-            yield f"{access.method} {template_of(access.rule)} is a route, and {file} lacks it"
+        is_listed = (access.rule, access.method) in answered or is_page(app, access.endpoint)
+        if not is_listed:
+            yield f"{access.method} {template_of(access.rule)} is a route that is missing in {file}"
     before, after = _written(held).splitlines(), _written(wanted).splitlines()
     yield from difflib.unified_diff(before, after, file, "the application", lineterm="", n=2)
 
 
 def _generated() -> dict[str, Any]:
-    # Only here, since it needs an extra that the command group does without.
+    # Imported here, since it needs an extra that the other commands do not.
     made: dict[str, Any] = import_module("jwt_authz.openapi.generator").generate(get_app())
     return made
 
@@ -82,7 +86,7 @@ def _read(file: str) -> dict[str, Any]:
     try:
         document = json.loads(Path(file).read_text(encoding="utf-8"))
     except ValueError:
-        raise MisuseError(f"{file} is no JSON: give an OpenAPI document as JSON") from None
+        raise MisuseError(f"{file} is not JSON: give an OpenAPI document as JSON") from None
     made: dict[str, Any] = document
     return made
 

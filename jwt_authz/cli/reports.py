@@ -38,15 +38,15 @@ from ..policy.identity import Identity
 
 
 class _Failed(click.ClickException):
-    """What could not be told; 1 is left to `--diff`, for access that was given."""
+    """An error with exit code 2, since 1 means access that was given, with `--diff`."""
 
     exit_code = 2
 
 
 def _command(name: str, *forms: str) -> Callable[[Callable[..., None]], click.Command]:
-    """A command of the current application, whose misuse is a message, with a flag for each form.
+    """Return a decorator for a command with a flag for each output form.
 
-    The form that was chosen is its argument `form`, None where a text is wanted.
+    The chosen form is the argument `form`; None means text. Errors are printed as messages.
     """
 
     def decorate(function: Callable[..., None]) -> click.Command:
@@ -54,14 +54,14 @@ def _command(name: str, *forms: str) -> Callable[[Callable[..., None]], click.Co
         @functools.wraps(function)
         def command(**given: Any) -> None:
             try:
-                current_parts()  # no Authz: say so
+                current_parts()  # raises without an Authz
                 function(**given)
             except (MisuseError, StoreUnavailable, OSError) as error:
                 raise _Failed(str(error)) from None
 
         made: Any = command
         for form in forms:
-            said = f"Write {_FORM_NAMES[form]} in place of a text."
+            said = f"Write {_FORM_NAMES[form]} instead of text."
             made = click.option(f"--{form}", "form", flag_value=form, help=said)(made)
         return click.command(name)(made)
 
@@ -73,7 +73,7 @@ _FORM_NAMES = {"json": "JSON", "markdown": "Markdown", "csv": "CSV", "html": "an
 
 @_command("routes", "json", "markdown", "csv")
 def routes(form: str | None) -> None:
-    """Show what each route asks for, where its guards stand, and which have none."""
+    """Show what each route requires, where its guards are, and which routes have none."""
     found = read_routes()
     if form == "json":
         click.echo(routes_as_json(found), nl=False)
@@ -82,12 +82,14 @@ def routes(form: str | None) -> None:
 
 
 @_command("matrix", "json", "markdown", "csv", "html")
-@click.option("--diff", metavar="FILE|REV", help="What changed since a --json, or a git revision.")
+@click.option(
+    "--diff", metavar="FILE|REV", help="Compare with an earlier --json, or a git revision."
+)
 def matrix(form: str | None, diff: str | None) -> None:
     """Show which role may call which route.
 
-    With --diff, show who was given access and from whom it was taken; the exit code is 1 where
-    access was or may have been given, and 2 where that cannot be told.
+    With --diff, show who was given access and who lost it. The exit code is 1 if access was, or
+    may have been, given, and 2 if the comparison failed.
     """
     found = read_access()
     if diff is not None:
@@ -121,7 +123,7 @@ def can(role: str) -> None:
     catalogue = current_parts().catalogue or ()
     if role not in catalogue:
         known = ", ".join(catalogue) or "none: write Authz(app, roles=Roles(...))"
-        raise MisuseError(f"no role is named {role!r}; there are {known}")
+        raise MisuseError(f"no role is named {role!r}: the roles are {known}")
     caller = caller_with(role)
     rows = [
         (found.value, one.method, one.rule, one.endpoint, "; ".join(depends_on(one, caller)))
@@ -140,7 +142,7 @@ def _show(table: Table, form: str | None = None) -> None:
 
 def _show_changes(changes: list[AccessChange], form: str | None) -> None:
     if form == "html":
-        raise MisuseError("a --diff is no page: write it as a text, --markdown, --csv or --json")
+        raise MisuseError("--diff cannot be written as HTML: use text, --markdown, --csv or --json")
     if form == "json":
         click.echo(changes_as_json(changes), nl=False)
     elif changes or form == "csv":
@@ -152,20 +154,20 @@ def _show_changes(changes: list[AccessChange], form: str | None) -> None:
 
 
 def _earlier(named: str) -> AccessMatrix:
-    """The matrix in a file, else that of the application at a git revision."""
+    """Return the matrix in a file, or else that of the application at a git revision."""
     if Path(named).is_file():
         return access_from_json(Path(named).read_bytes(), named)
     script = click.get_current_context().ensure_object(ScriptInfo)
     if script.create_app is not None:
         raise MisuseError(
-            f"there is no file {named}, and at a revision only `flask --app ...` finds the "
-            "application: give the FILE of an earlier --json"
+            f"there is no file {named}, and only `flask --app ...` can load the application of a "
+            "git revision: give the FILE of an earlier --json"
         )
     return matrix_at(named, script.app_import_path)
 
 
 def _callers(access: Access) -> Iterator[str]:
-    """The kinds of caller by their answer, a line each where it depends on something."""
+    """Yield the callers by answer, with one line for each caller whose answer depends."""
     callers: list[tuple[str, Identity | None]] = [
         (NOT_IDENTIFIED, None),
         (WITHOUT_ROLE, caller_with()),
@@ -182,7 +184,7 @@ def _callers(access: Access) -> Iterator[str]:
 
 
 def _answering(method: str, path: str) -> list[Access]:
-    """What answers a method at a path or a rule; HEAD is a GET's where nothing else answers it."""
+    """Return what answers a method at a path or rule; HEAD falls back to GET."""
     found = list(read_matrix(get_app()))
     rule = path if any(access.rule == path for access in found) else _rule_at(method, path)
     methods = (method, "GET") if method == "HEAD" else (method,)
@@ -195,7 +197,7 @@ def _answering(method: str, path: str) -> list[Access]:
 
 
 def _rule_at(method: str, path: str) -> str:
-    """The rule that a URL's path meets."""
+    """Return the rule that matches a path."""
     app = get_app()
     adapter = app.url_map.bind(app.config.get("SERVER_NAME") or "localhost")
     try:
@@ -207,6 +209,6 @@ def _rule_at(method: str, path: str) -> str:
         raise MisuseError(f"no view answers {method} {path}, only {taken}") from None
     except HTTPException:
         raise MisuseError(
-            f"no route has the path {path}: flask authz routes shows those that there are"
+            f"no route has the path {path}: flask authz routes lists the routes"
         ) from None
     return rule.rule

@@ -1,4 +1,4 @@
-"""The commands `flask authz roles ...`: what each role may do."""
+"""The commands `flask authz roles ...`: list and change roles."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .common import changing, say, who
 
 @click.group("roles")
 def roles() -> None:
-    """List roles; change those in a database, in all processes at once."""
+    """List roles; change roles in a database, in all processes at once."""
 
 
 def _command(name: str) -> Callable[[Callable[..., None]], click.Command]:
@@ -32,7 +32,7 @@ def _look(name: str) -> Callable[[Callable[..., None]], click.Command]:
 
 
 @_look("list")
-@click.option("--json", "as_json", is_flag=True, help="Write JSON, which RolesFile reads.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON that RolesFile can read.")
 def list_roles(_: object, as_json: bool) -> None:
     """Show each role with its permissions, the roles that it includes, and its level."""
     found = current_parts().roles or Roles()
@@ -53,15 +53,15 @@ def list_roles(_: object, as_json: bool) -> None:
 
 @_look("reload")
 def reload_roles(_: object) -> None:
-    """Have all processes load the roles anew: after a change of the file, or of rows by hand."""
+    """Make all processes reload the roles, after editing a file or rows by hand."""
     current_parts().reload_roles()
-    click.echo("all processes are told to load the roles anew")
+    click.echo("all processes reload the roles")
 
 
 @_command("add")
 @click.argument("name")
 @click.argument("permissions", nargs=-1)
-@click.option("--includes", multiple=True, metavar="NAME", help="A role that it includes.")
+@click.option("--includes", multiple=True, metavar="NAME", help="An included role.")
 @click.option("--level", type=int, help="A number that orders roles.")
 def add(
     managed: RoleChanges,
@@ -70,7 +70,7 @@ def add(
     includes: tuple[str, ...],
     level: int | None,
 ) -> None:
-    """Add a role with these permissions, RESOURCE:ACTION each."""
+    """Add a role with these permissions, each RESOURCE:ACTION."""
     managed.add(name, permissions, includes, level)
     say(f"{name} is added, {_grants(name)}")
 
@@ -111,7 +111,7 @@ def take(managed: RoleChanges, name: str, permissions: tuple[str, ...]) -> None:
 @click.argument("name")
 @click.argument("others", nargs=-1, required=True)
 def include(managed: RoleChanges, name: str, others: tuple[str, ...]) -> None:
-    """Have a role include others, with all that they grant."""
+    """Make a role include others, with everything that they grant."""
     managed.include(name, others)
     say(f"{name} {_grants(name)}")
 
@@ -120,7 +120,7 @@ def include(managed: RoleChanges, name: str, others: tuple[str, ...]) -> None:
 @click.argument("name")
 @click.argument("others", nargs=-1, required=True)
 def exclude(managed: RoleChanges, name: str, others: tuple[str, ...]) -> None:
-    """Have a role include others no more."""
+    """Make a role no longer include others."""
     managed.exclude(name, others)
     say(f"{name} {_grants(name)}")
 
@@ -129,13 +129,13 @@ def exclude(managed: RoleChanges, name: str, others: tuple[str, ...]) -> None:
 @click.argument("name")
 @click.argument("level", type=int, required=False)
 def set_level(managed: RoleChanges, name: str, level: int | None) -> None:
-    """Give a role another level; without a number it has none."""
+    """Set the level of a role; without a number, remove it."""
     managed.set_level(name, level)
     say(f"{name} has {'no level' if level is None else f'the level {level}'} now")
 
 
 def _users() -> list[User]:
-    """Return the users, where they can be listed."""
+    """Return the users, if they can be listed."""
     accounts = current_parts().accounts
     return accounts.users() if isinstance(accounts, ManagedAccounts) else []
 
@@ -145,15 +145,15 @@ def _managed() -> ManagedRoles:
     if isinstance(given, ManagedRoles):
         return current_parts().deadline.bound(given)
     if given is None or isinstance(given, Roles):
-        raise MisuseError("the roles are in code: change them there, or keep them in a database")
+        raise MisuseError("the roles are in code: change them there, or store them in a database")
     raise MisuseError(
-        f"the roles come from {type(given).__name__}, and cannot be changed here: change them "
-        "where they are, and say `flask authz roles reload`"
+        f"the roles come from {type(given).__name__} and cannot be changed here: change them "
+        "there, and run `flask authz roles reload`"
     )
 
 
 def _grants(name: str) -> str:
-    """What the role grants now, with what it includes."""
+    """Return what the role grants now, including the roles that it includes."""
     held = (current_parts().roles or Roles()).permissions_of([name])
     return f"grants {', '.join(sorted(held))}" if len(held) else "grants nothing"
 

@@ -1,4 +1,4 @@
-"""The commands `flask authz users ...`: who may log in, and as what."""
+"""The commands `flask authz users ...`: manage users, their roles and passwords."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _METHODS = (
 
 @click.group("users")
 def users() -> None:
-    """Add, list and remove users, give and take their roles and passwords."""
+    """Add, list and remove users, and change their roles and passwords."""
 
 
 def _command(name: str) -> Callable[[Callable[..., None]], click.Command]:
@@ -37,10 +37,10 @@ def _command(name: str) -> Callable[[Callable[..., None]], click.Command]:
 
 @_command("add")
 @click.argument("username")
-@click.option("--role", "roles", multiple=True, metavar="NAME", help="A role; may be repeated.")
-@click.option("--tenant", metavar="NAME", help="The tenant that they belong to.")
-@click.option("--random", "is_random", is_flag=True, help="Make a password up, and print it once.")
-@click.option("--no-password", is_flag=True, help="They cannot log in by a password.")
+@click.option("--role", "roles", multiple=True, metavar="NAME", help="A role; can be repeated.")
+@click.option("--tenant", metavar="NAME", help="The tenant of the user.")
+@click.option("--random", "is_random", is_flag=True, help="Generate a password, and print it once.")
+@click.option("--no-password", is_flag=True, help="The user cannot log in with a password.")
 def add(
     managed: Users,
     username: str,
@@ -49,9 +49,9 @@ def add(
     is_random: bool,
     no_password: bool,
 ) -> None:
-    """Add a user; the password is asked for, or read from standard input."""
+    """Add a user; prompt for the password, or read it from standard input."""
     if is_random and no_password:
-        raise click.UsageError("a password is made up, or there is none: not both")
+        raise click.UsageError("--random and --no-password cannot be combined")
     password = None if no_password else _password(username, is_random)
     user = managed.add(username, password, roles, tenant)
     say(f"{username} is added, {_roles_of(user)}; subject {user.subject}")
@@ -59,9 +59,9 @@ def add(
 
 
 @_command("list")
-@click.option("--json", "as_json", is_flag=True, help="Write JSON in place of a text.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON instead of text.")
 def list_users(_: Users, as_json: bool) -> None:
-    """Show all users, in the order of their names; nothing secret."""
+    """Show all users, sorted by name; nothing secret."""
     found = _accounts().users()
     if as_json:
         click.echo(json.dumps([_shown(user) for user in found], indent=2))
@@ -88,7 +88,7 @@ def remove(managed: Users, username: str) -> None:
 def grant(managed: Users, username: str, roles: tuple[str, ...], tenant: str | None) -> None:
     """Give a user roles."""
     user = managed.grant(username, roles, tenant)
-    say(f"{username} is {_roles_of(user)}, from the next log-in or refresh on")
+    say(f"{username} is {_roles_of(user)}, from the next log-in or refresh")
 
 
 @_command("take")
@@ -104,7 +104,7 @@ def take(managed: Users, username: str, roles: tuple[str, ...], tenant: str | No
 @_command("disable")
 @click.argument("username")
 def disable(managed: Users, username: str) -> None:
-    """Let a user log in no more, and end their log-ins and tokens."""
+    """Disable a user, and end their log-ins and tokens."""
     managed.disable(username)
     say(f"{username} is disabled, {_ended()}")
 
@@ -119,33 +119,33 @@ def enable(managed: Users, username: str) -> None:
 
 @_command("reset-password")
 @click.argument("username")
-@click.option("--random", "is_random", is_flag=True, help="Make one up, and print it once.")
+@click.option("--random", "is_random", is_flag=True, help="Generate a password, and print it once.")
 def reset_password(managed: Users, username: str, is_random: bool) -> None:
-    """Give a user another password, asked for or read from standard input; end their log-ins."""
-    user = managed.find(username)  # before anybody types a password
+    """Set a user's password, from a prompt or standard input, and end their log-ins."""
+    user = managed.find(username)  # before the prompt for a password
     password = _password(username, is_random)
     managed.set_password(user, password)
-    say(f"{username} has another password, {_ended()}")
+    say(f"{username} has a new password, {_ended()}")
     _show(username, password if is_random else None)
 
 
 def _accounts() -> ManagedAccounts:
     accounts = current_parts().accounts
     if accounts is None:
-        raise MisuseError("there are no users: write Authz(app, accounts=...)")
+        raise MisuseError("the application has no accounts: write Authz(app, accounts=...)")
     if not isinstance(accounts, ManagedAccounts):
         lacking = [name for name in _METHODS if not hasattr(accounts, name)]
         raise MisuseError(
-            f"these users cannot be changed here: {type(accounts).__name__} lacks "
+            f"these users cannot be changed here: {type(accounts).__name__} does not have "
             f"{', '.join(lacking)} of ManagedAccounts"
         )
     if not accounts.is_shared:
-        click.echo("warning: these users are in the memory of this process alone", err=True)
+        click.echo("warning: these users exist only in the memory of this process", err=True)
     return current_parts().deadline.bound(accounts)
 
 
 def _password(username: str, is_random: bool) -> str:
-    """A password that never stood among the arguments, where other users of a machine see it."""
+    """Return a password; never from an argument, which other users of the machine can see."""
     if is_random:
         return secrets.token_urlsafe(_RANDOM_BYTES)
     if sys.stdin.isatty():
@@ -154,7 +154,7 @@ def _password(username: str, is_random: bool) -> str:
     try:
         return sys.stdin.readline(_LONGEST_LINE).removesuffix("\n").removesuffix("\r")
     except ValueError:
-        raise click.UsageError("the password on standard input is no text of UTF-8") from None
+        raise click.UsageError("the password on standard input is not valid UTF-8") from None
 
 
 def _show(username: str, password: str | None) -> None:
@@ -181,8 +181,8 @@ def _shown(user: User) -> dict[str, Any]:
 
 
 def _ended(what: str = "log-ins and tokens") -> str:
-    """What became of the tokens issued until now."""
+    """Return what happened to the tokens issued so far."""
     url = current_parts().settings.store_url
     if url is None or url == "memory:":
-        return f"but {what} go on until they expire: no AUTHZ_STORE_URL tells the processes"
+        return f"but {what} go on until they expire: AUTHZ_STORE_URL is not set"
     return f"and {what} issued until now are ended"

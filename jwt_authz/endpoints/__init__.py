@@ -1,4 +1,4 @@
-"""Endpoints: blueprints that an application registers for what every such API needs."""
+"""Blueprints for log-in, refresh, revocation and other endpoints that an API needs."""
 
 from .introspect import introspection_blueprint
 from .key_set import key_set_blueprint

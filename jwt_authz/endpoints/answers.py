@@ -1,4 +1,4 @@
-"""Answers: tokens and problems, as the endpoints around a log-in give them."""
+"""Responses of the endpoints around a log-in: tokens and problems."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from ..refusals import NotIdentified, TooManyAttempts
 LONGEST_CLIENT = 200
 
 REFRESH = "jwt_authz.refresh"
-"""Under this name `app.extensions` says that there is an endpoint for refresh tokens."""
+"""The key in `app.extensions` that says that there is an endpoint for refresh tokens."""
 
 
 class ProblemAnswer(HTTPException):
-    """An answer that is a problem (RFC 9457) and needs no challenge; raised, it is answered."""
+    """An exception whose response is a problem (RFC 9457) without a challenge."""
 
     def __init__(self, status: int, name: str, detail: str, error: str | None = None) -> None:
         title = name.replace("-", " ").capitalize()
@@ -34,30 +34,30 @@ class ProblemAnswer(HTTPException):
 
 
 def unstored(members: dict[str, Any] | None = None) -> Response:
-    """A response with these members as JSON, or with nothing, which no cache may store."""
+    """Return a response with these members as JSON, or an empty one, that no cache may store."""
     response = Response() if members is None else jsonify(members)
     response.headers["Cache-Control"] = "no-store"  # RFC 6749 section 5.1
     return response
 
 
 def current_logins() -> Logins:
-    """The log-ins of the current application; raises `MisuseError` where it has no accounts."""
+    """Return the log-ins of the current application; raise `MisuseError` without accounts."""
     parts = current_parts()
     return Logins(parts, parts.accounts)
 
 
 def has_refresh() -> bool:
-    """Whether the current application takes refresh tokens, so that it is of use to give one."""
+    """Return whether the current application accepts refresh tokens, and so issues them."""
     return REFRESH in current_app.extensions
 
 
 def client_of_request() -> str | None:
-    """What the user's list of log-ins calls this one: the program that it came from."""
+    """Return the name of this log-in in the user's list: the client program."""
     return request.user_agent.string[:LONGEST_CLIENT] or None
 
 
 def refuse(problem: Problem, wait: int, note: str = "log-in") -> NoReturn:
-    """Refuse whoever proves who they are, and tell the audit; `wait` is seconds, of a 429."""
+    """Refuse a caller who logs in or proves a password, and audit it; `wait` is in seconds."""
     parts = current_parts()
     parts.audit.refused(get_app(), None, None, problem, note)
     if problem.status == 429:

@@ -1,14 +1,14 @@
-"""Attempts: failed log-ins, counted by account and address over a moving window.
+"""Count failed log-ins by account and address over a moving window.
 
 How it works. Three windows count failures: of one account from one address (tight), of one account
 from all addresses that are not known for it, and of one address at all accounts (both ten times as
 wide). A guesser at one address is stopped soon; one with many names or many addresses is stopped
 later. A successful log-in makes its address known for the account for at least two weeks. There
-the password is checked even beyond the limits, so that nobody can lock an owner out of it.
+the password is checked even above the limits, so that an attacker cannot lock out the owner.
 
-Failures count by the spelling-independent name, since a database may take two spellings for one
-account. A known address counts by the subject: an account with a look-alike name has none of it.
-An address that is known for more than five accounts (an office, a proxy) is known for none.
+Failures are counted by the normalized name, since a database may treat two spellings as one
+account. A known address is stored by subject, so it is not known for an account with a similar
+name. An address known for more than five accounts (an office, a proxy) is known for none.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ with needs_extra("counting log-ins", "limits", "ratelimit"):
     from limits.strategies import MovingWindowRateLimiter
 
 WIDER = 10
-"""How much wider the windows of an account and of an address are than that of both together."""
+"""How many times more failures an account or an address may have than both together."""
 
 KNOWN_SECONDS = 14 * 86_400
-"""How long an address stays known at least after a log-in; at most twice as long."""
+"""The minimum time that an address stays known after a log-in; the maximum is twice as long."""
 
 MOST_ACCOUNTS = 5
-"""An address that more accounts than these log in from is shared, and known for none of them."""
+"""If more accounts than this log in from an address, it is shared, and known for none of them."""
 
 _NAMESPACE = "jwt_authz"
 
 
 class Caller(NamedTuple):
-    """Who tries to log in, in the form in which they are counted: no name leaves the process."""
+    """A caller who tries to log in, as counted: no name leaves the process."""
 
     account: str
     address: str
@@ -57,10 +57,10 @@ class Caller(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """How long to wait, in seconds, 0 for not at all.
+    """How long to wait, in seconds, or 0.
 
-    `here` is because of what failed at the caller's address, `elsewhere` because of the account's
-    failures at all addresses, which do not concern an address that is known.
+    `here` results from failures at the caller's address, `elsewhere` from the account's failures at
+    all addresses, which do not apply to a known address.
     """
 
     here: int
@@ -68,7 +68,7 @@ class Verdict(NamedTuple):
 
 
 class Attempts:
-    """The failed log-ins in one storage of limits, at `amount` in `seconds`."""
+    """The failed log-ins in one storage of `limits`: at most `amount` in `seconds`."""
 
     def __init__(self, storage: Storage, amount: int, seconds: int) -> None:
         self._storage = storage
@@ -94,7 +94,7 @@ class Attempts:
             self._windows.hit(self._wide, "account", caller.account)
 
     def turned_away(self, address: str) -> None:
-        """Count an attempt for the address alone: the password was not checked."""
+        """Count an attempt only for the address: the password was not checked."""
         if address:
             self._windows.hit(self._wide, "address", address)
 
@@ -106,7 +106,7 @@ class Attempts:
     def knows(self, address: str, owner: str, application: str) -> bool:
         """Return whether the owner of an account has logged in from the address lately.
 
-        Ask `is_home` first: at a shared address nobody is known.
+        Call `is_home` first: at a shared address, no account is known.
         """
         marks = _marks(application, f"{owner}@{address}")
         return any(self._storage.get(mark) for mark in marks)
@@ -124,7 +124,7 @@ class Attempts:
 
 
 def digest(text: str) -> str:
-    """Return a short digest, under which a name or a subject is counted."""
+    """Return a short digest, used to count a name or a subject."""
     hashed = sha256(text.encode("utf-8", "surrogatepass")).digest()
     return urlsafe_b64encode(hashed[:15]).decode()
 
@@ -139,7 +139,7 @@ def _marks(application: str, what: str) -> tuple[str, str]:
 
 
 def network_of(address: str | None) -> str:
-    """Return the address without a port, for IPv6 the /64 network in which one host has all.
+    """Return the address without a port; for IPv6 the /64 network, which belongs to one host.
 
     Empty if it is not an IP address.
     """

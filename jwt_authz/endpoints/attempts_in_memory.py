@@ -1,4 +1,4 @@
-"""The storage of failed log-ins in a process's memory, of bounded size."""
+"""Store failed log-ins in the memory of a process, with a bounded size."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from limits.storage import MovingWindowSupport, Storage
 
 MOST_WINDOWS = 16_384
 MOST_MARKS = 65_536
-"""How many windows and marks are kept; the least recently used go first."""
+"""How many windows and marks are kept; the least recently used are dropped first."""
 
 
 class AttemptsInMemory(Storage, MovingWindowSupport):
-    """A storage of limits for moving windows and marks; thread safe, without a thread of its own.
+    """A storage for `limits` with moving windows and marks; thread-safe, without its own thread.
 
-    The one that limits brings keeps a key for each name that was ever tried.
+    The memory storage of `limits` keeps a key for each name that was ever tried.
     """
 
     STORAGE_SCHEME = None
@@ -32,11 +32,11 @@ class AttemptsInMemory(Storage, MovingWindowSupport):
 
     @property
     def base_exceptions(self) -> type[Exception]:
-        """None of its own: memory answers."""
+        """An exception that never occurs here: memory always answers."""
         return MemoryError
 
     def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
-        """Add `amount` entries to a window that then has at most `limit`; False if it would not."""
+        """Add `amount` entries to a window; return False if it would then exceed `limit`."""
         with self._lock:
             window = self._fresh(key, expiry)
             if len(window) + amount > limit:
@@ -46,13 +46,13 @@ class AttemptsInMemory(Storage, MovingWindowSupport):
             return True
 
     def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
-        """When the oldest entry of a window was added, and how many there are."""
+        """Return when the oldest entry of a window was added, and the number of entries."""
         with self._lock:
             window = self._fresh(key, expiry)
             return (window[0], len(window)) if window else (time.time(), 0)
 
     def incr(self, key: str, expiry: float, amount: int = 1) -> int:
-        """Count a mark up; it goes `expiry` seconds after the first time."""
+        """Increment a mark and return it; it expires `expiry` seconds after the first time."""
         with self._lock:
             count, until = self._mark(key) or (0, time.time() + expiry)
             self._marks[key] = (count + amount, until)
@@ -65,26 +65,26 @@ class AttemptsInMemory(Storage, MovingWindowSupport):
             found = self._mark(key)
             if found is None:
                 return 0
-            self._marks.move_to_end(key)  # what is asked for stays: an address that is shared, say
+            self._marks.move_to_end(key)  # marks in use stay, for example that of a shared address
             return found[0]
 
     def get_expiry(self, key: str) -> float:
-        """When a mark goes, in seconds since the epoch."""
+        """Return when a mark expires, in seconds since 1970."""
         with self._lock:
             return (self._mark(key) or (0, time.time()))[1]
 
     def clear(self, key: str) -> None:
-        """Forget a window or a mark."""
+        """Remove a window or a mark."""
         with self._lock:
             self._windows.pop(key, None)
             self._marks.pop(key, None)
 
     def check(self) -> bool:
-        """Whether the storage answers."""
+        """Return whether the storage answers."""
         return True
 
     def reset(self) -> int:
-        """Forget everything; returns how much there was."""
+        """Remove everything, and return the number of removed entries."""
         with self._lock:
             found = len(self._windows) + len(self._marks)
             self._windows.clear()
@@ -92,7 +92,7 @@ class AttemptsInMemory(Storage, MovingWindowSupport):
             return found
 
     def _fresh(self, key: str, expiry: int) -> list[float]:
-        now = time.time()  # what lies ahead of it was added before the clock was set back
+        now = time.time()  # later entries were added before the clock was set back
         return [added for added in self._windows.get(key, ()) if now - expiry < added <= now]
 
     def _mark(self, key: str) -> tuple[int, float] | None:

@@ -1,4 +1,4 @@
-"""Bodies: the members of a request's body, JSON or a form, and the answers where it has none."""
+"""Read the members of a request's body, JSON or a form, or refuse it."""
 
 from __future__ import annotations
 
@@ -13,35 +13,34 @@ from ..tokens.jws import read_object
 from .answers import ProblemAnswer
 
 LONGEST_BODY = 16_384
-"""The bytes of a body that are read at most."""
+"""The most bytes of a body that are read."""
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 
 
 class UnsupportedType(ProblemAnswer):
-    """The body is of a content type that is not read here; `wanted` says what to send."""
+    """The body has an unsupported content type; `wanted` says what to send."""
 
     def __init__(self, wanted: str) -> None:
         super().__init__(415, "unsupported-media-type", wanted)
 
 
 class UnsupportedGrant(ProblemAnswer):
-    """The body asks for a grant that there is not (RFC 6749 section 5.2)."""
+    """The body asks for an unsupported grant (RFC 6749 section 5.2)."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(400, "unsupported-grant-type", detail, "unsupported_grant_type")
 
 
 def read_members(wanted: str) -> dict[str, Any]:
-    """The members of a body that is JSON or a form; `wanted` tells whoever sends another.
+    """Return the members of a body that is JSON or a form; `wanted` is the hint for other types.
 
-    A member that stands there twice is refused in either (RFC 6749 section 3.2). Raises a
-    `ProblemAnswer`.
+    Raise `ProblemAnswer`, also for a member that occurs twice (RFC 6749 section 3.2).
     """
     if (request.content_length or 0) > LONGEST_BODY:
         raise _too_large()
-    # Also where no length was said; and what was read before is kept by the request.
+    # The length may be missing. What was read before is kept by the request.
     text = request.stream.read(LONGEST_BODY + 1) or request.get_data()
     if len(text) > LONGEST_BODY:
         raise _too_large()
@@ -51,7 +50,7 @@ def read_members(wanted: str) -> dict[str, Any]:
 
 
 class TokenBody(Schema):
-    """A body with a `token` (RFC 7009 and RFC 7662, section 2.1); what a hint says is ignored."""
+    """A body with a `token` (RFC 7009 and RFC 7662, section 2.1); the type hint is ignored."""
 
     class Meta:
         unknown = EXCLUDE
@@ -61,19 +60,19 @@ class TokenBody(Schema):
 
 
 def read_token() -> str:
-    """The token of a body that is about one; raises a `ProblemAnswer`."""
+    """Return the token in the body; raise `ProblemAnswer` if there is none."""
     token: str = load(TokenBody(), read_members("Send JSON or a form with token."))["token"]
     return token
 
 
 def load(schema: Schema, members: dict[str, Any]) -> dict[str, Any]:
-    """The members as the schema loads them; raises a `ProblemAnswer` for those that it refuses."""
+    """Return the members as loaded by the schema; raise `ProblemAnswer` for invalid ones."""
     try:
         loaded: dict[str, Any] = schema.load(members)
     except ValidationError as error:
         names = ", ".join(sorted(_known(schema, error)))
         raise ProblemAnswer(
-            400, "invalid-request", f"Not as expected: {names}.", "invalid_request"
+            400, "invalid-request", f"Invalid or missing: {names}.", "invalid_request"
         ) from None
     return loaded
 
@@ -92,16 +91,16 @@ def _form(text: bytes) -> dict[str, Any]:
         members = dict(pairs)
         if len(members) == len(pairs):
             return members
-    except ValueError:  # no UTF-8 among them
+    except ValueError:  # not UTF-8
         pass
     raise ProblemAnswer(400, "invalid-request", "The body is not a form.", "invalid_request")
 
 
 def _known(schema: Schema, error: ValidationError) -> set[str]:
-    """The names of the fields that are wrong; a name that the caller made up is not repeated."""
+    """Return the names of the invalid fields; unknown names from the caller are not repeated."""
     names = error.messages if isinstance(error.messages, dict) else {}
     return {name if name in schema.declared_fields else "another member" for name in names}
 
 
 def _too_large() -> ProblemAnswer:
-    return ProblemAnswer(413, "content-too-large", f"At most {LONGEST_BODY} bytes are read.")
+    return ProblemAnswer(413, "content-too-large", f"The body is longer than {LONGEST_BODY} bytes.")

@@ -1,4 +1,4 @@
-"""The introspection endpoint, `POST /token/introspect` (RFC 7662): is this token still good?"""
+"""The introspection endpoint, `POST /token/introspect` (RFC 7662): is a token still valid?"""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from ..policy.identity import Identity
 from .answers import unstored
 from .bodies import read_token
 
-_TOLD = ("iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "scope", "auth_time")
+_SHOWN = ("iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "scope", "auth_time")
 
 
 def introspection_blueprint(*requirements: Any, url: str = "/token/introspect") -> Blueprint:
-    """A blueprint that tells callers who meet the requirements whether a token is good.
+    """Return a blueprint that tells callers who meet the requirements whether a token is valid.
 
-    The body, JSON or a form, has `token`. An access token of the application's own that is good
-    is answered with `active`, its claims, `roles` and `permissions`; any other, whatever it is,
-    with `{"active": false}` alone. Raises `MisuseError` without a requirement: the answer is for
-    services that need it, and not for everybody (RFC 7662 section 4).
+    The body, JSON or a form, has `token`. For a valid access token of this application, the
+    response has `active`, its claims, `roles` and `permissions`. For anything else, it is
+    `{"active": false}`. Raise `MisuseError` without a requirement: the response is meant for
+    services that need it, not for everyone (RFC 7662 section 4).
     """
     if not requirements:
         raise MisuseError(
-            'introspection needs a credential: write introspection_blueprint("tokens:introspect")'
+            'introspection needs a requirement: write introspection_blueprint("tokens:introspect")'
         )
     blueprint = Blueprint("jwt_authz_introspect", __name__)
     blueprint.post(url)(requires(*requirements)(introspect))
@@ -37,14 +37,14 @@ def introspection_blueprint(*requirements: Any, url: str = "/token/introspect") 
 
 
 def introspect() -> Response:
-    """Tell whether a token is good, and what it says."""
-    found = _good(current_parts(), read_token())
-    told = None if found is None or found.token is None else _told(found.token, found.identity)
-    return unstored(told or {"active": False})
+    """Return whether a token is valid, with its claims if it is."""
+    found = _valid(current_parts(), read_token())
+    active = None if found is None or found.token is None else _shown(found.token, found.identity)
+    return unstored(active or {"active": False})
 
 
-def _good(parts: Parts, text: str) -> Authentication | None:
-    """Whom an access token of one's own names, or None where it is not good."""
+def _valid(parts: Parts, text: str) -> Authentication | None:
+    """Return the authentication of the application's own access token, or None if it is invalid."""
     try:
         found = parts.verified(lambda found, manager: _own(found.verified(text, manager), manager))
         if found is None or parts.source is None or not parts.source.takes_token:
@@ -63,13 +63,13 @@ def _own(found: Authentication, manager: JWTManager) -> Authentication | None:
     return found
 
 
-def _told(token: Token, identity: Any) -> dict[str, Any]:
-    """What the token says, and what the identity made of it may do."""
+def _shown(token: Token, identity: Any) -> dict[str, Any]:
+    """Return the claims of a token, with the roles and permissions of its identity."""
     claims = token.identity.claims
-    told = {name: claims[name] for name in _TOLD if name in claims}
-    told |= {"active": True, "token_type": "Bearer", "sub": token.identity.subject}
+    shown = {name: claims[name] for name in _SHOWN if name in claims}
+    shown |= {"active": True, "token_type": "Bearer", "sub": token.identity.subject}
     if isinstance(identity, Identity):
-        told |= {"roles": sorted(identity.roles), "permissions": sorted(identity.permissions)}
+        shown |= {"roles": sorted(identity.roles), "permissions": sorted(identity.permissions)}
         if identity.tenant is not None:
-            told["tenant"] = identity.tenant
-    return told
+            shown["tenant"] = identity.tenant
+    return shown

@@ -1,4 +1,4 @@
-"""The key set endpoint: the public keys that verify an application's tokens, for other services."""
+"""The key set endpoint: publish the public keys, so that other services can verify tokens."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ..jwt_extended.bridge import published_jwk
 
 URL = "/.well-known/jwks.json"
 MAX_AGE_SECONDS = 60
-"""How long others may keep the answer: so long a new key is to be published before it signs."""
+"""How long clients may cache the response. Publish a new key this long before it signs."""
 
 
 def key_set_blueprint(url: str = URL) -> Blueprint:
-    """A blueprint that publishes the application's public keys at `url` (RFC 7517 section 5).
+    """Return a blueprint that publishes the public keys at `url` (RFC 7517 section 5).
 
-    They are those of its `AUTHZ_KEYS_FILE` and the one of an asymmetric `JWT_ALGORITHM`; with
-    secrets alone the set is empty. Anyone may read it, and keep it for a minute.
+    These are the keys in `AUTHZ_KEYS_FILE`, and the key of an asymmetric `JWT_ALGORITHM`. If there
+    are only secrets, the set is empty. Anyone may read it, and cache it for a minute.
     """
     blueprint = Blueprint("jwt_authz_key_set", __name__)
     blueprint.add_url_rule(url, "key_set", exempt(show_key_set), methods=["GET"])
@@ -28,7 +28,7 @@ def key_set_blueprint(url: str = URL) -> Blueprint:
 
 
 def show_key_set() -> Response:
-    """Answer with the key set, or with 304 where the caller has it."""
+    """Return the key set, or a 304 if the caller already has it."""
     response = Response(json.dumps(key_set()), mimetype="application/jwk-set+json")
     response.cache_control.public = True
     response.cache_control.max_age = MAX_AGE_SECONDS
@@ -38,7 +38,7 @@ def show_key_set() -> Response:
 
 
 def key_set() -> dict[str, Any]:
-    """The public JWK Set of the current application."""
+    """Return the public JWK Set of the current application."""
     keys, own = current_parts().keys, published_jwk()
     published = [] if keys is None else keys.public()["keys"]
     if own is not None and own["kid"] not in {jwk["kid"] for jwk in published}:

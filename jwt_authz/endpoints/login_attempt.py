@@ -1,7 +1,7 @@
-"""The gate before a log-in: limits failed attempts, and checks the password.
+"""Limit failed log-in attempts, and check the password.
 
 There is no limit if `AUTHZ_LOGIN_RATE` is empty, or if the extra `ratelimit` is missing and the
-rate is not set: the check warns of that.
+rate is not set. The check warns about the second case.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .proxies import is_from_unconfigured_proxy, unconfigured_proxies
 try:
     from .attempts import Caller, digest, network_of
     from .rate_limit import LoginRate
-except ImportError as error:  # the one that names the extra
+except ImportError as error:  # it names the extra
     LoginRate = None  # type: ignore[assignment, misc]
     _MISSING = str(error)
 
@@ -35,9 +35,9 @@ _making = threading.Lock()
 class Attempt:
     """One attempt to log in to an account by its name, from the current request's address.
 
-    `wait` is the number of seconds to wait before the next attempt, 0 for none. If the attempt
-    `must_wait`, the password is not to be checked; at an address that is known for the account it
-    is checked anyway.
+    `wait` is the number of seconds to wait before the next attempt, or 0. If the attempt
+    `must_wait`, do not check the password. At an address that is known for the account, it is
+    checked anyway.
     """
 
     def __init__(self, accounts: Accounts, username: str) -> None:
@@ -57,11 +57,11 @@ class Attempt:
         return self.wait > 0 and self._known_as is None
 
     def authenticate(self, password: str) -> User | None:
-        """Return the user if the name and the password are theirs.
+        """Return the user if name and password match, else None.
 
-        Raises `StoreUnavailable` if the accounts do not answer, and `HashingBusy`, which counts
-        for the address, if too many passwords are being hashed. A caller who is known has a place
-        reserved.
+        Raise `StoreUnavailable` if the accounts do not answer. Raise `HashingBusy`, and count it
+        for the address, if too many passwords are being hashed. A known caller has a reserved
+        place.
         """
         place = f"{self._known_as}@{self._caller.address}" if self._known_as else None
         try:
@@ -84,7 +84,7 @@ class Attempt:
             self._rate.succeeded(self._caller.address, owner)
 
     def _known_owner(self, rate: LoginRate) -> str | None:
-        """Return what the account is counted by if it is known at this address."""
+        """Return the digest of the account if it is known at this address, else None."""
         address = self._caller.address
         if not _is_home(rate, address):
             return None
@@ -94,11 +94,11 @@ class Attempt:
 
 
 def wait_of_address() -> int:
-    """Return how long the current caller has to wait, whatever the name, 0 if the name decides.
+    """Return how long the current caller has to wait whatever the name, or 0 if the name decides.
 
-    Ask before the body is read, so that turning away a crowd costs little. Raises `HashingBusy` if
-    no password can be hashed now, and counts that for the address. At an address that is known for
-    an account the name decides.
+    Call this before the body is read, so that rejecting a flood is cheap. Raise `HashingBusy` if no
+    password can be hashed now, and count that for the address. At an address that is known for an
+    account, the name decides.
     """
     rate = login_rate()
     if rate is None:
@@ -120,12 +120,12 @@ def _is_home(rate: LoginRate, address: str) -> bool:
 
 
 def _is_own(address: str) -> bool:
-    """Return whether the address is the caller's, as far as can be seen."""
+    """Return whether the address seems to be the caller's own."""
     return address != "" and not is_from_unconfigured_proxy()
 
 
 def _owner(accounts: Accounts, user: User | None, username: str) -> str:
-    """Return what an account is counted by: the subject if names can be looked up."""
+    """Return the digest of an account: of the subject if names can be looked up."""
     if not _has_names(accounts):
         return digest(f"name {username}")
     return "" if user is None else digest(f"subject {user.subject}")
@@ -138,7 +138,7 @@ def _has_names(accounts: Accounts) -> TypeGuard[NamedAccounts]:
 def login_rate() -> LoginRate | None:
     """Return the current application's counter of failed log-ins; None if there is no limit.
 
-    Raises `MisuseError` for a rate or a store that is set and cannot be used.
+    Raise `MisuseError` for a rate or a store that is set but cannot be used.
     """
     found: LoginRate | None = current_app.extensions.get(_RATE)
     if found is not None:

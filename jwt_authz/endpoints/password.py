@@ -1,7 +1,6 @@
-"""The password endpoint: `PUT /me/password` changes the caller's own, by the old one.
+"""The password endpoint: `PUT /me/password` changes the caller's password, given the old one.
 
-All their log-ins and tokens end with it (OWASP ASVS 7.4.3); the answer has new ones for whoever
-made the change.
+This ends all their log-ins and tokens (OWASP ASVS 7.4.3); the response has new ones for the caller.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ _BY = "themselves"
 
 
 class PasswordChange(Schema):
-    """The body: `old_password` and `new_password`, both texts."""
+    """The body: `old_password` and `new_password`, both strings."""
 
     class Meta:
         unknown = RAISE
@@ -49,12 +48,12 @@ class PasswordChange(Schema):
 
 
 def password_blueprint(url: str = "/me/password") -> Blueprint:
-    """A blueprint by which whoever is logged in changes their own password, by `PUT` at `url`.
+    """Return a blueprint with which logged-in users change their password, with `PUT` at `url`.
 
-    JSON with `old_password` and `new_password` gives new tokens, as a log-in does, and ends all
-    that were issued before. A wrong old one is a 403, and counts as a failed log-in, so that too
-    many are a 429; a new one that cannot be set is a 422. Needs `AUTHZ_STORE_URL`, and accounts
-    that are `ManagedAccounts`.
+    It takes JSON with `old_password` and `new_password`, returns new tokens like a log-in, and ends
+    all tokens issued before. A wrong old password gets a 403 and counts as a failed log-in; too
+    many get a 429. A new password that cannot be set gets a 422. Needs `AUTHZ_STORE_URL`, and
+    accounts that are `ManagedAccounts`.
     """
     blueprint = Blueprint("jwt_authz_password", __name__)
     blueprint.record(_register)
@@ -76,7 +75,7 @@ def fixed_passwords() -> Iterator[Found]:
 
 
 def change_password() -> Response:
-    """Change the caller's password, and answer with new tokens."""
+    """Change the caller's password, and return new tokens."""
     if request.mimetype != JSON:
         raise UnsupportedType(_WANTED)
     body = load(PasswordChange(), read_members(_WANTED))
@@ -98,16 +97,16 @@ def change_password() -> Response:
 
 
 def _user() -> User:
-    """The caller as the accounts know them; a `ProblemAnswer` for a subject that is not theirs."""
+    """Return the caller's account; raise `ProblemAnswer` if they have none."""
     subject, issuer, _ = caller()
     user = _accounts().find(subject) if issuer is None else None
     if user is None:
-        raise ProblemAnswer(403, "no-password", "Your password is not kept by this application.")
+        raise ProblemAnswer(403, "no-password", "This application does not store your password.")
     return user
 
 
 def _prove(user: User, password: str) -> None:
-    """Have the caller prove by the old password that they are not somebody with their token."""
+    """Check the old password, since the caller may only have stolen the token."""
     attempt = Attempt(_accounts(), user.username)
     if attempt.must_wait:
         refuse(too_many_attempts(), attempt.wait, "password")

@@ -1,4 +1,4 @@
-"""My permissions: `GET /me/permissions` tells a front end what its user may do."""
+"""The permissions endpoint: `GET /me/permissions` tells a front end what its user may do."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ..policy.identity import Identity
 
 
 def permissions_blueprint(url: str = "/me/permissions") -> Blueprint:
-    """A blueprint that tells whoever is identified their own rights.
+    """Return a blueprint that reports the rights of an identified caller.
 
-    The answer has `permissions`, `roles`, `scopes`, `level` and, where there is one, `tenant`;
-    a permission may have `*` for either part. Its ETag (RFC 9110 section 8.8.3) changes when one of
-    them does, or the catalogue; with `If-None-Match` an answer that is known is a 304.
+    The response has `permissions`, `roles`, `scopes`, `level` and, if there is one, `tenant`. A
+    permission can have `*` for either part. The ETag (RFC 9110 section 8.8.3) changes when one of
+    these or the catalog changes; with `If-None-Match`, an unchanged response is a 304.
     """
     blueprint = Blueprint("jwt_authz_permissions", __name__)
     blueprint.add_url_rule(url, "show_permissions", requires()(show_permissions))
@@ -28,13 +28,13 @@ def permissions_blueprint(url: str = "/me/permissions") -> Blueprint:
 
 
 def show_permissions() -> Any:
-    """Tell the caller's own permissions, roles, scopes, level and tenant."""
+    """Return the caller's permissions, roles, scopes, level and tenant."""
     identity = current_identity._get_current_object()
-    told = _rights_of(identity)
+    rights = _rights_of(identity)
     catalogue = current_parts().catalogue
     version = "" if catalogue is None else catalogue.fingerprint
-    text = json.dumps([told, version], sort_keys=True)
-    response: Any = get_app().json.response(told)
+    text = json.dumps([rights, version], sort_keys=True)
+    response: Any = get_app().json.response(rights)
     response.set_etag(hashlib.sha256(text.encode()).hexdigest()[:32])
     response.headers["Cache-Control"] = "private, no-cache"
     response.make_conditional(request)
@@ -44,13 +44,13 @@ def show_permissions() -> Any:
 def _rights_of(identity: Any) -> dict[str, Any]:
     if not isinstance(identity, Identity):
         raise MisuseError(
-            f"the rights of a {type(identity).__name__} are not known: return an Identity from the "
+            f"the rights of a {type(identity).__name__} are unknown: return an Identity from the "
             "identity loader"
         )
-    told: dict[str, Any] = {
+    rights: dict[str, Any] = {
         "permissions": sorted(identity.permissions),
         "roles": sorted(identity.roles),
         "scopes": sorted(identity.scopes),
         "level": identity.level,
     }
-    return told if identity.tenant is None else {**told, "tenant": identity.tenant}
+    return rights if identity.tenant is None else {**rights, "tenant": identity.tenant}

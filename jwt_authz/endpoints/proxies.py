@@ -1,4 +1,4 @@
-"""Proxies in front of the application: whether the address of a request is the client's."""
+"""Detect unconfigured proxies: is the address of a request really the client's?"""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _log = logging.getLogger("jwt_authz")
 
 
 def is_from_unconfigured_proxy() -> bool:
-    """Return whether a proxy seems to have sent the current request, and none is configured.
+    """Return whether the current request seems to come from a proxy that is not configured.
 
-    Then the address is that of the proxy, the same for all callers. Logs a warning once for each
+    If so, the address is that of the proxy, the same for all callers. Log a warning once for each
     application.
     """
     header = _unhandled_header()
@@ -39,7 +39,7 @@ def unconfigured_proxies() -> Iterator[Found]:
 
 
 def _unhandled_header() -> str | None:
-    """Return the header that names the client where the address is not taken from it."""
+    """Return the header that names the client, if the address is not taken from it."""
     header = next((name for name in _HEADERS if name in request.headers), None)
     before = request.environ.get(_PROXY_FIX)
     if header is None or before is None:
@@ -53,6 +53,6 @@ def _warning(header: str) -> str:
     return (
         f"requests arrive with {header} and no proxy is configured for it, so all clients may "
         "share the proxy's address and its limit on guesses: wrap app.wsgi_app in werkzeug's "
-        "ProxyFix, with x_for as the number of proxies, or have the server in front remove the "
+        "ProxyFix, with x_for as the number of proxies, or let the server in front remove the "
         "header"
     )

@@ -1,4 +1,4 @@
-"""LoginRate: failed log-ins, counted in a store that all processes share, or in this process."""
+"""Count failed log-ins, in a store that all processes share, or in this process."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from .attempts_in_memory import AttemptsInMemory
 try:
     from redis.backoff import NoBackoff
     from redis.retry import Retry
-except ImportError:  # limits says so where it is needed
+except ImportError:  # limits reports it if it is needed
     Retry = None  # type: ignore[assignment, misc]
 
 TIMEOUT = 0.25
 PAUSE = 5.0
-"""Seconds that Redis may take to answer, and for which it is left alone when it does not."""
+"""Seconds that Redis may take to answer, and seconds to wait after it did not."""
 
 REMEMBERED = 5.0
 MOST_REMEMBERED = 1_024
-"""Seconds for which it is remembered that no account is known at an address, and how many are."""
+"""How long to remember that no account is known at an address, and for how many addresses."""
 
 _Answer = TypeVar("_Answer")
 _log = logging.getLogger("jwt_authz")
 
 
 class LoginRate:
-    """Counts failed log-ins; while the shared store does not answer, each process counts alone.
+    """Count failed log-ins; while the shared store does not answer, each process counts its own.
 
-    `store` is `memory:` or the URL of a Redis. Known addresses are those of one `application`:
-    others may share the store. Raises `MisuseError` for a store that cannot be used.
+    `store` is `memory:` or the URL of a Redis. Known addresses belong to one `application`, since
+    others may share the store. Raise `MisuseError` for a store that cannot be used.
     """
 
     def __init__(self, store: str, amount: int, seconds: int, application: str) -> None:
@@ -55,9 +55,9 @@ class LoginRate:
         return Verdict(max(here, self.wait_here(caller.address)), elsewhere)
 
     def wait_here(self, address: str) -> int:
-        """Return how long callers at the address have to wait because of what this process counted.
+        """Return how long callers at the address have to wait, as counted by this process.
 
-        Asks no shared store.
+        Does not query the shared store.
         """
         return self._here.wait_at(address)
 
@@ -66,16 +66,16 @@ class LoginRate:
         self._ask(lambda attempts: attempts.failed(caller, is_known))
 
     def turned_away(self, address: str) -> None:
-        """Count an attempt for the address alone: this process had no capacity for it.
+        """Count an attempt only for the address: this process had no capacity for it.
 
-        Each process counts its own, since it is its own capacity that is short.
+        Each process counts its own, since the capacity is that of the process.
         """
         self._here.turned_away(address)
 
     def is_home(self, address: str) -> bool:
         """Return whether any account may be known at the address.
 
-        That none is, is remembered for a moment: a crowd does not ask the shared store each time.
+        A negative answer is cached for a moment, so that a flood does not query the shared store.
         """
         if self._homes_of_nobody.get(address, 0.0) > time.monotonic():
             return False
@@ -103,9 +103,9 @@ class LoginRate:
             except StorageError as error:
                 self._breaker.failed()
                 kind = type(error.storage_error).__name__
-                _log.error("failed log-ins are counted in each process alone: %s", kind)
+                _log.error("failed log-ins are counted in each process separately: %s", kind)
             except StoreUnavailable:
-                pass  # it was logged a moment ago
+                pass  # already logged
             else:
                 self._breaker.succeeded()
                 return answer
@@ -120,10 +120,10 @@ def _open(url: str) -> Any:
         return storage_from_string(url, wrap_exceptions=True, **options)
     except ConfigurationError:
         raise MisuseError(
-            "AUTHZ_LOGIN_RATE_STORE needs a client of Redis, which is missing: "
+            "AUTHZ_LOGIN_RATE_STORE needs the Redis client, which is missing: "
             "pip install 'jwt_authz[redis,ratelimit]'"
         ) from None
-    except ValueError:  # a port that is no number
+    except ValueError:  # for example a port that is not a number
         pass
-    # Outside the handler: the error may quote the URL, and with it a password.
+    # Outside the handler, since the error may quote the URL with its password.
     raise MisuseError("AUTHZ_LOGIN_RATE_STORE is not valid: write redis://host:6379/0")

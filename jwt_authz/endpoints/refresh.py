@@ -1,4 +1,4 @@
-"""The refresh endpoint, `POST /token/refresh`, and the blueprint of all that comes with it."""
+"""The refresh endpoint, `POST /token/refresh`, and the blueprint with the endpoints below it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .revoke import revoke_token
 
 
 class RefreshBody(Schema):
-    """The body of a refresh: `refresh_token`, and what an OAuth 2 client may send with it."""
+    """The body of a refresh: `refresh_token`, and what an OAuth 2 client can send with it."""
 
     class Meta:
         unknown = EXCLUDE  # RFC 6749 section 3.2
@@ -38,10 +38,10 @@ class RefreshBody(Schema):
 
 
 def refresh_blueprint(url_prefix: str = "/token") -> Blueprint:
-    """A blueprint for refresh tokens, which the log-in then gives; needs `AUTHZ_STORE_URL`.
+    """Return a blueprint for refresh tokens, which log-ins then issue; needs `AUTHZ_STORE_URL`.
 
-    `POST /token/refresh` takes `refresh_token` and gives the next pair; `POST /token/revoke` takes
-    `token`, of either kind, and ends it (RFC 7009); `GET /token/families` lists the caller's
+    `POST /token/refresh` takes `refresh_token` and returns the next pair. `POST /token/revoke`
+    takes `token`, of either kind, and ends it (RFC 7009). `GET /token/families` lists the caller's
     log-ins, `DELETE /token/families/<id>` ends one, `DELETE /token/families` all. Bodies are JSON
     or forms.
     """
@@ -69,11 +69,11 @@ def endless_refresh_tokens() -> Iterator[Found]:
 
 
 def refresh() -> Response:
-    """Answer a refresh token with the tokens that follow it (RFC 6749 section 6)."""
+    """Return the tokens that follow a refresh token (RFC 6749 section 6)."""
     body = load(RefreshBody(), read_members("Send JSON or a form with refresh_token."))
     if body["grant_type"] != "refresh_token":
-        raise UnsupportedGrant("This endpoint takes refresh tokens alone.")
-    if body["scope"]:  # a log-in grants none, and a refresh never more
+        raise UnsupportedGrant("This endpoint accepts only refresh tokens.")
+    if body["scope"]:  # a log-in grants none, and a refresh cannot add one
         detail = "The log-in was granted no scope."
         raise ProblemAnswer(400, "invalid-scope", detail, "invalid_scope")
     return unstored(current_logins().refresh(body["refresh_token"]).as_dict())

@@ -1,4 +1,4 @@
-"""The revocation endpoint, `POST /token/revoke` (RFC 7009): the bearer of a token may end it."""
+"""The revocation endpoint, `POST /token/revoke` (RFC 7009): the bearer of a token can end it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from .bodies import read_token
 
 
 def revoke_token() -> Response:
-    """Revoke a token: 200 once it is of no use any more, 503 if the store does not answer.
+    """Revoke a token: answer 200 if it is no longer valid, 503 if the store does not answer.
 
     A refresh token ends its family and the access tokens that came with it; any other token ends
-    alone. Every token with a signature of this application is revoked, whether it is valid now or
-    not: it may be valid later, or in a process whose clock or settings differ. An expired token,
-    and one with another signature, is answered 200 as well (section 2.2).
-    The cookie of the admin page is of a kind that is not supported here (section 2.2.1).
+    alone. Every token signed by this application is revoked, even if it is not valid now: it may be
+    valid later, or in a process whose clock or settings differ. An expired token, and one with
+    another signature, is also answered with 200 (section 2.2). The cookie of the admin page is a
+    token type that is not supported here (section 2.2.1).
     """
     text = read_token()
     parts = current_parts()
@@ -46,6 +46,6 @@ def revoke_token() -> Response:
 def _end_alone(parts: Parts, payload: dict[str, Any]) -> None:
     jti = payload.get("jti")
     if not jti or not isinstance(jti, str):
-        detail = "The token cannot be revoked alone, since it has no jti."
+        detail = "The token has no jti, so it cannot be revoked by itself."
         raise ProblemAnswer(400, "unsupported-token-type", detail, "unsupported_token_type")
     end_token(parts, jti, payload)

@@ -1,4 +1,4 @@
-"""Spelling: one form for all names that look alike, or that a database may take for the same."""
+"""Normalize names: one form for names that look alike, or that a database may treat as equal."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ _OTHER = "\ufffd"
 
 
 def folded(text: str) -> str:
-    """Return one form for all spellings of a name.
+    """Return the same form for all spellings of a name.
 
     Spellings differ in case, accents, compatibility forms, invisible characters and surrounding
-    blanks. Databases ignore some of these: MySQL compares `José` and `jose ` as equal by default,
-    and in its older collations all characters beyond the Basic Multilingual Plane. They also take
-    some combining letters, digraphs and numerals for letters and digits of ASCII. The form may be
-    that of other names, too.
+    spaces. Databases ignore some of these: MySQL compares `José` and `jose ` as equal by default,
+    and in its older collations all characters beyond the Basic Multilingual Plane. They also treat
+    some combining letters, digraphs and numerals as ASCII letters and digits. Different names can
+    have the same form.
     """
     decomposed = normalize("NFKD", "".join(map(_decomposed, text)).casefold())
     letters = "".join(map(_base, decomposed)).casefold()
-    return " ".join(re.sub("s+", "s", letters).split())  # one collation takes ß for one s
+    return " ".join(re.sub("s+", "s", letters).split())  # one collation compares ß as one s
 
 
 def _decomposed(character: str) -> str:
     found = normalize("NFKD", character)
-    if len(found) > 1:  # an accent that stands alone becomes a blank with an accent
+    if len(found) > 1:  # a stand-alone accent becomes a space with an accent
         found = found.lstrip(" ")
     return found.replace("\N{COMBINING GREEK YPOGEGRAMMENI}", "")
 
 
 def _base(character: str) -> str:
-    """Return what stands for a character: its letters or digit of ASCII, itself, or nothing."""
+    """Return the replacement of a character: ASCII letters or a digit, itself, or nothing."""
     if character in _SPECIAL:
         return _SPECIAL[character]
     if character.isspace() or "!" <= character <= "~":
@@ -54,7 +54,7 @@ def _base(character: str) -> str:
 
 
 def _digit(character: str) -> str:
-    """Return the digits that a numeral stands for, else the numeral itself."""
+    """Return the digits for a numeral, or else the numeral itself."""
     found = _DIGIT.match(name(character, ""))
     value = int(numeric(character, -1)) if found is None else _DIGITS.index(found[1])
     return str(value) if 0 <= value <= 99 else character

@@ -1,7 +1,8 @@
 """The token endpoint: `POST /token`, an application's own first-party log-in.
 
-It is no OAuth 2 grant: the password grant must not be used (RFC 9700 section 2.4), and a request
-for it is answered `unsupported_grant_type`. Its answer has the members of RFC 6749 section 5.1.
+It is not an OAuth 2 grant: the password grant must not be used (RFC 9700 section 2.4), and a
+request for it is refused as `unsupported_grant_type`. The response has the members of RFC 6749
+section 5.1.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ from .bodies import JSON, UnsupportedGrant, UnsupportedType, load, read_members
 from .login_attempt import Attempt, add_rate_checks, wait_of_address
 
 LONGEST_PASSWORD = 4_096
-"""The bytes of a password that are read at most."""
+"""The most bytes of a password that are read."""
 
 
 class Credentials(Schema):
-    """The body of a log-in: `username` and `password`, and a `tenant`, texts that are not empty."""
+    """The body of a log-in: `username`, `password`, and optionally `tenant`; non-empty strings."""
 
     class Meta:
         unknown = RAISE
@@ -45,13 +46,13 @@ _CREDENTIALS = Credentials()
 
 
 def token_blueprint(url: str = "/token") -> Blueprint:
-    """A blueprint that answers a log-in at `url` with an access token of RFC 9068's shape.
+    """Return a blueprint that answers a log-in at `url` with an access token as in RFC 9068.
 
-    It asks the `accounts` of the application's Authz. JSON with `username` and `password` gives
-    `access_token`, `token_type` and `expires_in` (seconds) and, where there is a
-    `refresh_blueprint`, `refresh_token`; wrong ones a 401 with a challenge; a store that does not
-    answer a 503; too many wrong ones a 429. With a `tenant` the roles are those that the user has
-    there (`TenantAccounts`); a 403 where there are none. The answer is never stored by a cache.
+    It uses the `accounts` of the application's `Authz`. It takes JSON with `username` and
+    `password`, and returns `access_token`, `token_type`, `expires_in` (seconds) and, if there is a
+    `refresh_blueprint`, `refresh_token`. Wrong credentials get a 401 with a challenge, too many of
+    them a 429, and a store that does not answer a 503. With a `tenant`, the roles are those that
+    the user has there (`TenantAccounts`); if there are none, a 403. No cache stores the response.
     """
     blueprint = Blueprint("jwt_authz_token", __name__)
     blueprint.record(lambda state: add_rate_checks(state.app))
@@ -61,7 +62,7 @@ def token_blueprint(url: str = "/token") -> Blueprint:
 
 
 def log_in() -> Response:
-    """Answer a log-in with an access token, and a refresh token where it can be used."""
+    """Return an access token for a log-in, and a refresh token if the application accepts them."""
     wait = wait_of_address()
     if wait:
         refuse(too_many_attempts(), wait)
@@ -89,7 +90,7 @@ def log_in() -> Response:
 
 
 def _credentials() -> dict[str, Any]:
-    """The credentials of the body; raises a `ProblemAnswer` for a body that holds none."""
+    """Return the credentials in the body; raise `ProblemAnswer` if it has none."""
     members = read_members(_WANTED)
     if "grant_type" in members:
         raise UnsupportedGrant("This is the application's own log-in, not an OAuth 2 grant.")

@@ -1,4 +1,4 @@
-"""Issuing: a mapping of claims to an access token of RFC 9068's shape, signed by FJE's settings."""
+"""Issue an access token as defined in RFC 9068, signed with the settings of FJE."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def issue_token(
     expires: timedelta | None,
     typ: str = TYP,
 ) -> str:
-    """Return an encoded access token with these claims and an id of its own (128 random bits).
+    """Return an encoded access token with these claims and a new id (128 random bits).
 
-    Needs an application context; `expires` is by default `JWT_ACCESS_TOKEN_EXPIRES`.
+    Needs an application context. `expires` defaults to `JWT_ACCESS_TOKEN_EXPIRES`.
     """
     token: str = create_access_token(
         subject,

@@ -1,7 +1,7 @@
-"""Managing: changes of users and roles while the application runs, heeded by all its processes.
+"""Change users and roles while the application runs, with effect in all its processes.
 
-Whatever takes something away ends the tokens that had it. Where the store does not take that, the
-change stands, and whoever made it is told to make it again.
+A change that takes something away ends the tokens that had it. If the store does not accept that,
+the change itself stays, and the error asks to repeat it.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from .token_sizes import SOME_SUBJECT, refuse_role_change, refuse_user_change
 
 
 class Users:
-    """Changes of the users of the current application, each told to the audit as `by` somebody.
+    """Changes of the current application's users; each is audited with the author `by`.
 
-    All raise MisuseError for a name that nobody has, and StoreUnavailable. Tokens are ended where
-    `AUTHZ_STORE_URL` names a store; else they go on until they expire.
+    All raise `MisuseError` for an unknown name, and `StoreUnavailable`. Tokens are ended if
+    `AUTHZ_STORE_URL` is set; otherwise they stay valid until they expire.
     """
 
     def __init__(self, parts: Parts, accounts: ManagedAccounts, by: str) -> None:
@@ -41,21 +41,23 @@ class Users:
         roles: Iterable[str] = (),
         tenant: str | None = None,
     ) -> User:
-        """Add a user: see `ManagedAccounts`; raises MisuseError for a role that there is not."""
+        """Add a user; see `ManagedAccounts`. Raise `MisuseError` for an unknown role."""
         names = self._known(roles)
         refuse_user_change(self._parts, (), User(SOME_SUBJECT, username, names, tenant))
         return self._told("add", self._accounts.add(username, password, names, tenant))
 
     def remove(self, username: str) -> User:
         """Remove a user, and end all their log-ins and tokens."""
-        user = self.disable(username)  # so that it may be repeated where the store does not answer
+        user = self.disable(
+            username
+        )  # first, so that it can be repeated if the store does not answer
         self._accounts.remove(user.subject)
         return self._told("remove", user)
 
     def grant(self, username: str, roles: Iterable[str], tenant: str | None = None) -> User:
-        """Give a user roles, which count from their next log-in or refresh on.
+        """Give a user roles, which take effect with their next log-in or refresh.
 
-        In a `tenant` that is not their own where one is given.
+        `tenant` is the tenant of the roles, by default the user's own.
         """
         names, user = self._known(roles), self.find(username)
         held = self._as_in(user, tenant)
@@ -65,13 +67,13 @@ class Users:
         return self._told("grant", user)
 
     def take(self, username: str, roles: Iterable[str], tenant: str | None = None) -> User:
-        """Take roles from a user, and end the access tokens that have them; log-ins go on."""
+        """Take roles from a user, and end the access tokens that have them; log-ins stay."""
         subject = self.find(username).subject
         user = self._accounts.take_roles(subject, roles, **_in(tenant))
         return self._ended("take", user, keeps_families=True)
 
     def disable(self, username: str) -> User:
-        """Let a user log in no more, and end all their log-ins and tokens."""
+        """Disable a user, and end all their log-ins and tokens."""
         return self._ended("disable", self._accounts.disable(self.find(username).subject))
 
     def enable(self, username: str) -> User:
@@ -79,18 +81,18 @@ class Users:
         return self._told("enable", self._accounts.enable(self.find(username).subject))
 
     def set_password(self, user: User, password: str) -> User:
-        """Give a user another password, and end all their log-ins and tokens.
+        """Set a user's password, and end all their log-ins and tokens.
 
-        Raises PasswordRefused for one that cannot be set.
+        Raise `PasswordRefused` for a password that cannot be set.
         """
         self._accounts.check_new_password(password)
-        # Before, so that nothing has changed where the store does not answer; and after, so that
-        # a log-in with the old password, which had begun before the change, is ended as well.
+        # Before the change, so that nothing changes if the store does not answer. And after it,
+        # to end a log-in with the old password that was in progress.
         self._end(user)
         return self._ended("password", self._accounts.set_password(user.subject, password))
 
     def find(self, username: str) -> User:
-        """The user of this name; raises MisuseError where there is none."""
+        """Return the user with this name; raise `MisuseError` if there is none."""
         found = self._accounts.named(username)
         if found is None:
             raise MisuseError(f"no user is named {username!r}: check the spelling")
@@ -109,7 +111,7 @@ class Users:
         for name in names:
             if catalogue is not None and name not in catalogue:
                 there = ", ".join(catalogue) or "none yet"
-                raise MisuseError(f"no role is named {name!r}; there are: {there}")
+                raise MisuseError(f"no role is named {name!r}: the roles are {there}")
         return names
 
     def _end(self, user: User, *, keeps_families: bool = False) -> None:
@@ -120,12 +122,12 @@ class Users:
             revoke(self._parts, what, keeps_families=keeps_families)
         except StoreUnavailable as error:
             raise StoreUnavailable(
-                f"tokens of {user.username!r} issued until now were not ended, so do it again: "
+                f"tokens of {user.username!r} issued until now were not ended: repeat the change: "
                 f"{error}"
             ) from None
 
     def _ended(self, action: str, user: User, *, keeps_families: bool = False) -> User:
-        """End the tokens that a change outdates; it is told last, since a receiver may raise."""
+        """End the tokens that a change outdates. Audit it last, since a receiver may raise."""
         try:
             self._end(user, keeps_families=keeps_families)
         finally:
@@ -138,18 +140,19 @@ class Users:
 
 
 def _has_tenants(accounts: Accounts) -> TypeGuard[TenantAccounts]:
-    """Return whether the accounts know users in other tenants than their own."""
+    """Return whether the accounts support users with roles in other tenants."""
     return isinstance(accounts, TenantAccounts)
 
 
 def _in(tenant: str | None) -> dict[str, str]:
-    return {} if tenant is None else {"tenant": tenant}  # which not all accounts know of
+    return {} if tenant is None else {"tenant": tenant}  # not all accounts have the parameter
 
 
 class RoleChanges:
-    """Changes of the catalogue of the current application, each told as `by` somebody.
+    """Changes of the current application's role catalog; each is audited with the author `by`.
 
-    All raise MisuseError for what would be no catalogue, and StoreUnavailable.
+    All raise `MisuseError` for a change that would make the catalog invalid, and
+    `StoreUnavailable`.
     """
 
     def __init__(
@@ -159,7 +162,7 @@ class RoleChanges:
         by: str,
         users: Callable[[], Iterable[User]] = tuple,
     ) -> None:
-        parts.needed_revocations()  # before anything is changed that could be told to nobody
+        parts.needed_revocations()  # fail before a change that no process would learn of
         self._parts = parts
         self._roles = roles
         self._by = by
@@ -174,7 +177,7 @@ class RoleChanges:
         self._tell("add", name)
 
     def remove(self, name: str) -> None:
-        """Remove a role from the catalogue and from all users, and end the tokens that have it."""
+        """Remove a role from the catalog and from all users, and end the tokens that have it."""
         catalogue = self._roles.load()
         if name not in catalogue:
             # Perhaps by the same command, which failed after that: what it left undone is done.
@@ -197,27 +200,27 @@ class RoleChanges:
         self._tell("take", name)
 
     def include(self, name: str, others: Iterable[str]) -> None:
-        """Have a role include others."""
+        """Make a role include others."""
         self._refuse_too_long(Role(name, includes=tuple(others)))
         self._roles.include(name, *others)
         self._tell("include", name)
 
     def exclude(self, name: str, others: Iterable[str]) -> None:
-        """Have a role include others no more."""
+        """Make a role no longer include others."""
         self._roles.exclude(name, *others)
         self._tell("exclude", name)
 
     def set_level(self, name: str, level: int | None) -> None:
-        """Give a role another level, or none."""
+        """Set or remove the level of a role."""
         self._roles.set_level(name, level)
         self._tell("level", name)
 
     def _refuse_too_long(self, more: Role) -> None:
-        """Raise `TokenDoesNotFit` if tokens would be too long once the role has `more` as well."""
+        """Raise `TokenDoesNotFit` if adding `more` to the role would make tokens too long."""
         before = self._roles.load()
         known = before.get(more.name, Role(more.name))
         included = {*known.includes, *more.includes}
-        if included <= {*before, more.name}:  # else the change itself is refused
+        if included <= {*before, more.name}:  # otherwise the change itself is refused
             changed = Role(
                 more.name, *known.permissions, *more.permissions, includes=sorted(included)
             )
@@ -236,17 +239,16 @@ class RoleChanges:
 
 
 def reload_everywhere(parts: Parts, removed: str | None = None) -> None:
-    """Have all processes load the catalogue anew after a change; raises StoreUnavailable.
+    """Make all processes reload the catalog after a change; raise `StoreUnavailable`.
 
-    Tokens that have the role `removed` are ended, which would else come back with its name.
+    End the tokens with the role `removed`: they would be valid again if its name were reused.
     """
     try:
         if removed is not None:
             revoke(parts, Target("role", removed))
         parts.reload_roles()
     except StoreUnavailable as error:
-        again = "say `flask authz roles reload`" if removed is None else "do it again"
+        again = "run `flask authz roles reload`" if removed is None else "repeat the change"
         raise StoreUnavailable(
-            f"the change is made, but other processes may not have been told of it, so {again}: "
-            f"{error}"
+            f"the change is made, but other processes may not know of it: {again}: {error}"
         ) from None

@@ -1,4 +1,4 @@
-"""Issuing: what stands in a token of one's own, and the size that it may have."""
+"""Issue the application's own tokens: their claims, times and size."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def claims_of(
     tenant: str | None = None,
     scope: str | Iterable[str] | None = None,
 ) -> dict[str, Any]:
-    """The claims that a token of these roles carries; see `Authz.claims`."""
+    """Return the claims of a token with these roles; see `Authz.claims`."""
     settings = parts.settings
     return write_claims(
         settings.encoding,
@@ -46,9 +46,9 @@ def issue(
     expires: timedelta | None = None,
     typ: str = TYP,
 ) -> str:
-    """Return an encoded access token with these claims, of RFC 9068's shape; see `Authz.issue`.
+    """Return an encoded access token with these claims, as in RFC 9068; see `Authz.issue`.
 
-    One that comes from a log-in says when that was, unless the claims say it.
+    A fresh token gets the time of the log-in as `auth_time`, unless the claims have it.
     """
     check_subject(subject)
     more: dict[str, Any] = own_claims(parts.settings)

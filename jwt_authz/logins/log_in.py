@@ -1,9 +1,9 @@
-"""Log-ins: a user to their first tokens, and a refresh token to the ones that follow.
+"""Log users in, and refresh their tokens.
 
-How it works. A log-in starts a refresh family in the store (RFC 9700 section 4.14.2). Its tokens
-carry the family's id and the time of the log-in. A refresh reads the user anew, so that a role that
-was taken away is gone, and has the store rotate the family, in one atomic step that comes last:
-whatever fails before may be repeated.
+How it works. A log-in starts a token family in the store (RFC 9700 section 4.14.2). Its tokens
+carry the family's id and the time of the log-in. A refresh reads the user again, so that a role
+that was taken away is gone. Then it rotates the family in the store, in one atomic step. This step
+is the last one, so a refresh that fails earlier can be repeated.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from .revoking import end_access_tokens, end_family
 
 _log = logging.getLogger("jwt_authz")
 
-NO_ACCOUNTS = "a log-in asks accounts: write Authz(app, accounts=...)"
+NO_ACCOUNTS = "a log-in needs accounts: write Authz(app, accounts=...)"
 NEVER_ENDS = "refresh tokens never expire: set JWT_REFRESH_TOKEN_EXPIRES to a timedelta of days"
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What a log-in or a refresh gives: tokens for the client alone, and never for a log.
+    """The result of a log-in or a refresh: tokens for the client only; never log them.
 
-    `expires_in` is the seconds that the access token lives; `refresh_token` is None where no
-    refresh family was started.
+    `expires_in` is the lifetime of the access token in seconds; `refresh_token` is None if no
+    token family was started.
     """
 
     access_token: str = field(repr=False)
@@ -46,7 +46,7 @@ class Tokens:
     expires_in: int
 
     def as_dict(self) -> dict[str, Any]:
-        """The members of an answer (RFC 6749 section 5.1), which no cache may store."""
+        """Return the members of a response (RFC 6749 section 5.1), which no cache may store."""
         members: dict[str, Any] = {
             "access_token": self.access_token,
             "token_type": "Bearer",
@@ -58,7 +58,7 @@ class Tokens:
 
 
 class Logins:
-    """The log-ins of one application's users; needs an application context."""
+    """The log-ins of one application's users. Needs an application context."""
 
     def __init__(self, parts: Parts, accounts: Accounts | None) -> None:
         if accounts is None:
@@ -68,7 +68,7 @@ class Logins:
         self._parts = parts
 
     def now(self) -> float:
-        """The time that a log-in begins at: the store's clock, in seconds since the epoch."""
+        """Return the time at which a log-in begins, by the store's clock, in seconds since 1970."""
         view = self._parts.revocations
         return time() if view is None else view.after_all()
 
@@ -84,14 +84,14 @@ class Logins:
     ) -> Tokens | None:
         """Return tokens for an authenticated user; None if they are gone or disabled.
 
-        `since` is a time before the user was authenticated; `lifetime` the seconds after which the
-        log-in is over, by default those of refresh tokens; `is_for_page` gives a page token in
-        place of the access token. Raises `StoreUnavailable`, also if all that the user had was
-        revoked since then: the password may have changed.
+        `since` is a time before the user was authenticated. `lifetime` is the number of seconds
+        until the log-in ends, by default that of refresh tokens. `is_for_page` returns a page token
+        instead of the access token. Raise `StoreUnavailable`, also if the user's tokens were
+        revoked after `since`: the password may have changed.
         """
         if not isinstance(user, User):
             name = type(user).__name__
-            raise MisuseError(f"log_in takes a User, not {name}: write accounts.find(subject)")
+            raise MisuseError(f"log_in expects a User, not {name}: write accounts.find(subject)")
         issued_at, found, away = self._user_now(user.subject, user.tenant)
         if found is None:
             return None
@@ -106,10 +106,11 @@ class Logins:
             return self._tokens(token, claims, started)
 
     def refresh(self, text: str) -> Tokens:
-        """The tokens that follow a refresh token; raises `RefreshRefused`, `StoreUnavailable`.
+        """Return the tokens that follow a refresh token.
 
-        A repeat within the grace is answered with the same successor, signed anew. A token that
-        was used before that ends its family, and so does a user who is gone or disabled.
+        Raise `RefreshRefused` and `StoreUnavailable`. A repetition within the grace period returns
+        the same successor, signed again. A token that was used before that ends its family, and so
+        does a user who was removed or disabled.
         """
         parts = self._parts
         parts.needed_revocations().check_age()
@@ -117,7 +118,7 @@ class Logins:
         issued_at, user, _ = self._user_now(claims.subject, claims.tenant)
         if user is None or claims.tenant not in (None, user.tenant):
             end_family(parts, claims.family)
-            raise RefreshRefused("its subject is gone or disabled")
+            raise RefreshRefused("its subject was removed or disabled")
         self._refuse_ended(claims, user.tenant)
         token = self._access_token(user, issued_at, claims)
         rotation = self._rotate(claims)  # the last thing that can fail
@@ -128,7 +129,7 @@ class Logins:
         return self._tokens(token, replace(claims, jti=rotation.jti), rotation)
 
     def _refuse_ended(self, claims: RefreshClaims, tenant: str | None) -> None:
-        """Raises `RefreshRefused` for a token that is revoked, or whose log-in is over."""
+        """Raise `RefreshRefused` for a token that is revoked, or whose log-in has ended."""
         view = self._parts.needed_revocations()
         is_over = view.is_login_over(claims.subject, claims.logged_in_at, tenant=tenant)
         if is_over or view.knows_id(claims.jti):
@@ -136,9 +137,9 @@ class Logins:
             raise RefreshRefused("it has been revoked")
 
     def _read(self, text: str) -> RefreshClaims:
-        """What a refresh token says, verified."""
+        """Return the claims of a refresh token after verifying it."""
         if not isinstance(text, str):
-            raise RefreshRefused("it is no text")
+            raise RefreshRefused("it is not a string")
         try:
             claims = self._parts.verified(
                 lambda found, manager: found.refresh_claims(text, manager)
@@ -146,18 +147,18 @@ class Logins:
         except InvalidToken as error:
             raise RefreshRefused(f"{error.name} {error.detail}") from None
         if not is_id(claims.family):
-            raise RefreshRefused("its family is none")
+            raise RefreshRefused("its family is invalid")
         return claims
 
     def in_tenant(self, user: User, tenant: str) -> User | None:
-        """The user as one of this tenant; None where they have no part in it."""
+        """Return the user with their roles in this tenant; None if they have none there."""
         if user.tenant == tenant:
             return user
         accounts = self._in_tenants
         return None if accounts is None else accounts.find_in(user.subject, tenant)
 
     def _find(self, subject: str, tenant: str | None) -> tuple[User | None, str | None]:
-        """The user as one of the tenant, and the tenant where it is not their own."""
+        """Return the user in the tenant, and the tenant if it is not their own."""
         user, accounts = self.accounts.find(subject), self._in_tenants
         is_away = user is not None and tenant is not None and tenant != user.tenant
         if not is_away or accounts is None:
@@ -167,10 +168,10 @@ class Logins:
     def _user_now(
         self, subject: str, tenant: str | None
     ) -> tuple[float | None, User | None, str | None]:
-        """The `iat` of a token for the subject, and the user as they are after it; None if gone.
+        """Return the `iat` of a token, the user as of that time (None if gone), and the tenant.
 
-        With them comes the tenant where it is not the user's own. In this order, so that of a
-        change made in between the revocation comes later than the token, and ends it.
+        The tenant is None if it is the user's own. The user is read after the `iat` was set: if a
+        change happens in between, its revocation is later than the token, and ends it.
         """
         (user, away), issued_at = self._find(subject, tenant), None
         view = self._parts.revocations
@@ -200,7 +201,7 @@ class Logins:
 
     @contextmanager
     def _ending_on_failure(self, started: Rotation | None) -> Iterator[None]:
-        """End a family that was just started if its tokens are not issued: nobody has them."""
+        """End a family that was just started if its tokens could not be issued."""
         try:
             yield
         except Exception:
@@ -211,14 +212,14 @@ class Logins:
             raise
 
     def _refuse_ended_since(self, user: User, since: float) -> None:
-        """Raises `StoreUnavailable` where the user's tokens were revoked: a password changed."""
+        """Raise `StoreUnavailable` if the user's tokens were revoked, as by a password change."""
         view = self._parts.revocations
         if view is None:
             return
         view.refresh()
         newest = view.newest(user.subject, tenant=user.tenant)
         if newest is not None and newest > since:
-            raise StoreUnavailable("the user's tokens were revoked during the log-in: repeat it")
+            raise StoreUnavailable("the user's tokens were revoked during the log-in: try again")
 
     def _rotate(self, claims: RefreshClaims) -> Rotation:
         settings = self._parts.settings
@@ -232,7 +233,7 @@ class Logins:
         )
 
     def _refuse(self, outcome: Outcome, claims: RefreshClaims) -> NoReturn:
-        if outcome in ("reused", "ended"):  # also where the process died that saw it reused
+        if outcome in ("reused", "ended"):  # also if the process that noticed the reuse died
             end_access_tokens(self._parts, claims.family)
         if outcome == "reused":
             raise TokenReused(subject=claims.subject, family=claims.family)
@@ -249,7 +250,9 @@ class Logins:
         catalogue = self._parts.catalogue
         roles = [name for name in user.roles if catalogue is None or name in catalogue]
         if len(roles) < len(user.roles):
-            _log.warning("a user has a role that the catalogue lacks; it is left out of the token")
+            _log.warning(
+                "a user has a role that is not in the catalog; it is left out of the token"
+            )
         claims = claims_of(self._parts, roles=roles, tenant=user.tenant)
         if issued_at is not None:
             claims["iat"] = issued_at
@@ -273,7 +276,7 @@ class Logins:
 def _claims_of(
     started: Rotation, user: User, issued_at: float | None, away: str | None
 ) -> RefreshClaims:
-    """What a family's first refresh token says."""
+    """Return the claims of a family's first refresh token."""
     family, jti = cast(Family, started.family), cast(str, started.jti)  # there if `started`
     since = family.created_at if issued_at is None else issued_at
     return RefreshClaims(user.subject, jti, family.id, since, away)

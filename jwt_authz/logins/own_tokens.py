@@ -60,7 +60,7 @@ class PartsTokens:
         if lacks and isinstance(roles, list | tuple):
             more = granted_claims(settings.encoding, catalogue, map(str, roles), names)
         if _are_its_own(parts, claims):
-            more[CATALOGUE] = ""  # so that no other catalogue changes them
+            more[CATALOGUE] = ""  # so that another catalog does not change them
         if view is not None and "iat" not in claims:
             named = roles if isinstance(roles, list | tuple) else ()
             carried = catalogue.with_included(named) if catalogue is not None else named
@@ -86,7 +86,7 @@ class PartsTokens:
     ) -> dict[str, Any]:
         """Return the `iat`, `nbf`, `exp` and `fresh` of a token by the store's clock.
 
-        Without a store it returns none of them: Flask-JWT-Extended then takes this machine's clock.
+        Without a store, return none of them: Flask-JWT-Extended then uses this machine's clock.
         Times in the claims take precedence.
         """
         parts, view = self._parts, self._parts.revocations
@@ -104,7 +104,7 @@ class PartsTokens:
 
 
 def _are_its_own(parts: Parts, claims: dict[str, Any]) -> bool:
-    """Whether the permissions are others than the roles have, in claims that say they are those."""
+    """Return whether claims with the catalog's fingerprint differ from what their roles grant."""
     names, catalogue = parts.settings.claim_names, parts.catalogue
     held, roles = claims.get(names.permissions), claims.get(names.roles)
     if catalogue is None or held is None or claims.get(CATALOGUE) != catalogue.fingerprint:
@@ -121,7 +121,7 @@ def _too_long(length: int, written: Iterable[Written], limit: int) -> str:
         for encoding, size in sizes.items()
         if size <= limit
     ]
-    advice = "give the subject fewer roles, or raise the limit and that of your server"
+    advice = "give the subject fewer roles, or raise this limit and your server's"
     return said + (", ".join(fitting) or f"it would have {sizes_in_words(sizes)}, so {advice}")
 
 

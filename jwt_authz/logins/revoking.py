@@ -1,4 +1,4 @@
-"""Revoking: what ends tokens, and the refresh families that would make new ones, together."""
+"""Revoke tokens, together with the token families that would issue new ones."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ..tokens.verifier import START_LEEWAY
 
 
 def revoke(parts: Parts, what: Target, *, keeps_families: bool = False) -> None:
-    """End the tokens issued until now that carry the thing named: see `Authz.revoke`.
+    """End the tokens issued until now that match the target; see `Authz.revoke`.
 
-    The statement comes first and is what counts; that families are ended besides makes room.
+    The revocation is written first, and is what counts. Ending the families only frees space.
     """
     view = parts.needed_revocations()
     if keeps_families:
         if what.kind != "subject":
             raise MisuseError(
-                "keeps_families stands beside subject=, for one whose roles have changed"
+                "keeps_families requires subject=: use it for a subject whose roles have changed"
             )
         view.write(what._replace(kind="claims"))
     elif what.kind == "family":
@@ -34,24 +34,24 @@ def revoke(parts: Parts, what: Target, *, keeps_families: bool = False) -> None:
 
 
 def end_family(parts: Parts, family: str) -> None:
-    """End a family and the access tokens that came with it; raises `StoreUnavailable`.
+    """End a family and the access tokens that came with it; raise `StoreUnavailable`.
 
-    In this order, so that it can be repeated where it fails in the middle.
+    The access tokens come first, so that the call can be repeated if it fails halfway.
     """
     end_access_tokens(parts, family)
     parts.needed_revocations().ask_families(lambda families: families.end(family))
 
 
 def end_access_tokens(parts: Parts, family: str) -> None:
-    """End the access tokens of a family that is ended already, unless it has been done."""
+    """End the access tokens of a family that has already ended, unless this was done before."""
     view = parts.needed_revocations()
     if not view.knows_family(family):
-        # Access tokens alone carry it; what becomes of refresh tokens the family itself says.
+        # This concerns only access tokens: refresh tokens depend on the family itself.
         view.write(Target("family", family), view.now() + access_lifetime() + leeway())
 
 
 def has_expired(parts: Parts, payload: dict[str, Any]) -> bool:
-    """Return whether a token with this payload has expired, even by a clock that is slow.
+    """Return whether a token with this payload has expired, even if a clock is slow.
 
     Raise `StoreUnavailable` if the store's clock is not known.
     """
@@ -66,18 +66,20 @@ def end_token(parts: Parts, jti: str, payload: dict[str, Any]) -> None:
 
 
 def _end_of(payload: dict[str, Any]) -> float:
-    """Return when a token expires at the latest; one without a proper `exp` never does."""
+    """Return when a token expires at the latest; without a valid `exp` it never does."""
     expires = number_or_none(payload.get("exp"))
     return math.inf if expires is None else expires + leeway()
 
 
 def families_of(parts: Parts, subject: str, issuer: str | None = None) -> tuple[Family, ...]:
-    """The subject's log-ins that can still be refreshed, the one used last first.
+    """Return the subject's log-ins that can still be refreshed, the most recently used first.
 
-    Raises `StoreUnavailable`, and `MisuseError` for a subject that is no text.
+    Raise `StoreUnavailable`, and `MisuseError` for a subject that is not a string.
     """
     if not isinstance(subject, str):
-        raise MisuseError(f"a subject is a text, not {type(subject).__name__}: write user.subject")
+        raise MisuseError(
+            f"a subject must be a string, not {type(subject).__name__}: write user.subject"
+        )
     view = parts.needed_revocations()
     found = view.ask_families(lambda families: families.families(subject, issuer))
     return tuple(

@@ -1,6 +1,6 @@
-"""Token sizes: the users and roles whose tokens fit, asked before a change and by the check.
+"""Compute whether the tokens of users and roles fit, before a change and for the check.
 
-A token is drafted as a log-in would make it, without roles. Its length with roles is then computed
+A token is drafted as a log-in would issue it, without roles. Its length with roles is then computed
 for each encoding that `AUTHZ_ENCODING` allows.
 """
 
@@ -26,16 +26,16 @@ from .own_tokens import sizes_in_words
 _log = logging.getLogger("jwt_authz")
 
 SOME_SUBJECT = 36 * "x"
-"""A subject as long as a UUID: stands for that of a user who is not there yet."""
+"""A subject as long as a UUID, for a user who does not exist yet."""
 
-_A_TIME = 1_900_000_000.123457  # as many digits as a time has
+_A_TIME = 1_900_000_000.123457  # as many digits as a real time
 _FAMILY = RefreshClaims("", "", 22 * "x", _A_TIME)
 
 
 def refuse_user_change(parts: Parts, before: Iterable[str], after: User) -> None:
     """Raise `TokenDoesNotFit` if the user's roles no longer fit into a token.
 
-    `before` are the roles until now: a change that makes the token no longer is never refused.
+    `before` are the previous roles. A change that does not lengthen the token is never refused.
     """
     draft = _draft(parts, Measured(after.subject), after.tenant)
     if draft is not None:
@@ -51,8 +51,8 @@ def refuse_role_change(
 ) -> None:
     """Raise `TokenDoesNotFit` if a role, or all roles of one of the users, no longer fit.
 
-    `role_sets` returns the roles that users have together, and is called only if it matters. A
-    change that makes no token longer is never refused.
+    `role_sets` returns the combinations of roles that users have, and is called only if needed. A
+    change that lengthens no token is never refused.
     """
     draft = _draft(parts, Sample(SOME_SUBJECT), None)
     if draft is None or not _can_lengthen(parts, before, after):
@@ -60,7 +60,7 @@ def refuse_role_change(
     for name in after:
         was = draft.sizes([name], before) if name in before else {}
         _refuse(parts, was, draft.sizes([name], after), f"with the role {name!r}")
-    if draft.fits(after, after):  # then so do the roles of each user
+    if draft.fits(after, after):  # so the roles of each user fit, too
         return
     for roles in role_sets():
         was, will = draft.sizes(roles, before), draft.sizes(roles, after)
@@ -89,7 +89,7 @@ def roles_too_long(parts: Parts, catalogue: Roles) -> Iterator[Found]:
 
 
 class _Draft:
-    """The claims of a token without roles, and what stands around its payload."""
+    """The claims of a token without roles, and the length around its payload."""
 
     def __init__(self, parts: Parts, claims: dict[str, Any], around: int) -> None:
         names, encoding = parts.settings.claim_names, parts.settings.encoding
@@ -121,15 +121,13 @@ def _draft(parts: Parts, subject: Sample | Measured, tenant: str | None) -> _Dra
         return _Draft(parts, *claims_of_token(issue(parts, subject, claims)))
     except TokenDoesNotFit:
         raise
-    except (
-        Exception
-    ):  # wrong settings, no key to sign with, or a callback of the application that fails
-        _log.debug("no token was drafted, so that no size is checked", exc_info=True)
+    except Exception:  # wrong settings, no signing key, or a failing callback of the application
+        _log.debug("no token could be drafted, so sizes are not checked", exc_info=True)
         return None
 
 
 def _can_lengthen(parts: Parts, before: Roles, after: Roles) -> bool:
-    """Return whether tokens may be longer after: under `auto` by a new role's name only."""
+    """Return whether the change may lengthen tokens; with `auto`, only a new name does."""
     return parts.settings.encoding not in ("auto", "roles") or not after.keys() <= before.keys()
 
 
@@ -141,5 +139,5 @@ def _refuse(
         return
     raise TokenDoesNotFit(
         f"an access token {whose} would have {sizes_in_words(will)}, and AUTHZ_MAX_TOKEN_BYTES is "
-        f"{limit}: give fewer or shorter roles, or raise the limit and that of your server"
+        f"{limit}: give fewer roles, shorten their names, or raise this limit and your server's"
     )

@@ -1,4 +1,4 @@
-"""The catalogue in a database: its tables, what is read from them, and changes at one moment."""
+"""The catalog in a database: its tables, what is read from them, and changes at one moment."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_what_is_added_is_what_is_loaded(stored: SQLAlchemyRoles) -> None:
     )
 
 
-def test_what_is_loaded_has_the_fingerprint_of_the_same_catalogue_in_code(
+def test_what_is_loaded_has_the_fingerprint_of_the_same_catalog_in_code(
     stored: SQLAlchemyRoles,
 ) -> None:
     stored.add("clerk", "orders:read")
@@ -103,7 +103,7 @@ def test_two_roles_share_one_row_of_a_permission(stored: SQLAlchemyRoles, engine
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda roles: roles.add("clerk"), "there is a role 'clerk' already"),
+        (lambda roles: roles.add("clerk"), "the role 'clerk' already exists"),
         (lambda roles: roles.add("boss", includes="nobody"), "no role is named 'nobody'"),
         (lambda roles: roles.add("boss", "orders"), "Invalid permission 'orders'"),
         (lambda roles: roles.add(""), "cannot be stored"),
@@ -121,7 +121,7 @@ def test_two_roles_share_one_row_of_a_permission(stored: SQLAlchemyRoles, engine
         (lambda roles: roles.set_level("clerk", True), "invalid level"),
     ],
 )
-def test_a_change_that_makes_no_catalogue_is_refused_and_changes_nothing(
+def test_a_change_to_an_invalid_catalog_is_refused_and_changes_nothing(
     stored: SQLAlchemyRoles, change: Callable[[SQLAlchemyRoles], None], message: str
 ) -> None:
     stored.add("clerk", "orders:read")
@@ -132,7 +132,7 @@ def test_a_change_that_makes_no_catalogue_is_refused_and_changes_nothing(
     assert dict(stored.load()) == before
 
 
-def test_rows_that_are_no_catalogue_are_a_misuse_that_names_the_role(
+def test_invalid_rows_are_a_misuse_that_names_the_role(
     stored: SQLAlchemyRoles, engine: Engine
 ) -> None:
     stored.add("clerk", "orders:read")
@@ -164,7 +164,7 @@ def test_a_role_that_is_removed_is_taken_from_its_users(
     assert accounts.find(ann.subject) == found
 
 
-def test_a_user_cannot_have_a_role_that_the_catalogue_in_the_table_lacks(
+def test_a_user_cannot_have_a_role_outside_the_catalog_in_the_table(
     stored: SQLAlchemyRoles, engine: Engine, cheap_argon2: PasswordHasher
 ) -> None:
     stored.add("clerk", "orders:read")
@@ -218,7 +218,7 @@ def test_roles_without_their_permissions_class_are_a_misuse() -> None:
             __tablename__ = "groups"
 
 
-def test_a_table_of_bare_names_is_no_catalogue() -> None:
+def test_a_table_of_bare_names_is_not_a_catalog() -> None:
     class Base(DeclarativeBase):
         pass
 
@@ -316,7 +316,7 @@ def test_without_the_wait_for_others_they_do(
         include_each_other(stored, monkeypatch, PATIENCE)
 
 
-def test_the_catalogue_is_read_in_one_statement(stored: SQLAlchemyRoles, engine: Engine) -> None:
+def test_the_catalog_is_read_in_one_statement(stored: SQLAlchemyRoles, engine: Engine) -> None:
     """So that nobody's change comes in between two parts of it."""
     from sqlalchemy import event
 

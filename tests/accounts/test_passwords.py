@@ -1,4 +1,4 @@
-"""Hashing and verifying: what is told apart, what is refused, and that the work is the same."""
+"""Hashing and verifying: what differs, what is refused, and that the work is the same."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_every_character_of_a_password_counts(password: str) -> None:
     ],
 )
 @pytest.mark.usefixtures("cheap_argon2")
-def test_two_passwords_that_look_alike_are_told_apart(one: str, other: str) -> None:
+def test_two_passwords_that_look_alike_differ(one: str, other: str) -> None:
     """SECURITY 1.22, 2.40."""
     assert not verify_password(hash_password(one), other)
     assert not verify_password(hash_password(other), one)
@@ -109,16 +109,16 @@ def test_two_passwords_that_look_alike_are_told_apart(one: str, other: str) -> N
 @pytest.mark.parametrize(
     ("password", "advice"),
     [
-        pytest.param("hunter2", "take 8 characters or more", id="7 characters"),
-        pytest.param("ééé", "take 8 characters or more", id="few characters of many bytes"),
+        pytest.param("hunter2", "use at least 8 characters", id="7 characters"),
+        pytest.param("ééé", "use at least 8 characters", id="few characters of many bytes"),
         pytest.param("x" * 4097, "at most 4096 bytes", id="4,097 bytes"),
         pytest.param("€" * 1366, "at most 4096 bytes", id="4,098 bytes of 1,366 characters"),
         pytest.param("password\ud800", "without lone surrogates", id="lone surrogate"),
-        pytest.param("iloveyou", "is a common one", id="common"),
-        pytest.param("12345678", "is a common one", id="common digits"),
-        pytest.param("ILoveYou", "is a common one", id="common, in another case"),
-        pytest.param(" iloveyou ", "is a common one", id="common, between blanks"),
-        pytest.param("\uff49loveyou", "is a common one", id="common, with a wide letter"),
+        pytest.param("iloveyou", "is too common", id="common"),
+        pytest.param("12345678", "is too common", id="common digits"),
+        pytest.param("ILoveYou", "is too common", id="common, in another case"),
+        pytest.param(" iloveyou ", "is too common", id="common, between blanks"),
+        pytest.param("\uff49loveyou", "is too common", id="common, with a wide letter"),
     ],
 )
 def test_a_password_that_cannot_be_kept_is_a_misuse_that_does_not_quote_it(
@@ -247,7 +247,7 @@ def test_a_password_from_before_the_length_rule_can_be_upgraded() -> None:
     assert verify_password(new, "short")
 
 
-def test_lack_of_memory_is_no_answer_about_a_password(
+def test_lack_of_memory_says_nothing_about_a_password(
     hashed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_memory(*_: object) -> bool:
@@ -291,8 +291,8 @@ def test_the_family_itself_needs_no_extra() -> None:
 
 
 @pytest.mark.long
-def test_log_ins_that_fail_take_equally_long_whoever_is_asked_for() -> None:
-    """100 rounds in turn, with what Argon2 costs in earnest; the medians are within 5 %.
+def test_failed_log_ins_take_equally_long_for_all_users() -> None:
+    """100 rounds in turn, with the real cost of Argon2; the medians are within 5 %.
 
     Counted is the processor's time, which other work on the machine disturbs the least. Print
     the medians with `pytest -m long -s`.

@@ -449,7 +449,7 @@ def test_a_password_changed_during_a_log_in_is_not_overwritten(
 # Refusals
 
 
-def test_a_taken_name_is_told_without_sql_and_rows(database: Database) -> None:
+def test_a_taken_name_is_reported_without_sql_and_rows(database: Database) -> None:
     """SECURITY 1.35."""
     database.accounts.add("ann@example.com", PASSWORD)
 
@@ -459,7 +459,7 @@ def test_a_taken_name_is_told_without_sql_and_rows(database: Database) -> None:
     assert_says_nothing_of_the_database(refused.value)
 
 
-def test_a_name_taken_between_the_look_and_the_insert_is_told_alike(
+def test_a_name_taken_between_the_query_and_the_insert_is_reported_alike(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SECURITY 1.35."""
@@ -495,7 +495,7 @@ def test_a_column_of_the_applications_own_that_must_be_filled_is_a_misuse(
     tables.metadata.create_all(own_engine)
     accounts = SQLAlchemyAccounts(sessionmaker(own_engine), Account)
 
-    with pytest.raises(MisuseError, match="give columns of your own a default") as refused:
+    with pytest.raises(MisuseError, match="give your own columns a default") as refused:
         accounts.add("ann@example.com", PASSWORD)
     assert_says_nothing_of_the_database(refused.value)
 
@@ -567,7 +567,7 @@ def test_roles_set_at_the_same_moment_are_those_of_one_caller(postgres: Database
         accounts.add(f"user{n}", roles=[f"a{n}", f"b{n}"])
 
     for number in range(10):
-        # With roles to take away, the later caller would be told by the row that is not there.
+        # With roles to take away, the later caller would notice the missing row.
         subject = accounts.add(f"ann{number}").subject
         together(partial(set_roles, accounts, subject))
 

@@ -32,10 +32,10 @@ def test_a_user_is_frozen_and_hashable() -> None:
     ("fields", "advice"),
     [
         ({"subject": 1}, r"User.subject must be a string.*write str\(...\)"),
-        ({"subject": ""}, r"User.subject must be a string that is not empty"),
+        ({"subject": ""}, r"User.subject must be a non-empty string"),
         ({"username": None}, r"User.username must be a string"),
         ({"tenant": 7}, r"User.tenant must be None or a string"),
-        ({"tenant": ""}, r"User.tenant must be None or a string that is not empty"),
+        ({"tenant": ""}, r"User.tenant must be None or a non-empty string"),
         ({"roles": "editor"}, r"write roles=\('editor',\)"),
         ({"roles": ["editor"]}, r"write roles=\('editor',\)"),
         ({"roles": (1,)}, r"write roles=\('editor',\)"),
@@ -202,7 +202,7 @@ def test_a_taken_name_or_subject_is_a_misuse_and_changes_nothing(accounts: Store
 
     with pytest.raises(MisuseError, match="username is taken: choose another one"):
         accounts.add("ann", "another password", roles=["admin"])
-    with pytest.raises(MisuseError, match="subject is taken: leave subject= out"):
+    with pytest.raises(MisuseError, match="subject is taken: omit subject="):
         accounts.add("bob", "another password", subject=ann.subject)
 
     assert accounts.authenticate("ann", PASSWORD) == ann

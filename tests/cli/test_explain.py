@@ -149,7 +149,7 @@ def test_an_error_is_told_in_the_json_too() -> None:
     )
 
 
-# --- somebody made up ----------------------------------------------------------------------------
+# --- a hypothetical caller -----------------------------------------------------------------------
 
 
 def test_somebody_is_made_up_of_all_that_a_token_can_carry() -> None:
@@ -189,7 +189,7 @@ def test_somebody_can_be_made_up_of_a_foreign_issuer() -> None:
     ]
     result = explain(app, "--needs", "article:edit", "--claim", f'iss="{ISSUER}"')
     assert result.exit_code == 1
-    assert "such a token is refused, audience-invalid" in result.stderr
+    assert "this token would be refused, audience-invalid" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_somebody_can_be_made_up_of_a_foreign_issuer() -> None:
         (("--claim", "plan"), "a claim is NAME=JSON"),
         (("--claim", "plan=gold"), "a claim is NAME=JSON"),
         (("--claim", "=1"), "a claim is NAME=JSON"),
-        (("--claim", "roles=1"), "such a token is refused, claim-invalid"),
+        (("--claim", "roles=1"), "this token would be refused, claim-invalid"),
     ],
 )
 def test_somebody_who_cannot_be_is_told_with_what_to_write(
@@ -219,7 +219,7 @@ def test_somebody_who_cannot_be_is_told_with_what_to_write(
 def test_what_is_asked_for_is_a_call_or_a_permission(arguments: tuple[str, ...]) -> None:
     result = explain(shop(), *arguments, "--role", "viewer")
     assert result.exit_code == 2
-    assert "METHOD PATH, or --needs PERMISSION" in result.stderr
+    assert "METHOD PATH or --needs PERMISSION" in result.stderr
 
 
 def test_an_application_without_an_authz_is_told_so() -> None:
@@ -255,7 +255,7 @@ def test_a_token_and_somebody_made_up_do_not_go_together() -> None:
     for more in (("--role", "viewer"), ("--subject", "x"), ("--claim", "x=1"), ("--tenant", "x")):
         result = explain(app, "PUT", "/edit", "--token-file", "-", *more, standard_input="x")
         assert result.exit_code == 2
-        assert "not both" in result.stderr
+        assert "cannot be combined" in result.stderr
 
 
 def test_a_token_that_is_not_good_is_told_with_what_is_wrong() -> None:

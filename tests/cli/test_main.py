@@ -313,7 +313,7 @@ def test_retire_takes_a_key_out_but_never_the_one_that_signs(file: Path) -> None
     assert result.exit_code == 1
     assert "is the active key: rotate to another before you retire it" in result.stderr
     assert KeySet.read(file).kids == (old, active)
-    assert done(app, "retire", old) == [f"{old} is gone"]
+    assert done(app, "retire", old) == [f"{old} is removed"]
     assert KeySet.read(file).kids == (active,)
 
 

@@ -33,7 +33,7 @@ def file(tmp_path: Path) -> Path:
 def test_a_document_that_was_made_here_is_up_to_date(file: Path) -> None:
     ended = run(make_shop(), "--check", str(file))
     assert ended.exit_code == 0
-    assert ended.stdout == f"{file} says what the routes and their guards say\n"
+    assert ended.stdout == f"{file} matches the routes and their guards\n"
     assert json.loads(file.read_text())["paths"]["/orders"]["get"]["x-authz"]
 
 
@@ -54,8 +54,8 @@ def test_a_route_that_is_new_or_gone_is_drift(file: Path) -> None:
     file.write_text(json.dumps(held))
     ended = run(make_shop(), "--check", str(file))
     assert ended.exit_code == 1
-    assert f"GET /gone in {file} is answered by no one route" in ended.stderr
-    assert f"GET /any is a route, and {file} lacks it" in ended.stderr
+    assert f"GET /gone in {file} does not match exactly one route" in ended.stderr
+    assert f"GET /any is a route that is missing in {file}" in ended.stderr
 
 
 def test_a_document_of_others_is_annotated_and_held_to_the_guards(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_a_document_of_others_is_annotated_and_held_to_the_guards(tmp_path: Path
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("no JSON", "is no JSON: give an OpenAPI document as JSON"),
+        ("no JSON", "is not JSON: give an OpenAPI document as JSON"),
         ("{}", "The document is not a finished OpenAPI 3 document"),
         ("[1]", "The document is not a finished OpenAPI 3 document"),
     ],
@@ -100,7 +100,7 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 def test_two_options_at_once_are_a_misuse(file: Path) -> None:
     ended = run(make_shop(), "--check", str(file), "--annotate", str(file))
-    assert ended.exit_code == 2 and "not both" in ended.stderr
+    assert ended.exit_code == 2 and "cannot be combined" in ended.stderr
 
 
 def test_an_application_without_an_authz_is_told() -> None:

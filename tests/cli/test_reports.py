@@ -167,7 +167,7 @@ def test_can_says_so_where_a_role_may_call_nothing() -> None:
 def test_can_names_the_roles_that_there_are() -> None:
     result = run(shop(), "can", "boss")
     assert result.exit_code == 2
-    assert "no role is named 'boss'; there are clerk, manager, guest" in result.stderr
+    assert "no role is named 'boss': the roles are clerk, manager, guest" in result.stderr
     without = run(guarded_app(authz={"roles": None}), "can", "boss")
     assert "there are none: write Authz(app, roles=Roles(...))" in without.stderr
 
@@ -230,7 +230,7 @@ def test_a_difference_is_written_in_every_form_of_a_table(form: str, earlier: st
 def test_a_difference_is_no_page(earlier: str) -> None:
     result = run(shop(), "matrix", "--html", "--diff", earlier)
     assert result.exit_code == 2
-    assert "a --diff is no page" in result.stderr
+    assert "--diff cannot be written as HTML" in result.stderr
 
 
 def test_a_file_that_is_no_matrix_exits_2(tmp_path: Path) -> None:

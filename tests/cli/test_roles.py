@@ -86,7 +86,7 @@ def test_rows_that_were_changed_by_hand_count_after_a_reload(
     assert there.status(tokens) == 200
     here.roles.take("clerk", "orders:read")
     result = here.run("roles", "reload")
-    assert result.stdout == "all processes are told to load the roles anew\n"
+    assert result.stdout == "all processes reload the roles\n"
     assert becomes(403, lambda: there.status(tokens))
 
 
@@ -124,7 +124,7 @@ def test_a_removal_that_ended_no_token_for_want_of_the_store_is_finished_by_repe
     here.run("roles", "exclude", "manager", "clerk")
     monkeypatch.setattr("jwt_authz.logins.changes.revoke", log_in_and_fail)
     failed = here.run("roles", "remove", "clerk")
-    assert (failed.exit_code, "so do it again" in failed.stderr) == (1, True)
+    assert (failed.exit_code, "repeat the change" in failed.stderr) == (1, True)
     monkeypatch.undo()
     assert "no role is named 'clerk'" in here.run("roles", "remove", "clerk").stderr
     assert here.run("roles", "add", "clerk", "orders:read").exit_code == 0
@@ -168,7 +168,7 @@ def test_a_store_that_does_not_take_the_news_is_said(
         patch.setattr(RevocationView, "write", gone)
         result = here.run("roles", "take", "clerk", "orders:read")
     assert result.exit_code == 1
-    assert "other processes may not have been told of it, so say `flask authz rol" in result.stderr
+    assert "other processes may not know of it: run `flask authz rol" in result.stderr
     assert here.run("roles", "reload").exit_code == 0
     assert becomes(403, lambda: there.status(tokens))
 

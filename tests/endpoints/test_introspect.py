@@ -1,4 +1,4 @@
-"""`POST /token/introspect` (RFC 7662): only for who may ask, and nothing told of what is not good.
+"""`POST /token/introspect` (RFC 7662): only for permitted callers, nothing about invalid tokens.
 
 SECURITY 2.19, 2.20.
 """
@@ -32,7 +32,7 @@ def introspect(app: Flask, token: str, who: str | None = "eve", **keywords: Any)
     return ask(app, caller, "/token/introspect", "POST", **keywords)
 
 
-def test_a_good_token_is_told_with_its_claims(app: Flask) -> None:
+def test_a_valid_token_is_shown_with_its_claims(app: Flask) -> None:
     token = log_in(app)["access_token"]
     answer = introspect(app, token)
     claims = payload(token)
@@ -63,7 +63,7 @@ def test_it_cannot_be_registered_for_everybody() -> None:
         introspection_blueprint()
 
 
-def test_of_all_that_is_not_good_the_same_is_told(start: Start) -> None:
+def test_all_invalid_tokens_get_the_same_response(start: Start) -> None:
     app = start()
     with app.app_context():
         authz = authz_of(app)
@@ -93,7 +93,7 @@ def test_of_all_that_is_not_good_the_same_is_told(start: Start) -> None:
     assert {answer.status_code for answer in told.values()} == {200}
 
 
-def test_it_is_no_oracle_for_who_guesses(start: Start) -> None:
+def test_guessing_reveals_nothing(start: Start) -> None:
     app = start()
     good = log_in(app)["access_token"]
     caller = log_in(app, "eve")["access_token"]

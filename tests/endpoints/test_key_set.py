@@ -1,4 +1,4 @@
-"""`GET /.well-known/jwks.json`: the public keys, for whoever wants to verify."""
+"""`GET /.well-known/jwks.json`: the public keys, for anyone who verifies tokens."""
 
 from __future__ import annotations
 

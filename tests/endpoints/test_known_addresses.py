@@ -236,7 +236,7 @@ def test_an_address_that_many_accounts_share_is_known_for_none(store: str) -> No
     for number in range(MOST_ACCOUNTS):
         assert log_in(app, PASSWORD, f"user-{number}").status_code == 200
     statuses(app, 20, username="user-0", password="wrong")
-    assert log_in(app, PASSWORD, "user-0").status_code == 200  # a household is no crowd
+    assert log_in(app, PASSWORD, "user-0").status_code == 200  # a household may share it
     assert log_in(app, PASSWORD, f"user-{MOST_ACCOUNTS}").status_code == 200
     assert log_in(app, PASSWORD, "user-0").status_code == 429
     assert statuses(app, 20, username="user-1", password="wrong") == [401] * 10 + [429] * 10

@@ -37,7 +37,7 @@ CREDENTIALS = {"username": "ada", "password": PASSWORD}
 
 
 class StuckHasher:
-    """Argon2 that takes as long as it is told to, and counts how many use it at once."""
+    """A stand-in for Argon2 that takes a given time, and counts how many use it at once."""
 
     def __init__(self, inner: PasswordHasher) -> None:
         self._inner = inner

@@ -82,7 +82,7 @@ def test_the_answer_is_a_problem_that_says_when_to_come_again(users: Users, stor
     assert "alice" not in answer.text
 
 
-def test_after_the_time_that_was_told_there_is_another_try(
+def test_after_the_time_in_retry_after_there_is_another_try(
     users: Users, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = login_app(users, AUTHZ_LOGIN_RATE="2/minute")
@@ -103,7 +103,7 @@ def test_one_address_is_stopped_at_many_accounts(users: Users, store: str) -> No
     app = login_app(users, store)
     found = [log_in(app, "wrong", f"user-{n}", EVIL).status_code for n in range(300)]
     assert found == [401] * 10 * WIDER + [429] * (300 - 10 * WIDER)
-    assert log_in(app, "wrong", "somebody", HOME).status_code == 401
+    assert log_in(app, "wrong", "someone", HOME).status_code == 401
 
 
 def test_all_addresses_of_an_ipv6_network_count_as_one(users: Users) -> None:
@@ -131,7 +131,7 @@ def test_who_is_not_there_is_answered_like_who_is(users: Users) -> None:
 
 
 @pytest.mark.parametrize("name", ["X-Forwarded-For", "X-Real-IP", "Forwarded", "X-Client-IP"])
-def test_an_address_that_the_caller_made_up_is_not_believed(users: Users, name: str) -> None:
+def test_an_address_in_a_forged_header_is_not_trusted(users: Users, name: str) -> None:
     """SECURITY 2.58."""
     app = login_app(users)
     client = app.test_client()
@@ -176,7 +176,7 @@ def test_without_an_address_the_account_alone_counts(users: Users) -> None:
 # The owner
 
 
-def test_the_owner_gets_in_from_elsewhere_while_somebody_guesses(users: Users, store: str) -> None:
+def test_the_owner_gets_in_from_elsewhere_during_guessing(users: Users, store: str) -> None:
     """SECURITY 2.41."""
     app = login_app(users, store)
     statuses(app, 1_000, password="wrong", address=EVIL)
@@ -253,7 +253,7 @@ def test_a_redis_that_does_not_answer_leaves_each_process_to_count_alone(
     with caplog.at_level(logging.ERROR):
         assert statuses(app, 15, password="wrong") == [401] * 10 + [429] * 5
         assert log_in(app, PASSWORD, address=OFFICE).status_code == 200
-    told = [r for r in caplog.records if "in each process alone" in r.getMessage()]
+    told = [r for r in caplog.records if "in each process separately" in r.getMessage()]
     assert 1 <= len(told) <= 3
     assert "127.0.0.1" not in caplog.text
 
@@ -347,7 +347,7 @@ def test_without_the_extra_a_limit_that_was_set_is_a_misuse(
 
 
 @pytest.mark.usefixtures("without_limits")
-def test_without_the_extra_a_limit_that_was_turned_off_is_no_matter(users: Users) -> None:
+def test_without_the_extra_a_limit_can_be_turned_off(users: Users) -> None:
     app = bare_login_app(users, AUTHZ_LOGIN_RATE="")
     with app.app_context():
         assert app.extensions["jwt_authz"].check() == []

@@ -99,10 +99,10 @@ def test_a_wrong_old_password_changes_and_ends_nothing(
 @pytest.mark.parametrize(
     ("new", "detail"),
     [
-        ("short", "The password is too short: take 8 characters or more."),
-        ("", "The password is too short: take 8 characters or more."),
-        ("password1", "The password is a common one, which guessers try first."),
-        ("x" * 4097, "The password cannot be hashed: take one of at most 4096 bytes of UTF-8"),
+        ("short", "The password is too short: use at least 8 characters."),
+        ("", "The password is too short: use at least 8 characters."),
+        ("password1", "The password is too common, so attackers try it first."),
+        ("x" * 4097, "The password cannot be hashed: use at most 4096 bytes of UTF-8"),
     ],
     ids=["short", "empty", "common", "long"],
 )
@@ -132,7 +132,7 @@ def test_without_a_token_nobody_is_asked_for_a_password(app: Flask) -> None:
     assert can_log_in(app, PASSWORD) == 200
 
 
-def test_a_refresh_token_is_no_access_token(app: Flask) -> None:
+def test_a_refresh_token_is_refused_as_an_access_token(app: Flask) -> None:
     assert change(app, log_in(app)["refresh_token"]).status_code == 401
 
 
@@ -204,7 +204,7 @@ def test_guesses_at_the_old_password_are_counted_with_those_at_the_log_in(
     assert can_log_in(app, PASSWORD) == 200
 
 
-def test_the_audit_is_told_that_somebody_changed_their_own(app: Flask) -> None:
+def test_the_audit_records_that_users_changed_their_own_password(app: Flask) -> None:
     told: list[dict[str, Any]] = []
 
     def receive(app: Flask, **what: Any) -> None:
@@ -289,7 +289,7 @@ def test_without_either_the_old_password_would_let_them_in(
 # --- where it cannot work ------------------------------------------------------------------------
 
 
-def test_an_application_whose_passwords_cannot_be_changed_is_told_so() -> None:
+def test_accounts_whose_passwords_cannot_be_changed_are_reported() -> None:
     class Ours:
         def authenticate(self, username: str, password: str) -> None: ...
 
@@ -298,7 +298,7 @@ def test_an_application_whose_passwords_cannot_be_changed_is_told_so() -> None:
     for accounts, store, message in (
         (Ours(), "memory:", "Ours is not a jwt_authz.accounts.ManagedAccounts"),
         (MemoryAccounts(), None, "set AUTHZ_STORE_URL"),
-        (None, "memory:", "a log-in asks accounts"),
+        (None, "memory:", "a log-in needs accounts"),
     ):
         app = Flask("cannot")
         app.config.update(JWT_SECRET_KEY="p" * 40, AUTHZ_STORE_URL=store, AUTHZ_LOGIN_RATE="")

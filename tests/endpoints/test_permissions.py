@@ -38,7 +38,7 @@ def test_it_tells_the_callers_own_rights() -> None:
     }
 
 
-def test_whoever_is_not_identified_is_refused() -> None:
+def test_a_caller_who_is_not_identified_is_refused() -> None:
     assert make_app().test_client().get("/me/permissions").status_code == 401
 
 
@@ -85,7 +85,7 @@ def test_the_etag_changes_with_the_rights(other: dict[str, Any]) -> None:
     assert etag(app, roles=["clerk"]) != etag(app, **other)
 
 
-def test_the_etag_of_a_token_changes_with_the_catalogue() -> None:
+def test_the_etag_of_a_token_changes_with_the_catalog() -> None:
     old, new = make_app(), make_app("orders:list")
     client = authz_client(old, roles=["clerk"])
     header = client.environ_base["HTTP_AUTHORIZATION"]
@@ -97,7 +97,7 @@ def test_the_etag_of_a_token_changes_with_the_catalogue() -> None:
     assert answers[0].headers["ETag"] != answers[1].headers["ETag"]
 
 
-def test_without_a_catalogue_it_tells_what_the_token_says() -> None:
+def test_without_a_catalog_it_shows_what_the_token_says() -> None:
     app = Flask("plain")
     app.config["JWT_SECRET_KEY"] = "k" * 64
     Authz(app)
@@ -106,7 +106,7 @@ def test_without_a_catalogue_it_tells_what_the_token_says() -> None:
     assert told == {"permissions": ["a:b"], "roles": [], "scopes": [], "level": 0}
 
 
-def test_an_identity_that_is_none_is_a_misuse_in_the_log(
+def test_an_object_that_is_not_an_identity_is_a_misuse_in_the_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     app = make_app()

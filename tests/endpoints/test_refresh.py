@@ -294,10 +294,10 @@ def test_a_user_who_is_gone_gets_no_more_tokens_also_when_they_come_back(
     assert refresh(app, pair["refresh_token"]).status_code == 401
 
 
-def test_a_password_that_is_changed_while_somebody_logs_in_with_the_old_one(
+def test_a_password_that_is_changed_during_a_log_in_with_the_old_one(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SECURITY 2.37: the log-in that was under way has no tokens, and is no wrong password."""
+    """SECURITY 2.37: the log-in in progress gets no tokens, and does not count as failed."""
     app = start()
 
     def changed_meanwhile(self: MemoryAccounts, username: str, password: str) -> User | None:
@@ -358,7 +358,7 @@ def test_the_first_log_in_on_a_redis_that_nobody_prepared_works(
 def test_another_process_that_does_not_know_yet_makes_no_token_that_lives_on(
     start: Start, store_url: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A tenant's log-ins are ended in one process while another, not told yet, refreshes one."""
+    """A tenant's log-ins end in one process while another, unaware of it, refreshes one."""
     url = store_url("sqlite")
     here, there = start(AUTHZ_STORE_URL=url), start(AUTHZ_STORE_URL=url)
     pair = log_in(there)
@@ -420,7 +420,7 @@ def test_a_log_in_right_after_a_revocation_works_where_the_stores_clock_was_set_
 def test_a_subject_has_so_many_log_ins_and_no_more(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SECURITY 2.53: whoever logs in again and again makes nobody wait, and can be revoked."""
+    """SECURITY 2.53: repeated log-ins make no other user wait, and can be revoked."""
     for module in (redis_store, memory, sql_families):
         monkeypatch.setattr(module, "MOST_FAMILIES", 3)
     pairs = [log_in(app) for _ in range(5)]
@@ -503,7 +503,7 @@ def _raising(error: Exception) -> Callable[..., Any]:
 def test_a_store_that_fails_is_a_503_and_the_token_may_be_used_again(
     start: Start, monkeypatch: pytest.MonkeyPatch, place: type, name: str
 ) -> None:
-    """SECURITY 1.25, 1.28: nothing was counted, so that the honest client is no thief."""
+    """SECURITY 1.25, 1.28: nothing was counted, so the honest client is not treated as a thief."""
     app = start(AUTHZ_REFRESH_GRACE=0)
     token = log_in(app)["refresh_token"]
     with monkeypatch.context() as patch:
@@ -524,7 +524,7 @@ def test_a_log_in_whose_family_cannot_be_kept_is_a_503(
     assert (answer.status_code, "Retry-After" in answer.headers) == (503, True)
 
 
-# --- what is no refresh token --------------------------------------------------------------------
+# --- invalid refresh tokens ----------------------------------------------------------------------
 
 
 def test_each_kind_of_token_is_good_at_its_own_endpoint_alone(start: Start) -> None:
@@ -625,7 +625,7 @@ def test_only_our_own_signature_and_type_of_token_are_taken(start: Start) -> Non
         ({"data": b"refresh_token=" + b"x" * 20_000, "content_type": FORM}, 413),
     ],
 )
-def test_a_body_that_is_unfit_is_told_so(start: Start, keywords: Any, code: int) -> None:
+def test_an_invalid_body_is_refused(start: Start, keywords: Any, code: int) -> None:
     answer = refresh(start(), "", **keywords)
     assert (answer.status_code, answer.mimetype) == (code, PROBLEM)
 
@@ -746,7 +746,7 @@ def test_a_refusal_is_logged_without_the_token(
 
 
 @pytest.mark.parametrize("blueprint", [token_blueprint, refresh_blueprint])
-def test_a_log_in_without_accounts_is_a_misuse_that_is_told(blueprint: Any) -> None:
+def test_a_log_in_without_accounts_is_reported(blueprint: Any) -> None:
     app = Flask("no accounts")
     app.config.update(JWT_SECRET_KEY=SECRET, AUTHZ_STORE_URL="memory:")
     authz = Authz(app, roles=catalogue())
@@ -756,7 +756,7 @@ def test_a_log_in_without_accounts_is_a_misuse_that_is_told(blueprint: Any) -> N
 
 
 @pytest.mark.parametrize("url", ["redis:", "nope", "sqlite://", "nosuch://host/name"])
-def test_a_store_url_that_cannot_be_is_told_by_the_check(url: str) -> None:
+def test_an_invalid_store_url_is_reported_by_the_check(url: str) -> None:
     app = Flask("no store")
     app.config.update(JWT_SECRET_KEY=SECRET, AUTHZ_STORE_URL=url)
     authz = Authz(app)
@@ -764,7 +764,7 @@ def test_a_store_url_that_cannot_be_is_told_by_the_check(url: str) -> None:
         authz.check()
 
 
-def test_who_is_told_of_refusals_is_told_whose_token_came_twice(start: Start) -> None:
+def test_receivers_of_refusals_learn_whose_token_was_reused(start: Start) -> None:
     app = start()
     first = log_in(app)["refresh_token"]
     refreshed(app, refreshed(app, first)["refresh_token"])
@@ -793,13 +793,13 @@ def test_a_view_of_ones_own_is_answered_401_for_a_refresh_token_that_is_not_good
 
 
 @pytest.mark.parametrize("user", ["ada", None, 1])
-def test_a_log_in_of_what_is_no_user_is_told(start: Start, user: Any) -> None:
+def test_a_log_in_with_something_other_than_a_user_is_reported(start: Start, user: Any) -> None:
     app = start()
     with app.app_context(), pytest.raises(MisuseError, match=r"accounts\.find\(subject\)"):
         authz_of(app).log_in(user)
 
 
-def test_what_is_no_subject_and_no_role_is_told(start: Start) -> None:
+def test_an_invalid_subject_and_an_invalid_role_are_reported(start: Start) -> None:
     app = start()
     with app.app_context():
         with pytest.raises(MisuseError, match=r"user\.subject"):
@@ -808,7 +808,7 @@ def test_what_is_no_subject_and_no_role_is_told(start: Start) -> None:
             authz_of(app).revoke(role="clrek")
 
 
-def test_refresh_tokens_without_a_store_are_a_misuse_that_is_told() -> None:
+def test_refresh_tokens_without_a_store_are_reported() -> None:
     app = Flask("no store")
     app.config["JWT_SECRET_KEY"] = SECRET
     authz = Authz(app, roles=catalogue(), accounts=people())
@@ -817,14 +817,14 @@ def test_refresh_tokens_without_a_store_are_a_misuse_that_is_told() -> None:
         authz.check()
 
 
-def test_refresh_tokens_that_never_end_are_a_misuse_that_is_told(start: Start) -> None:
+def test_refresh_tokens_that_never_expire_are_reported(start: Start) -> None:
     app = start(JWT_REFRESH_TOKEN_EXPIRES=False)
     with app.app_context(), pytest.raises(MisuseError, match="JWT_REFRESH_TOKEN_EXPIRES"):
         authz_of(app).check()
 
 
 @pytest.mark.parametrize("value", [-1, True, "10", None])
-def test_an_unfit_grace_is_told(value: object) -> None:
+def test_an_invalid_grace_is_reported(value: object) -> None:
     app = Flask("unfit")
     app.config.update(JWT_SECRET_KEY=SECRET, AUTHZ_REFRESH_GRACE=value)
     authz = Authz(app)

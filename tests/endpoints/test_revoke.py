@@ -1,4 +1,4 @@
-"""`POST /token/revoke` (RFC 7009): whoever has a token may end it; 503 where that cannot be said.
+"""`POST /token/revoke` (RFC 7009): the bearer of a token may end it; 503 without an answer.
 
 SECURITY 1.27, 2.18, 2.35.
 """

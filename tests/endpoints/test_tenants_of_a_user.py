@@ -86,7 +86,7 @@ def log_in(app: Flask, tenant: Any = None, password: str = PASSWORD) -> Any:
 
 
 def statuses(app: Flask, token: str) -> dict[tuple[str, str], int]:
-    """What is answered to whoever has the token, by method and tenant."""
+    """Return the responses for the bearer of a token, by method and tenant."""
     return {
         (method, org): app.test_client()
         .open(f"/orgs/{org}/orders", method=method, headers=bearer(token))
@@ -135,7 +135,7 @@ def test_a_tenant_in_which_one_has_no_role_is_refused_after_the_password_alone(a
 
 
 @pytest.mark.parametrize("tenant", ["", 7, ["north"], 256 * "n", {"a": 1}])
-def test_a_tenant_that_is_no_text_is_refused(app: Flask, tenant: Any) -> None:
+def test_a_tenant_that_is_not_a_string_is_refused(app: Flask, tenant: Any) -> None:
     assert log_in(app, tenant).status_code == 400
 
 

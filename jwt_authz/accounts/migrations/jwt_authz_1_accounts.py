@@ -1,4 +1,4 @@
-"""Users, roles, permissions and what joins them: the tables of `jwt_authz.accounts.models`."""
+"""Create the tables of `jwt_authz.accounts.models`: users, roles, permissions and join tables."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from alembic import op
 
 revision = "jwt_authz_1"
 down_revision = None
-branch_labels = ("jwt_authz",)  # beside the application's own branch: `upgrade heads` makes both
+branch_labels = ("jwt_authz",)  # separate from the application's branch: `upgrade heads` runs both
 depends_on = None
 
 _TEXT = sa.String(255)
@@ -57,7 +57,7 @@ def downgrade() -> None:
 
 
 def _join(name: str, first: str, second: str, joined: str) -> None:
-    """A table that joins what its name begins with, by `first`, to another, by `second`."""
+    """Create the join table `name` with the columns `first` and `second`."""
     owner = "authz_users" if first == "user_id" else "authz_roles"
     op.create_table(
         name,

@@ -1,4 +1,4 @@
-"""The trail of an administration: the table of `jwt_authz.accounts.models.Change`."""
+"""Create the table of `jwt_authz.accounts.models.Change`: the trail of an administration."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ branch_labels = None
 depends_on = None
 
 _TEXT = sa.String(255)
-_NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite counts an INTEGER alone
+_NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite auto-increments only INTEGER
 _INDEXED = ("actor", "role", "subject", "tenant")
 
 

@@ -1,4 +1,4 @@
-"""Roles that users have in other tenants than their own."""
+"""Create the table of roles that users have in other tenants than their own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The names of removed roles, those that the trail knows of included."""
+"""Create the table of the names of removed roles, including those in the trail."""
 
 from __future__ import annotations
 

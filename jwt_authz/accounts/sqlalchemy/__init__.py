@@ -1,4 +1,4 @@
-"""Accounts and roles in an SQL database, by SQLAlchemy."""
+"""Accounts and roles in an SQL database, with SQLAlchemy."""
 
 from .accounts import SQLAlchemyAccounts
 from .role_tables import CatalogueRoleMixin, PermissionMixin

@@ -1,4 +1,4 @@
-"""Accounts in a database, on the tables that the mixins beside this file make."""
+"""Accounts in a database, on the tables of the mixins in `tables`."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ with needs_extra(__name__, "SQLAlchemy 2", "accounts,sqlalchemy"):
 
 
 class SQLAlchemyAccounts:
-    """Accounts in the tables of a class with `UserMixin` and of the role class that it names.
+    """Accounts in the tables of a class with `UserMixin` and of its role class.
 
-    `sessions` is the application's sessionmaker: each call takes a session of its own, and gives
-    it back before a password is verified. All raise StoreUnavailable when the database does not
+    `sessions` is the application's sessionmaker: each call opens its own session, and closes it
+    before a password is verified. All methods raise `StoreUnavailable` if the database does not
     answer.
     """
 
@@ -42,36 +42,36 @@ class SQLAlchemyAccounts:
         self._roles = role_of(User)
         self._elsewhere = TenantRoles(User, self._roles)
         if Role not in (None, self._roles):
-            raise MisuseError("Role is another class than User.__role__: leave Role out")
+            raise MisuseError("Role differs from User.__role__: omit the argument Role")
 
     @property
     def is_thread_bound(self) -> bool:
-        """Whether the database belongs to one thread, as SQLite's in memory does."""
+        """Whether the database belongs to one thread, like SQLite in memory."""
         return self._transactions.are_in_memory(self._users)
 
     def authenticate(self, username: str, password: str) -> User | None:
-        """The user whose name and password these are, else None: see `Accounts`.
+        """Return the user with this name and password, else None; see `Accounts`.
 
-        A hash with other parameters than today's is replaced at this occasion (OWASP ASVS 11.4.2).
+        Replace a hash that does not have the current parameters (OWASP ASVS 11.4.2).
         """
         subject, password_hash = self._credentials(username)
         if not verify_password(password_hash, password) or password_hash is None:
             return None
         self._upgrade(subject, password_hash, password)
-        # Asked anew: the hash took a while, in which all of it may have changed.
+        # Read again: hashing took time, in which everything may have changed.
         if not is_still_good(password_hash, password, self._credentials(username)[1]):
             return None
         user = self.find(subject)
         return None if user is None or user.disabled else user
 
     def find(self, subject: str) -> User | None:
-        """The user with this subject as they are now, disabled or not; None when there is none."""
+        """Return the current user with this subject, even if disabled; None if there is none."""
         if not is_storable(subject):
             return None
         return self._found(self._of(subject))
 
     def find_in(self, subject: str, tenant: str) -> User | None:
-        """The user as one of this tenant, with their roles there: see `TenantAccounts`."""
+        """Return the user with this tenant and their roles there; see `TenantAccounts`."""
         if not (is_storable(subject) and is_storable(tenant)):
             return None
 
@@ -85,13 +85,13 @@ class SQLAlchemyAccounts:
         return self._transactions.run(read)
 
     def named(self, username: str) -> User | None:
-        """The user of this name as they are now, disabled or not; None when there is none."""
+        """Return the current user with this name, even if disabled; None if there is none."""
         if not is_storable(username):
             return None
         return self._found(select(self._users).where(self._users.username == username))
 
     def users(self) -> list[User]:
-        """All users, in the order of their names."""
+        """Return all users, sorted by name."""
         query = select(self._users).order_by(self._users.username)
         return self._transactions.run(
             lambda session: [user_of(row) for row in session.scalars(query)]
@@ -105,12 +105,12 @@ class SQLAlchemyAccounts:
         tenant: str | None = None,
         subject: str | None = None,
     ) -> User:
-        """Store a new user and return them; without a password they cannot log in by one.
+        """Add a user and return it; without a password, they cannot log in with one.
 
-        The subject is random unless given; a role that the table lacks is added to it, unless the
-        table is the catalogue: then it raises MisuseError. Names are compared as the database
-        does, by default character by character. Raises MisuseError where the name or the subject
-        is taken, and for a password that `hash_password` refuses.
+        The subject is random unless given. A missing role is added to the table of roles, unless
+        that table is the catalog; then raise `MisuseError`. The database compares names, by default
+        exactly. Raise `MisuseError` also if the name or the subject is taken, and for a password
+        that `hash_password` refuses.
         """
         user = new_user(username, roles, tenant, subject)
         password_hash = None if password is None else hash_password(password)
@@ -122,9 +122,9 @@ class SQLAlchemyAccounts:
         return self._transactions.write(insert, OWN_COLUMNS)
 
     def set_roles(self, subject: str, roles: Iterable[str]) -> User:
-        """Give the user these roles in place of all that they had; new ones as `add` does.
+        """Replace all roles of the user with these; missing roles are handled as in `add`.
 
-        Raises MisuseError when no user has the subject.
+        Raise `MisuseError` for an unknown subject.
         """
         names = role_names(roles)
 
@@ -134,7 +134,7 @@ class SQLAlchemyAccounts:
         return self._change(subject, change, OWN_COLUMNS, in_turn=True)
 
     def grant_roles(self, subject: str, roles: Iterable[str], tenant: str | None = None) -> User:
-        """Give the user these roles besides those that they have: see `ManagedAccounts`."""
+        """Give the user these roles in addition to those that they have; see `ManagedAccounts`."""
         names = role_names(roles)
 
         def change(session: Session, row: UserMixin) -> None:
@@ -147,7 +147,7 @@ class SQLAlchemyAccounts:
         return self._change(subject, change, OWN_COLUMNS, tenant, in_turn=True)
 
     def take_roles(self, subject: str, roles: Iterable[str], tenant: str | None = None) -> User:
-        """Take these roles from the user: see `ManagedAccounts`."""
+        """Take these roles from the user; see `ManagedAccounts`."""
         names = role_names(roles)
 
         def change(session: Session, row: UserMixin) -> None:
@@ -159,25 +159,25 @@ class SQLAlchemyAccounts:
         return self._change(subject, change, OWN_COLUMNS, tenant, in_turn=True)
 
     def check_new_password(self, password: str) -> None:
-        """Raises PasswordRefused for a password that cannot be set: see `ManagedAccounts`."""
+        """Raise `PasswordRefused` for a password that cannot be set; see `ManagedAccounts`."""
         check_new_password(password)
 
     def set_password(self, subject: str, password: str) -> User:
-        """Have the user log in by another password: see `ManagedAccounts`."""
+        """Set the user's password; see `ManagedAccounts`."""
         return self._set(subject, "password_hash", hash_password(password))
 
     def disable(self, subject: str) -> User:
-        """Let the user log in no more; raises MisuseError when no user has the subject."""
+        """Disable the user; raise `MisuseError` for an unknown subject."""
         return self._set(subject, "disabled", True)
 
     def enable(self, subject: str) -> User:
-        """Let the user log in again; raises MisuseError when no user has the subject."""
+        """Let the user log in again; raise `MisuseError` for an unknown subject."""
         return self._set(subject, "disabled", False)
 
     def remove(self, subject: str) -> None:
-        """Delete the user; a later one of the same name is another subject.
+        """Remove the user; a later user of the same name has another subject.
 
-        Raises MisuseError when no user has the subject, or rows of other tables refer to it.
+        Raise `MisuseError` for an unknown subject, or if rows of other tables refer to the user.
         """
 
         def delete(session: Session) -> None:
@@ -202,10 +202,10 @@ class SQLAlchemyAccounts:
         tenant: str | None = None,
         in_turn: bool = False,
     ) -> User:
-        """Return the user after a change of their row, which nobody else changes meanwhile.
+        """Return the user after a change of their row, which is locked during the change.
 
-        With `in_turn` the roles are locked before the user, as an administrator's change does: the
-        other way round two changes could wait for each other.
+        With `in_turn`, lock the roles before the user, in the same order as an administrator's
+        change: in different orders, two changes could deadlock.
         """
 
         def work(session: Session) -> User:
@@ -218,14 +218,14 @@ class SQLAlchemyAccounts:
         return self._transactions.write(work, advice)
 
     def _as_in(self, session: Session, row: UserMixin, tenant: str | None) -> User:
-        """The user as one of a tenant, or of their own; also where they have no role there."""
+        """Return the user with a tenant, by default their own, even if they have no role there."""
         user = user_of(row)
         if tenant is None or tenant == user.tenant:
             return user
         return replace(user, tenant=tenant, roles=self._elsewhere.names(session, row, tenant))
 
     def _set(self, subject: str, column: str, value: object) -> User:
-        advice = f"look at the constraints of your own on `{column}`"
+        advice = f"check your own constraints on `{column}`"
         return self._change(subject, lambda _, row: setattr(row, column, value), advice)
 
     def _credentials(self, username: str) -> tuple[str, str | None]:
@@ -237,24 +237,24 @@ class SQLAlchemyAccounts:
         row = self._transactions.run(lambda session: session.execute(query).one_or_none())
         if row is None:
             return "", None
-        # A disabled user's password is not looked at: right or wrong, the work is the same.
+        # A disabled user's hash is not used, so right and wrong passwords take the same work.
         return row.subject, None if row.disabled else row.password_hash
 
     def _upgrade(self, subject: str, password_hash: str, password: str) -> None:
         try:
             new_hash = upgraded_hash(password_hash, password)
-        except HashingBusy:  # at the next log-in, then
+        except HashingBusy:  # try again at the next log-in
             return
         if new_hash is None:
             return
 
         def replace(session: Session) -> None:
             row = self._locked(session, subject)
-            # Only over the hash just verified: the password may have been changed in between.
+            # Replace only the hash just verified: the password may have been changed since.
             if row is not None and row.password_hash == password_hash:
                 row.password_hash = new_hash
 
-        self._transactions.write(replace, "look at the constraints of your own on `password_hash`")
+        self._transactions.write(replace, "check your own constraints on `password_hash`")
 
     def _insert(self, session: Session, user: User, password_hash: str | None) -> None:
         self._refuse_taken(session, user)
@@ -268,7 +268,7 @@ class SQLAlchemyAccounts:
         if session.scalar(select(users.id).where(users.username == user.username)) is not None:
             raise MisuseError("the username is taken: choose another one")
         if session.scalar(select(users.id).where(users.subject == user.subject)) is not None:
-            raise MisuseError("the subject is taken: leave subject= out for a random one")
+            raise MisuseError("the subject is taken: omit subject= for a random one")
 
     def _existing(self, session: Session, subject: str) -> UserMixin:
         row = self._locked(session, subject) if is_storable(subject) else None
@@ -277,7 +277,7 @@ class SQLAlchemyAccounts:
         return row
 
     def _locked(self, session: Session, subject: str) -> UserMixin | None:
-        # Two changes at the same moment would else be mixed, as no caller meant it.
+        # Without the lock, two simultaneous changes could be mixed.
         return session.scalars(self._of(subject).with_for_update()).one_or_none()
 
     def _of(self, subject: str) -> Any:
@@ -295,7 +295,7 @@ class SQLAlchemyAccounts:
 
 
 def user_of(row: UserMixin) -> User:
-    """A row of the users as the value that is handed out."""
+    """Return a row of the users as a `User`."""
     return User(
         subject=row.subject,
         username=row.username,

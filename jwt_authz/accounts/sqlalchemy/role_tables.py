@@ -1,4 +1,4 @@
-"""Mixins that put the catalogue of roles beside the users: permissions, inclusion and levels.
+"""Mixins that store the role catalog next to the users: permissions, inclusion and levels.
 
     class Permission(PermissionMixin, Base):
         __tablename__ = "permissions"
@@ -7,8 +7,8 @@
         __tablename__ = "roles"
         __permission__ = Permission
 
-The two join tables come by themselves, and so does the one of the names of removed roles.
-`SQLAlchemyRoles` makes `Roles` of the rows.
+The two join tables are added automatically, and so is the table of the names of removed roles.
+`SQLAlchemyRoles` loads the rows as `Roles`.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ with needs_extra(__name__, "SQLAlchemy 2", "accounts,sqlalchemy"):
 
 
 class PermissionMixin:
-    """A table of permissions: `resource:action` each."""
+    """A table of permissions, each `resource:action`."""
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(MAX_TEXT), unique=True)
 
 
 class CatalogueRoleMixin(RoleMixin):
-    """A table of roles that is the catalogue: `permissions`, rows of `__permission__`, and more.
+    """A table of roles that is the catalog; `permissions` are rows of `__permission__`.
 
-    `includes` are rows of its own; `level` is NULL for a role that has none. `__join_table__` names
-    the join table, by default `roles_permissions` after the two it joins;
-    the one for inclusion is named after the roles, `roles_includes`. `roles_retired` has the names
-    of removed roles, so that an administrator cannot take one over.
+    `includes` are rows of the same table; `level` is NULL for a role without a level.
+    `__join_table__` names the join table, by default `roles_permissions` after the joined tables.
+    The table for inclusion is `roles_includes`. `roles_retired` has the names of removed roles, so
+    that an administrator cannot reuse one.
     """
 
     __permission__: ClassVar[type[PermissionMixin]]
@@ -47,7 +47,7 @@ class CatalogueRoleMixin(RoleMixin):
     level: Mapped[int | None] = mapped_column()
 
     if TYPE_CHECKING:
-        # Of the application's own classes, whose columns a type checker cannot know here.
+        # Rows of the application's classes, whose columns a type checker cannot know here.
         permissions: Mapped[list[Any]]
         includes: Mapped[list[Any]]
 
@@ -95,5 +95,5 @@ def _join_permissions(mapper: Mapper[Any], roles: type[CatalogueRoleMixin]) -> N
 
 
 def permission_of(roles: type[CatalogueRoleMixin]) -> type[PermissionMixin]:
-    """The class that `__permission__` names; raises MisuseError where it names none."""
+    """Return the class in `__permission__`; raise `MisuseError` if there is none."""
     return class_named_by(roles, "__permission__", PermissionMixin)

@@ -1,4 +1,4 @@
-"""The catalogue of roles in a database, read into `Roles` and changed a row at a time."""
+"""The role catalog in a database, loaded as `Roles` and changed row by row."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ with needs_extra(__name__, "SQLAlchemy 2", "accounts,sqlalchemy"):
 
 
 class SQLAlchemyRoles:
-    """The catalogue in the tables of a class with `CatalogueRoleMixin`: a `ManagedRoles`.
+    """The catalog in the tables of a class with `CatalogueRoleMixin`; implements `ManagedRoles`.
 
-    `sessions` is the application's sessionmaker. A change is one transaction, and changes come one
-    after the other: what would be no catalogue any more (roles that include each other, say) is
-    not committed, whoever else makes changes at the same moment.
+    `sessions` is the application's sessionmaker. Each change is one transaction, and changes are
+    serialized: a change that would make the catalog invalid (roles that include each other) is not
+    committed, even if other changes are made at the same time.
     """
 
     def __init__(self, sessions: Callable[[], Session], Role: type[CatalogueRoleMixin]) -> None:
         if not (isinstance(Role, type) and issubclass(Role, CatalogueRoleMixin)):
             raise MisuseError(
-                "the catalogue's roles have permissions: write class Role(CatalogueRoleMixin, Base)"
+                "roles of a catalog need permissions: write class Role(CatalogueRoleMixin, Base)"
             )
         self._transactions = Transactions(sessions)
         self._roles = Role
@@ -38,15 +38,15 @@ class SQLAlchemyRoles:
 
     @property
     def is_thread_bound(self) -> bool:
-        """Whether the database belongs to one thread, as SQLite's in memory does."""
+        """Whether the database belongs to one thread, like SQLite in memory."""
         return self._transactions.are_in_memory(self._roles)
 
     def are_rows_of(self, Role: type[Any]) -> bool:
-        """Whether the catalogue stands in the table of this class."""
+        """Return whether the catalog is stored in the table of this class."""
         return self._roles is Role
 
     def load(self) -> Roles:
-        """The catalogue as the tables have it now, in one query: see `RolesSource`."""
+        """Return the current catalog, loaded with one query; see `RolesSource`."""
         return self._transactions.run(self.read_in)
 
     def add(
@@ -56,16 +56,16 @@ class SQLAlchemyRoles:
         includes: str | Iterable[str] = (),
         level: int | None = None,
     ) -> None:
-        """Add a role; the name may be that of a removed one.
+        """Add a role; the name can be that of a removed role.
 
-        Raises MisuseError where the name is taken, or cannot be stored.
+        Raise `MisuseError` if the name is taken or cannot be stored.
         """
         (role,) = role_names([name])
         made = Role(role, *permissions, includes=includes, level=level)
 
         def add(session: Session) -> None:
             if role in self.read_in(session):
-                raise MisuseError(f"there is a role {role!r} already: grant it more, or remove it")
+                raise MisuseError(f"the role {role!r} already exists: grant it more, or remove it")
             self.put_in(session, made)
             retired = self._roles.retired
             session.execute(delete(retired).where(retired.c.name == role))
@@ -73,21 +73,21 @@ class SQLAlchemyRoles:
         self._change(add)
 
     def remove(self, name: str) -> None:
-        """Remove a role, and take it from all users; raises MisuseError where another includes it.
+        """Remove a role, and take it from all users.
 
-        That is said with the other's name.
+        Raise `MisuseError` with the name of another role that includes it, if there is one.
         """
 
         def delete(session: Session) -> None:
             by = self.read_in(session).including(name)
             if by:
-                raise MisuseError(f"the role {by[0]!r} includes {name!r}: take that out first")
+                raise MisuseError(f"the role {by[0]!r} includes {name!r}: exclude it first")
             self.delete_in(session, name)
 
         self._change(delete)
 
     def grant(self, name: str, *permissions: str | Permission) -> None:
-        """Give the role these permissions besides those that it has: see `ManagedRoles`."""
+        """Give the role these permissions in addition to those that it has; see `ManagedRoles`."""
         wanted = Role(name, *permissions).permissions
 
         def give(session: Session) -> None:
@@ -99,7 +99,7 @@ class SQLAlchemyRoles:
         self._change(give)
 
     def take(self, name: str, *permissions: str | Permission) -> None:
-        """Take these permissions from the role: see `ManagedRoles`."""
+        """Take these permissions from the role; see `ManagedRoles`."""
         unwanted = {str(held) for held in Role(name, *permissions).permissions}
 
         def take(session: Session) -> None:
@@ -109,12 +109,12 @@ class SQLAlchemyRoles:
         self._change(take)
 
     def include(self, name: str, *others: str) -> None:
-        """Have the role include these: see `ManagedRoles`."""
+        """Make the role include these; see `ManagedRoles`."""
 
         self._change(lambda session: self.include_in(session, name, *others))
 
     def exclude(self, name: str, *others: str) -> None:
-        """Have the role include these no more: see `ManagedRoles`."""
+        """Make the role no longer include these; see `ManagedRoles`."""
 
         def exclude(session: Session) -> None:
             row = self._row(session, name)
@@ -123,7 +123,7 @@ class SQLAlchemyRoles:
         self._change(exclude)
 
     def set_level(self, name: str, level: int | None) -> None:
-        """Give the role another level, or none: see `ManagedRoles`."""
+        """Set or remove the level of the role; see `ManagedRoles`."""
         Role(name, level=level)
 
         def change(session: Session) -> None:
@@ -132,8 +132,8 @@ class SQLAlchemyRoles:
         self._change(change)
 
     def read_in(self, session: Session) -> Roles:
-        """The catalogue as a session sees it."""
-        # One statement, so that no other's change comes in between its parts.
+        """Return the catalog as seen by a session."""
+        # A single statement, so that no other change comes in between its parts.
         role, other = self._roles, aliased(self._roles)
         permission = self._permissions
         rows = session.execute(
@@ -148,7 +148,7 @@ class SQLAlchemyRoles:
         return _catalogue(rows)
 
     def put_in(self, session: Session, role: Role) -> None:
-        """Have the role stand there as it is given, new or in place of the one of its name."""
+        """Store the role, as a new one or in place of the one with its name."""
         row = self._found(session, role.name)
         if row is None:
             row = self._roles()
@@ -159,14 +159,14 @@ class SQLAlchemyRoles:
         row.includes = [self._row(session, other) for other in dict.fromkeys(role.includes)]
 
     def include_in(self, session: Session, name: str, *others: str) -> None:
-        """Have the role include these, besides those that it does."""
+        """Make the role include these, in addition to those that it includes."""
         row = self._row(session, name)
         for other in (self._row(session, one) for one in others):
             if other not in row.includes:
                 row.includes.append(other)
 
     def delete_in(self, session: Session, name: str) -> None:
-        """Delete the role, from all users and from the roles that include it; retire its name."""
+        """Delete the role, also from all users and roles that include it, and retire its name."""
         row = self._row(session, name)
         including = select(self._roles).where(self._roles.includes.any(self._roles.id == row.id))
         for other in session.scalars(including):
@@ -177,16 +177,16 @@ class SQLAlchemyRoles:
             session.execute(insert(self._roles.retired).values(name=name))
 
     def is_retired(self, name: str) -> bool:
-        """Whether a role of this name was removed, and none was added by `add` since."""
+        """Return whether a role of this name was removed, and not added again with `add`."""
         return self._transactions.run(lambda session: self.is_retired_in(session, name))
 
     def is_retired_in(self, session: Session, name: str) -> bool:
-        """`is_retired`, as a session sees it."""
+        """Return `is_retired` as seen by a session."""
         retired = self._roles.retired
         return session.scalar(select(retired.c.name).where(retired.c.name == name)) is not None
 
     def _change(self, work: Callable[[Session], None]) -> None:
-        """Do the work and commit it, unless what comes of it is no catalogue."""
+        """Do the work and commit it, unless the resulting catalog is invalid."""
 
         def change(session: Session) -> None:
             wait_for_others(session, self._roles)
@@ -218,12 +218,12 @@ class SQLAlchemyRoles:
 
 
 def _catalogue(rows: Iterable[Any]) -> Roles:
-    told: dict[str, dict[str, list[str]]] = {}
+    fields: dict[str, dict[str, list[str]]] = {}
     for name, kind, value in rows:
-        of_role = told.setdefault(name, {"permission": [], "includes": [], "level": []})
+        of_role = fields.setdefault(name, {"permission": [], "includes": [], "level": []})
         if value is not None:
             of_role[kind].append(value)
-    return Roles(*(_role(name, **told[name]) for name in sorted(told)))
+    return Roles(*(_role(name, **fields[name]) for name in sorted(fields)))
 
 
 def _role(name: str, permission: list[str], includes: list[str], level: list[str]) -> Role:
@@ -235,4 +235,4 @@ def _role(name: str, permission: list[str], includes: list[str], level: list[str
             level=int(level[0]) if level else None,
         )
     except MisuseError as error:
-        raise MisuseError(f"the role {name!r} of the database: {error}") from None
+        raise MisuseError(f"the role {name!r} in the database: {error}") from None

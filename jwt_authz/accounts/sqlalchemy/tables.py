@@ -1,4 +1,4 @@
-"""Mixins that put users, roles and what joins them on the application's own declarative base.
+"""Mixins that put users, roles and their join tables on the application's declarative base.
 
     class Base(DeclarativeBase): ...
 
@@ -9,8 +9,8 @@
         __tablename__ = "users"
         __role__ = Role
 
-The join tables come by themselves. Both classes may have columns of their own; those that `add` of
-`SQLAlchemyAccounts` should not trip over have a default or are nullable.
+The join tables are added automatically. Both classes can have columns of their own. Make them
+nullable or give them a default, since `SQLAlchemyAccounts.add` does not set them.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ _Mixin = TypeVar("_Mixin")
 
 
 class RoleMixin:
-    """A table of roles: a name each, which the application's catalogue gives its meaning."""
+    """A table of role names, which are defined in the application's role catalog."""
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(MAX_TEXT), unique=True)
 
 
 class UserMixin:
-    """A table of users; `roles` reaches those of `__role__`, all users' in one query.
+    """A table of users; `roles` are rows of `__role__`, loaded for all users in one query.
 
-    `__join_table__` names the join table, by default `users_roles` after the two it joins. Roles
-    in other tenants than the user's own stand in a second one, `users_roles_in_tenants`.
+    `__join_table__` names the join table, by default `users_roles` after the joined tables. Roles
+    in other tenants than the user's own are in a second one, `users_roles_in_tenants`.
     """
 
     __role__: ClassVar[type[RoleMixin]]
@@ -57,18 +57,18 @@ class UserMixin:
     disabled: Mapped[bool] = mapped_column(default=False, server_default=false())
 
     if TYPE_CHECKING:
-        # Of `__role__`, whose own columns a type checker cannot know here.
+        # Of the class in `__role__`, whose own columns a type checker cannot know here.
         roles: Mapped[list[Any]]
 
 
 @event.listens_for(RoleMixin, "after_mapper_constructed", propagate=True)
 @event.listens_for(UserMixin, "after_mapper_constructed", propagate=True)
 def never_reuse_ids(mapper: Mapper[Any], _: type[Any]) -> None:
-    """Have SQLite give out no id twice: it would hand a deleted row's joins to its successor."""
+    """Make SQLite never reuse an id: a new row would inherit the joins of a deleted one."""
     cast(Table, mapper.local_table).dialect_kwargs["sqlite_autoincrement"] = True
 
 
-# The event comes once the users' table is there and, on every kind of base, before create_all().
+# The event comes after the users' table exists and, with every kind of base, before create_all().
 @event.listens_for(UserMixin, "after_mapper_constructed", propagate=True)
 def _join_roles(mapper: Mapper[Any], users: type[UserMixin]) -> None:
     if mapper.inherits is not None and issubclass(mapper.inherits.class_, UserMixin):
@@ -95,24 +95,24 @@ def _join_roles(mapper: Mapper[Any], users: type[UserMixin]) -> None:
 
 
 def role_of(users: type[UserMixin]) -> type[RoleMixin]:
-    """The role class that `__role__` names; raises MisuseError where it names none."""
+    """Return the role class in `__role__`; raise `MisuseError` if there is none."""
     return class_named_by(users, "__role__", RoleMixin)
 
 
 def class_named_by(owner: type[Any], attribute: str, mixin: type[_Mixin]) -> type[_Mixin]:
-    """The mapped class that an attribute of another names; raises MisuseError for none."""
+    """Return the mapped class in an attribute of another class; raise `MisuseError` if missing."""
     found = getattr(owner, attribute, None)
     is_class = isinstance(found, type) and issubclass(found, mixin)
     if not (is_class and hasattr(found, "__mapper__")):
         kind = mixin.__name__.removesuffix("Mixin")
         raise MisuseError(
-            f"{owner.__name__} does not say which class its {kind.lower()}s are: define the class "
-            f"with {kind}Mixin first, and write {attribute} = {kind} in {owner.__name__}"
+            f"{owner.__name__}.{attribute} must be a class with {kind}Mixin: define it first, and "
+            f"write {attribute} = {kind} in {owner.__name__}"
         )
     return cast(type[_Mixin], found)
 
 
 def key_to(name: str, table: Table, index: bool = False) -> Column[Any]:
-    """A column of a join table, which goes with the row that it refers to."""
+    """Return a column of a join table whose row is deleted with the row that it refers to."""
     key = ForeignKey(table.c.id, ondelete="CASCADE")
     return Column(name, key, primary_key=True, index=index)

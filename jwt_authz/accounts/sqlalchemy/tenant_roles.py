@@ -1,4 +1,4 @@
-"""TenantRoles: the roles that users have in other tenants than their own, in a table beside."""
+"""The roles that users have in other tenants than their own, in a separate table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ with needs_extra(__name__, "SQLAlchemy 2", "accounts,sqlalchemy"):
 
 
 class TenantRoles:
-    """What the table `roles_in_tenants` of a users' class says."""
+    """The contents of the table `roles_in_tenants` of a user class."""
 
     def __init__(self, users: type[UserMixin], roles: type[RoleMixin]) -> None:
         self._users = users
@@ -23,7 +23,7 @@ class TenantRoles:
         self._table = users.roles_in_tenants
 
     def names(self, session: Session, user: UserMixin, tenant: str) -> tuple[str, ...]:
-        """The names of the roles that the user has in this tenant, in order."""
+        """Return the sorted names of the roles that the user has in this tenant."""
         table = self._table
         query = (
             select(self._roles.name)
@@ -34,7 +34,7 @@ class TenantRoles:
         return tuple(session.scalars(query))
 
     def all_names(self, session: Session, subject: str) -> set[str]:
-        """The names of the roles that the user with the subject has in any of these tenants."""
+        """Return the names of the roles that the user has in any of these tenants."""
         table, users = self._table, self._users
         query = (
             select(self._roles.name)
@@ -47,16 +47,16 @@ class TenantRoles:
     def grant(
         self, session: Session, user: UserMixin, tenant: str, roles: Iterable[RoleMixin]
     ) -> None:
-        """Give the user these roles there, besides those that they have."""
+        """Give the user these roles there, in addition to those that they have."""
         refuse_unstorable(tenant)
-        session.flush()  # gives roles that are new their ids
+        session.flush()  # gives new roles their ids
         held = self.names(session, user, tenant)
         for role in (role for role in roles if role.name not in held):
             values = {"user_id": user.id, "tenant": tenant, "role_id": role.id}
             session.execute(insert(self._table).values(values))
 
     def take(self, session: Session, user: UserMixin, tenant: str, names: Iterable[str]) -> None:
-        """Take the roles of these names from the user there."""
+        """Take the roles with these names from the user there."""
         table = self._table
         taken = select(self._roles.id).where(self._roles.name.in_(tuple(names)))
         session.execute(
@@ -66,7 +66,7 @@ class TenantRoles:
         )
 
     def holders(self, session: Session, role: str) -> list[tuple[Any, str]]:
-        """The users who have the role in another tenant than their own, each with the tenant."""
+        """Return the users who have the role in other tenants than their own, with the tenants."""
         users, table = self._users, self._table
         query = (
             select(users, table.c.tenant)

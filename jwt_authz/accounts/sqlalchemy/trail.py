@@ -1,4 +1,4 @@
-"""The trail: what was changed, by whom, before and after; rows that are only ever added.
+"""The trail of changes: who changed what, before and after. Rows are only added.
 
 class Change(ChangeMixin, Base):
     __tablename__ = "admin_changes"
@@ -24,12 +24,12 @@ State = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One change: `actor` and `subject` are subjects, beside the usernames that they had then.
+    """One change: `actor` and `subject` are subjects, with the usernames at that time.
 
-    `actor_issuer` is None for an actor who is this application's own. `tenant` is the user's. Of a
-    change of a role `role` is its name, and the three that tell of a user are those of one who
-    loses it, or None. `at` is in seconds since the epoch; `before` and `after` hold what the change
-    was about (roles, say) and are None where there was nothing. Never a password, a hash or token.
+    `actor_issuer` is None for an actor of this application. `tenant` is the user's. For a change of
+    a role, `role` is its name, and `subject`, `username` and `tenant` are those of a user who loses
+    it, or None. `at` is in seconds since 1970. `before` and `after` have what was changed, such as
+    roles, or None. There is never a password, a hash or a token.
     """
 
     at: int
@@ -46,21 +46,21 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """The name of the user or of the role."""
+        """The name of the user or the role."""
         return self.username or self.role or ""
 
     def as_dict(self) -> dict[str, Any]:
-        """The entry as JSON has it."""
+        """Return the entry as for JSON."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @property
     def when(self) -> str:
-        """The time as people read it, in UTC."""
+        """The time in UTC, formatted for people."""
         return datetime.fromtimestamp(self.at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 class ChangeMixin:
-    """A table of changes, on the application's own base, in the database of the users."""
+    """A table of changes, on the application's own base, in the same database as the users."""
 
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
     at: Mapped[int] = mapped_column(BigInteger)
@@ -77,7 +77,7 @@ class ChangeMixin:
 
 
 def row_of(Change: type[ChangeMixin], entry: Entry) -> ChangeMixin:
-    """The row that keeps an entry."""
+    """Return the row for an entry."""
     row = Change()
     for name, value in entry.as_dict().items():
         is_state = name in ("before", "after") and value is not None
@@ -86,7 +86,7 @@ def row_of(Change: type[ChangeMixin], entry: Entry) -> ChangeMixin:
 
 
 def entry_of(row: ChangeMixin) -> Entry:
-    """The entry that a row keeps."""
+    """Return the entry in a row."""
     return Entry(
         row.at,
         row.actor,

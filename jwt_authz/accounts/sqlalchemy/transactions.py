@@ -1,4 +1,4 @@
-"""Transactions: each piece of work in a session of its own, and what goes wrong said in one way."""
+"""Run each transaction in its own session, and turn database errors into errors without SQL."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ with needs_extra(__name__, "SQLAlchemy 2", "accounts,sqlalchemy"):
     from sqlalchemy.orm.exc import StaleDataError
     from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
-OWN_COLUMNS = "give columns of your own a default, or make them nullable"
-"""What to do where a constraint refuses a new row."""
+OWN_COLUMNS = "give your own columns a default, or make them nullable"
+"""What to do if a constraint refuses a new row."""
 
 _Result = TypeVar("_Result")
 
 
 class Transactions:
-    """Runs work in sessions of the application's own; no error that it raises quotes SQL."""
+    """Run work in the application's sessions; its errors never contain SQL."""
 
     def __init__(self, sessions: Callable[[], Session]) -> None:
         self._sessions = sessions
         self._in_memory: bool | None = None
 
     def write(self, work: Callable[[Session], _Result], advice: str) -> _Result:
-        """What the work gives, committed; raises MisuseError where a constraint refuses it."""
-        # Twice: a row that another writer put in between is seen the second time.
+        """Commit the work and return its result; raise `MisuseError` if a constraint refuses it."""
+        # Twice: the second time, a row that another writer has added in between is visible.
         for _ in range(2):
             with suppress(IntegrityError, StaleDataError):
                 return self.run(work)
         raise MisuseError(f"the database refused the change by a constraint: {advice}")
 
     def run(self, work: Callable[[Session], _Result]) -> _Result:
-        """What the work gives, committed; raises StoreUnavailable where there is no answer."""
+        """Commit the work and return its result; raise `StoreUnavailable` without an answer."""
         try:
             with self._sessions() as session, _cut_off_in_time(session), session.begin():
                 result = work(session)
@@ -50,16 +50,16 @@ class Transactions:
             raise
         except (DBAPIError, DisconnectionError, TimeoutError, OSError) as error:
             kind = type(error).__name__
-        # Outside the handler: the driver's error quotes SQL and values, and would come along.
+        # Outside the handler, since the driver's error contains SQL and values.
         raise StoreUnavailable(
-            f"the accounts' database did not answer ({kind}): look whether it runs, what its URL "
-            "is, and whether the tables were made (Base.metadata.create_all)"
+            f"the accounts' database did not answer ({kind}): check that it runs, that its URL is "
+            "correct, and that the tables exist (Base.metadata.create_all)"
         )
 
     def are_in_memory(self, entity: Any) -> bool:
         """Return whether the table of `entity` is in an SQLite database in memory.
 
-        That one belongs to the thread that made it, and never keeps anyone waiting.
+        Such a database belongs to the thread that created it, and never blocks.
         """
         if self._in_memory is None:
             with self._sessions() as session:
@@ -71,14 +71,14 @@ class Transactions:
 
 @contextmanager
 def _cut_off_in_time(session: Session) -> Iterator[None]:
-    """Let the current attempt cut off the session's connections when its time is over."""
+    """Let the current attempt shut down the session's connections when its time is over."""
     attempt = current_call()
     if attempt is None:
         yield
         return
 
     def took(_: Session, __: Any, connection: Connection) -> None:
-        held = connection.connection  # which has no connection any more once it is given back
+        held = connection.connection  # it has no connection after it is returned to the pool
         attempt.cut = lambda: shut_down(held.dbapi_connection)
 
     event.listen(session, "after_begin", took)
@@ -89,10 +89,10 @@ def _cut_off_in_time(session: Session) -> Iterator[None]:
 
 
 def wait_for_others(session: Session, roles: Any) -> None:
-    """Let no other change that calls this begin before the session's is committed.
+    """Block other changes that call this until the session's change is committed.
 
-    An UPDATE locks SQLite's database, also one of no row; elsewhere the roles' rows are locked. One
-    row is written, so that a transaction whose snapshot is older (REPEATABLE READ) fails.
+    In SQLite, an UPDATE locks the database, even if it matches no row; elsewhere, lock the rows of
+    the roles. Write one row, so that a transaction with an older snapshot (REPEATABLE READ) fails.
     """
     table = roles.__table__
     first = select(select(func.min(table.c.id).label("id")).subquery().c.id).scalar_subquery()
