@@ -28,7 +28,6 @@ NOT_YET: tuple[str, ...] = (
     "examples/pages",
     "jwt_authz/_concurrency",
     "jwt_authz/_moved.py",
-    "jwt_authz/admin",
     "jwt_authz/application.py",
     "jwt_authz/audit.py",
     "jwt_authz/authentication",

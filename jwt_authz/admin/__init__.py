@@ -1,4 +1,4 @@
-"""Admin: who has which role, changed over an API or on a page, and a trail of who changed what."""
+"""Administration: change who has which role with an API or on a page, with a trail of changes."""
 
 from ..accounts.sqlalchemy.trail import ChangeMixin
 from .accounts import AdminAccounts

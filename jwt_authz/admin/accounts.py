@@ -1,8 +1,8 @@
-"""AdminAccounts: accounts in a database that can be listed and changed, each change with its trail.
+"""Accounts in a database that can be listed and changed, with a trail of changes.
 
-How it works. Changes come one after the other: each holds the rows of all roles until it is
-committed, with its entry in the trail. So whoever asks, before the commit, whether an
-administrator is left sees what every earlier change has left.
+How it works. Changes are serialized: each locks the rows of all roles until it is committed with
+its entry in the trail. So a check before the commit, such as whether an administrator remains, sees
+the result of every earlier change.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _Result = TypeVar("_Result")
 
 
 class AdminAccounts(SQLAlchemyAccounts):
-    """The accounts of the class `User`, and the trail of their changes in the class `Change`.
+    """The accounts of the class `User`, with the trail of their changes in the class `Change`.
 
-    For `Authz(accounts=...)` as well. All methods raise StoreUnavailable when the database does
+    Pass them to `Authz(accounts=...)`. All methods raise `StoreUnavailable` if the database does
     not answer.
     """
 
@@ -50,16 +50,16 @@ class AdminAccounts(SQLAlchemyAccounts):
         super().__init__(sessions, User)
         if not (isinstance(Change, type) and issubclass(Change, ChangeMixin)):
             raise MisuseError(
-                "changes need a table: write class Change(ChangeMixin, Base) and give the class"
+                "changes need a table: write class Change(ChangeMixin, Base) and pass the class"
             )
         self._changes = Change
 
     def keep_rows_of(self, roles: SQLAlchemyRoles) -> bool:
-        """Whether the catalogue stands in the table of the users' own roles."""
+        """Return whether the catalog is stored in the table of the users' roles."""
         return roles.are_rows_of(self._roles)
 
     def page_of(self, wanted: Wanted) -> tuple[list[User], int]:
-        """A page of the users that are wanted, and how many there are on all pages."""
+        """Return a page of the requested users, and the number on all pages."""
         query, order = wanted.query(self._users, self._roles)
         return self._page(query, order, wanted.page, wanted.page_size, user_of)
 
@@ -71,10 +71,9 @@ class AdminAccounts(SQLAlchemyAccounts):
         tenant: str | None = None,
         role: str | None = None,
     ) -> tuple[list[Entry], int]:
-        """A page of the trail, the newest first, and how many entries there are.
+        """Return a page of the trail, newest first, and the number of entries.
 
-        Of one user with `subject`, of the users of one tenant with `tenant`, of one role with
-        `role`.
+        `subject` limits it to one user, `tenant` to the users of one tenant, `role` to one role.
         """
         change = self._changes
         query = select(change)
@@ -91,7 +90,7 @@ class AdminAccounts(SQLAlchemyAccounts):
     def _page(
         self, query: Any, order: Any, page: int, page_size: int, shown: Callable[[Any], _Result]
     ) -> tuple[list[_Result], int]:
-        """A page of what a query gives, and how much there is on all pages."""
+        """Return a page of a query's results, and the number on all pages."""
 
         def read(session: Session) -> tuple[list[_Result], int]:
             total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
@@ -109,7 +108,7 @@ class AdminAccounts(SQLAlchemyAccounts):
         tenant: str | None,
         rule: Rule,
     ) -> tuple[User, Entry]:
-        """A new user; raises MisuseError where the name is taken or the password is unfit."""
+        """Create a user; raise `MisuseError` if the name is taken or the password is invalid."""
         user = new_user(username, roles, tenant, None)
         password_hash = None if password is None else hash_password(password)
 
@@ -124,7 +123,7 @@ class AdminAccounts(SQLAlchemyAccounts):
     def give_roles(
         self, actor: Actor, subject: str, roles: tuple[str, ...], rule: Rule, seen: Seen = ANY
     ) -> Changed:
-        """Give the user these roles and no others; no entry where they had them already."""
+        """Replace the user's roles; without an entry if nothing changed."""
         names = role_names(roles)
 
         def change(session: Session, row: UserMixin) -> None:
@@ -135,7 +134,7 @@ class AdminAccounts(SQLAlchemyAccounts):
     def set_disabled(
         self, actor: Actor, subject: str, disabled: bool, rule: Rule, seen: Seen = ANY
     ) -> Changed:
-        """Disable the user, or enable them again; no entry where they were so already."""
+        """Disable or enable the user; without an entry if nothing changed."""
 
         def change(session: Session, row: UserMixin) -> None:
             row.disabled = disabled
@@ -148,7 +147,7 @@ class AdminAccounts(SQLAlchemyAccounts):
         return self._administer(actor, subject, action, change, rule, state, seen)
 
     def judge(self, subject: str, rule: Rule, seen: Seen = ANY) -> User:
-        """Raise what the rule raises for an action on the user that changes no row of theirs."""
+        """Raise what the rule raises for an action on the user that changes none of their rows."""
 
         def look(turn: Turn) -> User:
             user = user_of(self._existing(turn.session, subject))
@@ -159,7 +158,7 @@ class AdminAccounts(SQLAlchemyAccounts):
         return self.in_turn(look)
 
     def record(self, actor: Actor, action: str, user: User, before: State, after: State) -> Entry:
-        """An entry of what was changed elsewhere than in the accounts."""
+        """Add an entry for a change outside the accounts, and return it."""
         entry = actor.entry(action, before, after, user)
         return self._transactions.write(lambda session: self.keep(session, entry), OWN_COLUMNS)
 
@@ -180,7 +179,7 @@ class AdminAccounts(SQLAlchemyAccounts):
             work(turn.session, row)
             turn.session.flush()
             after = user_of(row)
-            # A user who is as they are to be may be so by the same call, whose answer was lost.
+            # If nothing changed, this may be a repeated call whose response was lost.
             if before != after:
                 refuse_stale(version, seen)
             rule(turn, before, after)
@@ -194,7 +193,7 @@ class AdminAccounts(SQLAlchemyAccounts):
         return self.in_turn(change)
 
     def versioned(self, subject: str) -> tuple[User, str] | None:
-        """Return the user as they are now, and their version; None where there is no such user."""
+        """Return the current user and their version; None if there is no such user."""
 
         def read(session: Session) -> tuple[User, str] | None:
             user = self._found_as_in(session, subject, None)
@@ -203,13 +202,13 @@ class AdminAccounts(SQLAlchemyAccounts):
         return self._transactions.run(read)
 
     def role_version(self, role: Role) -> str:
-        """Return the version of the role as it is given."""
+        """Return the version of the role."""
         return self._transactions.run(
             lambda session: self.role_version_in(session, role.name, role)
         )
 
     def role_version_in(self, session: Session, name: str, role: Role | None) -> str:
-        """`role_version` as a session sees it; of None once the role of this name is removed."""
+        """Return `role_version` as seen by a session; `role` is None for a removed role."""
         shown = {} if role is None else shown_role(role)
         return version_of(shown, self._last_change(session, self._changes.role == name))
 
@@ -221,8 +220,8 @@ class AdminAccounts(SQLAlchemyAccounts):
     def _last_change(self, session: Session, about: Any) -> int | None:
         return session.scalar(select(func.max(self._changes.id)).where(about))
 
-    def told_of_loss(self, turn: Turn, actor: Actor, role: str) -> list[Entry]:
-        """An entry for each user who has the role in a tenant, which is to be theirs no more."""
+    def entries_of_loss(self, turn: Turn, actor: Actor, role: str) -> list[Entry]:
+        """Return an entry for each user who loses the role, in each tenant where they have it."""
         session, users = turn.session, self._users
         has_it = users.roles.any(self._roles.name == role)
         at_home = session.scalars(select(users).where(has_it).order_by(users.id))
@@ -237,7 +236,7 @@ class AdminAccounts(SQLAlchemyAccounts):
         return entries
 
     def in_turn(self, change: Callable[[Turn], _Result]) -> _Result:
-        """What a change gives, made in a transaction that begins when those before it are over."""
+        """Run a change in a transaction that begins after earlier ones, and return its result."""
 
         def turn(session: Session) -> _Result:
             wait_for_others(session, self._roles)

@@ -1,4 +1,4 @@
-"""The admin API: users, their roles and log-ins, the roles themselves, and the trail, as JSON."""
+"""The admin API: users with their roles and log-ins, the roles, and the trail, as JSON."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ from .user_changes import Administration, add_administration_checks
 from .versions import if_match
 
 FRESH = timedelta(minutes=10)
-"""How long ago a log-in may be for a change of roles."""
+"""The maximum age of a log-in for a change of roles."""
 
 
 def admin_api_blueprint(
     *requirements: Any, url_prefix: str = "/admin/api", fresh: timedelta = FRESH
 ) -> Blueprint:
-    """Return a blueprint by which callers who meet the requirements administer the users.
+    """Return a blueprint with which callers who meet the requirements administer the users.
 
-    The accounts of the Authz are `AdminAccounts`; where the catalog is in the same tables
-    (`SQLAlchemyRoles`), it is changed here as well. A new user, other roles, disabling and a change
-    of the catalog need a log-in at most `fresh` ago by the token's `auth_time`, which a log-in
-    gives where there is a `refresh_blueprint`. Nobody gives themselves a role, or acts on a user or
-    a role that holds more than they do. An administrator is lost only if another one is left who
-    holds as much. `GET` of a user or a role has an `ETag`; what replaces a list needs `If-Match`.
-    Raises `MisuseError` without a requirement.
+    The accounts of the `Authz` must be `AdminAccounts`. If the catalog is in the same tables
+    (`SQLAlchemyRoles`), it can be changed, too. Creating a user, changing roles, disabling and
+    changing the catalog need a log-in at most `fresh` ago, by the token's `auth_time`, which
+    log-ins set if there is a `refresh_blueprint`. Callers cannot give themselves a role, or act on
+    a user or role that holds more than they do. An administrator can be removed only if another one
+    remains who holds as much. `GET` of a user or a role returns an `ETag`; requests that replace a
+    list need `If-Match`. Raise `MisuseError` without a requirement.
     """
     administration = administration_of("admin_api_blueprint", requirements)
     blueprint = Blueprint("jwt_authz_admin_api", __name__, url_prefix=url_prefix)
@@ -83,9 +83,11 @@ def admin_api_blueprint(
 
 
 def administration_of(name: str, requirements: tuple[Any, ...]) -> Administration:
-    """The administration behind a blueprint; raises `MisuseError` without a requirement."""
+    """Return the administration for a blueprint; raise `MisuseError` without a requirement."""
     if not requirements:
-        raise MisuseError(f'who administers? write {name}("users:manage"), or has_role("admin")')
+        raise MisuseError(
+            f'{name} needs a requirement: write {name}("users:manage"), or has_role("admin")'
+        )
     return Administration(requirements)
 
 
@@ -183,12 +185,12 @@ class _Views:
         page, size = query["page"], query["page_size"]
         of = query.get("subject"), query.get("role")
         entries, total = self._administration.changes(page, size, *of)
-        told = [entry.as_dict() for entry in entries]
-        return unstored({"changes": told, **_paged(page, size, total)})
+        changes = [entry.as_dict() for entry in entries]
+        return unstored({"changes": changes, **_paged(page, size, total)})
 
 
 def _of_user(user: User, version: str) -> Response:
-    """Return a user; the ETag is what If-Match of a change may name (RFC 9110 section 13.1.1)."""
+    """Return a user with an ETag for the If-Match of a change (RFC 9110 section 13.1.1)."""
     answer = unstored(dict(shown(user)))
     answer.set_etag(version)
     return answer

@@ -1,4 +1,4 @@
-"""Asked: what guards and rules ask for, part by part, and whether a caller comes to meet more."""
+"""The parts of guards and rules, and whether a change lets a caller meet more of them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ..policy.identity import Identity
 from ..policy.requirements import And, Not, Or, Requirement, has_permission
 
 RANK = {NO: 0, DEPENDS: 1, YES: 2}
-"""The verdicts, the better the higher."""
+"""The verdicts, from refused to allowed."""
 
 
 def asked_permissions() -> set[str]:
-    """The permissions that the application's guards and rules name."""
+    """Return the permissions in the application's guards and rules."""
     return {
         str(part.permission)
         for whole in _asked()
@@ -28,10 +28,11 @@ def asked_permissions() -> set[str]:
 
 
 def meets_more(before: Identity, after: Identity) -> bool:
-    """Whether some part that roles settle is met by the one and not by the other before it.
+    """Return whether the identity meets a part after the change that it did not meet before.
 
-    Under a `~` it is one that is not met any more. Part by part, since a requirement whose other
-    parts depend on a resource tells nothing as a whole. What a function asks for is not known.
+    Under a `~`, this is a part that it no longer meets. The parts are checked one by one, since a
+    requirement that also depends on a resource has no result as a whole. What functions ask for is
+    unknown.
     """
     parts = {place for whole in _asked() for place in _places(whole, is_negated=False)}
     return any(_standing(*place, after) > _standing(*place, before) for place in parts)
@@ -46,19 +47,19 @@ def _asked() -> Iterator[Requirement]:
 
 
 def _places(requirement: Requirement, is_negated: bool) -> Iterator[tuple[Requirement, bool]]:
-    """The parts that have no parts themselves, and whether each stands under a `~`."""
+    """Yield the innermost parts, and whether each is under a `~`."""
     if not requirement.parts:
         yield requirement, is_negated
     negates = isinstance(requirement, Not)
     for part in requirement.parts:
         yield from _places(part, is_negated is not negates)
-        if not isinstance(requirement, And | Or | Not | Ruled):  # what it makes of it, who knows?
+        if not isinstance(requirement, And | Or | Not | Ruled):  # it may use the part in either way
             yield from _places(part, is_negated is negates)
 
 
 def _standing(part: Requirement, is_negated: bool, identity: Identity) -> int:
     try:
         rank = RANK[part.analyse(identity)]
-    except MisuseError:  # a name that the catalogue lacks refuses, under a `~` as well
+    except MisuseError:  # a name outside the catalog refuses, also under a `~`
         return RANK[NO]
     return RANK[YES] - rank if is_negated else rank

@@ -1,11 +1,10 @@
-"""The cookie of the page's log-in, and what tells the page's own forms from forged ones.
+"""The cookie of the page's log-in, and the protection against forged forms.
 
-How it works. The cookie holds a page token of the log-in just made, which nothing but the page
-accepts, and whose refresh family ends when the token does: what ends a user's tokens ends their
-page, too. It goes to the page's path
-alone and with requests of the page's own site alone (`SameSite=Strict`); scripts cannot read it.
-What is posted must come from the page: by the browser's own word (`Sec-Fetch-Site`, or `Origin`),
-and by a value made of the token, which another site does not know.
+How it works. The cookie contains a page token, which only the page accepts, and whose token family
+ends with the token: what ends a user's tokens also ends their log-in on the page. The browser sends
+it only to the page's path, and only with requests from the page's own site (`SameSite=Strict`).
+Scripts cannot read it. Posts must come from the page: the browser says so (`Sec-Fetch-Site`, or
+`Origin`), and a form value is derived from the token, which other sites do not know.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d*)?", re.IGNORECASE
 
 
 def take_cookie(*_: object) -> None:
-    """Take a request of the page for one that brought the token of its cookie."""
+    """Authenticate a request of the page with the token in its cookie."""
     text = request.cookies.get(COOKIE)
     if text:
         app = get_app()
@@ -34,7 +33,7 @@ def take_cookie(*_: object) -> None:
 
 
 def csrf_token() -> str:
-    """What the forms of this log-in carry."""
+    """Return the token for the forms of this log-in."""
     text = request.cookies.get(COOKIE, "")
     return sha256(b"jwt_authz admin page form: " + text.encode()).hexdigest()
 
@@ -44,13 +43,13 @@ def is_from_here() -> bool:
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin", "")
     if site is not None:
         return site == "same-origin"
-    # Compared as text: an Origin that is not a URL is another one, and needs no parser.
+    # Compared as text: an Origin that is not a URL does not match, and needs no parser.
     scheme, _, host = origin.partition("://")
     return scheme in ("http", "https") and host != "" and host == request.host
 
 
 def cookie_options() -> dict[str, Any]:
-    """Return how the cookie is set and deleted: `Secure`, except on this machine without TLS."""
+    """Return the options of the cookie: `Secure`, except on this machine without TLS."""
     is_loopback = _LOOPBACK.fullmatch(request.host) is not None
     return {
         "path": url_for(".show_users"),

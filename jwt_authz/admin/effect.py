@@ -1,4 +1,4 @@
-"""Effect: what a change of roles would let whom do, and keep them from, route by route."""
+"""The effect of a change of roles: which routes it would open and close, and for whom."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..policy.roles import Roles
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """One route that is answered otherwise after a change, to those of `roles` where it tells."""
+    """One route whose answer differs after a change, for the holders of `roles` if given."""
 
     method: str
     rule: str
@@ -26,12 +26,12 @@ class Effect:
 
 
 def effect_of(before: Iterable[str], after: Iterable[str]) -> list[Effect]:
-    """The routes that a user with the roles after is answered otherwise than before."""
+    """Return the routes whose answer differs for a user with the roles `after`."""
     return _effects({"": (caller_with(*before), caller_with(*after))})
 
 
 def effect_of_catalogue(before: Roles, after: Roles) -> list[Effect]:
-    """The routes that some role, or nobody's role, is answered otherwise by another catalogue."""
+    """Return the routes whose answer differs with another catalog, for a role or without one."""
     old, new = before.open_ended(), after.open_ended()
     callers = {role: (_with(role, old), _with(role, new)) for role in (*before, *after)}
     return _effects({WITHOUT_ROLE: (_with("", old), _with("", new)), **callers})
@@ -48,10 +48,10 @@ def _of(access: Access, callers: Mapping[str, tuple[Identity, Identity]]) -> Ite
     for (was, will), roles in found.items():
         if was is not will:
             opens = was is NO or will is YES
-            told = tuple(filter(None, roles))
-            yield Effect(access.method, access.rule, was.value, will.value, opens, told)
+            named = tuple(filter(None, roles))
+            yield Effect(access.method, access.rule, was.value, will.value, opens, named)
 
 
 def _with(role: str, catalogue: Roles) -> Identity:
-    """Somebody who has the role, if there is one of this name, and no other."""
+    """Return a caller who has only this role, or none if it is not in the catalog."""
     return Identity("anybody", roles=[role] if role in catalogue else [], catalogue=catalogue)

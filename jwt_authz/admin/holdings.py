@@ -1,4 +1,4 @@
-"""Holdings: what roles give to those who have them, and what of it an administrator lacks."""
+"""What roles give to their holders, and which part of it an administrator lacks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..policy.roles import Roles
 class Holdings:
     """The permissions of some roles, their highest level, and the roles that give neither.
 
-    Such a role means something by its name alone, to code that asks for it.
+    Such a role matters only by its name, to code that asks for it.
     """
 
     permissions: PermissionSet
@@ -35,9 +35,9 @@ class Holdings:
 
 
 def holdings_of(roles: Iterable[str], catalogue: Roles | None) -> Holdings:
-    """Return what the roles give by the catalogue, with all that they include.
+    """Return what the roles give according to the catalog, including the roles that they include.
 
-    A role that the catalogue lacks gives nothing. Without a catalogue roles are names alone.
+    A role that is not in the catalog gives nothing. Without a catalog, roles are only names.
     """
     if catalogue is None:
         return Holdings(PermissionSet(()), None, frozenset(roles))

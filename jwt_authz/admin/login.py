@@ -1,4 +1,4 @@
-"""Entry: the page's log-in and log-out, what those without one are answered, and all headers."""
+"""The page's log-in and log-out, the redirect to them, and the headers of all responses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .rendering import render
 
 CLIENT = "Administration page"
 LONGEST_FORM = 65_536
-"""The bytes of a form: a role may have many permissions."""
+"""The most bytes of a form; a role can have many permissions."""
 
 CSRF_FIELD = "csrf_token"
 
@@ -35,7 +35,7 @@ POLICY = (
 
 
 class LogInForm(Schema):
-    """What is sent to log in."""
+    """The form for a log-in."""
 
     class Meta:
         unknown = EXCLUDE
@@ -45,21 +45,23 @@ class LogInForm(Schema):
 
 
 def refuse_forged() -> Any:
-    """Refuse what was posted and does not come from the page itself."""
+    """Refuse posts that do not come from the page itself."""
     if request.method != "POST":
         return None
     if request.mimetype != FORM or not 0 <= (request.content_length or -1) <= LONGEST_FORM:
-        message = f"This form cannot be read: send a form of at most {LONGEST_FORM} bytes."
+        message = f"The form cannot be read. Send a form of at most {LONGEST_FORM} bytes."
         return render("message.html", 400, message=message)
     is_log_in = request.endpoint is not None and request.endpoint.endswith(".log_in")
     known = is_log_in or compare_digest(_posted_token().encode(), csrf_token().encode())
     if not is_from_here() or not known:
-        return render("message.html", 403, message="This was not sent by the page: try it again.")
+        return render(
+            "message.html", 403, message="This request did not come from the page. Try again."
+        )
     return None
 
 
 def protect(response: Response) -> Any:
-    """The headers of all answers of the page."""
+    """Set the headers of all responses of the page."""
     headers = response.headers
     headers["Content-Security-Policy"] = POLICY
     headers["X-Content-Type-Options"] = "nosniff"
@@ -71,16 +73,16 @@ def protect(response: Response) -> Any:
 
 
 def show_log_in() -> Response:
-    """The form to log in by."""
+    """Show the log-in form."""
     return _form(200)
 
 
 def log_in() -> Any:
-    """Log in: set the cookie and go on, or show the form with what went wrong."""
+    """Log in: set the cookie and redirect, or show the form with an error."""
     try:
         body = load(LogInForm(), request.form.to_dict())
     except ProblemAnswer:
-        return _form(400, "Write your username and your password.")
+        return _form(400, "Enter your username and password.")
     logins = current_logins()
     attempt = Attempt(logins.accounts, body["username"])
     if attempt.must_wait:
@@ -109,7 +111,7 @@ def log_in() -> Any:
 
 
 def log_out() -> Any:
-    """Log out: the log-in ends, and the cookie goes."""
+    """Log out: end the log-in, and delete the cookie."""
     parts = current_parts()
     found = parts.authenticate(get_app())
     if found.token is not None and found.token.family is not None:
@@ -120,21 +122,21 @@ def log_out() -> Any:
 
 
 def to_log_in(*_: object, **__: object) -> Any:
-    """What a caller who may not go on is answered: the way to log in, or a page that says no."""
+    """Redirect a refused caller to the log-in, or show a page that refuses them."""
     found = current_parts().authenticate(get_app())
     if found.identity is None:
         return _go_to_log_in()
-    message = "You are signed in, and may not administer."
+    message = "You are signed in, but you are not an administrator."
     return render("message.html", 403, message=message, may_log_out=True)
 
 
 def to_confirm(*_: object, **__: object) -> Any:
-    """What a caller is answered whose log-in is too long ago for what they want."""
+    """Redirect a caller to the log-in whose own log-in is too long ago."""
     return _go_to_log_in(confirm="1")
 
 
 def _go_to_log_in(confirm: str | None = None) -> Any:
-    """Redirect to the log-in; a script's request is told to take the whole page there."""
+    """Redirect to the log-in; for a request from a script, redirect the whole page."""
     url = url_for(".show_log_in", next=_way_back(), confirm=confirm)
     if request.headers.get("HX-Request") == "true":
         return Response(status=401, headers={"HX-Redirect": url})
@@ -142,7 +144,7 @@ def _go_to_log_in(confirm: str | None = None) -> Any:
 
 
 def _way_back() -> str:
-    """Where the log-in leads: to the page asked for, or the one that a form was sent from."""
+    """Return where to go after the log-in: the requested page, or the page of the form."""
     if request.method == "GET":
         return request.script_root + request.full_path.rstrip("?")
     about = request.view_args or {}
@@ -167,8 +169,8 @@ def _refused(status: int, wait: int) -> Response:
     parts = current_parts()
     problem = too_many_attempts() if status == 429 else wrong_credentials()
     parts.audit.refused(get_app(), None, None, problem, "log-in")
-    told = f" Try again in {wait} seconds." if wait else ""
-    response = _form(status, f"{problem.detail}{told}")
+    advice = f" Try again in {wait} seconds." if wait else ""
+    response = _form(status, f"{problem.detail}{advice}")
     if wait:
         response.headers["Retry-After"] = str(wait)
     return response

@@ -1,4 +1,4 @@
-"""The admin page: what the API does, in a browser; it works without scripts, too."""
+"""The admin page: the functions of the API in a browser, which also work without scripts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .schemas import ChangesQuery, NewUser, read_query, wanted_of
 from .user_changes import Administration, add_administration_checks
 
 _DONE = {
-    "roles": "The roles are changed, and are in force.",
+    "roles": "The roles are changed. The change is in force.",
     "disabled": "The user is disabled and logged out everywhere.",
     "enabled": "The user is enabled.",
     "sessions": "The user is logged out everywhere.",
@@ -39,11 +39,11 @@ _DONE = {
 def admin_page_blueprint(
     *requirements: Any, url_prefix: str = "/admin", fresh: timedelta = FRESH
 ) -> Blueprint:
-    """A blueprint with a page on which those who meet the requirements administer the users.
+    """Return a blueprint with a page on which callers who meet the requirements administer users.
 
-    What holds for `admin_api_blueprint` holds here. The page has a log-in of its own, limited as
-    `POST /token` is, that lasts as long as an access token and is worth nothing elsewhere; where
-    it is older than `fresh`, a change of roles asks for the password again. Raises `MisuseError`
+    The same rules apply as for `admin_api_blueprint`. The page has its own log-in, with the same
+    rate limit as `POST /token`. It lasts as long as an access token and is not valid elsewhere. If
+    it is older than `fresh`, a change of roles asks for the password again. Raise `MisuseError`
     without a requirement.
     """
     administration = administration_of("admin_page_blueprint", requirements)
@@ -93,7 +93,7 @@ def _add_views(blueprint: Blueprint, pages: _Pages, roles: RolePages, fresh: Any
 
 
 def _explained(view: Callable[..., Any]) -> Callable[..., Any]:
-    """The view for what the page itself sends alone, its problems shown as pages."""
+    """Return the view for requests from the page only, with problems shown as pages."""
 
     @wraps(view)
     def explained(**values: Any) -> Any:
@@ -102,7 +102,7 @@ def _explained(view: Callable[..., Any]) -> Callable[..., Any]:
         except ProblemAnswer as problem:
             return render("message.html", status_of(problem), message=problem.description)
         except StoreUnavailable:
-            message = "A database does not answer. Try again in a while."
+            message = "A database does not answer. Try again later."
             answer = render("message.html", 503, message=message)
             answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
             return answer
@@ -195,7 +195,7 @@ class _Pages:
         chosen: list[str] | None = None,
         effects: Any = None,
         seen: str | None = None,
-        **told: Any,
+        **shown: Any,
     ) -> Response:
         user, version = self._administration.versioned(user.subject)
         entries, _ = self._administration.changes(1, 10, user.subject)
@@ -204,7 +204,7 @@ class _Pages:
             seen=version if seen is None else seen,
             chosen=user.roles if chosen is None else chosen, roles=_role_names(),
             sessions=self._administration.sessions(user.subject), when=_when,
-            **{"done": None, "alert": None, **told},
+            **{"done": None, "alert": None, **shown},
         )  # fmt: skip
 
     def _new(self, status: int = 200, alert: str = "", username: str = "") -> Response:
@@ -228,5 +228,5 @@ def _done() -> str | None:
 
 
 def _when(seconds: float) -> str:
-    """A time as people read it, in UTC."""
+    """Return a time in UTC, formatted for people."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")

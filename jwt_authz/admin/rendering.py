@@ -1,4 +1,4 @@
-"""Rendering: the page's own templates, apart from those of the application."""
+"""Render the page's own templates, separate from those of the application."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ _ENVIRONMENT.globals["url_for"] = url_for
 
 
 def status_of(problem: ProblemAnswer) -> int:
-    """The status that a problem is answered with."""
+    """Return the status of a problem's response."""
     return problem.get_response().status_code
 
 
 def seen(is_needed: bool = False) -> Seen:
-    """Return the version that the form was made for."""
+    """Return the version that the form shows."""
     return Seen(request.form.getlist("seen") or None, is_needed)
 
 
 def render(template: str, status: int = 200, **values: Any) -> Response:
-    """A page of the template, which knows `url_for` and the forms' token."""
+    """Render a page; the template has `url_for` and the token of its forms."""
     text = _ENVIRONMENT.get_template(template).render(
         csrf_token=csrf_token(), **{"who": None, **values}
     )

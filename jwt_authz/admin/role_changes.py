@@ -1,4 +1,4 @@
-"""RoleAdministration: each change of a role with its rules, its trail, and its way into force."""
+"""Change roles with all rules, the trail, and effect in all processes."""
 
 from __future__ import annotations
 
@@ -20,22 +20,24 @@ from .turn import Turn
 from .user_changes import Administration, fit, tell
 from .versions import ANY, Seen
 
-ROLES_ELSEWHERE = "The roles are not kept in the users' database, and are changed where they are."
+ROLES_ELSEWHERE = (
+    "The roles are not stored in the users' database. Change them where they are stored."
+)
 
 
 @dataclass(frozen=True, slots=True)
 class RoleAdministration:
-    """What those who administer the users may do to the catalogue of the application."""
+    """The operations of administrators on the role catalog of the application."""
 
     of_users: Administration
 
     def roles(self) -> Roles:
-        """The catalogue; empty where the application has none."""
+        """Return the catalog; empty if the application has none."""
         self.of_users.rules()
         return _catalogue()
 
     def role(self, name: str) -> Role:
-        """The role of this name; a 404 where there is none."""
+        """Return the role with this name; raise a 404 if there is none."""
         found = self.roles().get(name)
         if found is None:
             raise _no_such_role()
@@ -47,7 +49,7 @@ class RoleAdministration:
         return role, self.of_users.accounts.role_version(role)
 
     def why_fixed(self) -> str | None:
-        """Why the caller cannot change the roles, in a sentence; None where they can."""
+        """Return a sentence that says why the caller cannot change the roles, or None."""
         try:
             self._rules()
         except ProblemAnswer as problem:
@@ -55,30 +57,30 @@ class RoleAdministration:
         return None
 
     def effect_of_change(self, role: Role) -> list[Effect]:
-        """What would be answered otherwise, and to whom, were the role as it is given."""
+        """Return the effect of changing the role to the given one."""
         self.of_users.rules().refuse_unknown(role.includes)
         return _effect_of(RoleChange("change role", role.name, role))
 
     def effect_of_removal(self, name: str) -> list[Effect]:
-        """What would be answered otherwise, and to whom, without the role."""
+        """Return the effect of removing the role."""
         return _effect_of(RoleChange("remove role", self.role(name).name))
 
     def judge(self, role: Role) -> None:
-        """Raise the `ProblemAnswer` with which `change` would be refused, if it would be."""
+        """Raise the `ProblemAnswer` with which `change` would be refused, if any."""
         self._judge(RoleChange("change role", role.name, role))
 
     def create(self, role: Role, included_by: Iterable[str] = ()) -> Role:
-        """A new role with what the caller holds; roles that they hold may include it at once."""
+        """Create a role with what the caller holds; roles that they hold can include it at once."""
         if role.name in self.roles():
-            raise ProblemAnswer(409, "role-exists", "There is a role of this name already.")
+            raise ProblemAnswer(409, "role-exists", "A role with this name already exists.")
         names = tuple(dict.fromkeys(included_by))
         self._make(RoleChange("create role", role.name, role, True, names))
         return role
 
     def change(self, role: Role, seen: Seen = ANY) -> tuple[Role, str]:
-        """Put the role in place of the one of its name; in force at once.
+        """Replace the role with this name; the change takes effect at once.
 
-        Returns the role and its version; refused if the one that is there has none of those `seen`.
+        Return the role and its version. Refuse if the stored role has none of the versions `seen`.
         """
         self.role(role.name)
         return role, self._make(RoleChange("change role", role.name, role, seen=seen))
@@ -89,12 +91,12 @@ class RoleAdministration:
         stored = parts.deadline.bound(self._rules()[1])
         if name not in stored.load():
             if stored.is_retired(name):
-                # Perhaps by the same call, which failed after that: finish what it left undone.
+                # It may have been removed by this call, which then failed: finish the rest.
                 reload_everywhere(parts, name)
             raise _no_such_role()
         self._judge(change)
-        # Before as well, so that nothing has changed where the store does not answer: tokens that
-        # carry the name would be good once more with another role of this name.
+        # Also before the change, so that nothing changes if the store does not answer: tokens with
+        # this name would be valid again with another role of this name.
         revoke(parts, Target("role", name))
         self._make(change)
 
@@ -106,17 +108,17 @@ class RoleAdministration:
     def _make(self, change: RoleChange) -> str:
         (rules, stored), parts = self._rules(change), current_parts()
         roles, actor = AdminRoles(self.of_users.accounts, stored), self.of_users.actor()
-        parts.reload_roles()  # so that nothing changes where the store does not answer
+        parts.reload_roles()  # so that nothing changes if the store does not answer
         entries, version = fit(lambda: roles.make(actor, change, _fitting(rules)))
         try:
-            # Also where nothing changed: a call of which others were not told can so be repeated.
+            # Also if nothing changed, to repeat a call that did not reach the other processes.
             reload_everywhere(parts, change.name if change.role is None else None)
         finally:
             tell(*entries)
         return version
 
     def _rules(self, change: RoleChange | None = None) -> tuple[Rules, SQLAlchemyRoles]:
-        """The rules for a change, and the catalogue, where it can be changed here."""
+        """Return the rules for a change, and the catalog, if it can be changed here."""
         rules = self.of_users.rules()
         rules.refuse_tenant()
         if rules.stored is None:
@@ -127,7 +129,7 @@ class RoleAdministration:
 
 
 def _fitting(rules: Rules) -> CatalogueRule:
-    """Return the rule for a change of a role, which refuses one that makes tokens too long."""
+    """Return the rule for a change of a role, which also refuses tokens that would be too long."""
     parts = current_parts()
 
     def rule(turn: Turn, change: RoleChange, before: Roles, after: Roles) -> None:

@@ -1,4 +1,4 @@
-"""The pages of the roles: what each grants, and what a change of it would open and close."""
+"""The pages of the roles: what each grants, and what a change would open and close."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from .user_query import Wanted
 LONGEST_NUMBER = 11
 
 _DONE = {
-    "created": "The role is created. Whoever holds it, by one that includes it, gives it to users.",
-    "changed": "The role is changed, and in force.",
+    "created": "The role is created. Users who hold it through another role can give it to others.",
+    "changed": "The role is changed. The change is in force.",
     "removed": "The role is removed, also from all users.",
 }
 
 
 class RolePages:
-    """The views of one blueprint that are about roles."""
+    """The views of one blueprint for roles."""
 
     def __init__(self, administration: Administration) -> None:
         self._administration = administration
@@ -50,8 +50,8 @@ class RolePages:
         try:
             self._roles.judge(wanted)
         except ProblemAnswer as problem:
-            told = f"This cannot be saved: {problem.description}"
-            return self._role(role, request.form, effects=effects, refusal=told)
+            refusal = f"This cannot be saved: {problem.description}"
+            return self._role(role, request.form, effects=effects, refusal=refusal)
         return self._role(role, request.form, effects=effects)
 
     def change_role(self, name: str) -> Any:
@@ -100,17 +100,17 @@ class RolePages:
     def _refused(self, role: Role, problem: ProblemAnswer) -> Response:
         return self._role(role, request.form, status_of(problem), alert=problem.description)
 
-    def _role(self, role: Role, form: Any = None, status: int = 200, **told: Any) -> Response:
-        """The page of a role; in its form what was sent, where that is given."""
+    def _role(self, role: Role, form: Any = None, status: int = 200, **shown: Any) -> Response:
+        """Render the page of a role; the form shows what was sent, if given."""
         written = _written(form) if form is not None else {
             "chosen": [*map(str, role.permissions)], "included": role.includes, "more": "",
             "level": role.level,
         }  # fmt: skip
         role, version = self._roles.versioned(role.name)
         entries, _ = self._administration.changes(1, 10, role=role.name)
-        told = {"done": None, "alert": None, "effects": None, "refusal": None, **told}
+        shown = {"done": None, "alert": None, "effects": None, "refusal": None, **shown}
         return self._render(
-            "role.html", status, role=role, entries=entries, **self._with_known(written), **told,
+            "role.html", status, role=role, entries=entries, **self._with_known(written), **shown,
             seen=(form or {}).get("seen", version),
             by=self._roles.roles().including(role.name),
         )  # fmt: skip
@@ -122,12 +122,12 @@ class RolePages:
         return self._render(
             "new_role.html", status, alert=alert, name=form.get("name", ""), held=held,
             **self._with_known(_written(form)),
-            # Else nobody would hold the new role, and so nobody could give it to others.
+            # Otherwise no user would hold the new role, and none could give it to others.
             included_by=form.getlist("included_by") if is_sent else sorted(caller.roles),
         )  # fmt: skip
 
     def _with_known(self, written: dict[str, Any]) -> dict[str, Any]:
-        """What a form holds, and all the permissions that it offers."""
+        """Return the contents of a form, with all permissions that it offers."""
         known = {*self._roles.roles().permissions, *asked_permissions(), *written["chosen"]}
         return {**written, "known": sorted(known)}
 
@@ -139,7 +139,7 @@ class RolePages:
 
 
 def _written(form: Any) -> dict[str, Any]:
-    """What was written into the form of a role, be it right or wrong."""
+    """Return what was entered into the form of a role, valid or not."""
     return {
         "chosen": form.getlist("permissions"), "included": form.getlist("includes"),
         "more": form.get("more", ""), "level": form.get("level", ""),
@@ -147,15 +147,15 @@ def _written(form: Any) -> dict[str, Any]:
 
 
 def _permissions() -> list[str]:
-    """The permissions that the form names: those chosen, and those written out."""
+    """Return the permissions in the form: the selected ones and the typed ones."""
     return [*request.form.getlist("permissions"), *request.form.get("more", "").split()]
 
 
 def _chosen(schema: RoleBody, **members: Any) -> dict[str, Any]:
-    """What the form says of a role; raises a `ProblemAnswer`."""
+    """Return the role in the form; raise `ProblemAnswer` if it is invalid."""
     for text in _permissions():
         if not is_permission(text):
-            detail = f"{text} is no permission: write resource:action."
+            detail = f"{text} is not a permission. Write resource:action."
             raise ProblemAnswer(400, "invalid-request", detail)
     members |= {"permissions": _permissions(), "includes": request.form.getlist("includes")}
     members["level"] = _number(request.form.get("level", "").strip())
@@ -163,6 +163,6 @@ def _chosen(schema: RoleBody, **members: Any) -> dict[str, Any]:
 
 
 def _number(text: str) -> int | str | None:
-    """The number that a text spells; a text that spells none is left to the schema to refuse."""
+    """Return the text as a number; leave other texts for the schema to refuse."""
     is_number = len(text) <= LONGEST_NUMBER and text.removeprefix("-").isdecimal()
     return int(text) if is_number else text or None

@@ -1,4 +1,4 @@
-"""AdminRoles: the catalogue in the table of the accounts' own roles, each change with its trail."""
+"""Change the catalog in the table of the accounts' roles, with a trail of changes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from .versions import ANY, Seen, refuse_missing, refuse_stale
 
 @dataclass(frozen=True, slots=True)
 class RoleChange:
-    """What is to become of a role: it is to be `role`, or to be there no more where that is None.
+    """A change that stores `role`, or removes the role `name` if `role` is None.
 
-    One that `is_new` is included by the roles of `included_by` from then on. The change is based on
-    the versions `seen`.
+    If it `is_new`, the roles in `included_by` will include it. The change is based on the versions
+    `seen`.
     """
 
     action: str
@@ -34,13 +34,15 @@ class RoleChange:
 
     @property
     def includes(self) -> tuple[str, ...]:
-        """The roles that it is to include."""
+        """The roles that it will include."""
         return () if self.role is None else self.role.includes
 
     def applied_to(self, catalogue: Roles) -> Roles:
-        """The catalogue after the change; raises MisuseError where it would be none."""
+        """Return the catalog after the change; raise `MisuseError` if it would be invalid."""
         if self.is_new == (self.name in catalogue):
-            there = "there is a role of this name already" if self.is_new else "the role is gone"
+            there = (
+                "a role with this name already exists" if self.is_new else "the role was removed"
+            )
             raise MisuseError(there)
         others = {name: role for name, role in catalogue.items() if name != self.name}
         if self.role is None:
@@ -53,36 +55,34 @@ class RoleChange:
 
 
 _RETIRED = (
-    "A role of this name was removed, and code may still ask for it: choose another name. "
-    "`flask authz roles add` gives the name back."
+    "A role with this name was removed, and code may still refer to it. Choose another name. "
+    "`flask authz roles add` restores the name."
 )
 
 CatalogueRule = Callable[[Turn, RoleChange, Roles, Roles], None]
-"""Raises where a change may not be: the change, and the catalogue before and after it."""
+"""A check that raises to refuse a change; called with the catalog before and after it."""
 
 
 class AdminRoles:
-    """Changes of the roles that the accounts' users have, one after the other."""
+    """Serialized changes of the roles of the accounts' users."""
 
     def __init__(self, accounts: AdminAccounts, roles: SQLAlchemyRoles) -> None:
         self._accounts = accounts
         self._roles = roles
 
     def judge(self, change: RoleChange, rule: CatalogueRule) -> None:
-        """Raise what `make` would, and change nothing."""
+        """Raise what `make` would raise, without a change."""
         self._accounts.in_turn(lambda turn: self._judged(turn, change, rule))
 
     def make(
         self, actor: Actor, change: RoleChange, rule: CatalogueRule
     ) -> tuple[list[Entry], str]:
-        """Make the change, and tell of it in the trail; no entry where it was so already.
+        """Make the change and record it in the trail, without an entry if nothing changed.
 
-        Returns the entries, and the version that the role has then.
-
-        Of the entries the first is that of the role; then come the roles that include it, and the
-        users who lose one that is removed. Raises MisuseError where it would be no
-        catalogue, a `ProblemAnswer` where the role is not the one that was seen, and what the rule
-        raises.
+        Return the entries, and the new version of the role. The first entry is that of the role;
+        then come the roles that include it, and the users who lose a removed role. Raise
+        `MisuseError` if the catalog would be invalid, a `ProblemAnswer` if the role has changed
+        since it was seen, and what the rule raises.
         """
 
         def work(turn: Turn) -> tuple[list[Entry], str]:
@@ -97,7 +97,7 @@ class AdminRoles:
             if not entries:
                 return []
             if change.role is None:
-                entries += self._accounts.told_of_loss(turn, actor, change.name)
+                entries += self._accounts.entries_of_loss(turn, actor, change.name)
                 self._roles.delete_in(turn.session, change.name)
             else:
                 self._roles.put_in(turn.session, change.role)
@@ -111,7 +111,7 @@ class AdminRoles:
     def _judged(self, turn: Turn, change: RoleChange, rule: CatalogueRule) -> tuple[Roles, Roles]:
         before = self._roles.read_in(turn.session)
         found = before.get(change.name)
-        # One that is as it is to be may be so by the same call, whose answer was lost.
+        # If it is already as requested, this may be a repeated call whose response was lost.
         if found != change.role:
             version = self._accounts.role_version_in(turn.session, change.name, found)
             refuse_stale(version, change.seen)
@@ -124,7 +124,7 @@ class AdminRoles:
 
 
 def role_of(name: str, permissions: Iterable[str], includes: Iterable[str], level: Any) -> Role:
-    """The role as the catalogue has it, each name once and in order."""
+    """Return the role as in the catalog, with sorted names without duplicates."""
     return Role(name, *sorted(set(permissions)), includes=sorted(set(includes)), level=level)
 
 
@@ -139,7 +139,7 @@ def _without(role: Role, other: str) -> Role:
 
 
 def changed_names(change: RoleChange, before: Roles, after: Roles) -> list[str]:
-    """The names of the roles that a change makes different, the one that it is about first."""
+    """Return the names of the roles that a change modifies, its own role first."""
     names = dict.fromkeys((change.name, *before))
     return [name for name in names if before.get(name) != after.get(name)]
 

@@ -1,7 +1,7 @@
-"""Rules: what not even an administrator may do, checked inside the transaction of the change.
+"""What not even an administrator may do, checked inside the transaction of the change.
 
-How it works. Another process may have changed a role a moment ago, unknown to this one. So the
-holdings of the caller, and of all others, are read from the catalog that the transaction sees.
+How it works. Another process may have just changed a role, unknown to this one. So the holdings of
+the caller, and of all others, are read from the catalog that the transaction sees.
 """
 
 from __future__ import annotations
@@ -26,11 +26,10 @@ from .turn import Turn
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The rules for one caller; `required` is what makes an administrator here.
+    """The rules for one caller; `required` is the requirement for administrators.
 
-    `is_kept` says that the caller's roles are those that the accounts have for them, `is_own` that
-    the application has issued their token; `stored` is the catalogue where it is in the tables of
-    the users.
+    `is_kept` says that the caller's roles are those in the accounts, `is_own` that the application
+    issued their token. `stored` is the catalog if it is in the tables of the users.
     """
 
     caller: Identity
@@ -41,12 +40,12 @@ class Rules:
     stored: SQLAlchemyRoles | None
 
     def __call__(self, turn: Turn, before: User, after: User) -> None:
-        """Raises a `ProblemAnswer` where the change may not be; see `Rule`."""
+        """Raise `ProblemAnswer` if the change is not allowed; see `Rule`."""
         stored = None if self.stored is None else self.stored.read_in(turn.session)
         self._in_turn(turn, stored, before)._refuse_of_user(turn, before, after)
 
     def of_catalogue(self, turn: Turn, change: RoleChange, before: Roles, after: Roles) -> None:
-        """Raises a `ProblemAnswer` where a change of a role may not be; see `CatalogueRule`."""
+        """Raise `ProblemAnswer` if a change of a role is not allowed; see `CatalogueRule`."""
         self.refuse_tenant()
         now = self._in_turn(turn, before)
         then = now._as_of(after.open_ended(), now.caller.roles)
@@ -59,10 +58,10 @@ class Rules:
         now._refuse_last_of(turn, then)
 
     def _in_turn(self, turn: Turn, stored: Roles | None, before: User | None = None) -> Rules:
-        """The same by what is stored in this moment: the catalogue, and the caller's own roles.
+        """Return the rules with what is stored now: the catalog, and the caller's own roles.
 
-        `before` is a user as they were before the change. Raises a `ProblemAnswer` where the caller
-        may not administer any more.
+        `before` is a user before the change. Raise `ProblemAnswer` if the caller may no longer
+        administer.
         """
         user, roles = self._kept_caller(turn, before), self.caller.roles
         if user is not None:
@@ -74,7 +73,7 @@ class Rules:
         return rules
 
     def _kept_caller(self, turn: Turn, before: User | None) -> User | None:
-        """The caller as the accounts have them; None where their roles come from elsewhere."""
+        """Return the caller's account; None if their roles come from elsewhere."""
         if not self.is_kept:
             return None
         if before is not None and before.subject == self.caller.subject:
@@ -82,15 +81,15 @@ class Rules:
         return turn.find(self.caller.subject, self.caller.tenant)
 
     def refuse_tenant(self) -> None:
-        """Raises a `ProblemAnswer` for a caller of a tenant: its roles are those of all others."""
+        """Raise `ProblemAnswer` for a caller with a tenant, since all tenants share the roles."""
         if self.caller.tenant is not None:
-            detail = "All tenants share the roles: they are changed by those without a tenant."
+            detail = "All tenants share the roles. Only users without a tenant can change them."
             raise ProblemAnswer(403, "of-a-tenant", detail)
 
     def refuse_unknown(self, roles: Iterable[str]) -> None:
-        """Raises a `ProblemAnswer` for a role that the catalogue lacks."""
+        """Raise `ProblemAnswer` for a role that is not in the catalog."""
         if self.catalogue is not None and not {*roles} <= self.catalogue.keys():
-            raise ProblemAnswer(400, "unknown-role", "No role of the catalogue has this name.")
+            raise ProblemAnswer(400, "unknown-role", "The catalog has no role with this name.")
 
     def _refuse_of_user(self, turn: Turn, before: User, after: User) -> None:
         had, has = self._with_included(before.roles), self._with_included(after.roles)
@@ -103,7 +102,7 @@ class Rules:
 
     def _refuse_of_themselves(self, before: User, after: User, given: set[str]) -> None:
         if given:
-            raise ProblemAnswer(403, "self-promotion", "Nobody gives themselves a role.")
+            raise ProblemAnswer(403, "self-promotion", "You cannot give yourself a role.")
         was, will = (
             self._as_of(self.catalogue, frozenset(user.roles)).caller for user in (before, after)
         )
@@ -113,7 +112,7 @@ class Rules:
     def _refuse_superior(self, turn: Turn, before: User, after: User) -> None:
         """Refuse to act on a user who holds more than the caller, before the change or after it."""
         roles = {*before.roles, *after.roles}
-        if before.roles == after.roles:  # the whole account: disabled, say, or logged out
+        if before.roles == after.roles:  # concerns the whole account, such as disabling
             elsewhere = turn.roles_elsewhere(before.subject)
             if elsewhere and self.caller.tenant is not None:
                 detail = "This user also has roles in tenants that you do not administer."
@@ -134,10 +133,10 @@ class Rules:
                 raise _nobody_left()
 
     def _refuse_last_of(self, turn: Turn, then: Rules) -> None:
-        """Refuse a change of a role that leaves nobody in place of an administrator it makes lose.
+        """Refuse a change of a role that removes an administrator without an equal one remaining.
 
-        An administrator who is left has to hold all that the other one held, or nobody could give
-        it back.
+        The remaining administrator has to hold everything that the other one held, or no one could
+        give it back.
         """
         left = [(tenant, roles) for tenant, roles in turn.role_sets() if tenant is None]
         for tenant, roles in left:
@@ -151,12 +150,12 @@ class Rules:
     def _is_among(
         self, left: Iterable[tuple[str | None, frozenset[str]]], rank: int, held: Holdings
     ) -> bool:
-        """Whether some user administers as well as this rank, and holds all of this."""
+        """Return whether a user can administer with at least this rank, and holds all of this."""
         users = (self._anybody(tenant, roles) for tenant, roles in left)
         return any(self._rank_of(one) >= rank and held.missing_from(one) is None for one in users)
 
     def _refuse_of_role(self, name: str, before: Roles, after: Roles) -> None:
-        """Refuse a change of a role which grants, before it or after it, what the caller lacks."""
+        """Refuse a change of a role that grants, before or after it, what the caller lacks."""
         for catalogue in (before, after):
             held = replace(holdings_of([name], catalogue), names=frozenset())
             missing = held.missing_from(self.caller)
@@ -180,7 +179,7 @@ class Rules:
                 raise ProblemAnswer(403, "role-not-held", f"{detail}: {name}.")
 
     def _known(self, roles: Iterable[str]) -> set[str]:
-        """Those of the roles that the catalog has, which alone give anything."""
+        """Return the roles that are in the catalog; others give nothing."""
         return {name for name in roles if self.catalogue is None or name in self.catalogue}
 
     def _with_included(self, roles: tuple[str, ...]) -> set[str]:
@@ -191,7 +190,7 @@ class Rules:
         return replace(self, catalogue=catalogue, caller=_as_of(self.caller, catalogue, roles))
 
     def _rank_of_user(self, user: User) -> int:
-        """How far a user may administer, as far as their roles tell: see `RANK`."""
+        """Return how far a user may administer according to their roles; see `RANK`."""
         return RANK[NO] if user.disabled else self._rank(user.tenant, frozenset(user.roles))
 
     def _rank(self, tenant: str | None, roles: frozenset[str]) -> int:
@@ -203,12 +202,12 @@ class Rules:
     def _rank_of(self, identity: Identity) -> int:
         try:
             return RANK[self.required.analyse(identity)]
-        except MisuseError:  # a name that the catalogue lacks: everybody is refused
+        except MisuseError:  # a name outside the catalog: everyone is refused
             return RANK[NO]
 
 
 def _as_of(identity: Identity, catalogue: Roles | None, roles: frozenset[str]) -> Identity:
-    """The identity by another catalogue and roles; in what else it had more or less, it stays."""
+    """Return the identity with another catalog and roles, keeping its other differences."""
     read_by, by = identity.catalogue or Roles(), catalogue or Roles()
     held, of_roles = identity.permissions.held, read_by.permissions_of(identity.roles).held
     permissions = (by.permissions_of(roles).held - (of_roles - held)) | (held - of_roles)
@@ -228,10 +227,10 @@ def _as_of(identity: Identity, catalogue: Roles | None, roles: frozenset[str]) -
 
 
 def _opens_to_themselves() -> ProblemAnswer:
-    detail = "Nobody opens anything to themselves, or the administration to everybody."
+    detail = "You cannot give yourself more access, or open the administration to everyone."
     return ProblemAnswer(403, "self-promotion", detail)
 
 
 def _nobody_left() -> ProblemAnswer:
-    detail = "No administrator who holds as much would be left: appoint another one first."
+    detail = "No administrator who holds as much would remain. Appoint another one first."
     return ProblemAnswer(409, "last-administrator", detail)

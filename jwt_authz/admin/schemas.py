@@ -1,4 +1,4 @@
-"""Queries and bodies: what the API is asked for, by allow lists; everything else is refused."""
+"""The queries and bodies of the API, as allow lists; everything else is refused."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ SORTS = ("username", "-username", "added", "-added")
 LARGEST_PAGE = 100
 LAST_PAGE = 1_000_000
 LEVELS = (-(2**31), 2**31 - 1)
-"""What the database's column takes."""
+"""The range of the database column."""
 
 
 def storable(text: str) -> None:
-    """A validator for texts that every database takes."""
+    """Validate that every database can store a text."""
     if not is_storable(text):
         raise ValidationError("This cannot be stored.")
 
 
 def is_permission(text: str) -> bool:
-    """Whether the text spells a permission."""
+    """Return whether the text is a valid permission."""
     try:
         Permission.parse(text)
     except MisuseError:
@@ -39,25 +39,25 @@ def is_permission(text: str) -> bool:
 
 
 def permission(text: str) -> None:
-    """A validator for permissions."""
+    """Validate a permission."""
     if not is_permission(text):
-        raise ValidationError("This is no permission.")
+        raise ValidationError("This is not a permission.")
 
 
 def is_reachable(name: str) -> bool:
-    """Whether the path of a URL can end in the name."""
+    """Return whether the path of a URL can end with the name."""
     is_clean = name == name.strip() and name.isprintable()
     return is_clean and not {"", ".", ".."} & set(name.split("/"))
 
 
 def reachable(name: str) -> None:
-    """A validator for such names."""
+    """Validate a name that is part of a URL."""
     if not is_reachable(name):
         raise ValidationError("This cannot be part of a URL.")
 
 
 class PageQuery(Schema):
-    """`page`, from 1, and `page_size`, of which more than 100 counts as 100."""
+    """`page`, from 1, and `page_size`, at most 100."""
 
     class Meta:
         unknown = RAISE
@@ -67,12 +67,12 @@ class PageQuery(Schema):
 
     @post_load
     def capped(self, members: dict[str, Any], **_: object) -> dict[str, Any]:
-        """No page is larger than the largest."""
+        """Limit the size of a page."""
         return {**members, "page_size": min(members["page_size"], LARGEST_PAGE)}
 
 
 class UsersQuery(PageQuery):
-    """Which users: by a part of the name, a role, disabled or not; sorted by one of `SORTS`."""
+    """Which users: by a part of the name, a role and their state; sorted by one of `SORTS`."""
 
     search = fields.String(load_default="", validate=validate.Length(max=MAX_TEXT))
     role = fields.String(validate=storable)
@@ -88,7 +88,7 @@ class ChangesQuery(PageQuery):
 
 
 class NewUser(Schema):
-    """A user to be made: without a password they cannot log in by one."""
+    """A new user; without a password, they cannot log in with one."""
 
     class Meta:
         unknown = RAISE
@@ -99,7 +99,7 @@ class NewUser(Schema):
 
 
 class RolesBody(Schema):
-    """All the roles that a user is to have."""
+    """All roles of a user."""
 
     class Meta:
         unknown = RAISE
@@ -108,7 +108,7 @@ class RolesBody(Schema):
 
 
 class DisabledBody(Schema):
-    """Whether a user is to be disabled."""
+    """Whether to disable or enable a user."""
 
     class Meta:
         unknown = RAISE
@@ -117,7 +117,7 @@ class DisabledBody(Schema):
 
 
 class RoleBody(Schema):
-    """All that a role is to grant and to include; without a `level` it has none."""
+    """Everything that a role grants and includes; without `level`, it has none."""
 
     class Meta:
         unknown = RAISE
@@ -130,29 +130,29 @@ class RoleBody(Schema):
 
 
 class NewRole(RoleBody):
-    """A role to be made, which the roles of `included_by` include from then on."""
+    """A new role, which the roles in `included_by` will include."""
 
     name = fields.String(required=True, validate=[storable, reachable])
     included_by = fields.List(fields.String(validate=storable), load_default=list)
 
 
 def read_query() -> dict[str, str]:
-    """The query's parameters, each there once; raises a `ProblemAnswer` for one there twice."""
+    """Return the query's parameters; raise `ProblemAnswer` if one occurs twice."""
     if any(len(values) > 1 for _, values in request.args.lists()):
-        detail = "A parameter stands there twice."
+        detail = "A parameter occurs twice."
         raise ProblemAnswer(400, "invalid-request", detail, "invalid_request")
     return request.args.to_dict()
 
 
 def wanted_of(members: Mapping[str, Any]) -> Wanted:
-    """The users that the parameters ask for; raises a `ProblemAnswer`."""
+    """Return which users the parameters ask for; raise `ProblemAnswer` for invalid ones."""
     wanted = load(UsersQuery(), dict(members))
-    wanted["search"] = wanted["search"].replace("\0", "")  # PostgreSQL's texts hold none
+    wanted["search"] = wanted["search"].replace("\0", "")  # PostgreSQL texts cannot contain it
     return Wanted(**wanted)
 
 
 def read_json(schema: Schema) -> dict[str, Any]:
-    """The members of a JSON body; raises a `ProblemAnswer`."""
+    """Return the members of a JSON body; raise `ProblemAnswer` if it is invalid."""
     if request.mimetype != "application/json":
         raise ProblemAnswer(415, "unsupported-media-type", "Send JSON.")
     return load(schema, read_members("Send JSON."))

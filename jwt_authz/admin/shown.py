@@ -1,4 +1,4 @@
-"""Shown: what the API, the page, the trail and a version tell of a user or a role, and no more."""
+"""The members of a user or a role that the API, the page, the trail and versions show."""
 
 from __future__ import annotations
 

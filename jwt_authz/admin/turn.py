@@ -1,4 +1,4 @@
-"""Turn: one change of the accounts, who makes it, what it sees, and what it gives."""
+"""One change of the accounts: its author, what it can read, and its result."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ with needs_extra(__name__, "SQLAlchemy 2", "accounts,sqlalchemy"):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who makes a change; `issuer` is None for this application's own subjects."""
+    """The author of a change; `issuer` is None for this application's own subjects."""
 
     subject: str
     username: str
@@ -31,7 +31,7 @@ class Actor:
         user: User | None = None,
         role: str | None = None,
     ) -> Entry:
-        """An entry of what they do, now, to a user or a role."""
+        """Return an entry for an action of the author, now, on a user or a role."""
         return Entry(
             at=int(time()),
             actor=self.subject,
@@ -48,19 +48,18 @@ class Actor:
 
 
 END_SESSIONS = "end sessions"
-"""The one action on a user that leaves them as they are shown."""
+"""The only action on a user that does not change what is shown of them."""
 
 RoleSet = tuple[str | None, frozenset[str]]
-"""A tenant, or None, and the roles that a user of it has."""
+"""A tenant, or None, and the roles of a user in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """The turn of one change, during which no other one is made.
+    """The turn of one change, during which no other change is made.
 
-    `role_sets` returns the tenants and roles of the users who are not disabled, each set once;
-    `find` a user by their subject, as one of a tenant; `roles_elsewhere` the roles that a user has
-    in other tenants than their own.
+    `role_sets` returns the tenants and roles of the enabled users, without duplicates. `find`
+    returns a user by subject and tenant, `roles_elsewhere` the roles of a user in other tenants.
     """
 
     session: Session
@@ -70,11 +69,11 @@ class Turn:
 
 
 Rule = Callable[[Turn, User, User], None]
-"""Raises to roll a change back, which is made already: the user before and after it."""
+"""A check that raises to roll back a change; called with the user before and after it."""
 
 
 class Changed(NamedTuple):
-    """A user after a change, the version that they have then, and the entry if there is one."""
+    """A user after a change, their new version, and the entry if there is one."""
 
     user: User
     version: str

@@ -1,4 +1,4 @@
-"""Administration: each change with its rules, its trail, and the end of the tokens it outdates."""
+"""Change users with all rules, the trail, and the end of outdated tokens."""
 
 from __future__ import annotations
 
@@ -40,33 +40,33 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, slots=True)
 class Administration:
-    """What a caller who meets the requirements may do to the accounts of the application."""
+    """The operations of a caller who meets the requirements on the application's accounts."""
 
     requirements: tuple[object, ...]
 
     @property
     def required(self) -> Requirement:
-        """All that is required, as one."""
+        """All requirements, combined."""
         return And(*self.requirements)
 
     @property
     def accounts(self) -> AdminAccounts:
-        """The current application's accounts; raises MisuseError where they cannot be changed."""
+        """The current application's accounts; raise `MisuseError` if they cannot be changed."""
         return _accounts()
 
     def users(self, wanted: Wanted) -> tuple[list[User], int]:
-        """A page of the users, of the caller's tenant where they have one; and their number."""
+        """Return a page of the users (of the caller's tenant, if any), and the total number."""
         return self.accounts.page_of(replace(wanted, tenant=self.rules().caller.tenant))
 
     def changes(
         self, page: int, page_size: int, subject: str | None = None, role: str | None = None
     ) -> tuple[list[Entry], int]:
-        """A page of the trail, of the caller's tenant where they have one; and its length."""
+        """Return a page of the trail (of the caller's tenant, if any), and the total number."""
         tenant = self.rules().caller.tenant
         return self.accounts.changes(page, page_size, subject, tenant, role)
 
     def user(self, subject: str) -> User:
-        """The user with the subject; a 404 where there is none, or they are another tenant's."""
+        """Return the user; raise a 404 if there is none, or if they belong to another tenant."""
         user, tenant = self.accounts.find(subject), self.rules().caller.tenant
         if user is None or tenant not in (None, user.tenant):
             raise _no_such_user()
@@ -81,7 +81,7 @@ class Administration:
         return found
 
     def create(self, username: str, password: str | None, roles: Iterable[str]) -> User:
-        """A new user of the caller's tenant, who has only roles that the caller holds."""
+        """Create a user of the caller's tenant, with roles that the caller holds."""
         rules, names = self.rules(), tuple(roles)
         rules.refuse_unknown(names)
         actor, tenant = self._actor(rules), rules.caller.tenant
@@ -93,23 +93,23 @@ class Administration:
         return user
 
     def give_roles(self, subject: str, roles: Iterable[str], seen: Seen = ANY) -> tuple[User, str]:
-        """Give the user these roles alone; tokens with the others are refused from now on.
+        """Replace the user's roles; tokens with the old roles are refused from now on.
 
-        Returns the user and their version; refused if they have none of the versions `seen`.
+        Return the user and their version. Refuse if the user has none of the versions `seen`.
         """
         self.user(subject)
         rules, names = self.rules(), tuple(roles)
         actor, rule = self._actor(rules), _fitting(rules)
         changed = fit(lambda: self.accounts.give_roles(actor, subject, names, rule, seen))
         try:
-            # Also where nothing changed: a call whose revocation failed can so be repeated.
+            # Also if nothing changed, to repeat a call whose revocation failed.
             revoke(current_parts(), target(subject=subject), keeps_families=True)
         finally:
             tell(changed.entry)
         return changed.user, changed.version
 
     def set_disabled(self, subject: str, disabled: bool, seen: Seen = ANY) -> tuple[User, str]:
-        """Disable the user and log them out everywhere, or enable them again: see `give_roles`."""
+        """Disable the user and log them out everywhere, or enable them; see `give_roles`."""
         self.user(subject)
         rules = self.rules()
         actor = self._actor(rules)
@@ -122,12 +122,12 @@ class Administration:
         return changed.user, changed.version
 
     def sessions(self, subject: str) -> tuple[Family, ...]:
-        """The user's log-ins that are not over."""
+        """Return the user's active log-ins."""
         self.user(subject)
         return families_of(current_parts(), subject)
 
     def end_sessions(self, subject: str, seen: Seen = ANY) -> None:
-        """Log the user out everywhere; refused if they have none of the versions `seen`."""
+        """Log the user out everywhere; refuse if they have none of the versions `seen`."""
         self.user(subject)
         rules = self.rules()
         actor, user = self._actor(rules), fit(lambda: self.accounts.judge(subject, rules, seen))
@@ -137,15 +137,15 @@ class Administration:
         tell(self.accounts.record(actor, END_SESSIONS, user, *change))
 
     def effect_of_roles(self, user: User, roles: Iterable[str]) -> list[Effect]:
-        """What would be answered otherwise to the user, had they these roles and no others."""
+        """Return the effect of replacing the user's roles with these."""
         names = tuple(roles)
         self.rules().refuse_unknown(names)
         return effect_of(user.roles, names)
 
     def rules(self) -> Rules:
-        """The rules for the current caller, who is asked for the requirements once more.
+        """Return the rules for the current caller, after checking the requirements again.
 
-        A second layer below the guards, which `AUTHZ_ENFORCE=False` may have opened.
+        This is a second layer below the guards, which `AUTHZ_ENFORCE=False` may have opened.
         """
         caller, is_own, is_kept = _caller()
         decision = self.required.evaluate(caller)
@@ -161,7 +161,7 @@ class Administration:
         return Rules(caller, is_own, is_kept, self.required, catalogue, stored)
 
     def actor(self) -> Actor:
-        """Who is calling."""
+        """Return the caller as the author of a change."""
         return self._actor(self.rules())
 
     def _actor(self, rules: Rules) -> Actor:
@@ -171,7 +171,7 @@ class Administration:
 
 
 def _fitting(rules: Rules) -> Rule:
-    """Return the rule for a change of a user's roles: what is allowed, and what fits in a token."""
+    """Return the rule for a change of a user's roles: it must be allowed and fit in a token."""
     parts = current_parts()
 
     def rule(turn: Turn, before: User, after: User) -> None:
@@ -196,23 +196,23 @@ def _accounts() -> AdminAccounts:
     accounts = current_parts().accounts
     if not isinstance(accounts, AdminAccounts):
         raise MisuseError(
-            "there are no accounts to administer: write "
+            "the application has no accounts to administer: write "
             "Authz(app, accounts=AdminAccounts(sessions, User, Change))"
         )
     return current_parts().deadline.bound(accounts)
 
 
 def _caller() -> tuple[Identity, bool, bool]:
-    """Who is calling; whether their token is the application's own; and whether their roles are.
+    """Return the caller, whether the application issued their token, and whose their roles are.
 
-    Those of an identity loader are not. Where it gives an identity of its own kind, which says
-    nothing of roles, the token's is taken.
+    Roles from an identity loader are not those of the accounts. If it returns an object of its own
+    kind, without roles, use the identity of the token.
     """
     parts = current_parts()
     found, held = parts.authenticate(get_app()), get_request().__dict__
     if found.identity is not None:
         held[_ADMINISTRATOR] = found
-    else:  # perhaps this change has just ended the caller's own token: it is carried through
+    else:  # this change may have just ended the caller's own token: complete it
         found = held.get(_ADMINISTRATOR, found)
     identity, token = found.identity, found.token
     if token is not None and identity is not None and not isinstance(identity, Identity):
@@ -220,7 +220,7 @@ def _caller() -> tuple[Identity, bool, bool]:
     if identity is None:
         raise NotIdentified(token_missing(), parts.settings.realm)
     if not isinstance(identity, Identity):
-        raise MisuseError("who administers? the identity loader gives no Identity")
+        raise MisuseError("the caller is unknown: return an Identity from the identity loader")
     is_own = token is None or token.is_own
     return identity, is_own, token is not None and is_own and identity is token.identity
 
@@ -230,23 +230,25 @@ def _no_such_user() -> ProblemAnswer:
 
 
 def fit(change: Callable[[], _Result]) -> _Result:
-    """Return the result of the change; raise a `ProblemAnswer` with the reason of a refusal.
+    """Return the result of the change; raise `ProblemAnswer` with the reason of a refusal.
 
-    That is 400 for a password that cannot be set, and 409 for a change that the accounts refuse.
+    The status is 400 for a password that cannot be set, and 409 for a change that the accounts
+    refuse.
     """
     try:
         return change()
     except PasswordRefused as error:
-        detail = f"Invalid or missing: {error}."
+        text = str(error)
+        detail = f"{text[0].upper()}{text[1:]}."
         raise ProblemAnswer(400, "invalid-request", detail, "invalid_request") from None
     except MisuseError as error:
         raise ProblemAnswer(409, "change-refused", f"Not changed: {error}.") from None
 
 
 def tell(*entries: Entry | None) -> None:
-    """Tell of a change, that of the first entry; last, since those who are told may raise."""
-    told = [entry for entry in entries if entry is not None]
-    for entry in told if _log.isEnabledFor(logging.INFO) else ():
+    """Log the entries, and audit the first one. Call this last, since a receiver may raise."""
+    made = [entry for entry in entries if entry is not None]
+    for entry in made if _log.isEnabledFor(logging.INFO) else ():
         _log.info("changed: %s", json.dumps(entry.as_dict()))  # escapes what could forge a line
-    for entry in told[:1]:
+    for entry in made[:1]:
         tell_change(get_app(), entry.actor_name, entry.action, entry.name, entry.subject)

@@ -1,4 +1,4 @@
-"""Wanted: which users are asked for, and the query that finds them."""
+"""Which users to list, and the query that finds them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ with needs_extra(__name__, "SQLAlchemy 2", "accounts,sqlalchemy"):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which users are asked for: a part of their name, a role, disabled or not, and in what order.
+    """Which users to list: by a part of their name, a role and their state, and in what order.
 
-    `sort` is `username` or `added`, with a `-` before it for the other way round. Without a
-    `tenant` the users of all are asked for.
+    `sort` is `username` or `added`; a `-` before it reverses the order. Without a `tenant`, the
+    users of all tenants are listed.
     """
 
     search: str = ""
@@ -29,7 +29,7 @@ class Wanted:
     tenant: str | None = None
 
     def query(self, User: type[UserMixin], Role: type[RoleMixin]) -> tuple[Any, Any]:
-        """The query of the users, on all pages, and what it is ordered by."""
+        """Return the query for the users on all pages, and its order."""
         query: Any = select(User)
         if self.search:
             query = query.where(User.username.icontains(self.search, autoescape=True))

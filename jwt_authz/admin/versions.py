@@ -1,9 +1,9 @@
-"""Versions: the ETag of a user or a role, and the refusal of a change that has seen a stale one.
+"""Versions for optimistic locking: the ETag of a user or role, and the refusal of stale changes.
 
-How it works. A version is made of what is shown and of the number of the last change in the trail.
-By what is shown alone, a request that is sent twice would be taken twice: the second time it would
-bring back what someone has taken away in between. By the trail alone, a change at the command line
-would go unnoticed.
+How it works. A version is computed from what is shown and from the number of the last change in the
+trail. With only what is shown, a request that is sent twice would be applied twice: the second time
+it would restore what was taken away in between. With only the trail, a change made at the command
+line would go unnoticed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..endpoints.answers import ProblemAnswer
 
 
 class Seen(NamedTuple):
-    """The versions that a change may be based on, None for any; some changes need one."""
+    """The versions that a change may be based on; None for any. Some changes need one."""
 
     versions: Collection[str] | None = None
     is_needed: bool = False
@@ -30,7 +30,7 @@ ANY = Seen()
 
 
 def if_match(is_needed: bool = False) -> Seen:
-    """Return the versions that the request's If-Match names; `*` is any version."""
+    """Return the versions in the request's If-Match; `*` is any version."""
     named = request.if_match
     if "If-Match" not in request.headers:
         return Seen(None, is_needed)
@@ -38,7 +38,7 @@ def if_match(is_needed: bool = False) -> Seen:
 
 
 def version_of(shown: State, last_change: int | None) -> str:
-    """Return a text that differs after each change; see above."""
+    """Return a string that differs after each change; see above."""
     text = json.dumps([dict(shown), last_change], sort_keys=True)
     return sha256(text.encode()).hexdigest()[:32]
 
@@ -46,12 +46,14 @@ def version_of(shown: State, last_change: int | None) -> str:
 def refuse_stale(version: str, seen: Seen) -> None:
     """Raise a `ProblemAnswer` (412) if the change is based on other versions."""
     if seen.versions is not None and version not in seen.versions:
-        detail = "This was changed after you loaded it: load it again, then make your change."
+        detail = "This was changed after you loaded it. Reload it, then make your change."
         raise ProblemAnswer(412, "changed-meanwhile", detail)
 
 
 def refuse_missing(seen: Seen) -> None:
     """Raise a `ProblemAnswer` (428) if a version is needed and there is none."""
     if seen.versions is None and seen.is_needed:
-        detail = "Send If-Match with the ETag of a GET, so that no other change is overwritten."
+        detail = (
+            "Send If-Match with the ETag of a GET, so that you do not overwrite another change."
+        )
         raise ProblemAnswer(428, "precondition-required", detail)

@@ -1,4 +1,4 @@
-"""Own tokens: the claims and times that an application's tokens get when they are made."""
+"""The claims and times of the application's own tokens, set when they are issued."""
 
 from __future__ import annotations
 
@@ -46,10 +46,11 @@ class PartsTokens:
     ) -> tuple[dict[str, Any], Callable[[str], dict[str, Any] | None]]:
         """Return the claims that a token lacks, and a function of the finished token.
 
-        The claims are the permissions of its roles, with the catalogue's version, and, where tokens
-        can be revoked, an `iat` with its fraction of a second, after all that was revoked of its
-        subject. The function returns None for a token that fits `AUTHZ_MAX_TOKEN_BYTES`, under
-        `auto` the claims for a shorter one, and raises `TokenDoesNotFit` if none fits.
+        The claims are the permissions of its roles, with the fingerprint of the catalog. If tokens
+        can be revoked, they include an `iat` with fractions of a second, after every earlier
+        revocation of the subject. The function returns None for a token that fits
+        `AUTHZ_MAX_TOKEN_BYTES`; with `auto` it returns the claims of a shorter one. It raises
+        `TokenDoesNotFit` if none fits.
         """
         parts = self._parts
         settings, view = parts.settings, parts.revocations

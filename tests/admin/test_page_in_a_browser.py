@@ -95,7 +95,7 @@ def test_a_role_is_taken_away_and_the_next_request_with_the_old_token_is_refused
     assert "/write" in preview(page)
     assert ask(stored, old, "GET", "/write").status_code == 200
     page.get_by_role("button", name="Save roles").click()
-    page.get_by_text("The roles are changed, and are in force.").wait_for()
+    page.get_by_text("The roles are changed. The change is in force.").wait_for()
     assert ask(stored, old, "GET", "/write").status_code == 401
     page.get_by_role("link", name="Trail").click()
     assert "change roles" in page.locator("table").inner_text()
@@ -125,7 +125,7 @@ def test_a_permission_is_taken_from_a_role_and_the_next_request_is_refused(
     assert "/write" in preview(page)
     assert ask(stored, old, "GET", "/write").status_code == 200
     page.get_by_role("button", name="Save role").click()
-    page.get_by_text("The role is changed, and in force.").wait_for()
+    page.get_by_text("The role is changed. The change is in force.").wait_for()
     assert ask(stored, old, "GET", "/write").status_code == 403
     page.get_by_role("link", name="Trail").click()
     page.get_by_role("link", name="editor").first.click()

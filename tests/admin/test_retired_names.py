@@ -85,7 +85,7 @@ def test_a_removed_name_is_refused_on_the_page_and_the_removal_says_so(app: Flas
     log_in(client, "ann")
     answer = send(client, "new-role", name="auditor", included_by=["admin"])
     assert answer.status_code == 409
-    assert "A role of this name was removed" in answer.text
+    assert "A role with this name was removed" in answer.text
 
 
 def test_without_the_names_kept_a_removed_role_would_be_taken_over(

@@ -65,7 +65,7 @@ def test_a_role_is_created_and_removed_by_forms(client: FlaskClient) -> None:
     assert send(client, "user/cy/roles", roles=["acme/writer"]).status_code == 303
     asked = client.get("/admin/role-removal/acme/writer").text
     assert "1 user has this role" in asked
-    assert "taken out of admin, which includes it" in asked
+    assert "removed from admin, which includes it" in asked
     assert "/write" in asked
     gone = send(client, "role-removal/acme/writer")
     assert "also from all users" in client.get(gone.location).text
@@ -112,7 +112,7 @@ def test_what_was_written_is_kept_and_the_word_that_is_no_permission_named(
     form = {"permissions": ["articles:write"], "more": "articles:read oops", "level": "7"}
     for path in ("role/viewer", "role-preview/viewer", "new-role"):
         text = send(client, path, **form).text
-        assert "oops is no permission: write resource:action." in text
+        assert "oops is not a permission. Write resource:action." in text
         for kept in ('value="articles:read oops"', 'value="7"', 'value="articles:write" checked'):
             assert kept in text
 
@@ -189,7 +189,7 @@ def test_roles_in_code_are_shown_without_a_button_that_changes_them(app: Flask) 
     log_in(client)
     for path in ("roles", "role/editor", "new-role"):
         text = client.get(f"/admin/{path}").text
-        assert "are changed where they are" in text
+        assert "Change them where they are stored" in text
         assert "<button type=" not in text.split("<main")[1]
     assert send(client, "role/editor", permissions=["articles:read"]).status_code == 409
 
