@@ -45,7 +45,6 @@ NOT_YET: tuple[str, ...] = (
     "jwt_authz/settings.py",
     "jwt_authz/testing",
     "jwt_authz/tokens",
-    "tests/admin",
     "tests/authentication",
     "tests/accounts",
     "tests/benchmarks",

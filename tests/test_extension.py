@@ -331,7 +331,7 @@ def test_a_token_too_long_is_not_issued_and_the_encoding_that_fits_is_named() ->
     authz = Authz(app, roles=many)
     with app.app_context():
         assert len(authz.issue("alice", roles=["many"])) < 700
-        with pytest.raises(MisuseError, match="give the subject fewer roles, or raise the limit"):
+        with pytest.raises(MisuseError, match="give the subject fewer roles, or raise this limit"):
             authz.issue("x" * 5_000)
 
 

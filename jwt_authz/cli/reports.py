@@ -122,8 +122,9 @@ def can(role: str) -> None:
     """Show which routes a role may call, and what it depends on."""
     catalogue = current_parts().catalogue or ()
     if role not in catalogue:
-        known = ", ".join(catalogue) or "none: write Authz(app, roles=Roles(...))"
-        raise MisuseError(f"no role is named {role!r}: the roles are {known}")
+        known = f"the roles are {', '.join(catalogue)}"
+        advice = known if catalogue else "write Authz(app, roles=Roles(...))"
+        raise MisuseError(f"no role is named {role!r}: {advice}")
     caller = caller_with(role)
     rows = [
         (found.value, one.method, one.rule, one.endpoint, "; ".join(depends_on(one, caller)))

@@ -95,7 +95,7 @@ class Users:
         """Return the user with this name; raise `MisuseError` if there is none."""
         found = self._accounts.named(username)
         if found is None:
-            raise MisuseError(f"no user is named {username!r}: check the spelling")
+            raise MisuseError(f"no user is named {username!r}: fix the spelling")
         return found
 
     def _as_in(self, user: User, tenant: str | None) -> User:
@@ -110,8 +110,8 @@ class Users:
         names, catalogue = tuple(roles), self._parts.roles
         for name in names:
             if catalogue is not None and name not in catalogue:
-                there = ", ".join(catalogue) or "none yet"
-                raise MisuseError(f"no role is named {name!r}: the roles are {there}")
+                there = f"the roles are {', '.join(catalogue)}" if catalogue else "add it first"
+                raise MisuseError(f"no role is named {name!r}: {there}")
         return names
 
     def _end(self, user: User, *, keeps_families: bool = False) -> None:

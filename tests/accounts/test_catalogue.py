@@ -138,7 +138,7 @@ def test_invalid_rows_are_a_misuse_that_names_the_role(
     stored.add("clerk", "orders:read")
     with engine.begin() as connection:
         connection.execute(text("UPDATE authz_permissions SET name = 'orders'"))
-    with pytest.raises(MisuseError, match="of the database: Invalid permission 'orders'"):
+    with pytest.raises(MisuseError, match="in the database: Invalid permission 'orders'"):
         stored.load()
 
 

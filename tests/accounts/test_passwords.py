@@ -256,7 +256,7 @@ def test_lack_of_memory_says_nothing_about_a_password(
     monkeypatch.setattr(PasswordHasher, "verify", no_memory)
 
     for hash in (hashed, None):
-        with pytest.raises(StoreUnavailable, match="19 MiB for each log-in"):
+        with pytest.raises(StoreUnavailable, match="19 MiB for each simultaneous log-in"):
             verify_password(hash, PASSWORD)
 
 
@@ -266,7 +266,7 @@ def test_lack_of_memory_keeps_a_password_from_being_hashed(monkeypatch: pytest.M
 
     monkeypatch.setattr(PasswordHasher, "hash", no_memory)
 
-    with pytest.raises(StoreUnavailable, match="19 MiB for each log-in"):
+    with pytest.raises(StoreUnavailable, match="19 MiB for each simultaneous log-in"):
         hash_password(PASSWORD)
 
 

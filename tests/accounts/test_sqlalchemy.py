@@ -249,7 +249,7 @@ def test_another_role_class_than_the_users_own_is_a_misuse(
     class Other(RoleMixin, tables):  # type: ignore[valid-type,misc]
         __tablename__ = "roles"
 
-    with pytest.raises(MisuseError, match="leave Role out"):
+    with pytest.raises(MisuseError, match="omit the argument Role"):
         SQLAlchemyAccounts(sessionmaker(sqlite.engine), sqlite.User, Other)
 
 

@@ -31,10 +31,10 @@ def test_a_user_is_frozen_and_hashable() -> None:
 @pytest.mark.parametrize(
     ("fields", "advice"),
     [
-        ({"subject": 1}, r"User.subject must be a string.*write str\(...\)"),
+        ({"subject": 1}, r"User.subject must be a non-empty string.*write str\(...\)"),
         ({"subject": ""}, r"User.subject must be a non-empty string"),
-        ({"username": None}, r"User.username must be a string"),
-        ({"tenant": 7}, r"User.tenant must be None or a string"),
+        ({"username": None}, r"User.username must be a non-empty string"),
+        ({"tenant": 7}, r"User.tenant must be None or a non-empty string"),
         ({"tenant": ""}, r"User.tenant must be None or a non-empty string"),
         ({"roles": "editor"}, r"write roles=\('editor',\)"),
         ({"roles": ["editor"]}, r"write roles=\('editor',\)"),

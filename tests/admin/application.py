@@ -47,10 +47,10 @@ class Change(ChangeMixin, Base):
 ADMIN = has_role("admin")
 
 ROWS = Base, UserRow, Change
-"""Tables beside a catalogue that is in code."""
+"""Tables for a catalog in code."""
 
 STORED = models.Base, models.User, models.Change
-"""Tables in which the catalogue is as well."""
+"""Tables that also hold the catalog."""
 
 
 def catalogue() -> Roles:
@@ -63,7 +63,7 @@ def catalogue() -> Roles:
 
 
 def stored_catalogue(sessions: Any) -> SQLAlchemyRoles:
-    """The same catalogue in the database."""
+    """The same catalog in the database."""
     stored = SQLAlchemyRoles(sessions, models.Role)
     for role in catalogue().values():
         stored.add(role.name, *role.permissions, includes=role.includes, level=role.level)
@@ -71,7 +71,7 @@ def stored_catalogue(sessions: Any) -> SQLAlchemyRoles:
 
 
 def make_app(url: str, tables: Any = ROWS, administrator: Any = ADMIN, **settings: Any) -> Flask:
-    """An application with ann (admin), bob (editor), cy (no role), on tables made anew."""
+    """An application with ann (admin), bob (editor), cy (no role), on new tables."""
     base, user, change = tables
     app = Flask("administration")
     app.config.update(
@@ -119,6 +119,6 @@ def tokens(app: Flask, who: str) -> dict[str, Any]:
 
 
 def ask(app: Flask, token: str, method: str, path: str, **keywords: Any) -> TestResponse:
-    """The answer to whoever has the token; a change is based on any version unless it says."""
+    """The response for the bearer of the token; a change accepts any version by default."""
     headers = {"Authorization": f"Bearer {token}", "If-Match": "*", **keywords.pop("headers", {})}
     return app.test_client().open(path, method=method, headers=headers, **keywords)

@@ -164,13 +164,13 @@ def test_a_user_is_created_and_may_log_in(app: Flask, as_ann: Ask) -> None:
     assert tokens(app, "dee")["token_type"] == "Bearer"
 
 
-def test_a_name_that_is_taken_is_told_without_any_sql(as_ann: Ask) -> None:
+def test_a_taken_name_is_reported_without_any_sql(as_ann: Ask) -> None:
     answer = as_ann("POST", USERS, json={"username": "bob", "password": PASSWORD})
     assert problem(answer, 409) == "change-refused"
     assert answer.json["detail"] == "Not changed: the username is taken: choose another one."
 
 
-def test_a_constraint_of_the_database_is_told_without_any_sql_or_row(
+def test_a_constraint_of_the_database_is_reported_without_any_sql_or_row(
     app: Flask, as_ann: Ask
 ) -> None:
     with app.extensions["engine"].begin() as connection:
@@ -190,7 +190,7 @@ def test_a_constraint_of_the_database_is_told_without_any_sql_or_row(
         {"username": "dee", "password": "short"},
         {"username": "dee", "password": "long " * 1_000},
         {"username": "dee", "password": "\u00e4" * 2_049},
-        {"username": "dee", "password": "\ud800 is no character"},
+        {"username": "dee", "password": "\ud800 is not a character"},
         {"username": "dee", "password": "Password1"},
         {"username": "d\0e", "password": PASSWORD},
         {"username": ["dee"], "password": PASSWORD},
@@ -303,7 +303,7 @@ def test_a_change_needs_a_fresh_log_in(
     assert as_ann(method, path, json=body).status_code in (200, 201)
 
 
-def test_each_change_is_told_with_who_what_before_and_after(as_ann: Ask) -> None:
+def test_each_change_is_recorded_with_who_what_before_and_after(as_ann: Ask) -> None:
     as_ann("PUT", f"{USERS}/bob/roles", json={"roles": ["viewer"]})
     as_ann("PUT", f"{USERS}/bob/roles", json={"roles": ["viewer"]})
     as_ann("PUT", f"{USERS}/bob/disabled", json={"disabled": True})
@@ -341,7 +341,7 @@ def test_a_change_is_logged_on_one_line_without_a_secret(
     assert PASSWORD not in message
 
 
-def test_the_audit_is_told_of_each_change_and_of_none_that_was_refused(
+def test_the_audit_records_each_change_and_none_that_was_refused(
     app: Flask, as_ann: Ask, caplog: pytest.LogCaptureFixture
 ) -> None:
     told: list[dict[str, Any]] = []

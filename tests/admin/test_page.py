@@ -151,7 +151,7 @@ def test_a_token_of_the_api_is_not_a_cookie_however_often_it_was_used(
     assert ask(app, text, "GET", "/me").status_code == (200 if name == "access_token" else 401)
 
 
-def test_wrong_passwords_are_told_and_slowed(tmp_path: Path, app: Flask) -> None:
+def test_wrong_passwords_are_reported_and_slowed(tmp_path: Path, app: Flask) -> None:
     slowed = make_app(f"sqlite:///{tmp_path / 'slowed.sqlite'}", AUTHZ_LOGIN_RATE="2/hour")
     client = slowed.test_client()
     first = log_in(client, password="wrong password")
@@ -164,7 +164,7 @@ def test_wrong_passwords_are_told_and_slowed(tmp_path: Path, app: Flask) -> None
     close(slowed)
 
 
-def test_who_may_not_administer_is_told_so(app: Flask) -> None:
+def test_a_caller_who_may_not_administer_sees_a_message(app: Flask) -> None:
     client = app.test_client()
     log_in(client, "bob")
     answer = client.get("/admin/")
@@ -252,7 +252,7 @@ def test_a_form_with_another_token_is_refused(app: Flask, client: FlaskClient) -
     assert client.post("/admin/user/bob/disabled", data=data, headers=origin).status_code == 303
 
 
-def test_a_body_that_is_no_form_or_too_long_is_refused(client: FlaskClient) -> None:
+def test_a_body_that_is_not_a_form_or_too_long_is_refused(client: FlaskClient) -> None:
     for data, kind in ((b"{}", "application/json"), (b"a=" + 70_000 * b"x", FORM)):
         answer = client.post("/admin/new", data=data, content_type=kind, headers=HERE)
         assert answer.status_code == 400
@@ -302,7 +302,7 @@ def test_roles_are_changed_by_the_form_and_in_force_at_once(
     assert "change roles" in client.get("/admin/trail").text
 
 
-def test_a_refused_change_is_told_beside_the_user(client: FlaskClient) -> None:
+def test_a_refused_change_is_shown_next_to_the_user(client: FlaskClient) -> None:
     answer = send(client, "user/ann/disabled", disabled="true")
     assert answer.status_code == 409
     assert "No administrator who holds as much would remain" in answer.text
@@ -330,7 +330,7 @@ def test_a_change_asks_for_the_password_again_after_a_while(
     assert 'value="editor" checked' in client.get("/admin/user/bob").text
 
 
-def test_a_log_out_ends_the_log_in_also_for_whoever_kept_the_cookie(
+def test_a_log_out_ends_the_log_in_also_for_a_copied_cookie(
     app: Flask, client: FlaskClient
 ) -> None:
     cookie = client.get_cookie(COOKIE, path="/admin/")
@@ -342,13 +342,13 @@ def test_a_log_out_ends_the_log_in_also_for_whoever_kept_the_cookie(
 
 
 @pytest.mark.parametrize("cookie", ["x", "a.b.c", "é", 9_000 * "x"])
-def test_a_cookie_that_is_no_token_leads_to_the_log_in(app: Flask, cookie: str) -> None:
+def test_an_invalid_cookie_leads_to_the_log_in(app: Flask, cookie: str) -> None:
     headers = {"Cookie": f"{COOKIE}={cookie}"}
     answer = app.test_client(use_cookies=False).get("/admin/", headers=headers)
     assert answer.status_code == 303
 
 
-def test_a_script_without_a_log_in_is_told_to_take_the_page_there(app: Flask) -> None:
+def test_a_script_without_a_log_in_redirects_the_page(app: Flask) -> None:
     answer = app.test_client().get("/admin/?search=b", headers={"HX-Request": "true"})
     assert answer.status_code == 401
     assert answer.headers["HX-Redirect"].startswith("/admin/log-in?next=/admin/")

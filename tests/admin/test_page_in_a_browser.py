@@ -101,7 +101,7 @@ def test_a_role_is_taken_away_and_the_next_request_with_the_old_token_is_refused
     assert "change roles" in page.locator("table").inner_text()
 
 
-def test_the_list_is_not_loaded_anew_under_the_pointer_when_the_search_is_left(page: Page) -> None:
+def test_the_list_is_not_reloaded_under_the_pointer_when_the_search_is_left(page: Page) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.get_by_label("Name contains").fill("bo")

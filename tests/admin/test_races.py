@@ -56,7 +56,7 @@ def answers_of_both(
 ) -> list[int]:
     """What is answered to ann and cy, who take each other's role; both are in the rules at once.
 
-    If they can be: whoever is alone in there goes on after a while.
+    If they can: a change that stays alone continues after a while.
     """
     app.extensions["jwt_authz"].accounts.set_roles("cy", ["admin"])
     body = {"json": {"roles": []}}

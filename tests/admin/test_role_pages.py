@@ -83,7 +83,7 @@ def test_a_role_is_created_and_removed_by_forms(client: FlaskClient) -> None:
         ({"includes": "editor"}, 409),
     ],
 )
-def test_what_is_refused_is_told_beside_the_role_and_what_was_written_is_kept(
+def test_a_refusal_is_shown_next_to_the_role_and_the_input_is_kept(
     client: FlaskClient, form: dict[str, str], status: int
 ) -> None:
     answer = send(client, "role/viewer", permissions=["articles:read"], **form)
@@ -94,7 +94,7 @@ def test_what_is_refused_is_told_beside_the_role_and_what_was_written_is_kept(
     assert 'role="alert"' in created.text or status == 409
 
 
-def test_the_caller_stays_who_they_are_when_the_roles_are_loaded_anew(
+def test_the_caller_stays_the_same_when_the_roles_are_reloaded(
     stored: Flask, client: FlaskClient
 ) -> None:
     other = tokens(stored, "bob")["access_token"]
@@ -106,7 +106,7 @@ def test_the_caller_stays_who_they_are_when_the_roles_are_loaded_anew(
     assert "Signed in as <b>ann</b>" in answer.text
 
 
-def test_what_was_written_is_kept_and_the_word_that_is_no_permission_named(
+def test_the_input_is_kept_and_the_invalid_permission_named(
     client: FlaskClient,
 ) -> None:
     form = {"permissions": ["articles:write"], "more": "articles:read oops", "level": "7"}
@@ -123,7 +123,7 @@ def test_a_preview_says_that_the_role_cannot_be_saved_so(client: FlaskClient) ->
     assert "What would change" in text
 
 
-def test_a_role_that_somebody_else_has_changed_meanwhile_is_not_overwritten(
+def test_a_role_that_was_changed_in_the_meantime_is_not_overwritten(
     client: FlaskClient,
 ) -> None:
     form = {"permissions": ["articles:write"], "level": "", "seen": seen_on(client, "role/viewer")}
@@ -172,7 +172,7 @@ def test_a_name_that_no_url_can_end_in_is_shown_without_a_link(
     assert text.count('href="/admin/role/auditor"') == 1
 
 
-def test_a_store_that_does_not_answer_is_told_on_a_page(
+def test_a_store_that_does_not_answer_is_reported_on_a_page(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(parts: Parts) -> None:
@@ -194,7 +194,7 @@ def test_roles_in_code_are_shown_without_a_button_that_changes_them(app: Flask) 
     assert send(client, "role/editor", permissions=["articles:read"]).status_code == 409
 
 
-def test_a_caller_of_a_tenant_is_told_that_all_tenants_share_the_roles(stored: Flask) -> None:
+def test_a_caller_with_a_tenant_sees_that_all_tenants_share_the_roles(stored: Flask) -> None:
     accounts = stored.extensions["jwt_authz"].accounts
     accounts.add("north", PASSWORD, roles=["admin"], tenant="n", subject="north")
     client = stored.test_client()

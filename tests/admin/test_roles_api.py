@@ -152,14 +152,14 @@ def test_nothing_changes_where_the_store_does_not_answer(
     assert logged_in(stored)("GET", ROLES).json == before
 
 
-def test_a_change_of_which_others_were_not_told_may_be_made_again(
+def test_a_change_that_other_processes_missed_can_be_repeated(
     as_ann: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[str] = []
     reload = Parts.reload_roles
 
     def fail_once(parts: Parts) -> None:
-        told.append("told")
+        told.append("notified")
         if len(told) == 2:
             raise StoreUnavailable("no answer")
         reload(parts)
@@ -172,9 +172,7 @@ def test_a_change_of_which_others_were_not_told_may_be_made_again(
     assert as_ann("GET", f"{ROLES}/editor").json["permissions"] == []
 
 
-def test_what_a_change_would_open_and_close_is_told_before_it_is_made(
-    stored: Flask, as_ann: Ask
-) -> None:
+def test_a_preview_shows_what_a_change_would_open_and_close(stored: Flask, as_ann: Ask) -> None:
     write = {"method": "GET", "rule": "/write", "before": "yes", "after": "no", "opens": False}
     given = as_ann("POST", f"{USERS}/bob/roles/preview", json={"roles": ["viewer"]})
     assert given.json == {"effects": [{**write, "roles": []}]}
@@ -189,7 +187,7 @@ def test_what_a_change_would_open_and_close_is_told_before_it_is_made(
     assert problem(unknown, 400) == "unknown-role"
 
 
-def test_who_can_do_what_is_told_route_by_route(as_ann: Ask) -> None:
+def test_who_can_do_what_is_shown_route_by_route(as_ann: Ask) -> None:
     answer = as_ann("GET", "/admin/api/access").json
     (row,) = [route for route in answer["routes"] if route["rule"] == "/write"]
     assert answer["roles"] == ["admin", "auditor", "editor", "viewer"]
@@ -249,7 +247,7 @@ OPEN = attr("state") == "open"
 
 
 class Document:
-    owner, state = "somebody", "open"
+    owner, state = "someone", "open"
 
 
 @pytest.mark.parametrize(
@@ -334,7 +332,7 @@ def test_what_another_process_has_changed_a_moment_ago_counts_already(tmp_path: 
     close(app)
 
 
-def test_a_removal_that_ends_no_token_for_want_of_the_store_leaves_none_that_comes_back(
+def test_a_removal_without_a_store_leaves_no_token_that_becomes_valid_again(
     stored: Flask, as_ann: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any) -> None:
@@ -627,7 +625,7 @@ def test_a_role_that_is_not_there_is_not_found_and_one_that_is_there_is_not_crea
     assert problem(answer, 409) == "role-exists"
 
 
-def test_each_change_is_told_with_who_what_before_and_after(stored: Flask, as_ann: Ask) -> None:
+def test_each_change_is_recorded_with_who_what_before_and_after(stored: Flask, as_ann: Ask) -> None:
     told: list[tuple[str, ...]] = []
 
     def receive(sender: Flask, **what: Any) -> None:
@@ -681,7 +679,7 @@ def test_what_a_receiver_raises_keeps_no_permission_alive(stored: Flask, as_ann:
         ("GET", f"{USERS}?page=x", None, (400, "invalid-request")),
     ],
 )
-def test_a_role_that_the_catalogue_lacks_is_refused_as_the_docs_say(
+def test_an_unknown_role_is_refused_as_the_docs_say(
     as_ann: Ask, method: str, path: str, body: Any, expected: tuple[int, str]
 ) -> None:
     options = {} if body is None else {"json": body}

@@ -53,7 +53,7 @@ def said(app: Flask, *arguments: str, code: int = 0, **options: Any) -> list[str
 # --- a call --------------------------------------------------------------------------------------
 
 
-def test_a_call_is_explained_for_somebody_of_these_roles() -> None:
+def test_a_call_is_explained_for_a_caller_with_these_roles() -> None:
     assert said(shop(), "GET", "/articles/1", "--role", "editor", code=1) == [
         "GET /articles/1 (article): refused, 403",
         "requires(author | has_role('admin')): 403 not-allowed",
@@ -117,7 +117,7 @@ def test_json_says_the_same_as_the_text() -> None:
 
 
 @pytest.mark.parametrize(("call", "status"), [("GET /nowhere", "404"), ("DELETE /edit", "405")])
-def test_a_call_that_no_view_answers_is_told_as_such(call: str, status: str) -> None:
+def test_a_call_that_no_view_answers_is_reported(call: str, status: str) -> None:
     result = explain(shop(), call)
     assert result.exit_code == 1
     assert f"no view answers this call: {status}" in result.stderr
@@ -139,7 +139,7 @@ def test_a_permission_is_explained_in_place_of_a_call() -> None:
     ]
 
 
-def test_an_error_is_told_in_the_json_too() -> None:
+def test_an_error_is_in_the_json_too() -> None:
     result = explain(shop(), "--needs", "aticle:edit", "--role", "viewer", "--json")
     assert result.exit_code == 1
     tree = json.loads(result.stdout)
@@ -152,7 +152,7 @@ def test_an_error_is_told_in_the_json_too() -> None:
 # --- a hypothetical caller -----------------------------------------------------------------------
 
 
-def test_somebody_is_made_up_of_all_that_a_token_can_carry() -> None:
+def test_a_hypothetical_caller_can_have_everything_that_a_token_can_carry() -> None:
     app = guarded_app()
 
     @requirement
@@ -175,7 +175,7 @@ def test_somebody_is_made_up_of_all_that_a_token_can_carry() -> None:
     assert lines[0] == "GET / (view): allowed"
 
 
-def test_somebody_can_be_made_up_of_a_foreign_issuer() -> None:
+def test_a_hypothetical_caller_can_have_a_foreign_issuer() -> None:
     app = guarded_app()
     app.extensions["jwt_authz"].trust(
         trusted(roles={"Sales": "editor"}, roles_at="/realm_access/roles")
@@ -203,7 +203,7 @@ def test_somebody_can_be_made_up_of_a_foreign_issuer() -> None:
         (("--claim", "roles=1"), "this token would be refused, claim-invalid"),
     ],
 )
-def test_somebody_who_cannot_be_is_told_with_what_to_write(
+def test_an_impossible_caller_is_reported_with_what_to_write(
     arguments: tuple[str, ...], message: str
 ) -> None:
     result = explain(shop(), "PUT", "/edit", *arguments)
@@ -222,7 +222,7 @@ def test_what_is_asked_for_is_a_call_or_a_permission(arguments: tuple[str, ...])
     assert "METHOD PATH or --needs PERMISSION" in result.stderr
 
 
-def test_an_application_without_an_authz_is_told_so() -> None:
+def test_an_application_without_an_authz_is_reported() -> None:
     result = explain(bare_app(), "GET", "/")
     assert result.exit_code == 1
     assert "has no Authz: write Authz(app, roles=...)" in result.stderr
@@ -250,7 +250,7 @@ def test_a_token_is_taken_where_the_application_looks_in_cookies_alone() -> None
     assert lines[0] == "PUT /edit (edit): allowed"
 
 
-def test_a_token_and_somebody_made_up_do_not_go_together() -> None:
+def test_a_token_and_a_hypothetical_caller_cannot_be_combined() -> None:
     app = shop()
     for more in (("--role", "viewer"), ("--subject", "x"), ("--claim", "x=1"), ("--tenant", "x")):
         result = explain(app, "PUT", "/edit", "--token-file", "-", *more, standard_input="x")
@@ -258,7 +258,7 @@ def test_a_token_and_somebody_made_up_do_not_go_together() -> None:
         assert "cannot be combined" in result.stderr
 
 
-def test_a_token_that_is_not_good_is_told_with_what_is_wrong() -> None:
+def test_an_invalid_token_is_reported_with_the_reason() -> None:
     app = shop()
     expired = hostile_token(claims_of(exp=int(time.time()) - 60))
     for sent, problem in (("x.y.z", "token-malformed"), (expired, "token-expired"), ("", "token")):
@@ -268,7 +268,7 @@ def test_a_token_that_is_not_good_is_told_with_what_is_wrong() -> None:
 
 
 @pytest.mark.usefixtures("nobody_waits_for_a_first_load")
-def test_a_store_that_does_not_answer_is_told_and_nothing_is_explained() -> None:
+def test_a_store_that_does_not_answer_is_reported_and_nothing_is_explained() -> None:
     app = shop(AUTHZ_STORE_URL="redis://127.0.0.1:1/0")
     token = token_for(guarded_app(), "bob", "editor")
     result = explain(app, "PUT", "/edit", "--token-file", "-", standard_input=token)

@@ -348,7 +348,7 @@ def test_what_a_running_application_signs_follows_the_commands(file: Path) -> No
         (["new", "--algorithm", "ES257"], "is no algorithm for a JWK"),
     ],
 )
-def test_what_cannot_be_done_is_told_and_changes_nothing(
+def test_what_cannot_be_done_is_reported_and_changes_nothing(
     file: Path, arguments: list[str], message: str
 ) -> None:
     result = keys(guarded_app(AUTHZ_KEYS_FILE=str(file)), *arguments)
@@ -371,10 +371,10 @@ def test_a_file_that_holds_something_else_is_not_written_over(file: Path) -> Non
         assert file.read_bytes() == kept
 
 
-def test_an_application_without_the_setting_is_told_to_set_it(file: Path) -> None:
+def test_an_application_without_the_setting_is_reported(file: Path) -> None:
     result = keys(guarded_app(), "new")
     assert result.exit_code == 1
-    assert "set AUTHZ_KEYS_FILE, or --file" in result.stderr
+    assert "set AUTHZ_KEYS_FILE, or use --file" in result.stderr
 
 
 def test_a_file_can_be_named_and_then_the_application_is_not_made(file: Path) -> None:

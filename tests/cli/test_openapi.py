@@ -84,7 +84,7 @@ def test_a_document_of_others_is_annotated_and_held_to_the_guards(tmp_path: Path
     ],
 )
 @pytest.mark.parametrize("option", ["--check", "--annotate"])
-def test_a_file_that_is_no_document_is_told(
+def test_a_file_that_is_not_a_document_is_reported(
     tmp_path: Path, text: str, message: str, option: str
 ) -> None:
     file = tmp_path / "api.json"
@@ -93,7 +93,7 @@ def test_a_file_that_is_no_document_is_told(
     assert ended.exit_code == 1 and message in ended.stderr
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     ended = run(make_shop(), "--check", str(tmp_path / "none.json"))
     assert ended.exit_code == 1 and "No such file" in ended.stderr
 
@@ -103,7 +103,7 @@ def test_two_options_at_once_are_a_misuse(file: Path) -> None:
     assert ended.exit_code == 2 and "cannot be combined" in ended.stderr
 
 
-def test_an_application_without_an_authz_is_told() -> None:
+def test_an_application_without_an_authz_is_reported() -> None:
     ended = run(Flask("bare"))
     assert ended.exit_code == 1 and "has no Authz" in ended.stderr
 

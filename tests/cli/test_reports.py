@@ -138,7 +138,7 @@ def test_who_takes_a_head_for_the_get_that_answers_it() -> None:
         (("POST", "/orders"), "no view answers POST /orders, only GET"),
         (("POST", "/orders/7"), "no view answers POST /orders/7, only GET, HEAD, OPTIONS, PUT"),
         (("OPTIONS", "/orders"), "no view answers OPTIONS /orders, only GET"),
-        (("GET", "/nowhere"), "no route has the path /nowhere: flask authz routes shows"),
+        (("GET", "/nowhere"), "no route has the path /nowhere: flask authz routes lists"),
         (("GET", "/admin/users"), "is redirected to http://localhost/admin/users/: ask for that"),
     ],
 )
@@ -169,13 +169,13 @@ def test_can_names_the_roles_that_there_are() -> None:
     assert result.exit_code == 2
     assert "no role is named 'boss': the roles are clerk, manager, guest" in result.stderr
     without = run(guarded_app(authz={"roles": None}), "can", "boss")
-    assert "there are none: write Authz(app, roles=Roles(...))" in without.stderr
+    assert "no role is named 'boss': write Authz(app, roles=Roles(...))" in without.stderr
 
 
 @pytest.mark.parametrize(
     "arguments", [["routes"], ["matrix"], ["matrix", "--html"], ["who", "GET", "/"], ["can", "x"]]
 )
-def test_an_application_without_an_authz_is_told_so(arguments: list[str]) -> None:
+def test_an_application_without_an_authz_is_reported(arguments: list[str]) -> None:
     app = bare_app()
     app.add_url_rule("/", "view", lambda: "in")
     result = run(app, *arguments)
@@ -227,13 +227,13 @@ def test_a_difference_is_written_in_every_form_of_a_table(form: str, earlier: st
     assert "taken" in result.stdout
 
 
-def test_a_difference_is_no_page(earlier: str) -> None:
+def test_a_difference_cannot_be_a_page(earlier: str) -> None:
     result = run(shop(), "matrix", "--html", "--diff", earlier)
     assert result.exit_code == 2
     assert "--diff cannot be written as HTML" in result.stderr
 
 
-def test_a_file_that_is_no_matrix_exits_2(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_matrix_exits_2(tmp_path: Path) -> None:
     file = tmp_path / "other.json"
     file.write_text("{}")
     result = run(shop(), "matrix", "--diff", str(file))

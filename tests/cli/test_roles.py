@@ -110,7 +110,7 @@ def test_a_role_of_an_old_name_is_not_that_of_old_tokens(here: Process) -> None:
     assert here.accounts.named("ann").roles == ()  # type: ignore[union-attr]
 
 
-def test_a_removal_that_ended_no_token_for_want_of_the_store_is_finished_by_repeating_it(
+def test_a_removal_that_ended_no_token_without_the_store_is_finished_by_repeating_it(
     here: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     late: list[str] = []
@@ -134,7 +134,7 @@ def test_a_removal_that_ended_no_token_for_want_of_the_store_is_finished_by_repe
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["add", "clerk"], "there is a role 'clerk' already"),
+        (["add", "clerk"], "the role 'clerk' already exists"),
         (["add", "cook", "orders"], "Invalid permission 'orders'"),
         (["add", "cook", "--includes", "nobody"], "no role is named 'nobody'"),
         (["grant", "nobody", "orders:read"], "no role is named 'nobody'"),
@@ -187,7 +187,7 @@ def test_roles_that_cannot_be_changed_here_are_listed_and_say_where_to_change_th
     file.write_text('[roles.clerk]\npermissions = ["orders:read"]\n')
     for roles, message in [
         (Roles(Role("clerk", "orders:read")), "the roles are in code"),
-        (RolesFile(file), "the roles come from RolesFile, and cannot be changed here"),
+        (RolesFile(file), "the roles come from RolesFile and cannot be changed here"),
     ]:
         runner = app_with(roles).test_cli_runner()
         listed = runner.invoke(commands, ["roles", "list", "--json"])

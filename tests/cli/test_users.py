@@ -89,7 +89,7 @@ def test_at_a_terminal_the_password_is_asked_for_twice_and_not_shown(
     assert asked == [{"text": "Password of bob", **told}]
 
 
-def test_a_password_made_up_is_printed_once_and_good(here: Process) -> None:
+def test_a_generated_password_is_printed_once_and_works(here: Process) -> None:
     result = here.run("users", "add", "bob", "--random")
     found = re.search(r"^password of bob: (\S{22})$", result.stdout, re.MULTILINE)
     assert found is not None
@@ -323,7 +323,7 @@ def test_accounts_that_cannot_be_changed_say_what_they_lack() -> None:
 # --- who did what --------------------------------------------------------------------------------
 
 
-def test_the_audit_is_told_who_did_what_to_whom(
+def test_the_audit_records_who_did_what_to_whom(
     here: Process, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("getpass.getuser", lambda: "root")
@@ -384,7 +384,7 @@ def test_what_a_receiver_raises_keeps_no_token_alive(here: Process) -> None:
         assert here.status(bob) == 403
 
 
-def test_who_has_no_name_is_somebody(
+def test_a_user_without_a_name_is_recorded(
     here: Process, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def nameless() -> str:

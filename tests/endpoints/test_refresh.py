@@ -344,7 +344,7 @@ def test_the_first_log_in_on_a_redis_that_nobody_prepared_works(
     app.register_blueprint(refresh_blueprint())
     app.add_url_rule("/me", "me", requires()(lambda: "in"))
     answer = app.test_client().post("/token", json={"username": "ada", "password": PASSWORD})
-    assert answer.status_code in (200, 503)  # 503 while it gives others time to mend the store
+    assert answer.status_code in (200, 503)  # 503 while it gives others time to repair the store
     pair: dict[str, Any] = dict(answer.json or {})
 
     def is_in() -> bool:
