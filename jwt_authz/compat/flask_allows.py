@@ -242,14 +242,17 @@ class Permission:
 class _Guard(Guard):
     """A guard of this library that asks an `Allows`; the matrix shows it like any other."""
 
+    _asked: tuple[Any, ...]
+    _extension: Any
+
     def __init__(
         self, extension: Any, requirements: Iterable[Any], identity: Any, throws: Any, on_fail: Any
     ) -> None:
-        self._asked = tuple(requirements)
+        asked = tuple(requirements)
         super().__init__(
-            tuple(map(as_native, self._asked)), identity=identity, on_fail=on_fail, throws=throws
+            tuple(map(as_native, asked)), identity=identity, on_fail=on_fail, throws=throws
         )
-        self._extension = extension
+        vars(self).update(_asked=asked, _extension=extension)
 
     def is_enforced(self, parts: Parts) -> bool:
         return True  # the extension asked refuses, whatever AUTHZ_ENFORCE says

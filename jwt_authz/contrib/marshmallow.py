@@ -8,7 +8,6 @@ that would replace the loaded value of a guarded field.
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import functools
 from collections.abc import Iterator, Mapping
@@ -70,7 +69,7 @@ class _Guarded(fields.Field[Any]):
     written_by: Guard | None
 
     def serialize(self, attr: str, obj: Any, accessor: Any = None, **keywords: Any) -> Any:
-        if self.shown_to is not None and not _is_met(self.shown_to, obj):
+        if self.shown_to is not None and not self.shown_to.is_met(current_parts(), obj):
             return missing
         return super().serialize(attr, obj, accessor, **keywords)
 
@@ -157,32 +156,14 @@ def _guard_of(asked: Any) -> Guard | None:
     return Guard(requirements)
 
 
-def _is_met(guard: Guard, resource: Any) -> bool:
-    """Return whether the caller meets the guard; raise the 503 if that cannot be evaluated."""
-    asking = _about(guard, resource)
-    asking.is_question = True
-    parts = current_parts()
-    problem, _ = asking.ask(parts)
-    if problem is not None and problem.status == 503:
-        raise_response(parts.refusing.refuse(problem, asking.failing))
-    return problem is None
-
-
 def _insist(guard: Guard, name: str) -> None:
     """Raise a refusal that names the member unless the caller meets the guard."""
-    asking, parts = _about(guard, _edited.get()), current_parts()
-    problem, _ = asking.ask(parts)
-    if problem is None or not asking.is_enforced(parts):
+    parts = current_parts()
+    problem, _ = guard.ask(parts, _edited.get())
+    if problem is None or not guard.is_enforced(parts):
         return
     if problem.status == 403:
         problem = dataclasses.replace(
             problem, detail=f"You cannot write the member {name}. {problem.detail}"
         )
-    raise_response(parts.refusing.refuse(problem, asking.failing))
-
-
-def _about(guard: Guard, resource: Any) -> Guard:
-    """Return a copy of the guard for one resource."""
-    made = copy.copy(guard)
-    made.on = resource
-    return made
+    raise_response(parts.refusing.refuse(problem, guard.failing))

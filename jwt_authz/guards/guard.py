@@ -1,8 +1,9 @@
-"""The guard: requirements bound to a place in code, and how it lets a call go on or refuses it.
+"""The guard: requirements attached to a place in code, and what becomes of a call there.
 
-How it works. A guard finds out who is calling (once a request), evaluates its requirement, tells
-the audit, and lets the call go on or refuses. The first thing that is missing refuses: the
-Authz, a good token, a verdict of yes.
+How it works. `decide` is the one way from a guard to its decision: it authenticates the request,
+evaluates the requirement, and reports the outcome to the audit. `refused` is for calls of views,
+`insist` for code that asks in place. Whatever is missing refuses: the Authz, a valid token, a
+verdict of yes.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from flask import Flask, current_app, has_request_context
 from werkzeug.exceptions import NotFound
@@ -51,7 +52,19 @@ class Guard:
 
     A decorator for views and for `View.decorators`, and a context manager. `requirement` is what
     holds for every method, `by_method` the whole requirement for each method that has an entry.
+    A value: assigning to an attribute raises `AttributeError`.
     """
+
+    requirement: Requirement
+    by_method: Mapping[str, Requirement] | None
+    on: Any
+    identity: Any
+    failing: Failing
+    hide: bool
+    optional: bool
+    fresh: bool | timedelta
+    enforce: bool
+    into: str | None
 
     def __init__(
         self,
@@ -66,23 +79,27 @@ class Guard:
         enforce: bool = True,
         into: str | None = None,
     ) -> None:
-        self.requirement, self.by_method = requirements_of(requirements)
-        self.on = on
-        self.identity = identity
-        self.failing = Failing(on_fail, throws)
-        self.hide = hide
-        self.optional = optional
-        self.fresh = fresh
-        self.enforce = enforce
-        self.into = into
-        self.is_question = False  # of `allowed`: a no is an answer there, and refuses nobody
-        self._asks_the_token = identity is NOT_GIVEN and fresh is False
+        requirement, by_method = requirements_of(requirements)
         if not isinstance(enforce, bool):
             raise MisuseError(f"enforce is True or False, not {enforce!r}")
-        if not self._asks_the_token:
-            refuse_unfit_fresh(fresh, identity)
+        refuse_unfit_fresh(fresh, identity)
         refuse_unfit_identity(identity)
         refuse_unfit_into(into, on)
+        vars(self).update(
+            requirement=requirement,
+            by_method=by_method,
+            on=on,
+            identity=identity,
+            failing=Failing(on_fail, throws),
+            hide=hide,
+            optional=optional,
+            fresh=fresh,
+            enforce=enforce,
+            into=into,
+        )
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError("a guard is a value: make another one, with other arguments")
 
     is_guard = True  # so that it is not taken for a requirement
 
@@ -101,19 +118,10 @@ class Guard:
                 "resource: write on=load_article, or decide inside by authorize(..., on=article)"
             )
         is_async = inspect.iscoroutinefunction(view)
-        is_plain = self.on is NO_RESOURCE and self.by_method is None and type(self) is Guard
 
         @functools.wraps(view)
         def guarded(*arguments: Any, **keywords: Any) -> Any:
-            if is_plain:  # in `refused` word for word, a function less for most requests
-                app = get_app()
-                parts = app.extensions.get(KEY) or current_parts()
-                problem, _ = self._ask(parts, app, self.requirement, None)
-                refused = None
-                if problem is not None:
-                    refused = self._refuse(parts, problem, arguments, keywords)
-            else:
-                refused = self.refused(arguments, keywords)
+            refused = self.refused(arguments, keywords)
             if refused is not None:
                 return refused
             if is_async:
@@ -150,23 +158,24 @@ class Guard:
         return any(part == NO_ENTRY for part in self.requirement_for(method, has_head).walk())
 
     def refused(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
-        """None where the call may go on, else the response that refuses it; or it raises."""
+        """Return None if a call of a view may go on, else the response that refuses it; or raise.
+
+        With `into`, put the resource among the keyword arguments.
+        """
         app = get_app()
         parts = app.extensions.get(KEY) or current_parts()
-        requirement = self.requirement
-        if self.by_method is not None:
-            requirement = self.requirement_for(get_request().method, view_has_head(app))
         load = None
         if self.on is not NO_RESOURCE:
             on, given = app.ensure_sync(self.on), without_self(arguments)
             load = functools.cache(lambda: self._load(on, given, keywords.copy()))
-        problem, _ = self._ask(parts, app, requirement, load)
-        refused = None
+        problem, _ = self.decide(parts, app, load)
         if problem is not None:
             refused = self._refuse(parts, problem, arguments, keywords)
-        if refused is None and load is not None and self.into is not None:
+            if refused is not None:
+                return refused
+        if load is not None and self.into is not None:
             keywords[self.into] = load()
-        return refused
+        return None
 
     def _load(
         self, on: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any]
@@ -187,28 +196,28 @@ class Guard:
         return parts.refusing.refuse(problem, self.failing, self.hide, arguments, keywords)
 
     def is_enforced(self, parts: Parts) -> bool:
-        """Whether a no refuses; where it does not, the call is logged and goes through."""
-        return self.is_question or (self.enforce and parts.settings.enforce)
+        """Return whether a no refuses; where it does not, the call is logged and goes through."""
+        return self.enforce and parts.settings.enforce
 
-    def _ask(
-        self, parts: Parts, app: Flask, requirement: Requirement, load: Callable[[], Any] | None
+    def decide(
+        self,
+        parts: Parts,
+        app: Flask,
+        load: Callable[[], Any] | None = None,
+        *,
+        is_question: bool = False,
     ) -> tuple[Problem | None, Any]:
-        """Find out who is calling, evaluate, and tell the audit: the path of every request.
+        """Return the problem, None if the call is allowed, and the identity of the caller.
 
-        Returns the problem, None where it is allowed, and the identity.
+        `load` returns the resource. `is_question` says that a no is an answer, as for `allowed`,
+        which is logged at DEBUG and always counts as a refusal.
         """
         identity, decision, note = None, None, ""
         problem: Problem | None = None
         try:
-            if self._asks_the_token:
-                found = parts.authenticate(app)
-                if found.error is not None:
-                    raise found.error
-                identity = found.identity
-            else:
-                identity = self.caller(parts, app)
+            identity = self.caller(parts, app)
             if identity is not None:
-                overridden: Any = ()
+                requirement, overridden = self._requirement_now(app), ()
                 if InUse.anything:
                     requirement, overridden = applied(requirement)
                 resource = NO_RESOURCE
@@ -231,13 +240,13 @@ class Guard:
         if problem is None:
             parts.audit.allowed(app, None, None)
         else:
-            level = logging.DEBUG if self.is_question else logging.WARNING
-            enforced = self.is_enforced(parts)
+            level = logging.DEBUG if is_question else logging.WARNING
+            enforced = is_question or self.is_enforced(parts)
             parts.audit.refused(app, identity, decision, problem, note, level, enforced)
         return problem, identity
 
     def caller(self, parts: Parts, app: Flask) -> Any:
-        """The identity given, or the token's, fresh if it must be; raises an `InvalidToken`."""
+        """Return the identity given, or the token's, fresh if it must be; raise `InvalidToken`."""
         if self.identity is not NOT_GIVEN:
             return given(self.identity, parts.trust)
         found = parts.authenticate(app)
@@ -246,6 +255,12 @@ class Guard:
         if self.fresh and found.identity is not None:
             found.check_fresh(self.fresh if isinstance(self.fresh, timedelta) else None)
         return found.identity
+
+    def _requirement_now(self, app: Flask) -> Requirement:
+        """Return what holds for the current request."""
+        if self.by_method is None:
+            return self.requirement
+        return self.requirement_for(get_request().method, view_has_head(app))
 
     def __enter__(self) -> Any:
         """Ask here and now; gives `on`, or the identity; raises the refusal."""
@@ -263,21 +278,30 @@ class Guard:
 
     def insist(self, parts: Parts) -> Any:
         """What `authorize` and `with` share: the resource or the identity, or a refusal raised."""
-        problem, identity = self.ask(parts)
+        problem, identity = self.ask(parts, self.on)
         if problem is not None and self.is_enforced(parts):
             raise_response(parts.refusing.refuse(problem, self.failing, self.hide))
         if problem is not None:
             _let_pass(problem)
         return identity if self.on is NO_RESOURCE else self.on
 
-    def ask(self, parts: Parts) -> tuple[Problem | None, Any]:
-        """The problem, or None, and the identity, for the resource `on` itself."""
+    def ask(
+        self, parts: Parts, resource: Any, *, is_question: bool = False
+    ) -> tuple[Problem | None, Any]:
+        """Return what `decide` returns, for a resource itself; refuse nothing."""
         if self.identity is NOT_GIVEN or self.by_method is not None:
             require_request()
-        requirement = self.requirement
-        if self.by_method is not None:
-            requirement = self.requirement_for(get_request().method, view_has_head(get_app()))
-        return self._ask(parts, get_app(), requirement, lambda: self.on)
+        return self.decide(parts, get_app(), lambda: resource, is_question=is_question)
+
+    def is_met(self, parts: Parts, resource: Any) -> bool:
+        """Return whether the caller meets the requirements for a resource.
+
+        Raise the response of a 503 where that cannot be known.
+        """
+        problem, _ = self.ask(parts, resource, is_question=True)
+        if problem is not None and problem.status == 503:
+            raise_response(parts.refusing.refuse(problem, self.failing))
+        return problem is None
 
     def __repr__(self) -> str:
         if self.by_method is None:

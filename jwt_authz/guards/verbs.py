@@ -12,7 +12,6 @@ from .._context import get_app, get_request
 from ..application import current_parts
 from ..errors import MisuseError, StoreUnavailable
 from ..policy.functions import NO_RESOURCE
-from ..refusals import raise_response
 from .arguments import NOT_GIVEN, refuse_mappings
 from .guard import PASSED, Guard
 from .placement import GUARDS, passes_unguarded
@@ -73,13 +72,7 @@ def allowed(*requirements: Any, on: Any = NO_RESOURCE, identity: Any = NOT_GIVEN
     `AuthorizationUnavailable` where it cannot be known: `if not allowed(...)` must not open.
     """
     refuse_mappings("allowed", requirements)
-    guard = Guard(requirements, on, identity)
-    guard.is_question = True
-    parts = current_parts()
-    problem, _ = guard.ask(parts)
-    if problem is not None and problem.status == 503:
-        raise_response(parts.refusing.refuse(problem, guard.failing))
-    return problem is None
+    return Guard(requirements, on, identity).is_met(current_parts(), on)
 
 
 def guard(
