@@ -8,19 +8,21 @@ from time import time
 from typing import Any, Literal, TypeVar
 
 from flask import Flask, current_app, has_app_context, has_request_context
-from flask_jwt_extended import JWTManager
 
 from ._concurrency.deadlines import of_accounts
 from ._context import get_app, get_request
 from .accounts import Accounts
 from .audit import Audit
-from .authentication.authenticator import Authenticator, IdentitySource
+from .authentication.authenticator import Authenticator
+from .authentication.identity_loader import IdentitySource
 from .authentication.shared_store import open_view
-from .authentication.verification import Authentication, Verification
+from .authentication.snapshot import Snapshot
+from .authentication.verification import Verification
+from .authentication.verified import Authentication
 from .conditions.rules import Rules
 from .errors import KeyUnknown, MisuseError
 from .issuers.trust import Trust
-from .jwt_extended.bridge import EXTENSION, manager_of, own_claims, read_deciding
+from .jwt_extended.bridge import own_claims
 from .jwt_extended.slots import filled_slots
 from .policy.role_sources import RolesSource
 from .policy.roles import Roles
@@ -206,75 +208,63 @@ class Parts:
         return self._key_file.current(time(), look=True)
 
     def authenticate(self, app: Flask) -> Authentication:
-        """Who sent the current request; an error of their token is kept in the answer."""
-        authenticator = self._authenticator
-        keys = self.keys if self._key_file is not None else None
-        catalogue = self._opened if self._roles_source is None else self.catalogue
-        if (
-            authenticator is None
-            or authenticator.deciding != read_deciding(app.config)
-            or authenticator.verification.keys is not keys
-            or authenticator.verification.catalogue is not catalogue
-        ):
-            authenticator = self.current_authenticator(app)
-        manager = app.extensions.get(EXTENSION) or manager_of(app)
-        found = authenticator.authenticate(get_request(), manager)
-        if found.error is None:
-            return found
-        if isinstance(found.error, KeyUnknown) and self._has_newer_keys(authenticator):
-            authenticator.find_anew(get_request())
-            return self.authenticate(app)
+        """Return who sent the current request; an error of their token is kept in the answer.
+
+        If no key has the token's `kid`, the file of keys is looked at at once.
+        """
+        authenticator, request = self.authenticator(app), get_request()
+        found = authenticator.authenticate(request)
+        if found.error is not None and isinstance(found.error, KeyUnknown):
+            newer = self.authenticator(app, look=True)
+            if newer is not authenticator:
+                return newer.authenticate(request)
         return found
 
-    def verified(self, read: Callable[[Verification, JWTManager], Found]) -> Found:
-        """What is read from a token that the request did not bring as its own.
+    def read_token(self, read: Callable[[Verification], Found]) -> Found:
+        """Return what is read from a token that the request did not bring as its own.
 
-        The file of keys is looked at at once where no key has its `kid`. Raises what `read` does.
+        The file of keys is looked at as by `authenticate`. Raise what `read` does.
         """
         app = get_app()
-        authenticator = self.current_authenticator(app)
+        authenticator = self.authenticator(app)
         try:
-            return read(authenticator.verification, manager_of(app))
+            return read(authenticator.verification)
         except KeyUnknown:
-            if not self._has_newer_keys(authenticator):
+            newer = self.authenticator(app, look=True)
+            if newer is authenticator:
                 raise
-        return read(self.current_authenticator(app).verification, manager_of(app))
+        return read(newer.verification)
 
-    def _has_newer_keys(self, authenticator: Authenticator) -> bool:
-        """Whether the file of keys changed since: another process may have rotated just now."""
-        if self._key_file is None:
-            return False
-        return self._key_file.current(time(), look=True) is not authenticator.verification.keys
+    def authenticator(self, app: Flask, look: bool = False) -> Authenticator:
+        """Return the authenticator of now: the last one, unless its snapshot has changed.
 
-    def current_authenticator(self, app: Flask) -> Authenticator:
-        """The authenticator for the settings and keys of now, made anew where they changed."""
+        With `look` the file of keys is looked at even if that was done just now. Raise
+        `StoreUnavailable` if roles change at run time and are not known.
+        """
+        file = self._key_file
+        keys = file.current(time(), look) if file is not None else None
+        catalog = self._opened if self._roles_source is None else self.catalogue
+        made = self._authenticator
+        if made is None or not made.snapshot.is_current(app, keys, catalog):
+            return self._renew_authenticator(app)
+        return made
+
+    def _renew_authenticator(self, app: Flask) -> Authenticator:
         keys, revocations, reader = self.keys, self.revocations, self.reader
         with self._lock:
             made = self._authenticator
-            deciding = read_deciding(app.config)
-            if (
-                made is None
-                or made.deciding != deciding
-                or made.verification.keys is not keys
-                or made.verification.catalogue is not reader.catalogue
-            ):
-                made = Authenticator(
-                    app,
-                    self.settings,
-                    reader,
-                    reader.catalogue,
-                    self.source,
-                    keys,
-                    self.trust,
-                    revocations,
+            if made is None or not made.snapshot.is_current(app, keys, reader.catalogue):
+                snapshot = Snapshot.take(
+                    app, self.settings, reader, keys, self.trust, self.source, revocations
                 )
+                made = Authenticator(snapshot)
                 self._drop_authenticator()
                 self._authenticator = made
         return made
 
     def _drop_authenticator(self) -> None:
         if self._authenticator is not None:
-            hits, misses = self._authenticator.verification.cache.counts
+            hits, misses = self._authenticator.snapshot.cache.counts
             self._counts_before = self._counts_before[0] + hits, self._counts_before[1] + misses
         self._authenticator = None
 
@@ -283,7 +273,7 @@ class Parts:
         """How often a token was found verified already, and how often one had to be verified."""
         with self._lock:
             made, before = self._authenticator, self._counts_before
-            hits, misses = (0, 0) if made is None else made.verification.cache.counts
+            hits, misses = (0, 0) if made is None else made.snapshot.cache.counts
             return before[0] + hits, before[1] + misses
 
     @property

@@ -12,7 +12,7 @@ from flask_jwt_extended import JWTManager
 
 from .accounts import Accounts, User
 from .application import KEY, Parts, current_parts
-from .authentication.authenticator import IdentitySource
+from .authentication.identity_loader import IdentitySource
 from .conditions.rules import Rules
 from .errors import InvalidToken, MisuseError, StoreUnavailable, TokenDoesNotFit
 from .findings import Finding

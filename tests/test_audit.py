@@ -552,13 +552,13 @@ def test_the_log_tests_would_notice_a_note_that_repeats_the_token(
     log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The negative control: a condition whose detail is what was sent."""
-    from jwt_authz.authentication import authenticator as authentication
     from jwt_authz.errors import TokenMalformed
+    from jwt_authz.jwt_extended import locations
 
     def telling(request: Any, *rest: Any) -> str:
         raise TokenMalformed(request.headers["Authorization"])
 
-    monkeypatch.setattr(authentication, "token_from_header", telling)
+    monkeypatch.setattr(locations, "token_from_header", telling)
     app = audited_app()
     get(app.test_client(), "/any", hostile.token())
     assert any("eyJ" in everything_said(record) for record in log.records)

@@ -17,7 +17,6 @@ from flask import request, url_for
 
 from .._context import get_app, get_request
 from ..application import current_parts
-from ..jwt_extended.bridge import manager_of
 
 COOKIE = "authz_admin"
 _LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d*)?", re.IGNORECASE)
@@ -28,8 +27,8 @@ def take_cookie(*_: object) -> None:
     text = request.cookies.get(COOKIE)
     if text:
         app = get_app()
-        authenticator = current_parts().current_authenticator(app)
-        authenticator.take(get_request(), manager_of(app), text, is_page=True)
+        authenticator = current_parts().authenticator(app)
+        authenticator.take(get_request(), text, is_page=True)
 
 
 def csrf_token() -> str:

@@ -1,36 +1,31 @@
 """Verification: a token's text to what is kept of it, by one application's keys and settings.
 
 How it works. A verified token is kept as an `Entry`, by the digest of its text, in a cache that
-belongs to one `Verification`; a changed key, setting, catalogue or set of trusted issuers is
-another `Verification`, and so an empty cache. An entry whose time is over is verified anew: a
+belongs to one `Snapshot`; after a change of keys, settings, catalog or trusted issuers there is
+another snapshot, with an empty cache. An entry whose time is over is verified anew: a
 foreign token is kept no longer than its issuer's keys are fresh.
 """
 
 from __future__ import annotations
 
-import copy
 import functools
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
 from hashlib import sha256
 from time import time
 from typing import Any
 
-from flask_jwt_extended import JWTManager
 from jwt import PyJWTError
 
 from ..errors import (
     AlgorithmNotAllowed,
-    InvalidToken,
     IssuerInvalid,
     KeyUnknown,
     MisuseError,
-    TokenNotFresh,
     TokenRevoked,
 )
-from ..issuers.trust import Trust, Trusted
+from ..issuers.trust import Trusted
 from ..jwt_extended.bridge import (
     algorithms_for_loader,
     is_blocklisted,
@@ -39,166 +34,49 @@ from ..jwt_extended.bridge import (
     own_claims,
 )
 from ..policy.identity import Identity, size_of
-from ..policy.roles import Roles
-from ..revocation import RevocationView
-from ..settings import Settings
-from ..tokens import KeySet, Verified
-from ..tokens.cache import Entry, VerifiedCache
-from ..tokens.encodings import IdentityReader
+from ..tokens import Verified
+from ..tokens.cache import Entry
 from ..tokens.jws import LONGEST_TOKEN, Key, Signed
 from ..tokens.keys import prepare_key
 from ..tokens.page import AUDIENCE, PageVerifier
-from ..tokens.refresh import FAMILY, LOGGED_IN_AT, RefreshClaims, RefreshVerifier, number_or_none
-
-CLOCKS_DIFFER = 60.0
-"""Seconds that a log-in may lie ahead, by the clock of whoever issued the token."""
-
-
-class Token:
-    """What is kept of a verified token: the identity made of it, its header, how to revoke it."""
-
-    __slots__ = (
-        "_good_at",
-        "expires",
-        "family",
-        "header",
-        "identity",
-        "is_flat",
-        "is_own",
-        "issued_at",
-        "jti",
-        "logged_in_at",
-        "roles",
-    )
-
-    def __init__(
-        self,
-        identity: Identity,
-        header: dict[str, Any],
-        is_own: bool,
-        expires: float | None = None,
-    ) -> None:
-        self.identity = identity
-        self.expires = expires  # None for one that nobody has verified: a test supposes it
-        self.header = header
-        self.is_own = is_own
-        self.jti: str | None = identity.claims.get("jti")
-        self.issued_at: float | None = identity.claims.get("iat")
-        family = identity.claims.get(FAMILY) if is_own else None
-        self.family: str | None = family if isinstance(family, str) else None
-        self.logged_in_at = number_or_none(identity.claims.get(LOGGED_IN_AT))
-        catalogue, roles = identity.catalogue, identity.roles
-        self.roles = roles if catalogue is None else roles | catalogue.with_included(roles)
-        self.is_flat = not any(isinstance(value, dict | list) for value in header.values())
-        self._good_at = -1  # the view's additions when it was last found not to be revoked
-
-    def fill(self) -> tuple[dict[str, Any], dict[str, Any], None, str]:
-        """What FJE keeps of the token, for a request that brought it in the header."""
-        return self.copy_header(), self.identity.claims.copy(), None, "headers"
-
-    def is_revoked(self, view: RevocationView) -> bool:
-        """Whether it is revoked, as far as the view knows; raises `StoreUnavailable`."""
-        view.check_age()
-        additions, identity = view.additions, self.identity
-        if additions == self._good_at:
-            return False
-        is_revoked = view.is_revoked(
-            jti=self.jti,
-            subject=identity.subject,
-            issued_at=self.issued_at,
-            issuer=identity.issuer,
-            tenant=identity.tenant,
-            roles=self.roles,
-            family=self.family,
-            logged_in_at=self.logged_in_at,
-            is_own=self.is_own,
-        )
-        if not is_revoked:
-            self._good_at = additions
-        return is_revoked
-
-    def copy_header(self) -> dict[str, Any]:
-        """The token's header, as a dict of the caller's own."""
-        return self.header.copy() if self.is_flat else copy.deepcopy(self.header)
-
-
-class Authentication:
-    """What was found out about a caller; one is kept with each verified token.
-
-    `token` is the verified token, None where none came; `identity` what was made of it; `error`
-    why the token is refused; `has_ended` whether it was valid earlier in this request.
-    """
-
-    __slots__ = ("error", "has_ended", "identity", "token")
-
-    def __init__(
-        self,
-        identity: Any = None,
-        token: Token | None = None,
-        error: InvalidToken | None = None,
-        has_ended: bool = False,
-    ) -> None:
-        self.identity = identity
-        self.token = token
-        self.error = error
-        self.has_ended = has_ended
-
-    def check_fresh(self, longest: timedelta | None) -> None:
-        """Raises `TokenNotFresh` unless the log-in is at most `longest` ago, by `auth_time`.
-
-        Without `longest` the token's `fresh` must be true, or a time not yet past.
-        """
-        token = self.token
-        if longest is not None:
-            seconds = longest.total_seconds()
-            since = time() - token.logged_in_at if token and token.logged_in_at else math.inf
-            if not -CLOCKS_DIFFER <= since <= seconds:
-                raise TokenNotFresh(max_age=seconds)
-            return
-        fresh = token.identity.claims["fresh"] if token is not None else False
-        if fresh is not True and not (type(fresh) in (int, float) and fresh >= time()):
-            raise TokenNotFresh
+from ..tokens.refresh import RefreshClaims, RefreshVerifier
+from .snapshot import Snapshot
+from .verified import Authentication, Token
 
 
 class Verification:
     """Verifies the tokens of one application, with its settings as they were when it was made."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        reader: IdentityReader,
-        catalogue: Roles | None,
-        keys: KeySet | None,
-        trust: Trust | None,
-        revocations: RevocationView | None,
-    ) -> None:
-        self.keys = keys
-        self.revocations = revocations
-        self.cache = VerifiedCache(settings.cache_bytes)
-        self.catalogue = catalogue
-        self._trust = trust
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.cache = snapshot.cache
+        self._revocations = snapshot.revocations
+        self._catalog = snapshot.catalog
+        self._manager = snapshot.manager
+        self._trust = snapshot.trust
+        self._read = snapshot.reader.read
+        settings = snapshot.settings
         longest = max(LONGEST_TOKEN, settings.max_token_bytes)
+        has_issuers = snapshot.trust is not None
         make = functools.partial(
-            make_verifier, longest, keys, own_claims(settings), needs_key=trust is None
+            make_verifier, longest, snapshot.keys, own_claims(settings), needs_key=not has_issuers
         )
         self._verifier = make(needs_profile=settings.token_profile is not None)
         self._refresh_verifier = make(needs_profile=True, kind=RefreshVerifier)
         page = make(needs_profile=True, kind=PageVerifier)
         self._page_verifier = replace(page, audience=AUDIENCE)
         self.longest = self._verifier.longest
-        self._read = reader.read
         self._algorithms = algorithms_for_loader()
 
-    def verified(self, text: str, manager: JWTManager, is_page: bool = False) -> Authentication:
+    def check(self, text: str, is_page: bool = False) -> Authentication:
         """Return the caller that a token names, verified and not revoked; raise an `InvalidToken`.
 
         It must be an access token, or with `is_page` a page token. The application's callbacks
         are not asked.
         """
-        entry = self._page_entry(text, manager) if is_page else self._entry(text, manager)
+        entry = self._page_entry(text) if is_page else self._entry(text)
         found: Authentication = entry.value
         token: Token = found.token  # type: ignore[assignment] # what is kept has a token
-        if self.revocations is not None and token.is_revoked(self.revocations):
+        if self._revocations is not None and token.is_revoked(self._revocations):
             raise TokenRevoked
         return found
 
@@ -211,50 +89,50 @@ class Verification:
             return True
         if time() >= token.expires:
             return False
-        return self.revocations is None or not token.is_revoked(self.revocations)
+        return self._revocations is None or not token.is_revoked(self._revocations)
 
-    def known(self, text: bytes) -> Authentication | None:
-        """What `verified` returns, for a token that was verified before and is good; else None."""
+    def known(self, text: str) -> Authentication | None:
+        """Return what `check` returns for a token that is in the cache and valid, else None."""
         now = time()
-        entry = self.cache.get(sha256(text).digest(), now)
+        entry = self.cache.get(_digest(text), now)
         if entry is None or not entry.starts <= now < entry.expires:
             return None
         found: Authentication = entry.value
-        if self.revocations is not None and found.token.is_revoked(self.revocations):  # type: ignore[union-attr] # what is kept has a token
+        if self._revocations is not None and found.token.is_revoked(self._revocations):  # type: ignore[union-attr] # what is kept has a token
             return None
         return found
 
-    def refresh_claims(self, text: str, manager: JWTManager) -> RefreshClaims:
+    def refresh_claims(self, text: str) -> RefreshClaims:
         """What a refresh token of the application's own says, verified; raises `InvalidToken`."""
-        verified = self._refresh_verifier.verify(text, self._chosen_key(text, manager))
-        if is_blocklisted(manager, verified.header, verified.payload):
+        verified = self._refresh_verifier.verify(text, self._chosen_key(text))
+        if is_blocklisted(self._manager, verified.header, verified.payload):
             raise TokenRevoked
         return RefreshClaims.of(verified.payload, self._verifier.subject_claim)
 
-    def own_token(self, text: str, manager: JWTManager) -> Signed:
+    def own_token(self, text: str) -> Signed:
         """Return a token that was signed with this application's keys; raise an `InvalidToken`.
 
         Only the signature is checked, since the token may be valid later, or in another process.
         """
         if self._foreign(text) is not None:
             raise IssuerInvalid
-        return self._verifier.check_signature(text, self._chosen_key(text, manager))
+        return self._verifier.check_signature(text, self._chosen_key(text))
 
-    def _page_entry(self, text: str, manager: JWTManager) -> Entry:
+    def _page_entry(self, text: str) -> Entry:
         """Return the entry of a page token; not cached, so that no other request can find it."""
-        verified = self._page_verifier.verify(text, self._chosen_key(text, manager))
+        verified = self._page_verifier.verify(text, self._chosen_key(text))
         subject = verified.payload[self._verifier.subject_claim]
         return _entry(self._read(subject, verified.payload), verified, is_own=True)
 
-    def _chosen_key(self, text: str, manager: JWTManager) -> Key | None:
+    def _chosen_key(self, text: str) -> Key | None:
         """Return the key that the application chooses for an own token; None if it has no say."""
-        loader = key_loader(manager)
+        loader = key_loader(self._manager)
         return None if loader is None else self._loaded_key(text, loader)[1]
 
-    def _entry(self, text: str, manager: JWTManager) -> Entry:
+    def _entry(self, text: str) -> Entry:
         """The entry of a token, verified now unless it is known and its time is not over."""
         now, digest, key = time(), _digest(text), None
-        loader = key_loader(manager)
+        loader = key_loader(self._manager)
         if loader is not None and self._foreign(text) is None:
             answer, key = self._loaded_key(text, loader)
             if not isinstance(answer, str | bytes):
@@ -308,7 +186,7 @@ class Verification:
         verified, lease = trusted.verify(signed, issuer)
         subject = trusted.issuer.subject_of(verified.payload)
         verified.payload[self._verifier.subject_claim] = subject  # as get_jwt_identity() reads it
-        identity = trusted.issuer.read(subject, verified.payload, self.catalogue)
+        identity = trusted.issuer.read(subject, verified.payload, self._catalog)
         return _entry(identity, verified, False, lease.since, lease.until)
 
 

@@ -17,7 +17,7 @@ from ..application import current_parts
 from ..errors import InvalidToken, MisuseError, StoreUnavailable
 from ..extension import Authz
 from ..inspection.explain import explain_call
-from ..jwt_extended.bridge import manager_of, own_claims
+from ..jwt_extended.bridge import own_claims
 
 _LONGEST_FILE = 65_536
 
@@ -95,9 +95,9 @@ def _print_needs(needs: tuple[str, ...], as_json: bool) -> bool:
 
 def _say_who_calls(token_file: str | None, supposed: dict[str, Any]) -> None:
     app, parts = get_app(), current_parts()
-    authenticator = parts.current_authenticator(app)
+    authenticator = parts.authenticator(app)
     if token_file is not None:
-        authenticator.take(get_request(), manager_of(app), _read_token(token_file))
+        authenticator.take(get_request(), _read_token(token_file))
     elif supposed:
         authenticator.suppose(get_request(), _identity(**supposed))
 

@@ -16,7 +16,7 @@ from flask import current_app
 from werkzeug.exceptions import Forbidden
 from werkzeug.local import LocalProxy
 
-from ..authentication.authenticator import resolved
+from ..authentication.identity_loader import resolved
 from ..errors import MisuseError
 
 __all__ = ["ABORT_FN", "CURRENT_USER", "CurrentUserMissing", "require"]

@@ -7,11 +7,12 @@ from typing import Any
 from flask import Blueprint, Response
 from flask_jwt_extended import JWTManager
 
+from .._context import get_app
 from ..application import Parts, current_parts
-from ..authentication.verification import Authentication, Token
+from ..authentication.verified import Authentication, Token
 from ..errors import InvalidToken, MisuseError
 from ..guards.verbs import requires
-from ..jwt_extended.bridge import ask_callbacks, has_callbacks
+from ..jwt_extended.bridge import ask_callbacks, has_callbacks, manager_of
 from ..policy.identity import Identity
 from .answers import unstored
 from .bodies import read_token
@@ -46,7 +47,8 @@ def introspect() -> Response:
 def _valid(parts: Parts, text: str) -> Authentication | None:
     """Return the authentication of the application's own access token, or None if it is invalid."""
     try:
-        found = parts.verified(lambda found, manager: _own(found.verified(text, manager), manager))
+        manager = manager_of(get_app())
+        found = _own(parts.read_token(lambda found: found.check(text)), manager)
         if found is None or parts.source is None or not parts.source.takes_token:
             return found
         return None if found.token is None else parts.source.identify(found.token, parts.trust)

@@ -27,7 +27,7 @@ def revoke_token() -> Response:
     text = read_token()
     parts = current_parts()
     try:
-        token = parts.verified(lambda found, manager: found.own_token(text, manager))
+        token = parts.read_token(lambda found: found.own_token(text))
     except InvalidToken:
         return unstored()
     if is_page_token(token.header):

@@ -8,7 +8,7 @@ from typing import Any
 from .._context import get_app
 from .._extras import needs_extra
 from ..application import Parts, current_parts, require_request
-from ..authentication.authenticator import given
+from ..authentication.identity_loader import given
 from ..conditions.rules import Rules
 from ..errors import InvalidToken, MisuseError, StoreUnavailable
 from ..policy.permissions import Permission

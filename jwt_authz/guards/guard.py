@@ -20,7 +20,7 @@ from werkzeug.exceptions import NotFound
 
 from .._context import get_app, get_request
 from ..application import KEY, Parts, current_parts, require_request
-from ..authentication.authenticator import given
+from ..authentication.identity_loader import given
 from ..errors import InvalidToken, MisuseError, StoreUnavailable
 from ..policy.decision import YES
 from ..policy.explanation import with_claims

@@ -18,7 +18,7 @@ from flask_jwt_extended import view_decorators as _view_decorators
 from flask_jwt_extended.exceptions import RevokedTokenError
 
 from ..application import KEY, Parts
-from ..authentication.verification import Token
+from ..authentication.verified import Token
 from ..errors import InvalidToken
 from ..revocation import RevocationView
 from ..tokens.refresh import FAMILY, LOGGED_IN_AT, number_or_none

@@ -7,7 +7,7 @@ from functools import cached_property
 from flask import Flask
 
 from ..application import Parts
-from ..authentication.authenticator import IdentitySource
+from ..authentication.identity_loader import IdentitySource
 from ..conditions.rules import Rules
 from ..errors import MisuseError, StoreUnavailable
 from ..findings import Place

@@ -258,14 +258,25 @@ def is_blocklisted(manager: JWTManager, header: dict[str, Any], payload: dict[st
     return bool(manager._token_in_blocklist_callback(header, payload))
 
 
+read_callbacks: Callable[[JWTManager], tuple[Any, ...]] = operator.attrgetter(
+    "_decode_key_callback",
+    "_token_in_blocklist_callback",
+    "_user_lookup_callback",
+    "_token_verification_callback",
+)
+"""Read the callbacks that are asked on every request."""
+
+_DEFAULT_CALLBACKS = (
+    _defaults.default_decode_key_callback,
+    _defaults.default_blocklist_callback,
+    None,
+    _defaults.default_token_verification_callback,
+)
+
+
 def has_callbacks(manager: JWTManager) -> bool:
-    """Whether the application has set one of the callbacks that are asked on every request."""
-    return (
-        manager._decode_key_callback is not _defaults.default_decode_key_callback
-        or manager._token_in_blocklist_callback is not _defaults.default_blocklist_callback
-        or manager._user_lookup_callback is not None
-        or manager._token_verification_callback is not _defaults.default_token_verification_callback
-    )
+    """Return whether the application has set one of the callbacks asked on every request."""
+    return read_callbacks(manager) != _DEFAULT_CALLBACKS
 
 
 def ask_callbacks(manager: JWTManager, header: dict[str, Any], payload: dict[str, Any]) -> Any:

@@ -1,8 +1,9 @@
 """Flask-JWT-Extended's ("FJE's") four request slots, where `get_jwt()` and its siblings read.
 
-They are written here and never read: by them FJE knows that the request's token is verified. They
-stand on `flask.g`, which belongs to the application context, and a request made from inside a view
-shares that; so the slots are lent to the inner request, and given back when it ends.
+They are written here and never read: by them FJE knows that the request's token is verified, and
+`fill_slots` is the only function that fills them. They are on `flask.g`, which belongs to the
+application context. A request that is made inside a view shares it; so the inner request takes the
+slots over, and gives them back when it ends.
 """
 
 from __future__ import annotations
@@ -26,31 +27,24 @@ _OWNER = "_jwt_authz_request"
 _GIVEN_BACK = (*SLOTS, _OWNER, _PENDING)
 _BEFORE = "_jwt_authz_slots_before"
 
-
-def fill_slots(
-    request: Request, header: Any, payload: Any, user: Any, location: str | None
-) -> None:
-    """Fill the slots for this request, and give them back to an outer request afterwards."""
-    slots = get_globals().__dict__
-    if (SLOTS[0] in slots or _OWNER in slots) and slots.get(_OWNER) is not request:
-        request.__dict__[_BEFORE] = {name: slots[name] for name in _GIVEN_BACK if name in slots}
-        request_tearing_down.connect(_give_back, get_app())
-    slots[_OWNER] = request
-    _write(slots, header, payload, user, location)
+Slots = tuple[dict[str, Any], dict[str, Any], Any, str | None]
+"""A token's header and payload, what FJE keeps of the user, and where the token was found."""
+Contents = Callable[[], Slots]
 
 
-def fill_later(request: Request, contents: Callable[[], tuple[Any, Any, Any, str]]) -> bool:
-    """Fill the slots when one is first read, by what `contents` returns then.
+def fill_slots(request: Request, contents: Contents) -> None:
+    """Have the slots filled by what `contents` returns: at once, or when one is first read.
 
-    Returns False, and does nothing, where they are filled already or `flask.g` is not lazy.
+    If they belong to an outer request, it gets them back when this one ends.
     """
     held = get_globals()
     slots = held.__dict__
-    if _OWNER in slots or SLOTS[0] in slots or not isinstance(held, LazySlots):
-        return False
+    if _OWNER in slots or SLOTS[0] in slots:
+        _take_over(request, slots)
     slots[_OWNER] = request
     slots[_PENDING] = contents
-    return True
+    if not isinstance(held, LazySlots):
+        _fill(slots)
 
 
 def filled_slots() -> dict[str, Any]:
@@ -59,10 +53,17 @@ def filled_slots() -> dict[str, Any]:
     return {name: held[name] for name in _GIVEN_BACK if name in held}
 
 
-def _write(
-    slots: dict[str, Any], header: Any, payload: Any, user: Any, location: str | None
-) -> None:
-    slots.pop(_PENDING, None)
+def _take_over(request: Request, slots: dict[str, Any]) -> None:
+    """Empty the slots, and keep what an outer request has in them."""
+    if slots.get(_OWNER) is not request:
+        request.__dict__[_BEFORE] = {name: slots[name] for name in _GIVEN_BACK if name in slots}
+        request_tearing_down.connect(_give_back, get_app())
+    for name in _GIVEN_BACK:
+        slots.pop(name, None)
+
+
+def _fill(slots: dict[str, Any]) -> None:
+    header, payload, user, location = slots.pop(_PENDING)()
     slots.update(zip(SLOTS, (payload, header, user, location), strict=True))
 
 
@@ -79,7 +80,7 @@ def _give_back(app: Flask, **keywords: Any) -> None:
 
 
 class LazySlots:
-    """A `flask.g` whose slots are filled when they are first read, since few views read them."""
+    """A `flask.g` whose slots are filled when one is first read, since few views read them."""
 
     def get(self, name: str, default: Any = None) -> Any:
         self._fill(name)
@@ -94,7 +95,7 @@ class LazySlots:
         held = self.__dict__
         if _PENDING not in held or name not in SLOTS or name in held:
             return False
-        _write(held, *held[_PENDING]())
+        _fill(held)
         return True
 
 

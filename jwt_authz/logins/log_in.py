@@ -141,9 +141,7 @@ class Logins:
         if not isinstance(text, str):
             raise RefreshRefused("it is not a string")
         try:
-            claims = self._parts.verified(
-                lambda found, manager: found.refresh_claims(text, manager)
-            )
+            claims = self._parts.read_token(lambda found: found.refresh_claims(text))
         except InvalidToken as error:
             raise RefreshRefused(f"{error.name} {error.detail}") from None
         if not is_id(claims.family):

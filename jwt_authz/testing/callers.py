@@ -20,7 +20,7 @@ from flask_jwt_extended import get_csrf_token
 from .._context import get_app, get_request
 from ..application import Parts, current_parts
 from ..errors import MisuseError
-from ..jwt_extended.bridge import has_own_key, manager_of
+from ..jwt_extended.bridge import has_own_key
 from ..logins.issuing import claims_of, issue
 from ..policy.permissions import Permission
 
@@ -91,15 +91,15 @@ def acting_as(
                 _take(app, identity, token)
             yield
             if is_inside:
-                current_parts().current_authenticator(app).forget(get_request())
+                current_parts().authenticator(app).forget(get_request())
     finally:
         _innermost.reset(before)
 
 
 def _take(app: Flask, identity: Any, token: str | None) -> None:
-    authenticator = current_parts().current_authenticator(app)
+    authenticator = current_parts().authenticator(app)
     if token is not None:
-        authenticator.take(get_request(), manager_of(app), token)
+        authenticator.take(get_request(), token)
     else:
         authenticator.suppose(get_request(), identity)
 

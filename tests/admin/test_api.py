@@ -19,7 +19,7 @@ from jwt_authz.accounts.memory import MemoryAccounts
 from jwt_authz.admin import admin_api_blueprint
 from jwt_authz.admin.api import FRESH
 from jwt_authz.audit import changed
-from jwt_authz.authentication import verification
+from jwt_authz.authentication import verified
 from jwt_authz.extension import Authz
 from tests import foreign
 
@@ -296,7 +296,7 @@ def test_a_change_needs_a_fresh_log_in(
     assert ask(app, without, "GET", USERS).status_code == 200
     assert ask(app, without, method, path, json=body).status_code == 401
     later = time.time() + FRESH.total_seconds() + 1
-    monkeypatch.setattr(verification, "time", lambda: later)
+    monkeypatch.setattr(verified, "time", lambda: later)
     assert as_ann("GET", USERS).status_code == 200
     assert problem(as_ann(method, path, json=body), 401) == "token-not-fresh"
     monkeypatch.undo()

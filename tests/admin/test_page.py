@@ -21,7 +21,7 @@ from jwt_authz import MisuseError, exempt, guard
 from jwt_authz.admin import admin_page_blueprint
 from jwt_authz.admin.api import FRESH
 from jwt_authz.admin.cookie import COOKIE
-from jwt_authz.authentication import verification
+from jwt_authz.authentication import verified
 from jwt_authz.endpoints import introspection_blueprint
 
 from .application import PASSWORD, SECRET, ask, close, make_app, tokens
@@ -323,7 +323,7 @@ def test_a_change_asks_for_the_password_again_after_a_while(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     later = time.time() + FRESH.total_seconds() + 1
-    monkeypatch.setattr(verification, "time", lambda: later)
+    monkeypatch.setattr(verified, "time", lambda: later)
     answer = send(client, "user/bob/roles", roles=["viewer"])
     assert answer.location == "/admin/log-in?next=/admin/user/bob&confirm=1"
     assert "recent log-in" in client.get(answer.location).text

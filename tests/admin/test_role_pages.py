@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from jwt_authz.admin.api import FRESH
 from jwt_authz.application import Parts
-from jwt_authz.authentication import verification
+from jwt_authz.authentication import verified
 from jwt_authz.errors import StoreUnavailable
 
 from .application import PASSWORD, ask, tokens
@@ -207,7 +207,7 @@ def test_a_change_asks_for_the_password_again_and_leads_back_to_the_role(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     later = time.time() + FRESH.total_seconds() + 1
-    monkeypatch.setattr(verification, "time", lambda: later)
+    monkeypatch.setattr(verified, "time", lambda: later)
     answer = send(client, "role/editor", permissions=["articles:read"])
     assert answer.location == "/admin/log-in?next=/admin/role/editor&confirm=1"
     assert send(client, "role-removal/auditor").location.startswith("/admin/log-in?")

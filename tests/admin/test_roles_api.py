@@ -17,7 +17,7 @@ from jwt_authz.admin import api
 from jwt_authz.admin.api import FRESH
 from jwt_authz.application import Parts
 from jwt_authz.audit import changed
-from jwt_authz.authentication import verification
+from jwt_authz.authentication import verified
 from jwt_authz.conditions import subject
 from jwt_authz.errors import StoreUnavailable
 from jwt_authz.policy.decision import NO, YES
@@ -574,7 +574,7 @@ def test_a_change_needs_a_fresh_log_in(
     as_ann: Ask, monkeypatch: pytest.MonkeyPatch, method: str, path: str, body: Any
 ) -> None:
     later = time.time() + FRESH.total_seconds() + 1
-    monkeypatch.setattr(verification, "time", lambda: later)
+    monkeypatch.setattr(verified, "time", lambda: later)
     assert as_ann("GET", ROLES).status_code == 200
     assert problem(as_ann(method, path, json=body), 401) == "token-not-fresh"
     monkeypatch.undo()

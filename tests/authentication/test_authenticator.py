@@ -36,7 +36,7 @@ from jwt_authz import (
 )
 from jwt_authz.application import KEY
 from jwt_authz.authentication import authenticator as authentication
-from jwt_authz.authentication import verification
+from jwt_authz.authentication import snapshot, verification
 from jwt_authz.jwt_extended.slots import SLOTS
 from jwt_authz.tokens import Verifier
 from tests import hostile
@@ -349,7 +349,7 @@ def test_the_short_way_of_a_known_token_tells_the_same_as_the_long_one(
     ]
     client = app.test_client()
     short = [[get(client, "/all", t).get_json() for _ in range(3)] for t in tokens]
-    monkeypatch.setattr(authentication.Authenticator, "_hit", lambda self, *rest: None)
+    monkeypatch.setattr(authentication.Authenticator, "_known", lambda self, *rest: None)
     long = [[get(client, "/all", t).get_json() for _ in range(3)] for t in tokens]
     assert short == long
     assert all(answer["claims"] for answers in short for answer in answers)
@@ -915,7 +915,7 @@ def test_the_test_of_two_applications_would_notice_a_cache_that_they_share(
     from jwt_authz.tokens.cache import VerifiedCache
 
     shared = VerifiedCache(2**20)
-    monkeypatch.setattr(verification, "VerifiedCache", lambda limit: shared)
+    monkeypatch.setattr(snapshot, "VerifiedCache", lambda limit: shared)
     apps = two_applications()
     token = token_for(apps["one"], "one", "clerk")
     assert get(apps["one"].test_client(), "/", token).status_code == 200

@@ -9,7 +9,7 @@ import jwt
 import pytest
 from flask_jwt_extended import create_access_token
 
-from jwt_authz.authentication import verification
+from jwt_authz.authentication import verified
 
 
 def pair_of(api: Any, who: str) -> dict[str, str]:
@@ -171,7 +171,7 @@ def test_other_roles_ask_for_a_recent_log_in(start: Any, monkeypatch: pytest.Mon
     api.token("admin")
     later = time.time() + 601
     with monkeypatch.context() as patch:
-        patch.setattr(verification, "time", lambda: later)
+        patch.setattr(verified, "time", lambda: later)
         answer = api.ask("admin", "PUT", "/admin/users/viewer/roles", **change)
         assert answer.status_code == 401
         assert answer.json["type"].endswith("token-not-fresh")

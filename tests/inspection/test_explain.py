@@ -31,7 +31,6 @@ from jwt_authz.compat import flask_allows
 from jwt_authz.errors import StoreUnavailable
 from jwt_authz.guards.overrides import Additional, Override, additions, overrides
 from jwt_authz.inspection.explain import CallExplanation, explain_call
-from jwt_authz.jwt_extended.bridge import manager_of
 from jwt_authz.policy.identity import Sources
 from tests.edge import bearer, get, guarded_app, token_for
 
@@ -430,7 +429,7 @@ def test_a_token_can_be_taken_wherever_the_application_looks_for_tokens() -> Non
         token = token_for(app, "bob", role)
         with app.test_request_context("/"):
             parts = app.extensions[KEY]
-            parts.current_authenticator(app).take(real_request(), manager_of(app), token)
+            parts.authenticator(app).take(real_request(), token)
             assert explain_call(app, denies_unguarded=False).status == status
 
 
@@ -446,9 +445,7 @@ def test_a_token_that_is_not_good_is_taken_as_such_and_callbacks_are_asked() -> 
 
     for token, problem in (("x.y.z", "token-malformed"), (blocked, "token-revoked")):
         with app.test_request_context("/"):
-            app.extensions[KEY].current_authenticator(app).take(
-                real_request(), manager_of(app), token
-            )
+            app.extensions[KEY].authenticator(app).take(real_request(), token)
             (answer,) = explain_call(app, denies_unguarded=False).answers
             assert (answer.status, answer.problem) == (401, problem)
 
@@ -458,9 +455,9 @@ def test_where_no_token_is_looked_at_none_can_be_taken_but_an_identity_can_be_su
     authz_of(app).identity_loader(lambda: None)
     app.add_url_rule("/", "view", requires(has_role("admin"))(lambda: "in"))
     with app.test_request_context("/"):
-        authenticator = app.extensions[KEY].current_authenticator(app)
+        authenticator = app.extensions[KEY].authenticator(app)
         with pytest.raises(MisuseError, match="no token is looked at"):
-            authenticator.take(real_request(), manager_of(app), "x.y.z")
+            authenticator.take(real_request(), "x.y.z")
         sources = Sources(roles=("roles",))
         authenticator.suppose(real_request(), Identity("x", roles=["admin"], sources=sources))
         assert explain_call(current_app, denies_unguarded=False)  # type: ignore[arg-type]
@@ -476,7 +473,5 @@ def test_an_identity_loader_is_asked_about_somebody_supposed() -> None:
     app.add_url_rule("/", "view", requires(has_role("admin"))(lambda: "in"))
     for subject, status in (("bob", None), ("gone", 401)):
         with app.test_request_context("/"):
-            app.extensions[KEY].current_authenticator(app).suppose(
-                real_request(), Identity(subject)
-            )
+            app.extensions[KEY].authenticator(app).suppose(real_request(), Identity(subject))
             assert explain_call(app, denies_unguarded=False).status == status

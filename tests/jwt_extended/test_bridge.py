@@ -26,9 +26,8 @@ from flask_jwt_extended import (
 )
 
 from jwt_authz import Authz, MisuseError, Role, Roles, allowed, current_identity, requires
-from jwt_authz import application as parts
 from jwt_authz.authentication import authenticator as authentication
-from jwt_authz.authentication import verification
+from jwt_authz.authentication import snapshot, verification
 from jwt_authz.jwt_extended import bridge as jwt_extended
 from jwt_authz.jwt_extended.slots import SLOTS
 from tests import hostile
@@ -545,7 +544,7 @@ def test_the_secret_test_would_notice_an_authenticator_that_outlives_its_setting
     token = token_for(app)
     assert status(app, token) == 200
     kept = jwt_extended.read_deciding(app.config)
-    monkeypatch.setattr(parts, "read_deciding", lambda config: kept)
+    monkeypatch.setattr(snapshot, "read_deciding", lambda config: kept)
     app.config["JWT_SECRET_KEY"] = OTHER_SECRET
     assert status(app, token) == 200
 

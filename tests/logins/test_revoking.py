@@ -276,6 +276,6 @@ def test_the_tests_would_notice_a_cached_token_that_is_not_asked_about(
     revoke(app, subject="ada")
     assert status(app, token) == 401
     monkeypatch.setattr(
-        "jwt_authz.authentication.verification.Token.is_revoked", lambda self, view: False
+        "jwt_authz.authentication.verified.Token.is_revoked", lambda self, view: False
     )
     assert status(app, token) == 200
