@@ -63,6 +63,7 @@ class Parts:
         self._live: LiveCatalogue | None = None
         self.source: IdentitySource | None = None
         self.audit = Audit()
+        self.passes_answers_on = _passes_answers_on(app)
         self.exempt_endpoints: set[str] = set()
         self.exemptions: dict[tuple[str, str], bool] = {}  # what guards worked out, kept
         self._failing = failing
@@ -207,13 +208,14 @@ class Parts:
             return keys
         return self._key_file.current(time(), look=True)
 
-    def authenticate(self, app: Flask) -> Authentication:
+    def authenticate(self, app: Flask, sets_vary: bool = False) -> Authentication:
         """Return who sent the current request; an error of their token is kept in the answer.
 
-        If no key has the token's `kid`, the file of keys is looked at at once.
+        If no key has the token's `kid`, the file of keys is looked at at once. `sets_vary` says
+        that the caller of this function will set `Vary` on the response.
         """
         authenticator, request = self.authenticator(app), get_request()
-        found = authenticator.authenticate(request)
+        found = authenticator.authenticate(request, sets_vary)
         if found.error is not None and isinstance(found.error, KeyUnknown):
             newer = self.authenticator(app, look=True)
             if newer is not authenticator:
@@ -280,6 +282,16 @@ class Parts:
     def revocation_age(self) -> float | None:
         """How old what is known of revocations is, in seconds; None as long as nobody asked."""
         return None if self._revocations is None else self._revocations.age()
+
+
+def _passes_answers_on(app: Flask) -> bool:
+    """Return whether the application handles what views return as Flask does.
+
+    A method of its own in place of one of these may expect what the view returned.
+    """
+    names = ("full_dispatch_request", "dispatch_request", "finalize_request", "make_response")
+    own = (getattr(getattr(app, name), "__func__", None) for name in names)
+    return all(one is getattr(Flask, name) for one, name in zip(own, names, strict=True))
 
 
 def current_parts() -> Parts:

@@ -60,21 +60,24 @@ class Authenticator:
         self._is_plain = (
             bool(self._scheme) and source is None and not has_callbacks(snapshot.manager)
         )
-        names = ", ".join(headers_that_decide(self._locations))
-        self._add_vary = lambda response: vary_by(response, names)
+        self.vary = ", ".join(headers_that_decide(self._locations)) if self._takes_token else ""
+        self._add_vary = lambda response: vary_by(response, self.vary)
 
-    def authenticate(self, request: Request) -> Authentication:
+    def authenticate(self, request: Request, sets_vary: bool = False) -> Authentication:
         """Return the caller of this request; an `InvalidToken` is in the answer, not raised.
 
         The request is authenticated once; whether the token has expired or was revoked since is
-        checked at each call. Raise `StoreUnavailable`.
+        checked at each call. `sets_vary` says that the caller of this function will set `Vary` on
+        the response. Raise `StoreUnavailable`.
         """
         kept: _Kept | None = request.__dict__.get(_KEPT)
         if kept is not None:
             return self._authenticate_again(request, kept)
         if not self._takes_token:
             return self._load()
-        after_this_request(self._add_vary)
+        request.__dict__[_KEPT] = (self, None, None)  # also if what follows fails
+        if not sets_vary:
+            after_this_request(self._add_vary)
         found = self._known(request) if self._is_plain else None
         if found is None:
             return self._settle(request, lambda: self._brought(request))
@@ -200,6 +203,17 @@ class Authenticator:
         header, payload, _, _ = token.fill(location)
         user = ask_callbacks(manager, header, payload)
         return found, lambda: (header, payload, user, location)
+
+
+def is_authenticated(request: Request) -> bool:
+    """Return whether the request was authenticated before, whatever the outcome."""
+    return _KEPT in request.__dict__
+
+
+def vary_of(request: Request) -> str:
+    """Return which request headers its authentication looked at, for `Vary`; "" for none."""
+    kept: _Kept | None = request.__dict__.get(_KEPT)
+    return "" if kept is None or kept[2] is not None else kept[0].vary
 
 
 def _nothing() -> Slots:

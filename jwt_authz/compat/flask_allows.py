@@ -257,7 +257,9 @@ class _Guard(Guard):
     def is_enforced(self, parts: Parts) -> bool:
         return True  # the extension asked refuses, whatever AUTHZ_ENFORCE says
 
-    def refused(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    def refused(
+        self, arguments: tuple[Any, ...], keywords: dict[str, Any], *, sets_vary: bool = False
+    ) -> Any:
         return self._extension.run(
             self._asked,
             identity=self.identity,

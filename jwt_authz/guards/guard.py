@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, NoReturn, TypeVar
 
-from flask import Flask, current_app, has_request_context
+from flask import Flask, has_request_context
 from werkzeug.exceptions import NotFound
 
 from .._context import get_app, get_request
@@ -28,6 +28,7 @@ from ..policy.functions import NO_RESOURCE
 from ..policy.problem import Problem, not_allowed, token_invalid, token_missing, unavailable
 from ..policy.requirements import Requirement
 from ..refusals import Failing, raise_response
+from .answers import request_answered_by, vary_later, with_vary
 from .arguments import (
     NO_ENTRY,
     NO_GUARD,
@@ -118,15 +119,22 @@ class Guard:
                 "resource: write on=load_article, or decide inside by authorize(..., on=article)"
             )
         is_async = inspect.iscoroutinefunction(view)
+        may_answer = type(self) is Guard and self.identity is NOT_GIVEN
 
         @functools.wraps(view)
         def guarded(*arguments: Any, **keywords: Any) -> Any:
-            refused = self.refused(arguments, keywords)
-            if refused is not None:
-                return refused
-            if is_async:
-                return current_app.ensure_sync(view)(*arguments, **keywords)
-            return view(*arguments, **keywords)
+            app = get_app()
+            request = request_answered_by(guarded, app) if may_answer else None
+            try:
+                answer = self.refused(arguments, keywords, sets_vary=request is not None)
+                if answer is None:
+                    call = app.ensure_sync(view) if is_async else view
+                    answer = call(*arguments, **keywords)
+            except Exception:
+                if request is not None:
+                    vary_later(request)
+                raise
+            return answer if request is None else with_vary(answer, app, request)
 
         setattr(guarded, GUARDS, (self, *getattr(view, GUARDS, ())))
         inner: Any = view
@@ -157,10 +165,13 @@ class Guard:
         """Whether a mapping has no entry for a method, which is then always refused."""
         return any(part == NO_ENTRY for part in self.requirement_for(method, has_head).walk())
 
-    def refused(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    def refused(
+        self, arguments: tuple[Any, ...], keywords: dict[str, Any], *, sets_vary: bool = False
+    ) -> Any:
         """Return None if a call of a view may go on, else the response that refuses it; or raise.
 
-        With `into`, put the resource among the keyword arguments.
+        With `into`, put the resource among the keyword arguments. `sets_vary` is that of
+        `Parts.authenticate`.
         """
         app = get_app()
         parts = app.extensions.get(KEY) or current_parts()
@@ -168,7 +179,7 @@ class Guard:
         if self.on is not NO_RESOURCE:
             on, given = app.ensure_sync(self.on), without_self(arguments)
             load = functools.cache(lambda: self._load(on, given, keywords.copy()))
-        problem, _ = self.decide(parts, app, load)
+        problem, _ = self.decide(parts, app, load, sets_vary=sets_vary)
         if problem is not None:
             refused = self._refuse(parts, problem, arguments, keywords)
             if refused is not None:
@@ -206,6 +217,7 @@ class Guard:
         load: Callable[[], Any] | None = None,
         *,
         is_question: bool = False,
+        sets_vary: bool = False,
     ) -> tuple[Problem | None, Any]:
         """Return the problem, None if the call is allowed, and the identity of the caller.
 
@@ -215,7 +227,7 @@ class Guard:
         identity, decision, note = None, None, ""
         problem: Problem | None = None
         try:
-            identity = self.caller(parts, app)
+            identity = self.caller(parts, app, sets_vary)
             if identity is not None:
                 requirement, overridden = self._requirement_now(app), ()
                 if InUse.anything:
@@ -245,11 +257,11 @@ class Guard:
             parts.audit.refused(app, identity, decision, problem, note, level, enforced)
         return problem, identity
 
-    def caller(self, parts: Parts, app: Flask) -> Any:
+    def caller(self, parts: Parts, app: Flask, sets_vary: bool = False) -> Any:
         """Return the identity given, or the token's, fresh if it must be; raise `InvalidToken`."""
         if self.identity is not NOT_GIVEN:
             return given(self.identity, parts.trust)
-        found = parts.authenticate(app)
+        found = parts.authenticate(app, sets_vary)
         if found.error is not None:
             raise found.error
         if self.fresh and found.identity is not None:

