@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
+from importlib import import_module
 from typing import Any, Literal, TypeVar
 
 from flask import Flask, current_app, has_app_context, request_started
@@ -26,8 +27,7 @@ from .guards.flask_hooks import (
     deny_unguarded,
     for_templates,
 )
-from .inspection.check import FirstRequest, check, find
-from .inspection.explain import explain
+from .inspection.first_request import FirstRequest
 from .issuers.issuer import Issuer
 from .issuers.trust import Trust
 from .jwt_extended.bridge import EXTENSION, use_default_leeway
@@ -195,7 +195,8 @@ class Authz:
         It tells of parts that a request would not come to, too, and which claims each looks at;
         its verdict is that of `allowed`. Nobody is refused, and nothing is counted or logged.
         """
-        return explain(requirements, on, identity)
+        decision: Decision = _inspection("explain").explain(requirements, on, identity)
+        return decision
 
     @property
     def roles(self) -> Roles | None:
@@ -372,8 +373,15 @@ class Authz:
         first request, and wherever you call it: at the end of `create_app`, or in a test. `flask
         authz check` reports more.
         """
-        return check(current_parts())
+        warnings: list[str] = _inspection("check").check(current_parts())
+        return warnings
 
     def findings(self) -> list[Finding]:
         """Return what `check` finds in the current application, errors and warnings, as values."""
-        return find(current_parts())
+        found: list[Finding] = _inspection("check").find(current_parts())
+        return found
+
+
+def _inspection(name: str) -> Any:
+    """Return a module of `inspection`, which serving requests needs no more than once."""
+    return import_module(f"jwt_authz.inspection.{name}")

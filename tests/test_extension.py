@@ -42,7 +42,7 @@ from jwt_authz.accounts.memory import MemoryAccounts
 from jwt_authz.application import Parts
 from jwt_authz.endpoints import token_blueprint
 from jwt_authz.inspection import check as inspection
-from jwt_authz.inspection.check import FirstRequest
+from jwt_authz.inspection.first_request import FirstRequest
 from jwt_authz.settings import Settings
 from jwt_authz.tokens import KeySet
 from tests.edge import (

@@ -121,3 +121,21 @@ def test_the_package_can_be_imported_without_any_extra() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) == len(jwt_authz.__all__)
+
+
+NOT_LOADED = (
+    "jwt_authz.inspection.check",
+    "jwt_authz.inspection.explain",
+    "jwt_authz.inspection.matrix",
+    "jwt_authz.tokens.payload_schema",
+    "marshmallow",
+    "tomllib",
+)
+
+
+def test_importing_the_package_loads_nothing_that_few_requests_need() -> None:
+    code = "import sys, jwt_authz; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert not set(NOT_LOADED) & set(done.stdout.split())

@@ -1,27 +1,15 @@
-"""The check: runs all checks of an application, at the command and before the first request."""
+"""The check: runs all checks of an application."""
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
-
-from flask import Flask, request, request_started
-from werkzeug.exceptions import InternalServerError
 
 from .._context import get_app
-from ..application import Parts, current_parts
-from ..errors import MisuseError, StoreUnavailable
+from ..application import Parts
+from ..errors import MisuseError
 from ..findings import CHECKS, REGISTERED, Finding, Found
-from ..guards.placement import is_static
 from .checks import guards, issuers, keys, roles, routes, settings, store
 from .inspected import Inspected
-
-LONGEST_CHECK = 5.0
-"""Seconds for which a request waits for the check that another one began."""
-
-_log = logging.getLogger("jwt_authz")
 
 FUNCTIONS: dict[str, Callable[[Inspected], Iterable[Found]]] = {
     "AZ001": routes.denied_views,
@@ -109,41 +97,3 @@ def check(parts: Parts) -> list[str]:
     if errors:
         raise MisuseError("\n".join(errors))
     return [str(one) for one in found]
-
-
-class FirstRequest:
-    """Checks the application before its first request is answered, and until it has passed.
-
-    On Flask's signal and not in `before_request`, so that nothing is left on the way of the
-    requests that follow.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._passed = False
-        self._misuse = ""
-
-    def __call__(self, app: Flask, **keywords: Any) -> None:
-        if request.endpoint is not None and is_static(app, request.endpoint):
-            return
-        if not self._lock.acquire(timeout=LONGEST_CHECK):
-            raise StoreUnavailable("the check before the first request is still running")
-        try:
-            if not self._passed and not self._misuse:
-                self._check(app)
-        finally:
-            self._lock.release()
-        if self._misuse:
-            # While one develops, the page says what the log says.
-            raise InternalServerError(self._misuse if app.debug or app.testing else None)
-
-    def _check(self, app: Flask) -> None:
-        try:
-            for warning in check(current_parts()):
-                _log.warning("%s", warning)
-        except MisuseError as error:
-            self._misuse = str(error)
-            _log.error("every request is refused, for misuse of jwt_authz:\n%s", self._misuse)
-        else:
-            self._passed = True
-            request_started.disconnect(self, app)

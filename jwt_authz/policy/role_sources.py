@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -121,4 +121,8 @@ def _json(text: str) -> Any:
     return json.loads(text, object_pairs_hook=_unique)
 
 
-_PARSERS: Mapping[str, Callable[[str], Any]] = {".json": _json, ".toml": tomllib.loads}
+def _toml(text: str) -> Any:
+    return import_module("tomllib").loads(text)  # few applications have roles in TOML
+
+
+_PARSERS: Mapping[str, Callable[[str], Any]] = {".json": _json, ".toml": _toml}

@@ -6,7 +6,8 @@ import pytest
 
 from jwt_authz import InvalidToken
 from jwt_authz.errors import ClaimInvalid
-from jwt_authz.tokens.claims import PayloadSchema, check_payload
+from jwt_authz.tokens.claims import check_payload
+from jwt_authz.tokens.payload_schema import PayloadSchema
 
 SECRET = "alice@example.org"
 LISTS = ("roles", "permissions")

@@ -1,0 +1,59 @@
+"""The check before the first request, whose modules are not imported earlier."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from importlib import import_module
+from typing import Any
+
+from flask import Flask, request, request_started
+from werkzeug.exceptions import InternalServerError
+
+from ..application import current_parts
+from ..errors import MisuseError, StoreUnavailable
+from ..guards.placement import is_static
+
+LONGEST_CHECK = 5.0
+"""Seconds for which a request waits for the check that another one began."""
+
+_CHECK = "jwt_authz.inspection.check"
+_log = logging.getLogger("jwt_authz")
+
+
+class FirstRequest:
+    """Checks the application before its first request is answered, and until it has passed.
+
+    On Flask's signal and not in `before_request`, so that nothing is left on the way of the
+    requests that follow.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._passed = False
+        self._misuse = ""
+
+    def __call__(self, app: Flask, **keywords: Any) -> None:
+        if request.endpoint is not None and is_static(app, request.endpoint):
+            return
+        if not self._lock.acquire(timeout=LONGEST_CHECK):
+            raise StoreUnavailable("the check before the first request is still running")
+        try:
+            if not self._passed and not self._misuse:
+                self._check(app)
+        finally:
+            self._lock.release()
+        if self._misuse:
+            # While one develops, the page says what the log says.
+            raise InternalServerError(self._misuse if app.debug or app.testing else None)
+
+    def _check(self, app: Flask) -> None:
+        try:
+            for warning in import_module(_CHECK).check(current_parts()):
+                _log.warning("%s", warning)
+        except MisuseError as error:
+            self._misuse = str(error)
+            _log.error("every request is refused, for misuse of jwt_authz:\n%s", self._misuse)
+        else:
+            self._passed = True
+            request_started.disconnect(self, app)

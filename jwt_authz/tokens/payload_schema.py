@@ -1,0 +1,80 @@
+"""PayloadSchema: the JSON types of the claims that become an Identity, checked by marshmallow."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import INCLUDE, Schema, ValidationError, fields
+
+from .claim_names import CATALOGUE, ClaimNames
+from .compact import has_compact_form
+
+
+class Names(fields.Field[list[str]]):
+    """A JSON array of strings; checked as a whole, since a field an item is slow."""
+
+    default_error_messages = {"invalid": "is no list of strings"}  # noqa: RUF012 as in its base
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[str]:
+        if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+            raise self.make_error("invalid")
+        return value
+
+
+class Permissions(Names):
+    """A JSON array of strings, or the one string of the encoding `compact`."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if isinstance(value, str) and has_compact_form(value):
+            return value
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
+class Text(fields.Field[str]):
+    """A JSON string as it stands."""
+
+    default_error_messages = {"invalid": "is no string"}  # noqa: RUF012 as in its base
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        if not isinstance(value, str):
+            raise self.make_error("invalid")
+        return value
+
+
+class PayloadSchema(Schema):
+    """The claims of an access token that authorization reads (RFC 9068 section 2.2.3), and ours.
+
+    Each may be missing; none may be null or have another type. Other claims pass as they are.
+    """
+
+    class Meta:
+        unknown = INCLUDE
+
+    roles = Names()
+    permissions = Permissions()
+    scope = Text()
+    tenant = Text()
+    catalogue = Text(data_key=CATALOGUE)
+
+
+@functools.lru_cache(maxsize=64)
+def payload_schema(names: ClaimNames) -> Schema:
+    """The schema where an application's claims have these names."""
+    named: dict[str, fields.Field[Any]] = {
+        "roles": Names(data_key=names.roles),
+        "permissions": Permissions(data_key=names.permissions),
+        "scope": Text(data_key=names.scope),
+        "tenant": Text(data_key=names.tenant),
+    }
+    return PayloadSchema.from_dict(named)()
+
+
+def wrong_claims(payload: Mapping[str, Any], names: ClaimNames) -> list[str]:
+    """Return the names of the claims whose JSON type is wrong, sorted."""
+    try:
+        payload_schema(names).load(payload)
+    except ValidationError as error:
+        return sorted(map(str, error.normalized_messages()))  # type: ignore[no-untyped-call]
+    return []
