@@ -7,7 +7,7 @@ from collections.abc import Callable
 from time import time
 from typing import Any, Literal, TypeVar
 
-from flask import Flask, current_app, has_app_context, has_request_context
+from flask import Flask, Request, current_app, has_app_context, has_request_context
 
 from ._concurrency.deadlines import of_accounts
 from ._context import get_app, get_request
@@ -208,14 +208,15 @@ class Parts:
             return keys
         return self._key_file.current(time(), look=True)
 
-    def authenticate(self, app: Flask, sets_vary: bool = False) -> Authentication:
+    def authenticate(self, app: Flask, answered: Request | None = None) -> Authentication:
         """Return who sent the current request; an error of their token is kept in the answer.
 
-        If no key has the token's `kid`, the file of keys is looked at at once. `sets_vary` says
-        that the caller of this function will set `Vary` on the response.
+        If no key has the token's `kid`, the file of keys is looked at at once. `answered` is the
+        current request if the caller of this function will set `Vary` on the response.
         """
-        authenticator, request = self.authenticator(app), get_request()
-        found = authenticator.authenticate(request, sets_vary)
+        authenticator = self.authenticator(app)
+        request = get_request() if answered is None else answered
+        found = authenticator.authenticate(request, answered is not None)
         if found.error is not None and isinstance(found.error, KeyUnknown):
             newer = self.authenticator(app, look=True)
             if newer is not authenticator:

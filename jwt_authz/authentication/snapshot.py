@@ -15,7 +15,7 @@ from flask import Flask
 from flask_jwt_extended import JWTManager
 
 from ..issuers.trust import Trust
-from ..jwt_extended.bridge import manager_of, read_callbacks, read_deciding
+from ..jwt_extended.bridge import EXTENSION, manager_of, read_callbacks, read_deciding
 from ..policy.roles import Roles
 from ..revocation import RevocationView
 from ..settings import Settings
@@ -76,12 +76,11 @@ class Snapshot:
 
     def is_current(self, app: Flask, keys: KeySet | None, catalog: Roles | None) -> bool:
         """Return whether nothing has changed, given the key set and the catalog of now."""
-        manager = manager_of(app)
         return (
             self.keys is keys
             and self.catalog is catalog
-            and self.manager is manager
-            and self.callbacks == read_callbacks(manager)
+            and self.manager is app.extensions.get(EXTENSION)
+            and self.callbacks == read_callbacks(self.manager)
             and self.deciding == read_deciding(app.config)
         )
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from flask import Flask, Response, current_app, has_app_context, request
+from flask import Flask, Request, Response, current_app, has_app_context, request
 from werkzeug.exceptions import Forbidden
 from werkzeug.local import LocalProxy
 
@@ -258,7 +258,11 @@ class _Guard(Guard):
         return True  # the extension asked refuses, whatever AUTHZ_ENFORCE says
 
     def refused(
-        self, arguments: tuple[Any, ...], keywords: dict[str, Any], *, sets_vary: bool = False
+        self,
+        arguments: tuple[Any, ...],
+        keywords: dict[str, Any],
+        app: Flask | None = None,
+        answered: Request | None = None,
     ) -> Any:
         return self._extension.run(
             self._asked,

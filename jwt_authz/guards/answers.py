@@ -12,7 +12,7 @@ from typing import Any
 
 from flask import Flask, Request, after_this_request
 
-from .._context import get_request
+from .._context import get_app, get_request
 from ..application import KEY
 from ..authentication.authenticator import is_authenticated, vary_of
 from ..jwt_extended.locations import vary_by
@@ -25,15 +25,22 @@ def request_answered_by(function: Any, app: Flask) -> Request | None:
     calls itself expects what it returned, not a response.
     """
     parts, request = app.extensions.get(KEY), get_request()
-    if parts is None or not parts.passes_answers_on or is_authenticated(request):
-        return None
-    return request if app.view_functions.get(request.endpoint or "") is function else None
+    rule = request.url_rule
+    if (
+        parts is not None
+        and parts.passes_answers_on
+        and rule is not None
+        and app.view_functions.get(rule.endpoint) is function
+        and not is_authenticated(request)
+    ):
+        return request
+    return None
 
 
-def with_vary(answer: Any, app: Flask, request: Request) -> Any:
+def with_vary(answer: Any, request: Request) -> Any:
     """Return the response to what a view returned, which names the headers that it depends on."""
     try:
-        response = app.make_response(answer)
+        response = get_app().make_response(answer)
     except Exception:
         vary_later(request)
         return answer  # Flask fails on it as well, and then reports it in its own way

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, NoReturn, TypeVar
 
-from flask import Flask, has_request_context
+from flask import Flask, Request, current_app, has_request_context
 from werkzeug.exceptions import NotFound
 
 from .._context import get_app, get_request
@@ -123,18 +123,18 @@ class Guard:
 
         @functools.wraps(view)
         def guarded(*arguments: Any, **keywords: Any) -> Any:
-            app = get_app()
-            request = request_answered_by(guarded, app) if may_answer else None
+            app = get_app() if may_answer else None
+            request = None if app is None else request_answered_by(guarded, app)
             try:
-                answer = self.refused(arguments, keywords, sets_vary=request is not None)
+                answer = self.refused(arguments, keywords, app, request)
                 if answer is None:
-                    call = app.ensure_sync(view) if is_async else view
+                    call = current_app.ensure_sync(view) if is_async else view
                     answer = call(*arguments, **keywords)
             except Exception:
                 if request is not None:
                     vary_later(request)
                 raise
-            return answer if request is None else with_vary(answer, app, request)
+            return answer if request is None else with_vary(answer, request)
 
         setattr(guarded, GUARDS, (self, *getattr(view, GUARDS, ())))
         inner: Any = view
@@ -166,20 +166,24 @@ class Guard:
         return any(part == NO_ENTRY for part in self.requirement_for(method, has_head).walk())
 
     def refused(
-        self, arguments: tuple[Any, ...], keywords: dict[str, Any], *, sets_vary: bool = False
+        self,
+        arguments: tuple[Any, ...],
+        keywords: dict[str, Any],
+        app: Flask | None = None,
+        answered: Request | None = None,
     ) -> Any:
         """Return None if a call of a view may go on, else the response that refuses it; or raise.
 
-        With `into`, put the resource among the keyword arguments. `sets_vary` is that of
+        With `into`, put the resource among the keyword arguments. `answered` is that of
         `Parts.authenticate`.
         """
-        app = get_app()
+        app = get_app() if app is None else app
         parts = app.extensions.get(KEY) or current_parts()
         load = None
         if self.on is not NO_RESOURCE:
             on, given = app.ensure_sync(self.on), without_self(arguments)
             load = functools.cache(lambda: self._load(on, given, keywords.copy()))
-        problem, _ = self.decide(parts, app, load, sets_vary=sets_vary)
+        problem, _ = self.decide(parts, app, load, answered)
         if problem is not None:
             refused = self._refuse(parts, problem, arguments, keywords)
             if refused is not None:
@@ -215,9 +219,8 @@ class Guard:
         parts: Parts,
         app: Flask,
         load: Callable[[], Any] | None = None,
-        *,
+        answered: Request | None = None,
         is_question: bool = False,
-        sets_vary: bool = False,
     ) -> tuple[Problem | None, Any]:
         """Return the problem, None if the call is allowed, and the identity of the caller.
 
@@ -227,9 +230,11 @@ class Guard:
         identity, decision, note = None, None, ""
         problem: Problem | None = None
         try:
-            identity = self.caller(parts, app, sets_vary)
+            identity = self.caller(parts, app, answered)
             if identity is not None:
-                requirement, overridden = self._requirement_now(app), ()
+                requirement, overridden = self.requirement, ()
+                if self.by_method is not None:
+                    requirement = self.requirement_for(get_request().method, view_has_head(app))
                 if InUse.anything:
                     requirement, overridden = applied(requirement)
                 resource = NO_RESOURCE
@@ -257,22 +262,16 @@ class Guard:
             parts.audit.refused(app, identity, decision, problem, note, level, enforced)
         return problem, identity
 
-    def caller(self, parts: Parts, app: Flask, sets_vary: bool = False) -> Any:
+    def caller(self, parts: Parts, app: Flask, answered: Request | None = None) -> Any:
         """Return the identity given, or the token's, fresh if it must be; raise `InvalidToken`."""
         if self.identity is not NOT_GIVEN:
             return given(self.identity, parts.trust)
-        found = parts.authenticate(app, sets_vary)
+        found = parts.authenticate(app, answered)
         if found.error is not None:
             raise found.error
         if self.fresh and found.identity is not None:
             found.check_fresh(self.fresh if isinstance(self.fresh, timedelta) else None)
         return found.identity
-
-    def _requirement_now(self, app: Flask) -> Requirement:
-        """Return what holds for the current request."""
-        if self.by_method is None:
-            return self.requirement
-        return self.requirement_for(get_request().method, view_has_head(app))
 
     def __enter__(self) -> Any:
         """Ask here and now; gives `on`, or the identity; raises the refusal."""
