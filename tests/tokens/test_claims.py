@@ -59,7 +59,7 @@ def test_all_wrong_claims_are_named_and_no_value_is() -> None:
     assert info.value.detail == "of the wrong JSON type: permissions, roles, tenant"
     assert SECRET not in str(info.value)
     assert info.value.__cause__ is None
-    assert info.value.__suppress_context__
+    assert info.value.__context__ is None
 
 
 def test_a_payload_is_not_changed_by_being_checked() -> None:
