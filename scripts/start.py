@@ -26,7 +26,7 @@ if sys.version_info < (3, 11):  # noqa: UP036 - it may be started with an older 
 ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".venv"
 STAMP = HOME / "installed.sha256"
-SITE, SCRIPTS = (sysconfig.get_path(p, "venv", {"base": str(HOME)}) for p in ("purelib", "scripts"))
+SCRIPTS = sysconfig.get_path("scripts", "venv", {"base": str(HOME)})
 PYTHON = os.path.join(SCRIPTS, "python")
 
 
@@ -51,16 +51,12 @@ def install() -> None:
     print(f"Installing into {HOME}, this takes a minute or two ...", file=sys.stderr)
     # With a stamp it is outdated: start over. Without one, an install was interrupted: continue.
     venv.create(HOME, clear=STAMP.exists(), symlinks=os.name == "posix", with_pip=bool(bundled_pip))
-    if not bundled_pip:
-        pip_install(sys.executable, "--upgrade", "--target", SITE, "pip")
-    pip_install(PYTHON, "--editable", f"{ROOT}[test]")
-    STAMP.write_text(fingerprint())
-
-
-def pip_install(python: str, *arguments: str) -> None:
+    own, outer = [PYTHON, "-m", "pip"], [sys.executable, "-m", "pip", "--python", PYTHON]
+    pip = own if bundled_pip else outer
     quiet = ("--quiet", "--disable-pip-version-check")
-    if subprocess.call([python, "-m", "pip", "install", *quiet, *arguments]):
-        sys.exit(f"{python} -m pip could not install; the next start tries again.")
+    if subprocess.call([*pip, "install", *quiet, "--editable", f"{ROOT}[test]"]):
+        sys.exit(f"{' '.join(pip)} could not install; the next start tries again.")
+    STAMP.write_text(fingerprint())
 
 
 if __name__ == "__main__":

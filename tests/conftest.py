@@ -22,6 +22,7 @@ from sqlalchemy.schema import CreateSchema
 
 from jwt_authz.guards.overrides import InUse
 from jwt_authz.revocation import RevocationView
+from tests import kinds
 from tests.cheap_argon2 import make_argon2_cheap
 from tests.managed import Process
 from tests.patience import PATIENCE
@@ -208,6 +209,20 @@ def not_here(reason: str) -> NoReturn:
     if IN_CI:
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
+
+
+def pytest_collection() -> None:
+    kinds.collect_without_garbage_collection()
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` looks at the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    kinds.mark_slow_tests(items)
+    kinds.put_slow_files_first(items)
+
+
+def pytest_collection_finish() -> None:
+    kinds.keep_what_is_collected()
 
 
 @pytest.hookimpl(trylast=True)

@@ -16,6 +16,8 @@ from alembic.migration import MigrationContext
 
 from jwt_authz.accounts.models import metadata
 
+pytestmark = pytest.mark.versions
+
 OURS = "jwt_authz.accounts:migrations"
 ENV = """
 from alembic import context

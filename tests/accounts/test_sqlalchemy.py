@@ -38,7 +38,7 @@ PASSWORD = "correct horse battery staple"
 THREADS = 8
 OLD = PasswordHasher(time_cost=2, memory_cost=8, parallelism=1)
 
-pytestmark = pytest.mark.usefixtures("cheap_argon2")
+pytestmark = [pytest.mark.versions, pytest.mark.usefixtures("cheap_argon2")]
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from tests.compat.auth_users import in_a_file, in_memory, in_peewee, in_sqlalchemy
 from tests.compat.auth_users.shop import OLD_HASH, OLD_PASSWORD
 
-pytestmark = pytest.mark.usefixtures("cheap_argon2")
+pytestmark = [pytest.mark.versions, pytest.mark.usefixtures("cheap_argon2")]
 
 LASTING = [in_a_file, in_sqlalchemy, in_peewee]
 

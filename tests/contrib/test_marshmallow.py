@@ -25,6 +25,8 @@ from jwt_authz.contrib.marshmallow import editing, guarded
 from jwt_authz.errors import StoreUnavailable
 from jwt_authz.testing import acting_as, authz_client
 
+pytestmark = pytest.mark.versions
+
 ROLES = Roles(
     Role("reader", "article:read"),
     Role("auditor", "article:audit", includes="reader"),

@@ -18,6 +18,8 @@ from jwt_authz import Authz, MisuseError, Role, Roles, has_role, requirement, re
 from jwt_authz.contrib.sqlalchemy import by_key
 from jwt_authz.testing import authz_client
 
+pytestmark = pytest.mark.versions
+
 ROLES = Roles(Role("reader", "article:read"), Role("chief", "article:*", includes="reader"))
 
 

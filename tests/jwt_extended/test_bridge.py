@@ -47,6 +47,8 @@ from tests.edge import (
     turn_clock,
 )
 
+pytestmark = pytest.mark.versions
+
 USERS = {"alice": "Alice Adams", "bob": "Bob Brown"}
 
 

@@ -17,6 +17,8 @@ from jwt_authz import Authz, current_identity, requires
 from tests import hostile
 from tests.edge import TYPE, bare_app, catalogue, claims_of, guarded_app, token_for
 
+pytestmark = pytest.mark.versions
+
 LOCATIONS = ("cookies", "query_string", "json")
 
 

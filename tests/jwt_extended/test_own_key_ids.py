@@ -23,6 +23,8 @@ from jwt_authz.tokens import KeySet
 from tests.edge import private_key, private_pem, public_pem
 from tests.tokens.forging import encoded, signed_text
 
+pytestmark = pytest.mark.versions
+
 SECRET = "a secret of this test that is long enough"
 
 

@@ -16,6 +16,8 @@ from jwt_authz.openapi import annotate
 
 from .shop import make_shop
 
+pytestmark = pytest.mark.versions
+
 ANY = {"responses": {"200": {"description": "Well"}}}
 
 

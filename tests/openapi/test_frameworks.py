@@ -22,6 +22,8 @@ from jwt_authz.testing import authz_client
 
 from .shop import ROLES
 
+pytestmark = pytest.mark.versions
+
 SETTINGS = {"JWT_SECRET_KEY": "k" * 64, "TESTING": True}
 
 

@@ -26,6 +26,8 @@ from jwt_authz.openapi.paths import template_of
 
 from .shop import ROLES, make_shop
 
+pytestmark = pytest.mark.versions
+
 
 @pytest.fixture
 def made() -> dict[str, Any]:

@@ -24,6 +24,8 @@ from tests.patience import PATIENCE, eventually
 from .conftest import Clock, Shared
 from .proxy import Proxy
 
+pytestmark = pytest.mark.versions
+
 BOUND = 5.0
 TIMEOUT = 0.2
 """Seconds for a server that is not going to answer."""

@@ -44,7 +44,10 @@ SAMPLES = [
     attr("team.parent.id").is_(None),
     attr("team.parent.size") == 1,
 ]
-pytestmark = pytest.mark.filterwarnings("ignore:Dialect sqlite.*does \\*not\\* support Decimal")
+pytestmark = [
+    pytest.mark.versions,
+    pytest.mark.filterwarnings("ignore:Dialect sqlite.*does \\*not\\* support Decimal"),
+]
 AT = NOON + timedelta(minutes=30)
 WINDOW = 500
 

@@ -45,6 +45,8 @@ from jwt_authz.conditions import claim, now, subject, tenant
 
 from . import models
 
+pytestmark = pytest.mark.versions
+
 
 class Base(DeclarativeBase):
     pass

@@ -65,7 +65,7 @@ class Memo(Note):
     __mapper_args__ = {"polymorphic_identity": "memo"}  # noqa: RUF012
 
 
-pytestmark = pytest.mark.usefixtures("nothing_is_pushed")
+pytestmark = [pytest.mark.versions, pytest.mark.usefixtures("nothing_is_pushed")]
 
 OWN = attr("owner") == subject
 READ = OWN | (attr("status") == "published") | has_role("admin")
