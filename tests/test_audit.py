@@ -162,6 +162,7 @@ def test_the_counter_is_a_copy() -> None:
     assert counts(app) == {}
 
 
+@pytest.mark.slow
 def test_the_counter_loses_nothing_to_threads() -> None:
     app = audited_app()
     token = token_for(app, "alice", "editor")
@@ -401,6 +402,7 @@ def line_breaks(record: logging.LogRecord) -> list[str]:
     return [v for v in values if any(sign in v for sign in "\r\n\x0b\x0c\x1c\x85\u2028\u2029\0")]
 
 
+@pytest.mark.slow
 def test_a_run_of_the_hostile_table_leaves_no_token_and_no_line_break_in_any_log(
     log: pytest.LogCaptureFixture,
 ) -> None:

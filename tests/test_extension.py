@@ -202,6 +202,7 @@ def test_an_issued_token_may_be_fresh_and_have_a_time_of_its_own() -> None:
     assert found == [200, 200, 401]
 
 
+@pytest.mark.slow
 def test_no_two_issued_tokens_have_one_id() -> None:
     """SECURITY 2.38."""
     app = guarded_app()
@@ -232,6 +233,7 @@ if all(children):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 def test_processes_that_were_forked_from_one_give_no_id_twice() -> None:
     """SECURITY 2.38, F14: as a server does that loads the application before it forks."""

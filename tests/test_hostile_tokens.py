@@ -166,6 +166,7 @@ def test_jwt_required_accepts_what_a_guard_accepts(attempt: Attempt, client_of: 
     assert response.status_code == 200, response.get_json()
 
 
+@pytest.mark.slow
 def test_the_same_message_never_tells_the_token_back(client_of: Clients) -> None:
     for attempt in ATTEMPTS:
         sent = attempt.build()
@@ -241,6 +242,7 @@ def their_answers() -> dict[str, int]:
         logging.disable(logging.NOTSET)
 
 
+@pytest.mark.slow
 def test_what_is_refused_here_is_refused_by_fje_or_a_listed_rule_says_why(
     their_answers: dict[str, int],
 ) -> None:
@@ -283,6 +285,7 @@ def test_fje_alone_answers_422_and_500_to_some_so_the_table_would_notice(
 # --- beyond the table ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["HS256", "RS256", "ES256", "EdDSA"])
 def test_a_token_with_any_one_letter_changed_is_refused(target: str, client_of: Clients) -> None:
     """SECURITY 2.3."""

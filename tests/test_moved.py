@@ -36,6 +36,7 @@ def test_the_warning_names_the_new_module_and_the_line_that_imports_the_old_one(
     assert [warning.filename for warning in seen] == [__file__]
 
 
+@pytest.mark.slow
 def test_a_module_below_an_old_name_is_found_first_of_all() -> None:
     code = "from jwt_authz.claims.marks import NOT_ACCESS_TOKENS; print(NOT_ACCESS_TOKENS)"
     run = subprocess.run(
@@ -49,5 +50,6 @@ def test_a_name_that_never_was_is_not_found() -> None:
         import_module("jwt_authz.no_such_module")
 
 
+@pytest.mark.slow
 def test_importing_the_package_warns_of_nothing() -> None:
     subprocess.run([sys.executable, "-W", "error", "-c", "import jwt_authz"], check=True)

@@ -111,6 +111,7 @@ print(len(jwt_authz.__all__))
 """
 
 
+@pytest.mark.slow
 def test_the_package_can_be_imported_without_any_extra() -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", WITHOUT_EXTRAS],

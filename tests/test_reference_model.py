@@ -63,6 +63,7 @@ def compare(count: int) -> tuple[Counter[str], list[Case]]:
     return outcomes, disagreed
 
 
+@pytest.mark.slow
 def test_two_thousand_generated_cases_are_decided_as_the_model_decides_them() -> None:
     outcomes, disagreed = compare(CASES)
     assert smallest(disagreed) is None
@@ -76,6 +77,7 @@ def test_half_a_million_generated_cases_are_decided_as_the_model_decides_them() 
     assert smallest(compare(MANY)[1]) is None
 
 
+@pytest.mark.slow
 def test_operators_and_classes_spell_the_same_decision() -> None:
     for seed in range(CASES):
         case = Dice(seed).case()
@@ -130,6 +132,7 @@ def contradict(count: int) -> list[Case]:
     return contradicted
 
 
+@pytest.mark.slow
 def test_the_analysis_says_what_the_model_says_of_the_roles_alone() -> None:
     verdicts, wrong = analyse(CASES)
     assert smallest(wrong) is None
@@ -137,6 +140,7 @@ def test_the_analysis_says_what_the_model_says_of_the_roles_alone() -> None:
         assert verdicts[verdict] >= 100, verdicts
 
 
+@pytest.mark.slow
 def test_what_the_analysis_settles_no_claim_scope_or_resource_changes() -> None:
     assert smallest(contradict(CASES)) is None
 

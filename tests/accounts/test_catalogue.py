@@ -294,6 +294,7 @@ def include_each_other(
     stored.load()
 
 
+@pytest.mark.slow
 def test_two_admins_cannot_make_a_circle_together(
     stored: SQLAlchemyRoles, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -74,6 +74,7 @@ def disable_or_set_roles(accounts: MemoryAccounts, subject: str, number: int) ->
     return accounts.set_roles(subject, ["editor"])
 
 
+@pytest.mark.slow
 def test_of_several_threads_that_add_one_name_one_succeeds(slow: MemoryAccounts) -> None:
     answers = together(partial(add_ann, slow))
 

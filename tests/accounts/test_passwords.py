@@ -174,6 +174,7 @@ def test_with_a_readable_hash_argon2_runs_once(hashed: str, verified: list[str |
     assert verified == [hashed]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "outdated",
     [
@@ -280,6 +281,7 @@ def test_a_missing_argon2_names_the_extra(module: str, monkeypatch: pytest.Monke
         importlib.import_module(f"jwt_authz.accounts.{module}")
 
 
+@pytest.mark.slow
 def test_the_family_itself_needs_no_extra() -> None:
     code = (
         "import sys; sys.modules.update(argon2=None, sqlalchemy=None);"

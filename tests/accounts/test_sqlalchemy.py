@@ -389,6 +389,7 @@ def test_an_outdated_hash_is_replaced_at_log_in(database: Database) -> None:
     assert accounts.authenticate("ann", PASSWORD) is not None
 
 
+@pytest.mark.slow
 def test_an_outdated_hash_stays_when_there_is_no_capacity_to_make_another(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -544,6 +545,7 @@ def set_roles(accounts: SQLAlchemyAccounts, subject: str, number: int) -> User:
     return accounts.set_roles(subject, [f"a{number}", f"b{number}"])
 
 
+@pytest.mark.slow
 def test_of_several_threads_that_add_one_name_one_succeeds(postgres: Database) -> None:
     for number in range(10):
         answers = together(partial(add_one, postgres.accounts, f"ann{number}"))
@@ -552,6 +554,7 @@ def test_of_several_threads_that_add_one_name_one_succeeds(postgres: Database) -
         assert sum(isinstance(answer, MisuseError) for answer in answers) == THREADS - 1
 
 
+@pytest.mark.slow
 def test_several_threads_may_add_the_same_new_role(postgres: Database) -> None:
     for number in range(10):
         answers = together(partial(add_with_role, postgres.accounts, f"role{number}"))
@@ -561,6 +564,7 @@ def test_several_threads_may_add_the_same_new_role(postgres: Database) -> None:
             assert postgres.accounts.find(answer.subject) == answer
 
 
+@pytest.mark.slow
 def test_roles_set_at_the_same_moment_are_those_of_one_caller(postgres: Database) -> None:
     accounts = postgres.accounts
     for n in range(THREADS):

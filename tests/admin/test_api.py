@@ -99,6 +99,7 @@ def test_what_is_not_on_the_list_of_filters_and_sorts_is_refused(as_ann: Ask, qu
     assert problem(as_ann("GET", f"{USERS}?{query}"), 400) == "invalid-request"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -251,6 +252,7 @@ def test_nobody_gives_others_a_role_that_they_do_not_hold(as_ann: Ask) -> None:
     assert problem(as_ann("POST", USERS, json=body), 403) == "role-not-held"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "body"),
     [

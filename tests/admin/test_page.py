@@ -172,6 +172,7 @@ def test_a_caller_who_may_not_administer_sees_a_message(app: Flask) -> None:
     assert "you are not an administrator" in answer.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "headers",
     [
@@ -258,6 +259,7 @@ def test_a_body_that_is_not_a_form_or_too_long_is_refused(client: FlaskClient) -
         assert answer.status_code == 400
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["", "log-in", "new", "access", "trail", "user/bob", "user/x"])
 def test_every_page_carries_the_headers_that_keep_it_safe(client: FlaskClient, path: str) -> None:
     answer = client.get(f"/admin/{path}")

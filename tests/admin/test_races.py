@@ -109,6 +109,7 @@ def administrators(app: Flask) -> list[str]:
     return [who for who in ("ann", "cy") if "admin" in find(who).roles]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["app", "postgres_app"])
 def test_of_two_who_remove_each_other_one_stays(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, kind: str
@@ -133,6 +134,7 @@ def can_administer(app: Flask) -> list[str]:
     return [name for name in ("admin", "second") if "users:manage" in roles.permissions_of([name])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "both_stored", ["read committed", "repeatable read", "serializable"], indirect=True
 )

@@ -48,6 +48,7 @@ def take_over(app: Flask, who: str) -> Any:
     return as_user(app, who)("POST", ROLES, json=body)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("who", ["ann", "bob"])
 def test_a_removed_role_is_not_taken_over(app: Flask, who: str) -> None:
     assert as_user(app, "bob")("GET", "/vault").status_code == 200
@@ -59,12 +60,14 @@ def test_a_removed_role_is_not_taken_over(app: Flask, who: str) -> None:
     assert "auditor" not in app.extensions["jwt_authz"].roles_given.load()
 
 
+@pytest.mark.slow
 def test_a_role_removed_at_the_command_line_is_not_taken_over(app: Flask) -> None:
     result = app.test_cli_runner().invoke(commands, ["roles", "remove", "auditor"])
     assert result.exit_code == 0, result.output
     assert take_over(app, "ann").status_code == 409
 
 
+@pytest.mark.slow
 def test_the_command_line_gives_the_name_back(app: Flask) -> None:
     run = app.test_cli_runner().invoke
     for arguments in (("remove", "auditor"), ("add", "auditor"), ("remove", "auditor")):
@@ -76,6 +79,7 @@ def test_the_command_line_gives_the_name_back(app: Flask) -> None:
     assert answer.json["type"] == "urn:jwt-authz:problem:role-not-held"
 
 
+@pytest.mark.slow
 def test_a_removed_name_is_refused_on_the_page_and_the_removal_says_so(app: Flask) -> None:
     client = app.test_client()
     log_in(client, "bob")
@@ -88,6 +92,7 @@ def test_a_removed_name_is_refused_on_the_page_and_the_removal_says_so(app: Flas
     assert "A role with this name was removed" in answer.text
 
 
+@pytest.mark.slow
 def test_without_the_names_kept_a_removed_role_would_be_taken_over(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:

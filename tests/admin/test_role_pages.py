@@ -31,6 +31,7 @@ def test_the_roles_are_listed_with_what_each_grants(client: FlaskClient) -> None
     assert "users:manage" in client.get("/admin/role/admin").text
 
 
+@pytest.mark.slow
 def test_a_preview_tells_what_would_open_and_close_and_saves_nothing(
     stored: Flask, client: FlaskClient
 ) -> None:
@@ -57,6 +58,7 @@ def test_a_role_is_saved_by_the_form_and_in_force_at_once(
     assert "change role" in client.get("/admin/trail?role=editor").text
 
 
+@pytest.mark.slow
 def test_a_role_is_created_and_removed_by_forms(client: FlaskClient) -> None:
     form = {"more": "articles:write articles:read", "level": "0", "included_by": ["admin"]}
     answer = send(client, "new-role", name="acme/writer", **form)
@@ -133,6 +135,7 @@ def test_a_role_that_was_changed_in_the_meantime_is_not_overwritten(
     assert "This was changed after you loaded it" in late.text
 
 
+@pytest.mark.slow
 def test_a_role_with_many_permissions_can_be_saved(stored: Flask, client: FlaskClient) -> None:
     many = [f"articles:write-number-{number}" for number in range(500)]
     with stored.app_context():
@@ -150,6 +153,7 @@ def test_the_role_that_is_made_is_put_into_ones_own_unless_that_is_unticked(
     assert ticked == ["admin"]
 
 
+@pytest.mark.slow
 def test_the_page_of_a_role_tells_who_lost_the_one_that_had_its_name(
     stored: Flask, client: FlaskClient
 ) -> None:

@@ -105,6 +105,7 @@ def test_what_is_given_to_a_role_is_allowed_at_the_next_request_of_an_old_token(
     assert ask(stored, old, "GET", "/write").status_code == 200
 
 
+@pytest.mark.slow
 def test_a_role_is_created_given_to_a_user_and_removed(stored: Flask, as_ann: Ask) -> None:
     body = {"name": "acme/writer", **WRITER, "level": -1, "included_by": ["admin"]}
     answer = as_ann("POST", ROLES, json=body)
@@ -127,6 +128,7 @@ def add_again(app: Flask, name: str, *permissions: str) -> None:
         app.extensions["jwt_authz"].reload_roles()
 
 
+@pytest.mark.slow
 def test_a_token_with_the_name_of_a_removed_role_does_not_come_back_with_it(
     stored: Flask, as_ann: Ask
 ) -> None:
@@ -194,6 +196,7 @@ def test_who_can_do_what_is_shown_route_by_route(as_ann: Ask) -> None:
     assert row["access"] == {"admin": "yes", "auditor": "no", "editor": "yes", "viewer": "no"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "body", "expected"),
     [
@@ -304,6 +307,7 @@ def test_the_last_administrator_stays_where_another_way_depends_on_more_than_rol
     close(app)
 
 
+@pytest.mark.slow
 def test_what_another_process_has_changed_a_moment_ago_counts_already(tmp_path: Any) -> None:
     """It is in the database, and the news of it is not here yet."""
     url = f"sqlite:///{tmp_path / 'news.sqlite'}"
@@ -350,6 +354,7 @@ def test_a_removal_without_a_store_leaves_no_token_that_becomes_valid_again(
     assert ask(stored, old, "GET", "/write").status_code == 401
 
 
+@pytest.mark.slow
 def test_a_removal_that_was_made_and_answered_503_is_finished_by_repeating_it(
     stored: Flask, as_ann: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -369,6 +374,7 @@ def test_a_removal_that_was_made_and_answered_503_is_finished_by_repeating_it(
     assert ask(stored, late[0], "GET", "/write").status_code == 401
 
 
+@pytest.mark.slow
 def test_a_caller_who_loses_their_role_in_the_course_of_a_request_changes_nothing(
     stored: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -476,6 +482,7 @@ def test_who_loses_a_role_that_is_removed_stands_in_the_trail(stored: Flask) -> 
     assert told["after"] == {"roles": ["viewer"]}
 
 
+@pytest.mark.slow
 def test_a_change_of_a_role_that_is_another_one_than_was_seen_is_refused(as_ann: Ask) -> None:
     seen = as_ann("GET", f"{ROLES}/viewer").headers["ETag"]
     body = {"permissions": ["articles:read", "articles:write"]}
@@ -511,6 +518,7 @@ def test_nobody_opens_a_route_to_themselves_by_taking_something_away(
     assert problem(as_ann("PUT", f"{ROLES}/admin", json=body), 403) == "self-promotion"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("taken", ["the permission", "the role"])
 def test_the_last_administrator_is_not_lost_by_a_change_of_a_role(
     tmp_path: Any, taken: str
@@ -562,6 +570,7 @@ def test_roles_in_code_are_listed_and_not_changed(app: Flask) -> None:
         assert problem(ask(app, token, method, path, json=body), 409) == "roles-elsewhere"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "path", "body"), [*CHANGED, *LOOKED])
 def test_nobody_else_is_let_in(stored: Flask, method: str, path: str, body: Any) -> None:
     token = tokens(stored, "bob")["access_token"]
@@ -581,6 +590,7 @@ def test_a_change_needs_a_fresh_log_in(
     assert as_ann(method, path, json=body).status_code in (200, 201, 204)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "body",
     [

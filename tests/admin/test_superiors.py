@@ -87,6 +87,7 @@ def add_superior(app: Flask, kind: str) -> dict[str, Any]:
     return tokens(app, "max")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SUPERIORS)
 @pytest.mark.parametrize(("method", "path", "body"), ON_A_USER)
 def test_nobody_acts_on_a_user_who_holds_more(
@@ -101,6 +102,7 @@ def test_nobody_acts_on_a_user_who_holds_more(
     assert as_user(app, "ann")("GET", "/admin/api/changes").json["total"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("path", "form"), ON_A_PAGE)
 def test_nobody_acts_on_a_user_who_holds_more_by_the_page(
     app: Flask, path: str, form: dict[str, Any]
@@ -132,6 +134,7 @@ def test_a_user_who_comes_to_hold_more_in_the_course_of_a_request_is_left_alone(
     assert not accounts_of(app).find("bob").disabled
 
 
+@pytest.mark.slow
 def test_a_disabled_user_who_holds_more_is_not_enabled(app: Flask) -> None:
     add_superior(app, "by a permission")
     accounts_of(app).disable("max")
@@ -140,6 +143,7 @@ def test_a_disabled_user_who_holds_more_is_not_enabled(app: Flask) -> None:
     assert accounts_of(app).find("max").disabled
 
 
+@pytest.mark.slow
 def test_a_user_who_holds_less_is_disabled_and_logged_out(app: Flask) -> None:
     accounts_of(app).set_roles("bob", ["viewer"])  # a role that cy does not hold, but all it grants
     given = tokens(app, "bob")["access_token"]
@@ -188,6 +192,7 @@ def test_the_administrator_of_a_tenant_does_not_lock_a_user_out_of_another(app: 
     assert as_north("PUT", f"{USERS}/nils/roles", json={"roles": ["editor"]}).status_code == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "body"),
     [

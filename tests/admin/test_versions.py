@@ -68,6 +68,7 @@ def test_a_stale_change_does_not_bring_back_a_role_that_was_taken_away(
     assert put(as_ann, tag(as_ann), "viewer") == 200
 
 
+@pytest.mark.slow
 def test_a_change_that_is_sent_twice_does_not_bring_back_what_was_taken_in_between(
     app: Flask, as_ann: Ask
 ) -> None:
@@ -132,6 +133,7 @@ def test_what_concerns_the_whole_account_regards_a_version_and_needs_none(
     assert ask(app, token, "GET", "/me").status_code == 401
 
 
+@pytest.mark.slow
 def test_the_end_of_the_sessions_leaves_the_version_of_a_user(as_ann: Ask) -> None:
     seen = tag(as_ann)
     assert as_ann("DELETE", f"{BOB}/sessions", headers={"If-Match": seen}).status_code == 204
@@ -157,12 +159,14 @@ def test_a_version_that_is_not_the_one_of_now_is_refused(as_ann: Ask, version: s
     assert put(as_ann, version.format(tag(as_ann).strip('"')), "viewer") == 412
 
 
+@pytest.mark.slow
 def test_a_change_that_is_made_already_is_not_refused(app: Flask, as_ann: Ask) -> None:
     """By the same request, whose answer was lost."""
     seen = tag(as_ann)
     assert [put(as_ann, seen, "viewer"), put(as_ann, seen, "viewer")] == [200, 200]
 
 
+@pytest.mark.slow
 def test_of_two_changes_at_the_same_moment_one_is_stale(
     app: Flask, as_ann: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -209,6 +213,7 @@ def changed_at_once(
     return statuses
 
 
+@pytest.mark.slow
 def test_the_second_of_two_tabs_does_not_bring_back_a_role(app: Flask) -> None:
     client = logged_in(app)
     first = second = seen_on(client, "user/bob")
@@ -223,6 +228,7 @@ def test_the_second_of_two_tabs_does_not_bring_back_a_role(app: Flask) -> None:
     assert again.status_code == 303
 
 
+@pytest.mark.slow
 def test_a_preview_keeps_the_version_that_its_form_was_made_for(app: Flask) -> None:
     client = logged_in(app)
     seen = seen_on(client, "user/bob")
@@ -231,12 +237,14 @@ def test_a_preview_keeps_the_version_that_its_form_was_made_for(app: Flask) -> N
         assert f'name="seen" value="{version}"' in send(client, path, seen=version).text
 
 
+@pytest.mark.slow
 def test_each_form_that_changes_something_carries_a_version(app: Flask) -> None:
     client = logged_in(app)
     for path, count in (("user/bob", 3), ("role/viewer", 1), ("role-removal/viewer", 1)):
         assert client.get(f"/admin/{path}").text.count('name="seen" value="') == count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["user/bob/roles", "role/viewer"])
 def test_a_form_without_a_version_replaces_nothing(app: Flask, path: str) -> None:
     client = logged_in(app)
@@ -245,6 +253,7 @@ def test_a_form_without_a_version_replaces_nothing(app: Flask, path: str) -> Non
     assert roles_of(app) == ("editor",)
 
 
+@pytest.mark.slow
 def test_a_stale_removal_of_a_role_is_refused(app: Flask, as_ann: Ask) -> None:
     client = logged_in(app)
     old = seen_on(client, "role-removal/viewer")

@@ -716,6 +716,7 @@ def mistakes_of(client: Any, subject: str, token: str, editor: bool) -> list[Any
     return wrong
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cache_bytes", [24 * 2**20, 40_000, 0], ids=["cache", "small", "none"])
 def test_sixteen_threads_see_each_their_own_identity(cache_bytes: int) -> None:
     """SECURITY 2.52, F14."""
@@ -814,6 +815,7 @@ sys.exit(bool(wrong))
 """
 
 
+@pytest.mark.slow
 def test_two_hundred_greenlets_see_each_their_own_identity() -> None:
     """SECURITY 2.52, F14."""
     pytest.importorskip("gevent")

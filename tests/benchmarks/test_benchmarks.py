@@ -5,9 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from jwt_authz.tokens.encodings import ENCODINGS
 from tests.benchmarks.filters import CASES
 from tests.benchmarks.sizes import COUNTS
+
+pytestmark = pytest.mark.slow
 
 PROJECT = Path(__file__).parents[2]
 ROWS = (

@@ -299,6 +299,7 @@ def test_no_token_is_ever_echoed(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     assert not any("eyJ" in record.getMessage() for record in caplog.records)
 
 
+@pytest.mark.slow
 def test_a_token_that_is_typed_into_a_terminal_is_not_shown(tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text(
         "from flask import Flask\n"

@@ -215,6 +215,7 @@ def guarded():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("more", "code"), [("", 0), ('app.add_url_rule("/bare", "bare", lambda: "in")', 1)]
 )
@@ -395,6 +396,7 @@ def test_a_file_can_be_named_and_then_the_application_is_not_made(file: Path) ->
     assert held.active == held.kids[1]
 
 
+@pytest.mark.slow
 def test_keys_can_be_made_from_the_shell_before_there_is_an_application(tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text(APPLICATION.format(more=""))
     command = [sys.executable, "-m", "flask", "--app", "shop", "authz", "keys", "new"]

@@ -41,6 +41,7 @@ def test_list_shows_all_and_its_json_is_what_a_file_may_hold(here: Process, tmp_
     assert dict(RolesFile(file).load()) == dict(here.roles.load())
 
 
+@pytest.mark.slow
 def test_each_command_says_what_the_role_grants_after_it(here: Process) -> None:
     for arguments, said in [
         (["add", "cook", "stock:read", "--includes", "clerk", "--level", "3"], "cook is added, "),

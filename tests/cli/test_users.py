@@ -142,6 +142,7 @@ def test_who_is_disabled_or_removed_is_out_at_once_in_another_process(
     assert "access_token" not in there.log_in()
 
 
+@pytest.mark.slow
 def test_who_is_enabled_again_logs_in_and_old_tokens_stay_dead(here: Process) -> None:
     tokens = here.log_in()
     here.run("users", "disable", "ann")
@@ -196,6 +197,7 @@ def test_a_reset_may_make_the_password_up(here: Process) -> None:
     assert here.accounts.authenticate("ann", found[1]) is not None
 
 
+@pytest.mark.slow
 def test_a_command_in_a_process_of_its_own_reaches_one_that_serves(
     here: Process, tmp_path: Path
 ) -> None:

@@ -95,6 +95,7 @@ def test_the_module_has_every_name_of_the_old_packages_top() -> None:
     assert flask_allows.__version__ == "0.7.1"
 
 
+@pytest.mark.slow
 def test_nothing_outside_compat_imports_it() -> None:
     script = (
         "import sys, jwt_authz; print([n for n in sys.modules if 'compat' in n and 'authz' in n])"
@@ -933,6 +934,7 @@ def test_the_contexts_begin_and_end_with_the_phases_of_a_request(
         assert state() == {"overrides": None, "additions": None}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("register", ["before_request", "after_request", "teardown_request"])
 def test_contexts_are_gone_after_an_error_at_any_point_of_a_request(
     app: Flask, extension: Allows, register: str

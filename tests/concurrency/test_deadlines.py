@@ -193,6 +193,7 @@ def test_views_that_ask_nobody_are_answered_while_accounts_are_silent(accounts: 
     assert not accounts.ends.is_set()
 
 
+@pytest.mark.slow
 def test_without_the_deadline_no_view_would_be_answered(
     accounts: Silent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,6 +227,7 @@ def test_silent_accounts_are_asked_by_few_of_many_callers(
     assert accounts.asked == breaker.FAILURES + 1
 
 
+@pytest.mark.slow
 def test_accounts_that_answer_again_are_asked_again(accounts: Silent) -> None:
     app = shop(accounts)
     client = app.test_client()
@@ -539,6 +541,7 @@ def test_a_source_that_is_silent_from_the_start_holds_no_worker(tmp_path: Path) 
     app.extensions[KEY]._revocations.stop()
 
 
+@pytest.mark.slow
 def test_a_source_that_falls_silent_at_a_change_is_503_and_then_answers_again(
     tmp_path: Path,
 ) -> None:
@@ -631,6 +634,7 @@ print(log_in(client).status_code, client.get("/open").status_code)
 """
 
 
+@pytest.mark.slow
 def test_the_deadline_holds_for_greenlets() -> None:
     ran = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", GREENLETS],

@@ -294,6 +294,7 @@ print(generate_latest(registry).decode())
 """
 
 
+@pytest.mark.slow
 def test_processes_that_share_a_folder_are_counted_together(tmp_path: Path) -> None:
     environment = {
         **os.environ,
@@ -316,6 +317,7 @@ def test_processes_that_share_a_folder_are_counted_together(tmp_path: Path) -> N
     assert "jwt_authz_token_cache_misses_total 3.0" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_error_without_the_extra_names_it(tmp_path: Path) -> None:
     (tmp_path / "prometheus_client.py").write_text("raise ImportError('gone', name=__name__)")
     done = subprocess.run(

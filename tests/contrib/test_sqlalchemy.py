@@ -249,6 +249,7 @@ def test_a_loader_that_says_more_is_not_listened_to(engine: Engine) -> None:
     assert without_what_varies(bob.get("/said/1")) == without_what_varies(bob.get("/said/3"))
 
 
+@pytest.mark.slow
 def test_a_hidden_object_takes_as_long_as_one_that_is_not_there(app: Flask) -> None:
     """Medians of turns, of processor time; what the two paths share is most of it."""
     bob = authz_client(app, subject="bob")

@@ -86,6 +86,7 @@ def read_orders(client: FlaskClient, tokens: dict[str, str]) -> int:
     return client.get("/orders", headers=bearer).status_code
 
 
+@pytest.mark.slow
 def test_a_log_in_enters_what_its_drawing_names(client: FlaskClient) -> None:
     log_in(client)
     assert entered(lambda: log_in(client)) == drawn("A log-in")

@@ -53,12 +53,14 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 # --- what is shown is what happens ---------------------------------------------------------------
 
 
+@pytest.mark.slow
 @each_page
 def test_the_python_of_a_page_runs_in_order_and_prints_what_the_page_shows(page: Page) -> None:
     for block, printed in outputs(page):
         assert told(printed) == told(block.text), f"{page}, line {block.line}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("page", "block"), CONSOLES)
 def test_commands_print_what_the_page_shows(page: Page, block: Block, tmp_path: Path) -> None:
     if "curl " in block.text and not (shutil.which("curl") and shutil.which("bash")):
@@ -174,6 +176,7 @@ def test_every_problem_type_is_explained_under_its_name_and_no_other_is() -> Non
     assert sorted(explained) == sorted(problem_types())
 
 
+@pytest.mark.slow
 def test_no_page_speaks_of_a_problem_type_that_there_is_not() -> None:
     for page in PAGES:
         assert set(re.findall(rf"{TYPE_PREFIX}([a-z-]+)", page.text)) <= problem_types(), page
@@ -196,6 +199,7 @@ def test_the_tokens_page_lists_all_that_differs_from_flask_jwt_extended(
         assert f"| {name} | {reason} |\n" in text
 
 
+@pytest.mark.slow
 def test_what_is_made_from_the_code_is_up_to_date() -> None:
     command = [sys.executable, str(ROOT / "scripts" / "make_docs.py"), "--check"]
     checked = subprocess.run(command, capture_output=True, text=True)

@@ -97,6 +97,7 @@ def traced() -> Iterator[None]:
     tracemalloc.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("traced")
 def test_names_that_are_tried_once_do_not_fill_the_memory(storage: AttemptsInMemory) -> None:
     def try_names(start: int) -> int:

@@ -100,6 +100,7 @@ def the_next_second() -> float:
     return math.floor(time.time()) + 1.0
 
 
+@pytest.mark.slow
 @in_each_verifier
 def test_a_worker_behind_the_store_accepts_its_own_fresh_tokens(
     app: Flask, accepts: Callable[[Flask, str], bool], monkeypatch: pytest.MonkeyPatch
@@ -108,6 +109,7 @@ def test_a_worker_behind_the_store_accepts_its_own_fresh_tokens(
     assert [accepts(app, issue(app)) for _ in range(3)] == [True] * 3
 
 
+@pytest.mark.slow
 def test_a_worker_behind_the_store_takes_its_own_refresh_tokens(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:

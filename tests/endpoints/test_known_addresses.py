@@ -46,6 +46,7 @@ def accounts(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     engine.dispose()
 
 
+@pytest.mark.slow
 def test_a_right_password_from_an_address_that_is_known_is_never_refused(
     users: Users, store: str
 ) -> None:
@@ -89,6 +90,7 @@ def test_an_address_stays_known_for_two_weeks_at_least_and_four_at_most(
 # Look-alikes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "look_alike",
     ["Alice", "ALICE", "alice ", " alice", "\uff41lice", "\u00e1lice", "ali\u200bce", "al\u0131ce"],
@@ -106,6 +108,7 @@ def test_a_look_alike_account_lends_no_exemption_to_guess(
     assert log_in(app, OTHER_PASSWORD, look_alike, EVIL).status_code == 200
 
 
+@pytest.mark.slow
 def test_log_ins_by_a_look_alike_account_do_not_start_the_count_again(
     accounts: Any, store: str
 ) -> None:

@@ -87,6 +87,7 @@ def flood(monkeypatch: pytest.MonkeyPatch, slots: Any) -> tuple[StuckHasher, Cou
     return hasher, turned_away
 
 
+@pytest.mark.slow
 def test_of_500_log_ins_one_is_hashed_one_waits_and_the_others_are_turned_away_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -106,6 +107,7 @@ class NoSlots:
             return work(*arguments)
 
 
+@pytest.mark.slow
 def test_without_the_slots_all_would_be_hashed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The control of the test before."""
     hasher, turned_away = flood(monkeypatch, NoSlots())

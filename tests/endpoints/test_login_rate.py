@@ -61,6 +61,7 @@ def statuses(app: Flask, times: int, **options: Any) -> list[int]:
 # The guesser
 
 
+@pytest.mark.slow
 def test_a_guesser_is_stopped_after_ten_guesses_a_minute(users: Users, store: str) -> None:
     """SECURITY 2.41: a thousand guesses, of which ten are looked at."""
     app = login_app(users, store)
@@ -91,6 +92,7 @@ def test_after_the_time_in_retry_after_there_is_another_try(
     assert log_in(app, PASSWORD).status_code == 200
 
 
+@pytest.mark.slow
 def test_one_account_is_guarded_against_many_addresses(users: Users, store: str) -> None:
     app = login_app(users, store)
     addresses = [f"203.0.{n // 250}.{n % 250}" for n in range(500)]
@@ -99,6 +101,7 @@ def test_one_account_is_guarded_against_many_addresses(users: Users, store: str)
     assert log_in(app, "wrong", "bob", HOME).status_code == 401  # another account is not
 
 
+@pytest.mark.slow
 def test_one_address_is_stopped_at_many_accounts(users: Users, store: str) -> None:
     app = login_app(users, store)
     found = [log_in(app, "wrong", f"user-{n}", EVIL).status_code for n in range(300)]
@@ -158,6 +161,7 @@ def test_behind_a_proxy_that_the_application_trusts_the_clients_address_counts(
         assert found == [401] * 10 + [429]
 
 
+@pytest.mark.slow
 def test_without_an_address_the_account_alone_counts(users: Users) -> None:
     app = login_app(users)
     client = app.test_client()
@@ -183,6 +187,7 @@ def test_the_owner_gets_in_from_elsewhere_during_guessing(users: Users, store: s
     assert log_in(app, PASSWORD, address=HOME).status_code == 200
 
 
+@pytest.mark.slow
 def test_what_succeeds_is_not_counted(users: Users) -> None:
     app = login_app(users)
     assert set(statuses(app, 200)) == {200}
@@ -222,6 +227,7 @@ def test_the_rate_is_a_setting(users: Users, rate: str, tries: int) -> None:
     assert statuses(app, tries + 2, password="wrong")[: tries + 1] == [401] * tries + [429]
 
 
+@pytest.mark.slow
 def test_an_empty_rate_turns_it_off(users: Users) -> None:
     app = login_app(users, AUTHZ_LOGIN_RATE="")
     assert set(statuses(app, 200, password="wrong")) == {401}
@@ -309,6 +315,7 @@ def bare_login_app(users: Users, **config: Any) -> Flask:
     return app
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_limits")
 def test_without_the_extra_the_log_in_works_and_the_check_warns(users: Users) -> None:
     app = bare_login_app(users)
@@ -353,6 +360,7 @@ def test_without_the_extra_a_limit_can_be_turned_off(users: Users) -> None:
         assert app.extensions["jwt_authz"].check() == []
 
 
+@pytest.mark.slow
 def test_the_endpoints_can_be_imported_without_the_extra() -> None:
     code = (
         "import sys; sys.modules['limits'] = None\n"

@@ -183,6 +183,7 @@ def test_without_a_grace_every_repeat_ends_the_family(start: Start, kind: str) -
     assert [refresh(app, token).status_code for token in (first, second)] == [401, 401]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["memory", "redis", "postgres"])
 def test_of_many_callers_at_once_without_a_grace_exactly_one_succeeds(
     start: Start, kind: str

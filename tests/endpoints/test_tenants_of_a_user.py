@@ -110,6 +110,7 @@ BOSS_OF_NORTH = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("tenant", "expected"),
     [(None, CLERK_OF_ACME), ("acme", CLERK_OF_ACME), ("north", BOSS_OF_NORTH)],
@@ -143,6 +144,7 @@ def test_a_tenant_that_nobody_can_have_is_refused(app: Flask) -> None:
     assert log_in(app, "n\0rth").status_code == 403
 
 
+@pytest.mark.slow
 def test_what_is_taken_in_one_tenant_is_gone_there_at_the_next_refresh_and_stays_elsewhere(
     app: Flask, accounts: Any
 ) -> None:
@@ -176,6 +178,7 @@ def test_a_disabled_user_is_so_in_all_tenants(app: Flask, accounts: Any) -> None
     assert refreshed(app, away).status_code == 401
 
 
+@pytest.mark.slow
 def test_a_change_of_password_goes_on_in_the_tenant_that_one_is_logged_in_to(app: Flask) -> None:
     away = log_in(app, "north").json["access_token"]
     body = {"old_password": PASSWORD, "new_password": "another good password"}
@@ -242,6 +245,7 @@ def test_a_refresh_does_not_go_over_to_ones_own_tenant_where_there_is_but_one_of
     assert refreshed(app, away).status_code == 401
 
 
+@pytest.mark.slow
 def test_a_refresh_token_names_the_tenant_only_where_it_is_not_ones_own(app: Flask) -> None:
     claims = [
         jwt.decode(log_in(app, tenant).json["refresh_token"], options={"verify_signature": False})
@@ -250,6 +254,7 @@ def test_a_refresh_token_names_the_tenant_only_where_it_is_not_ones_own(app: Fla
     assert [one.get("authz_tenant") for one in claims] == [None, None, "north"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("claim", ["north", "nowhere", 7, ["north"]])
 def test_a_claim_of_the_applications_own_in_all_tokens_leads_no_refresh_to_another_tenant(
     app: Flask, claim: Any

@@ -444,6 +444,7 @@ def test_the_accounts_see_the_request_they_are_asked_in(client: FlaskClient, use
     assert seen == ["/token"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunked", [False, True], ids=["of a stated length", "chunked"])
 @pytest.mark.parametrize("mimetype", ["application/x-www-form-urlencoded", "text/plain"])
 def test_a_large_body_of_any_kind_is_refused_unread(

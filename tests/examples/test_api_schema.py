@@ -45,6 +45,7 @@ def described(own_api: Any) -> Any:
 ROLES = ("viewer", "admin")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize(("path", "method"), sorted(PLACES))
 def test_generated_calls_are_answered_as_the_document_says(

@@ -16,6 +16,7 @@ def passwords_of(api: Any) -> dict[str, str]:
     return found
 
 
+@pytest.mark.slow
 def test_passwords_are_random_one_for_each_user_and_printed(
     start: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -37,6 +38,7 @@ def test_a_password_that_was_given_is_not_printed(
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.slow
 def test_a_second_start_keeps_users_passwords_and_articles(start: Any, database_url: str) -> None:
     first = start(DATABASE_URL=database_url, DEMO_PASSWORD="")
     first.tokens = {"editor": first.log_in("editor", passwords_of(first)["editor"]).json}
@@ -51,6 +53,7 @@ def test_a_second_start_keeps_users_passwords_and_articles(start: Any, database_
     assert second.ask("editor", "GET", "/me").json == first.ask("editor", "GET", "/me").json
 
 
+@pytest.mark.slow
 def test_a_start_with_a_password_gives_it_to_users_that_are_there(
     start: Any, database_url: str
 ) -> None:
@@ -60,12 +63,14 @@ def test_a_start_with_a_password_gives_it_to_users_that_are_there(
     assert api.log_in("admin", "an older one").status_code == 401
 
 
+@pytest.mark.slow
 def test_a_start_that_asks_for_new_passwords_makes_them(start: Any, database_url: str) -> None:
     start(DATABASE_URL=database_url)
     api = start(DATABASE_URL=database_url, DEMO_PASSWORD="", new_passwords=True)
     assert api.log_in("admin", passwords_of(api)["admin"]).status_code == 200
 
 
+@pytest.mark.slow
 def test_a_first_article_that_was_deleted_is_back_at_the_next_start(
     start: Any, database_url: str
 ) -> None:
@@ -77,6 +82,7 @@ def test_a_first_article_that_was_deleted_is_back_at_the_next_start(
     assert again.write("editor") == 4
 
 
+@pytest.mark.slow
 def test_starts_at_the_same_moment_make_each_user_and_article_once(
     start: Any, database_url: str
 ) -> None:

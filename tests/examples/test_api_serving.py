@@ -74,6 +74,7 @@ def paste(lines: list[str], folder: Path) -> list[tuple[int, str, Any]]:
     return answers
 
 
+@pytest.mark.slow
 @needs_curl
 @pytest.mark.parametrize("password", ["", "73051946", r"""it's "5$HOME" \n !x `é` 日本"""])
 def test_the_curl_lines_that_are_printed_work_when_pasted(
@@ -97,6 +98,7 @@ def test_the_curl_lines_that_are_printed_work_when_pasted(
     assert ("password of viewer" in "\n".join(served.lines)) is (password == "")
 
 
+@pytest.mark.slow
 def test_the_port_is_the_one_that_was_asked_for(serve: Any) -> None:
     port = re.sub(r".*:", "", serve("examples.api", "--port", "0", until=LAST_LINE).url)
     # It is taken now, which the next one is told in plain words.
@@ -104,6 +106,7 @@ def test_the_port_is_the_one_that_was_asked_for(serve: Any) -> None:
         serve("examples.api", "--port", port, until=LAST_LINE)
 
 
+@pytest.mark.slow
 def test_a_setting_that_cannot_work_ends_the_start_with_what_to_write(run: Any) -> None:
     ended = run("examples.api", "--port", "0", JWT_SECRET_KEY="short")
     assert ended.returncode == 1
@@ -111,6 +114,7 @@ def test_a_setting_that_cannot_work_ends_the_start_with_what_to_write(run: Any) 
     assert ended.stdout == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["HS256", "RS256", "ES256", "EdDSA"])
 def test_gunicorn_serves_it_with_one_worker_and_prints_the_passwords(
     serve: Any, algorithm: str
@@ -146,6 +150,7 @@ def test_four_workers_start_on_a_fresh_sqlite_file(serve: Any, tmp_path: Path) -
     assert not any("Error" in line for line in served.lines), served.lines
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("server", "number"),
     [
@@ -171,6 +176,7 @@ def test_the_fresh_folder_is_gone_after_a_signal(
 GEVENT = {"JWT_SECRET_KEY": SECRET, "DEMO_PASSWORD": PASSWORD}
 
 
+@pytest.mark.slow
 def test_gevent_workers_serve_it(serve: Any, tmp_path: Path) -> None:
     pytest.importorskip("gevent")
     url = f"sqlite:///{tmp_path / 'gevent.db'}"
@@ -183,6 +189,7 @@ def test_gevent_workers_serve_it(serve: Any, tmp_path: Path) -> None:
     assert ask(f"{served.url}/me")[0] == 401
 
 
+@pytest.mark.slow
 def test_a_gevent_worker_of_a_preloaded_application_refuses_and_does_not_hang(
     serve: Any, tmp_path: Path
 ) -> None:
@@ -197,6 +204,7 @@ def test_a_gevent_worker_of_a_preloaded_application_refuses_and_does_not_hang(
     assert ask(f"{at}/me")[0] == 500
 
 
+@pytest.mark.slow
 def test_gunicorns_workers_share_what_is_set(three_workers: Any) -> None:
     url = three_workers()
     token = log_in(url, "editor", PASSWORD)
@@ -206,17 +214,20 @@ def test_gunicorns_workers_share_what_is_set(three_workers: Any) -> None:
         assert ask(f"{url}/articles/{created[2]['id']}", token)[2]["title"] == "Seen by all"
 
 
+@pytest.mark.slow
 def test_gunicorns_workers_refuse_to_make_up_a_key_each(serve: Any) -> None:
     url = serve(*GUNICORN, "--workers=2", until=LISTENING).url
     assert ask(f"{url}/me")[:2] == (500, "application/problem+json")
 
 
+@pytest.mark.slow
 def test_flask_authz_check_finds_nothing_to_mend(run: Any) -> None:
     ended = run("flask", "--app", "examples.api", "authz", "check")
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.splitlines()[-1] == "every view has a guard, or is exempt"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("store", ["redis", "the database"])
 def test_what_one_of_gunicorns_workers_revokes_all_of_them_refuse(
     three_workers: Any, redis_url: str, store: str

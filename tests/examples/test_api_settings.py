@@ -15,6 +15,7 @@ from jwt_authz import MisuseError, exempt
 SECRET = "a secret for the tests that is long enough for any HMAC: 64 bytes."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "algorithm", ["HS256", "HS512", "RS256", "PS384", "ES256", "ES256K", "ES512", "EdDSA"]
 )
@@ -25,6 +26,7 @@ def test_each_algorithm_starts_without_a_key_and_signs_with_it(start: Any, algor
     assert api.ask("viewer", "GET", "/reports").status_code == 403
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["HS256", "RS256", "ES256", "EdDSA"])
 def test_each_start_makes_another_key(start: Any, algorithm: str) -> None:
     """SECURITY 1.36."""
@@ -33,6 +35,7 @@ def test_each_start_makes_another_key(start: Any, algorithm: str) -> None:
     assert other.ask("viewer", "GET", "/me").status_code == 401
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA"])
 def test_a_private_key_that_is_given_is_the_one_that_signs(start: Any, algorithm: str) -> None:
     private_key = new_private_key(algorithm)
@@ -43,6 +46,7 @@ def test_a_private_key_that_is_given_is_the_one_that_signs(start: Any, algorithm
     assert payload["sub"] == api.ask("viewer", "GET", "/me").json["subject"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["HS256", "RS256", "ES256", "EdDSA"])
 def test_a_plain_jwt_required_takes_the_same_tokens(start: Any, algorithm: str) -> None:
     api = start(JWT_ALGORITHM=algorithm)
@@ -51,6 +55,7 @@ def test_a_plain_jwt_required_takes_the_same_tokens(start: Any, algorithm: str) 
     assert api.ask("nobody", "GET", "/plain").status_code == 401
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "password",
     ["73051946", "00073051946", "7305194e8", "-1.50000", "[1, 2, 3]", '{"a": "b"}', "1" * 4_096],
@@ -66,6 +71,7 @@ def test_a_password_that_is_too_short_is_told_at_the_start(start: Any, password:
         start(DEMO_PASSWORD=password)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("secret", ["1234567890" * 7, "0" * 64, "1" + "0" * 60 + "e5"])
 def test_a_secret_is_taken_as_it_was_written(start: Any, secret: str) -> None:
     api = start(JWT_SECRET_KEY=secret)
@@ -88,6 +94,7 @@ def test_numbers_are_still_numbers(start: Any) -> None:
     assert too_large.status_code == 413
 
 
+@pytest.mark.slow
 def test_an_empty_setting_is_none(start: Any) -> None:
     api = start(JWT_ALGORITHM="", JWT_SECRET_KEY="", DATABASE_URL="")
     assert api.ask("viewer", "GET", "/me").status_code == 200
@@ -116,6 +123,7 @@ def test_a_setting_that_cannot_work_is_told_at_the_start(
         start(**settings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "status"),
     [
@@ -137,6 +145,7 @@ def test_several_workers_need_a_key_and_a_database_that_they_share(
         assert answer.mimetype == "application/problem+json"
 
 
+@pytest.mark.slow
 def test_the_database_that_is_made_up_lies_in_a_folder_of_its_own(
     start: Any, tmp_path: Path
 ) -> None:

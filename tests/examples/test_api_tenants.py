@@ -146,6 +146,7 @@ def told(answer: Any) -> tuple[int, Any]:
     return answer.status_code, said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", ["viewer", "editor", "admin"])
 @pytest.mark.parametrize("call", CALLS, ids=str)
 @BOTH_WAYS
@@ -165,6 +166,7 @@ def test_what_is_another_tenants_is_refused_as_if_it_did_not_exist(
     assert tenants[theirs].seen() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", PAGES, ids=str)
 @BOTH_WAYS
 def test_the_admin_page_does_not_reach_another_tenants_users(
@@ -228,6 +230,7 @@ def test_no_list_holds_what_is_another_tenants(
         assert any(mark in text for text in texts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tenant", TENANTS)
 def test_the_same_calls_are_answered_for_what_is_ones_own(start: Any, tenant: str) -> None:
     api = start()

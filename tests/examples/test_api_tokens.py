@@ -30,6 +30,7 @@ def get(api: Any, pair: dict[str, str], path: str) -> int:
     return status
 
 
+@pytest.mark.slow
 def test_a_refresh_token_is_good_once_and_ends_its_log_in_when_it_comes_again(start: Any) -> None:
     api = start(AUTHZ_REFRESH_GRACE="0")
     first = pair_of(api, "editor")
@@ -64,6 +65,7 @@ def test_new_roles_are_in_force_at_once_and_the_refresh_brings_them(api: Any) ->
     assert get(api, pair_of(api, "editor"), "/reports") == 200
 
 
+@pytest.mark.slow
 def test_a_stale_list_of_roles_does_not_bring_back_one_that_was_taken_away(start: Any) -> None:
     api, url = start(), "/admin/users/editor"
     seen = api.ask("admin", "GET", url).headers["ETag"]
@@ -84,6 +86,7 @@ def test_roles_that_there_are_not_are_told_and_nothing_is_changed(api: Any, body
     assert get(api, pair, "/me") == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("who", "kind"),
     [
@@ -117,6 +120,7 @@ def test_an_admin_revokes_tokens_of_their_tenant_and_an_operator_those_of_all(
     assert get(api, pair_of(api, "editor"), "/me") == 200
 
 
+@pytest.mark.slow
 def test_an_admin_does_not_log_out_a_user_who_also_has_roles_in_another_tenant(start: Any) -> None:
     api = start()
     pair = pair_of(api, "editor")
@@ -165,6 +169,7 @@ def test_roles_of_somebody_there_is_not(api: Any, name: str, status: int) -> Non
     assert (answer.status_code, answer.mimetype) == (status, "application/problem+json")
 
 
+@pytest.mark.slow
 def test_other_roles_ask_for_a_recent_log_in(start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     api = start()
     change = {"json": ["editor"], "headers": {"If-Match": "*"}}

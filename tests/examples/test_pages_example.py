@@ -184,6 +184,7 @@ def test_the_session_cookie_is_kept_from_scripts_and_other_sites(visitor: Visito
     assert "HttpOnly" in cookie and "SameSite=Lax" in cookie
 
 
+@pytest.mark.slow
 def test_the_example_starts_and_says_where_and_who() -> None:
     command = [sys.executable, "-u", "-m", "examples.pages", "--port", "0"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:

@@ -1062,6 +1062,7 @@ OUTCOMES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outcome", OUTCOMES, ids=lambda o: f"{type(o).__name__} {str(o)[:10]}")
 @pytest.mark.parametrize(
     "tree",

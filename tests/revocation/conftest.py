@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_hex
@@ -215,6 +215,14 @@ def workers(processes: dict[bool, list[Worker]]) -> Iterator[Callable[..., Worke
             processes[forks].append(worker)
         else:
             worker.close()
+
+
+@contextmanager
+def between_two_looks(view: RevocationView) -> Iterator[None]:
+    """No look into the store is under way: each begins after what is changed in the block."""
+    assert view._keeper is not None
+    with view._keeper._looking:
+        yield
 
 
 def empty(place: Shared) -> None:

@@ -115,6 +115,7 @@ def test_a_process_that_stays_connected_to_a_demoted_redis_lets_no_revoked_token
     assert_bound_holds_after_a_failover(two_redis, view_of, store_at, age_clock)
 
 
+@pytest.mark.slow
 def test_without_the_write_of_each_look_a_demoted_redis_would_let_a_revoked_token_in(
     two_redis: tuple[PrivateRedis, PrivateRedis],
     view_of: Callable[..., RevocationView],
@@ -144,6 +145,7 @@ def test_a_process_that_starts_at_a_replica_without_its_primary_lets_nobody_in(
     assert not is_let_in(view_of(store_at(new.url), first_load=0.3), "ann")
 
 
+@pytest.mark.slow
 def test_no_call_is_answered_by_what_a_demoted_redis_still_has(
     two_redis: tuple[PrivateRedis, PrivateRedis], store_at: Callable[[str], RedisStore]
 ) -> None:
@@ -167,6 +169,7 @@ def test_no_call_is_answered_by_what_a_demoted_redis_still_has(
             call()
 
 
+@pytest.mark.slow
 def test_a_redis_that_is_promoted_is_used_without_a_restart(
     two_redis: tuple[PrivateRedis, PrivateRedis],
     view_of: Callable[..., RevocationView],
@@ -183,6 +186,7 @@ def test_a_redis_that_is_promoted_is_used_without_a_restart(
     eventually(lambda: is_let_in(waits, "ann"))
 
 
+@pytest.mark.slow
 def test_a_primary_that_lost_the_replicas_it_needs_lets_no_revoked_token_in(
     two_redis: tuple[PrivateRedis, PrivateRedis],
     view_of: Callable[..., RevocationView],

@@ -378,6 +378,7 @@ steps = st.lists(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["redis", "sqlite"])
 @given(steps)
 @settings(

@@ -396,6 +396,7 @@ sys.exit(any(codes))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 def test_forked_processes_follow_for_themselves(place: Shared) -> None:
     """SECURITY F14."""

@@ -138,6 +138,7 @@ def test_what_is_reported_on_says_the_same(said: list[Statement]) -> None:
             )
 
 
+@pytest.mark.slow
 @given(st.lists(statements), statements)
 def test_what_was_not_said_is_not_covered(said: list[Statement], other: Statement) -> None:
     others = [one for one in said if one.target != other.target]
@@ -169,6 +170,7 @@ def growth(count: int) -> tuple[int, int]:
     return now, most
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_200_000_revoked_ids_take_at_most_40_mib() -> None:
     """SECURITY F10."""
@@ -187,6 +189,7 @@ def test_1_000_000_revoked_ids_take_at_most_200_mib() -> None:
     assert most <= 200 * 2**20
 
 
+@pytest.mark.slow
 def test_what_is_forgotten_gives_its_memory_back() -> None:
     many = known(*(Statement("jti", f"id{n}", None, 0, 100) for n in range(1_000)))
     many.forget(1_000)

@@ -165,6 +165,7 @@ def machines(place: tuple[str, str]) -> Iterator[Callable[..., Machine]]:
         machine.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_a_permission_that_a_role_lost_elsewhere_is_refused_on_tokens_already_issued(
     machines: Callable[..., Machine], encoding: str
@@ -194,6 +195,7 @@ def test_without_the_news_nothing_of_it_is_seen(machines: Callable[..., Machine]
     assert status(here.app, token) == 200
 
 
+@pytest.mark.slow
 def test_a_role_that_is_removed_and_a_level_that_is_lowered_count_elsewhere_too(
     machines: Callable[..., Machine],
 ) -> None:

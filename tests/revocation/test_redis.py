@@ -23,7 +23,7 @@ from jwt_authz.revocation import RevocationView, Statement
 from jwt_authz.revocation.stores.redis import RedisStore
 from tests.patience import PATIENCE, eventually
 
-from .conftest import Clock, Shared
+from .conftest import Clock, Shared, between_two_looks
 from .proxy import Proxy
 from .servers import PrivateRedis
 
@@ -385,8 +385,9 @@ def test_with_redis_out_of_reach_what_was_known_serves_until_the_bound_and_then_
     between = proxy(private_redis.url)
     store = patient(between.url)
     view = seen_by(view_of(store, max_age=BOUND))
-    give_up_soon(store)
-    getattr(between, fault)()
+    with between_two_looks(view):
+        give_up_soon(store)
+        getattr(between, fault)()
     assert_serves_until_the_bound(view, age_clock)
     for call in each_call(store):
         assert_unavailable(call)
@@ -440,8 +441,9 @@ def test_a_redis_that_is_later_than_the_timeout_is_as_good_as_gone(
     between = proxy(private_redis.url)
     store = patient(between.url)
     view = seen_by(view_of(store, max_age=BOUND))
-    give_up_soon(store)
-    between.slow(2 * TIMEOUT)
+    with between_two_looks(view):
+        give_up_soon(store)
+        between.slow(2 * TIMEOUT)
     assert_unavailable(lambda: store.start("ann", lifetime=10, idle=10))
 
     assert_serves_until_the_bound(view, age_clock)

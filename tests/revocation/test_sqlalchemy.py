@@ -21,7 +21,7 @@ from jwt_authz.revocation.families import KEPT
 from jwt_authz.revocation.stores.sqlalchemy import SQLAlchemyStore, metadata
 from tests.patience import PATIENCE, eventually
 
-from .conftest import Clock, Shared
+from .conftest import Clock, Shared, between_two_looks
 from .proxy import Proxy
 
 pytestmark = pytest.mark.versions
@@ -354,8 +354,9 @@ def test_with_postgres_silent_calls_fail_in_time_and_no_connection_is_leaked(
 ) -> None:
     """SECURITY F7."""
     family, jti = start(distant)
-    give_up_soon(distant)
-    between.silence()
+    with between_two_looks(view):
+        give_up_soon(distant)
+        between.silence()
     assert_serves_until_the_bound(view, age_clock)
     for call in each_call(distant):
         assert_unavailable(call)

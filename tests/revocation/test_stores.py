@@ -82,6 +82,7 @@ def test_a_missing_extra_is_reported_by_its_name(blocked: str, url: str, told: s
     assert told in ran.stderr.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_the_package_needs_neither_redis_nor_sqlalchemy_nor_flask_of_its_own() -> None:
     script = (
         "import sys, jwt_authz\n"

@@ -294,6 +294,7 @@ tokens = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, 8), targets)), tokens)
 def test_the_view_answers_as_the_rules_read(
     said: list[tuple[int, dict[str, Any]]], token: dict[str, Any]

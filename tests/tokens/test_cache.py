@@ -345,6 +345,7 @@ def hits_of_hundred(cache: Cache, flood: Once, rounds: int, per_second: float = 
     return 100 * hit / asked
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FLOODS)
 def test_tokens_in_use_before_a_flood_are_hit_ninety_times_of_a_hundred(name: str) -> None:
     """SECURITY F10."""
@@ -354,6 +355,7 @@ def test_tokens_in_use_before_a_flood_are_hit_ninety_times_of_a_hundred(name: st
     check(cache)
 
 
+@pytest.mark.slow
 def test_tokens_in_use_before_a_slow_flood_are_hit_ninety_times_of_a_hundred() -> None:
     # Four minutes go by until a hot token comes again.
     rate = HOT * FLOOD / 240
@@ -391,6 +393,7 @@ class PlainLru:
             self.size -= self.kept.popitem(last=False)[1].size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["once", "twice in a row", "twice, 500 between"])
 def test_the_same_flood_empties_a_plain_cache_of_the_same_size(name: str) -> None:
     """The negative control: the flood is one that does harm."""
@@ -406,6 +409,7 @@ def test_a_plain_cache_hits_as_often_where_there_is_not_a_flood() -> None:
         assert hits_of_hundred(cache, Silence(), rounds=1) == 100
 
 
+@pytest.mark.slow
 def test_a_flood_costs_no_more_for_each_token_the_longer_it_lasts() -> None:
     cache, flood = VerifiedCache(2 * KIB * KIB), Once()
 
@@ -451,6 +455,7 @@ def quick_switches() -> Iterator[None]:
     sys.setswitchinterval(before)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_switches")
 @pytest.mark.parametrize("limit", [40 * KIB, 400 * KIB, 8 * KIB * KIB])
 def test_the_accounts_are_right_after_sixteen_threads_at_once(limit: int) -> None:

@@ -290,6 +290,7 @@ def test_permissions_of_a_tokens_own_are_never_others_in_a_changed_catalog() -> 
     assert answers.count(False) >= 100
 
 
+@pytest.mark.slow
 def test_without_the_fingerprint_wrong_permissions_would_be_granted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -138,6 +138,7 @@ def keys_for(algorithm: str) -> KeySet:
 ADA = 3 * ["ada"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_others_verify_tokens_of_a_key_set_before_and_after_a_rotation(
     verify: Verify, serve: Callable[..., tuple[Flask, str]], algorithm: str, tmp_path: Path
@@ -160,6 +161,7 @@ def test_others_verify_tokens_of_a_key_set_before_and_after_a_rotation(
         verify(before, url, accepted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_others_verify_tokens_of_a_private_key_before_and_after_the_move_to_a_key_set(
     verify: Verify, serve: Callable[..., tuple[Flask, str]], algorithm: str, tmp_path: Path

@@ -98,6 +98,7 @@ def test_an_algorithm_that_is_none_verifies_nothing(wanted: Any) -> None:
     assert not verify(unsigned, verifying("HS256"), wanted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_key_verifies_by_its_public_part_and_by_its_private_one(algorithm: str) -> None:
     token = sign(algorithm)
@@ -162,6 +163,7 @@ def rsa_jwk(bits: int) -> dict[str, Any]:
     return private_jwk_of(rsa.generate_private_key(65_537, bits), "RS256")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", [1_024, 2_040])
 @pytest.mark.parametrize("algorithm", ["RS256", "PS256"])
 def test_an_rsa_key_of_less_than_2048_bits_verifies_nothing(bits: int, algorithm: str) -> None:
@@ -475,6 +477,7 @@ def test_a_new_key_signs_and_verifies_with_its_algorithm(algorithm: str) -> None
     assert load_jwk(jwk, algorithm, "sign").name == algorithm
 
 
+@pytest.mark.slow
 def test_a_new_rsa_key_has_3072_bits_and_each_new_key_another_id() -> None:
     key: Any = load_jwk(new_jwk("PS256"), "PS256", "sign").prepared
     assert key.key_size == 3_072
@@ -509,6 +512,7 @@ def test_what_is_published_holds_nothing_that_signs() -> None:
             load_jwk(public, algorithm, "sign")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["RS256", "PS512", "ES256", "ES384", "ES512", "EdDSA"])
 def test_a_pem_key_is_published_under_its_thumbprint(algorithm: str) -> None:
     for key in (

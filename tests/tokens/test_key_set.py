@@ -653,6 +653,7 @@ def assert_none_is_refused(found: dict[str, Any], seconds: float) -> None:
     assert found["rotations"] >= 2
 
 
+@pytest.mark.slow
 def test_keys_rotate_under_load_without_one_false_401(path: Path) -> None:
     """SECURITY F9, 1.37."""
     assert_none_is_refused(rotate_under_load(path, 4.0, 0.3), 4.0)
@@ -664,6 +665,7 @@ def test_keys_rotate_for_five_minutes_without_one_false_401(path: Path) -> None:
     assert_none_is_refused(rotate_under_load(path, 300.0, 4.5), 300.0)
 
 
+@pytest.mark.slow
 def test_without_the_look_for_an_unknown_kid_there_would_be_false_401s(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

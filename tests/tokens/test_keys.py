@@ -93,6 +93,7 @@ def test_a_key_fits_the_algorithms_of_its_kind_and_no_other(kind: str) -> None:
                     prepare_key(spelling, algorithm)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_only_the_diagonal_of_key_signature_and_header_verifies(kind: str) -> None:
     """SECURITY 1.5, 1.6, 2.1."""
@@ -112,6 +113,7 @@ def test_only_the_diagonal_of_key_signature_and_header_verifies(kind: str) -> No
                         verifier.verify(token)
 
 
+@pytest.mark.slow
 def test_no_key_of_one_kind_verifies_what_a_key_of_another_signed() -> None:
     for signs, (key, own) in KINDS.items():
         algorithm = min(own & set(ALGORITHMS))
@@ -139,6 +141,7 @@ def test_another_key_of_the_same_kind_does_not_verify(kind: str) -> None:
         Verifier(prepare_keys(key.public_key(), [algorithm])).verify(token)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_flipped_byte_of_any_signature_is_refused_and_raises_nothing_else(kind: str) -> None:
     """SECURITY 2.3."""
@@ -263,6 +266,7 @@ def test_no_rendering_of_a_public_key_ever_serves_as_an_hmac_secret(kind: str, a
     assert served == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ASYMMETRIC)
 def test_the_check_reports_a_public_key_that_is_configured_as_the_secret(kind: str) -> None:
     """SECURITY 1.1, 1.2."""
@@ -317,6 +321,7 @@ def spelled(secret: bytes) -> list[Any]:
     return [secret, secret.hex(), b64encode(secret).decode(), urlsafe_b64encode(secret).decode()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [32, 33, 48, 49, 64, 65, 66, 67, 97])
 def test_no_random_secret_is_taken_for_a_public_key(size: int) -> None:
     random = Random(size)

@@ -75,6 +75,7 @@ def growth(count: int, cache: int) -> tuple[float, float]:
     return good, bad
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_more_tokens_than_the_cache_holds_leave_a_worker_as_it_was() -> None:
     good, bad = growth(4_000, 4 * MIB)
@@ -130,6 +131,7 @@ def kept_of(shape: str, cache: int) -> int:
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_limit_of_the_cache_holds_whatever_the_claims_hold(shape: str) -> None:
     limit = MIB // 4

@@ -40,10 +40,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return kept if kept.is_dir() else tmp_path_factory.mktemp("mypy")
 
 
+@pytest.mark.slow
 def test_guarded_views_keep_their_signature_and_the_rest_is_typed(cache: Path) -> None:
     assert mypy("views.py", cache) == []
 
 
+@pytest.mark.slow
 def test_what_is_wrong_is_told_where_it_is_wrong(cache: Path) -> None:
     expected = {
         (number, code)

@@ -64,6 +64,7 @@ def compare(rows: Rows, requirement: Requirement, identity: Identity, first: int
     return len(found)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(requirements, identities, st.integers(0, ROWS // WINDOW - 1))
 def test_a_filter_lets_through_the_rows_that_the_item_check_does(
@@ -72,6 +73,7 @@ def test_a_filter_lets_through_the_rows_that_the_item_check_does(
     compare(rows, requirement, identity, window * WINDOW + 1, WINDOW)
 
 
+@pytest.mark.slow
 def test_a_compiler_that_takes_null_for_a_no_is_found_out(
     rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,6 +88,7 @@ def test_a_compiler_that_takes_null_for_a_no_is_found_out(
         compare(rows, requirement, Identity("ada"), 1, ROWS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("requirement", SAMPLES, ids=repr)
 def test_every_kind_of_condition_lets_some_rows_through_and_agrees(
     rows: Rows, requirement: Requirement
@@ -110,6 +113,7 @@ OF_SUBJECT = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("requirement", OF_SUBJECT, ids=repr)
 def test_no_row_is_let_through_by_a_foreign_subject_whatever_the_sign(
     rows: Rows, requirement: Requirement

@@ -187,6 +187,7 @@ def test_nobody_and_a_bad_token_get_no_row(authz: Authz, app: Flask) -> None:
     assert "false" in text_of(authz.filter(~has_role("admin"), Note, identity=None))
 
 
+@pytest.mark.slow
 def test_where_the_revocations_are_not_known_the_filter_raises_the_503() -> None:
     token = token_for(guarded_app(), "bob", "viewer")
     app = guarded_app(AUTHZ_STORE_URL="redis://127.0.0.1:1/0")
@@ -430,6 +431,7 @@ def test_a_filter_costs_one_query(authz: Authz, session: Session) -> None:
     assert "LIMIT" in asked[0]
 
 
+@pytest.mark.slow
 def test_the_error_without_the_extra_names_it(tmp_path: Path) -> None:
     (tmp_path / "sqlalchemy.py").write_text("raise ImportError('gone', name=__name__)")
     code = """
