@@ -1,4 +1,4 @@
-"""Authz: the extension, which holds the parts, issues tokens and has the whole checked."""
+"""The Flask extension `Authz`: configure authorization, issue and revoke tokens, run the check."""
 
 from __future__ import annotations
 
@@ -52,13 +52,25 @@ Loader = TypeVar("Loader", bound=Callable[..., Any])
 
 
 class Authz:
-    """The extension: `Authz(app, roles=Roles(...))`, or `Authz(...)` and `init_app(app)` later.
+    """The Flask extension: `Authz(app, roles=Roles(...))`, or `Authz(...)` and `init_app(app)`.
 
-    `roles` is the catalogue of all roles, or a source that it is loaded from, and loaded anew from
-    after each change (`jwt_authz.policy.role_sources`); `accounts` what the token endpoint asks at
-    log-in; `default` is "allow" or "deny", what becomes of a view with neither guard nor `exempt`.
-    `abort` gets the `Problem` of a refusal and returns a response or raises; `on_fail` and
-    `throws` are those of guards that have none. Makes a `JWTManager` if the application has none.
+    `roles` is the role catalog, or a source from which it is loaded and reloaded after each change
+    (`jwt_authz.policy.role_sources`). `accounts` are the users for the token endpoint. `default`,
+    "allow" or "deny", applies to views with neither a guard nor `exempt`. `abort` is called with
+    the `Problem` of a refusal and returns a response or raises. `on_fail` and `throws` are the
+    defaults of guards. A `JWTManager` is created if the application has none.
+
+    >>> from flask import Flask
+    >>> from jwt_authz import Authz, Role, Roles, requires
+    >>> app = Flask("shop")
+    >>> app.config["JWT_SECRET_KEY"] = "a secret of at least 32 bytes, not this one"
+    >>> authz = Authz(app, roles=Roles(Role("clerk", "orders:read")))
+    >>> @app.get("/orders")
+    ... @requires("orders:read")
+    ... def orders():
+    ...     return "orders"
+    >>> app.test_client().get("/orders").status
+    '401 UNAUTHORIZED'
     """
 
     def __init__(
@@ -74,16 +86,17 @@ class Authz:
     ) -> None:
         if roles is not None and not isinstance(roles, Roles | RolesSource):
             raise MisuseError(
-                f"roles is a catalogue: write roles=Roles(Role(...)), or a source, not {roles!r}"
+                f"Invalid roles {roles!r}: expected a role catalog, as in "
+                "roles=Roles(Role(...)), or a source of one."
             )
         if default not in ("allow", "deny"):
-            raise MisuseError(f"default is 'allow' or 'deny', not {default!r}")
+            raise MisuseError(f"Invalid default {default!r}: expected 'allow' or 'deny'.")
         if abort is not None and not callable(abort):
-            raise MisuseError(f"abort is a function of the problem, not {abort!r}")
+            raise MisuseError(f"Invalid abort {abort!r}: expected a function of the problem.")
         if accounts is not None and not isinstance(accounts, Accounts):
             raise MisuseError(
-                f"accounts needs authenticate(username, password) and find(subject), which "
-                f"{type(accounts).__name__} lacks"
+                f"Invalid accounts of class {type(accounts).__name__}: expected an object with "
+                "the methods authenticate(username, password) and find(subject)."
             )
         self.roles_given = roles
         self.accounts = accounts
@@ -98,11 +111,15 @@ class Authz:
             self.init_app(app)
 
     def init_app(self, app: Flask) -> None:
-        """Bind this Authz to an application; may be called for several."""
+        """Initialize an application; one Authz may serve several.
+
+        >>> authz = Authz(default="deny")
+        >>> authz.init_app(Flask("shop"))
+        """
         if KEY in app.extensions:
             raise MisuseError(
-                f"the application {app.name!r} has an Authz already: make one, and reach it "
-                'everywhere by app.extensions["jwt_authz"]'
+                f"the application {app.name!r} already has an Authz: create only one, and get it "
+                'with app.extensions["jwt_authz"]'
             )
         if EXTENSION not in app.extensions:
             JWTManager(app)
@@ -134,11 +151,15 @@ class Authz:
             app.before_request(deny_unguarded)
 
     def identity_loader(self, loader: Loader) -> Loader:
-        """Set what makes the identity: a function of `(subject, claims)`, called on each request.
+        """Set the function that makes the identity from `(subject, claims)` on each request.
 
-        `subject` is `get_jwt_identity()`, `claims` a copy of the whole payload. A function
-        without parameters takes the identity from elsewhere (a session, say), and no token is
-        looked at. It returns an `Identity` or an object of the application's own; None is nobody.
+        `subject` is `get_jwt_identity()` and `claims` a copy of the payload. A function without
+        parameters gets the identity elsewhere, for example from a session, and no token is read.
+        The function returns an `Identity` or an object of your own, or None for no caller.
+
+        >>> @authz.identity_loader
+        ... def load_identity(subject, claims):
+        ...     return authz.read_identity(subject, claims)
         """
         self._source = IdentitySource(loader)
         for parts in self._installed:
@@ -146,12 +167,22 @@ class Authz:
         return loader
 
     def trust(self, *issuers: Issuer) -> None:
-        """Accept the access tokens of these issuers, too, each by its own keys and rules.
+        """Also accept access tokens of these issuers, each with its own keys and rules.
 
-        A token is the issuer's whose `iss` it has, and then that one's keys alone count; any
-        other token is verified by the application's own keys, as before. They come in the
-        header. Raises `MisuseError` for an issuer that is trusted already, whose keys cannot be
-        used, or that may grant a role that the catalogue lacks.
+        A token with the `iss` of one of them is verified with that issuer's keys only, any other
+        token with the application's own keys. Tokens of issuers are read from the header only.
+        Raise `MisuseError` for an issuer that is already trusted, whose keys cannot be used, or
+        that may grant a role that is not in the catalog.
+
+        >>> authz.trust(
+        ...     Issuer(
+        ...         "https://idp.example",
+        ...         "orders-api",
+        ...         "RS256",
+        ...         jwks_uri="https://idp.example/keys",
+        ...         subject_prefix="idp:",
+        ...     )
+        ... )
         """
         in_code = self.roles_given if isinstance(self.roles_given, Roles) else None
         self._trust = (self._trust or Trust()).with_more(issuers, in_code)
@@ -159,28 +190,44 @@ class Authz:
             parts.trust_in(self._trust)
 
     def rule(self, action: str | Permission, model: type, requirement: Any) -> Requirement:
-        """Register what an action asks for on a model, once for `on=` one of it and for `filter`.
+        """Register the requirement of an action on a model, for `on=` and for `filter`.
 
-        It holds for classes below the model, too, that have no rule of their own. The rule is the
-        whole answer; inside it the action's own permission is asked for as it stands. Returns the
-        requirement. Raises `MisuseError` for an action and model that have one, and for a
-        condition that does not fit the columns of a mapped class.
+        It also applies to subclasses of the model without a rule of their own. The rule replaces
+        the check of the action's permission; inside the rule, the permission itself is checked.
+        Return the requirement. Raise `MisuseError` if the action and model already have a rule, or
+        if a condition does not fit the columns of a mapped class.
+
+        >>> from jwt_authz.conditions import subject
+        >>> class Order:
+        ...     customer = "ann"
+        >>> rule = authz.rule("orders:cancel", Order, attr("customer") == subject)
+        >>> allowed("orders:cancel", on=Order(), identity=Identity("ann"))
+        True
         """
         return add_rule(self._rules, action, model, requirement)
 
     def filter(self, requirement: Any, model: Any, *, identity: Any = NOT_GIVEN) -> Any:
-        """A criterion for `select(model).where(...)`: the rows for which `allowed` would say yes.
+        """Return a criterion for `select(model).where(...)`: the rows that `allowed` would allow.
 
-        `requirement` is an action that has a rule for the model, or any requirement made of
-        `has_*` and conditions; `model` a class that SQLAlchemy maps, or `aliased(...)` of one.
-        It lets no row through where nobody is identified. Raises `MisuseError` for a part that
-        only calling it answers, and outside a request unless `identity` is given;
-        `AuthorizationUnavailable` where it cannot be known.
+        `requirement` is an action with a rule for the model, or a requirement that consists of
+        `has_*` and conditions. `model` is a class mapped by SQLAlchemy, or an `aliased(...)` one.
+        Without a caller it matches no rows. Raise `MisuseError` for a part that SQL cannot express
+        and, without `identity`, outside a request; raise `AuthorizationUnavailable` if it cannot
+        be evaluated.
+
+        >>> from jwt_authz.conditions import subject
+        >>> is_own = attr("customer") == subject
+        >>> print(authz.filter(is_own, OrderRow, identity=Identity("ann")))
+        order_row.customer = :customer_1
         """
         return criterion(requirement, model, identity)
 
     def read_identity(self, subject: str, claims: Mapping[str, Any]) -> Identity:
-        """What is made of a token where no identity loader is set: for a loader to build upon."""
+        """Return the identity that is made of a token by default, for use in an identity loader.
+
+        >>> authz.read_identity("ann", {"sub": "ann", "roles": ["clerk"]}).roles
+        frozenset({'clerk'})
+        """
         parts = current_parts()
         trusted = parts.trust.find(claims.get("iss")) if parts.trust is not None else None
         if trusted is not None:
@@ -190,10 +237,13 @@ class Authz:
     def explain(
         self, *requirements: Any, on: Any = NO_RESOURCE, identity: Any = NOT_GIVEN
     ) -> Decision:
-        """Why the caller meets the requirements for `on`, or does not: a `Decision` of all parts.
+        """Return why the caller meets the requirements for `on` or not: a complete `Decision`.
 
-        It tells of parts that a request would not come to, too, and which claims each looks at;
-        its verdict is that of `allowed`. Nobody is refused, and nothing is counted or logged.
+        It includes parts that a request would not evaluate, and the claims that each part reads;
+        the verdict is that of `allowed`. It refuses, counts and logs nothing.
+
+        >>> print(authz.explain("orders:read", identity=Identity("ann")))
+        no...
         """
         decision: Decision = _inspection("explain").explain(requirements, on, identity)
         return decision
@@ -202,11 +252,14 @@ class Authz:
     def roles(self) -> Roles | None:
         """Return the role catalog as of now, None if there is none.
 
-        It is the one to give to identities that an identity loader makes: where roles change at
-        run time, or a foreign issuer grants permissions of its own, a permission that no role
-        grants is known to it, and is refused like any other that the caller lacks. Roles from a
-        source are those of the current application; raises `StoreUnavailable` if they cannot be
+        Pass it to identities that your identity loader makes. If roles change at run time, or a
+        foreign issuer grants permissions of its own, this catalog also accepts permissions that
+        no role grants, and refuses them as usual if the caller does not have them. Roles from a
+        source are those of the current application; raise `StoreUnavailable` if they cannot be
         loaded.
+
+        >>> "clerk" in authz.roles
+        True
         """
         given = self.roles_given
         if given is None or (isinstance(given, Roles) and not self._is_current()):
@@ -214,27 +267,31 @@ class Authz:
         return current_parts().catalogue
 
     def _is_current(self) -> bool:
-        """Whether this is the Authz of the current application."""
+        """Return whether this is the Authz of the current application."""
         return has_app_context() and current_app.extensions.get("jwt_authz") is self
 
     def reload_roles(self) -> None:
-        """Have all processes load the catalogue anew from its source: say it after each change.
+        """Reload the role catalog from its source in all processes; call it after each change.
 
-        They do within `AUTHZ_REVOCATION_MAX_AGE`, this one at once, and tokens that are in use have
-        the permissions that their roles have then. Raises `StoreUnavailable` where the store does
-        not take it, or the catalogue cannot be loaded, and then it must be said again;
-        `MisuseError` where the roles are in code, or `AUTHZ_STORE_URL` names no store.
+        This process reloads immediately, the others within `AUTHZ_REVOCATION_MAX_AGE`. Existing
+        tokens then have the permissions that their roles have in the new catalog. Raise
+        `StoreUnavailable` if the store or the source fails: call it again. Raise `MisuseError` if
+        the roles are defined in code or `AUTHZ_STORE_URL` names no store.
         """
         current_parts().reload_roles()
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many decisions the current application's process took, by outcome."""
+        """The number of decisions of this process for the current application, by outcome.
+
+        >>> authz.counts["allowed"]
+        0
+        """
         return current_parts().audit.counts
 
     @property
     def keys(self) -> KeySet | None:
-        """The current application's own key set (`AUTHZ_KEYS_FILE`), None where it has none."""
+        """The current application's own key set (`AUTHZ_KEYS_FILE`), or None."""
         return current_parts().keys
 
     def claims(
@@ -245,10 +302,13 @@ class Authz:
         tenant: str | None = None,
         scope: str | Iterable[str] | None = None,
     ) -> dict[str, Any]:
-        """The claims that a token of these roles carries, for FJE's `additional_claims`.
+        """Return the claims of a token with these roles, for FJE's `additional_claims`.
 
-        Without `permissions` they are those of the roles. Raises `MisuseError` for a role that
-        the catalogue lacks.
+        `permissions` defaults to the permissions of the roles. Raise `MisuseError` for a role that
+        is not in the catalog.
+
+        >>> authz.claims(roles=["clerk"])
+        {...'roles': ['clerk']...}
         """
         return claims_of(
             current_parts(), roles=roles, permissions=permissions, tenant=tenant, scope=scope
@@ -266,12 +326,17 @@ class Authz:
         expires: timedelta | None = None,
         issued_at: float | None = None,
     ) -> str:
-        """An encoded access token for the subject, of RFC 9068's shape; needs an app context.
+        """Return an encoded access token for a subject in the format of RFC 9068.
 
-        `fresh` marks a token that comes from a log-in, for a time if it is a timedelta; `issued_at`
-        is its `iat`, seconds since the epoch, by default now. Raises
-        `MisuseError` for a role that the catalogue lacks, and for a token that would be longer
-        than `AUTHZ_MAX_TOKEN_BYTES`.
+        This needs an application context. `fresh` marks the token as coming from a log-in, for a
+        limited time if it is a timedelta. `issued_at` is its `iat` in seconds since the epoch, by
+        default now. Raise `MisuseError` for a role that is not in the catalog, and
+        `TokenDoesNotFit` for a token longer than `AUTHZ_MAX_TOKEN_BYTES`.
+
+        >>> token = authz.issue("ann", roles=["clerk"])
+        >>> headers = {"Authorization": f"Bearer {token}"}
+        >>> app.test_client().get("/orders", headers=headers).status
+        '200 OK'
         """
         claims = self.claims(roles=roles, permissions=permissions, tenant=tenant, scope=scope)
         if issued_at is not None:
@@ -279,18 +344,26 @@ class Authz:
         return issue(current_parts(), subject, claims, fresh=fresh, expires=expires)
 
     def now(self) -> float:
-        """The time that a log-in begins at: the store's clock, in seconds since the epoch."""
+        """Return the start time of a log-in by the store's clock, in seconds since the epoch.
+
+        >>> since = authz.now()
+        """
         return Logins(current_parts(), current_parts().accounts).now()
 
     def log_in(
         self, user: User, client: str | None = None, since: float | None = None
     ) -> Tokens | None:
-        """Tokens for a user who has just logged in by a view of your own; None if they are gone.
+        """Return tokens for a user who logged in with your own view; None if the user is removed.
 
-        The refresh token is there where `AUTHZ_STORE_URL` names a store; `client` is what the
-        user's list of log-ins calls this one. `since` is what `now()` gave before the proof was
-        looked at: whose tokens were revoked since then has to prove it anew. Raises
-        `StoreUnavailable`, and `MisuseError` for what is no `User`.
+        There is a refresh token if `AUTHZ_STORE_URL` names a store. `client` is the name of this
+        log-in in the user's list of log-ins. `since` is the value of `now()` before the
+        credentials were verified: if the user's tokens were revoked since then, the user must log
+        in again. Raise `StoreUnavailable` in that case and if the store fails, and `MisuseError`
+        if `user` is not a `User`.
+
+        >>> tokens = authz.log_in(user, client="phone")
+        >>> tokens.expires_in
+        900
         """
         parts = current_parts()
         has_refresh = parts.revocations is not None
@@ -299,16 +372,25 @@ class Authz:
         )
 
     def refresh(self, refresh_token: str) -> Tokens:
-        """The tokens that follow a refresh token, which is then used up (RFC 9700 section 4.14.2).
+        """Exchange a refresh token for new tokens; it cannot be used again (RFC 9700 4.14.2).
 
-        The roles are those that the user has now. Raises `RefreshRefused`, a 401 in a view; for one
-        that was used before it is `TokenReused`, and then all tokens of that log-in are ended.
-        Raises `StoreUnavailable` where the store does not answer: then it may be repeated.
+        The new tokens have the user's current roles. Raise `RefreshRefused`, a 401 in a view; for
+        a token that was already used this is `TokenReused`, and all tokens of its log-in are
+        revoked. Raise `StoreUnavailable` if the store does not answer: the call can be repeated.
+
+        >>> tokens = authz.log_in(user)
+        >>> authz.refresh(tokens.refresh_token).expires_in
+        900
         """
         return Logins(current_parts(), current_parts().accounts).refresh(refresh_token)
 
     def families(self, subject: str) -> tuple[Family, ...]:
-        """The log-ins of a subject that can still be refreshed, the one used last first."""
+        """Return the log-ins of a subject that can still be refreshed, most recently used first.
+
+        >>> tokens = authz.log_in(user, client="phone")
+        >>> [family.client for family in authz.families("ann")]
+        ['phone']
+        """
         return families_of(current_parts(), subject)
 
     def revoke(
@@ -323,15 +405,17 @@ class Authz:
         issuer: str | None = None,
         keeps_families: bool = False,
     ) -> None:
-        """End the tokens issued until now that carry the one thing given, in all processes.
+        """Revoke the tokens issued until now that match the one criterion given, in all processes.
 
-        Of a `subject`, a `tenant` or `everything` the refresh tokens end as well; of a subject
-        whose roles have changed they go on with `keeps_families`, and bring the new claims.
-        `family` is the id of one log-in. `issuer` names the foreign issuer of a `jti` or a
-        `subject`. Tokens issued from now on are good: a log-in right after works. Raises
-        `MisuseError` unless exactly one thing is given, for a role that the catalogue lacks, or
-        where `AUTHZ_STORE_URL` names no store; `StoreUnavailable` where the store does not take
-        it, and then it must be said again.
+        For a `subject`, a `tenant` or `everything` this includes refresh tokens; with
+        `keeps_families` the refresh tokens of a subject whose roles have changed stay valid and
+        return the new claims. `family` is the id of one log-in. `issuer` is the foreign issuer of
+        a `jti` or a `subject`. Tokens issued later are valid: users can log in again immediately.
+        Raise `MisuseError` unless exactly one criterion is given, for a role that is not in the
+        catalog, or if `AUTHZ_STORE_URL` names no store. Raise `StoreUnavailable` if the store
+        fails: call it again.
+
+        >>> authz.revoke(subject="ann")
         """
         if role is not None and self.roles is not None and role not in self.roles:
             raise MisuseError(f"no role is named {role!r}: check the spelling")
@@ -347,19 +431,23 @@ class Authz:
         revoke(current_parts(), what, keeps_families=keeps_families)
 
     def distrust_store(self) -> None:
-        """Revoke all tokens issued before now, and end all refresh families, in all processes.
+        """Revoke all tokens issued before now, including refresh tokens, in all processes.
 
-        For an operator who has put back an old copy of the store. Raises `StoreUnavailable`.
+        Call it after restoring an old copy of the store. Raise `StoreUnavailable`.
+
+        >>> authz.distrust_store()
         """
         current_parts().needed_revocations().distrust_store()
 
     def prepare_store(self) -> None:
-        """Say that the store of `AUTHZ_STORE_URL` is new: make its tables, and its mark.
+        """Initialize the store of `AUTHZ_STORE_URL`: create its tables and mark it as complete.
 
-        Once for a new store; later it changes nothing, unless the store has lost its contents, and
-        then says that this does not matter. With `AUTHZ_STORE_NAMESPACE` all tokens issued before
-        the first call are revoked: the application may have revoked some of them without the
-        namespace, or under another one. Raises `StoreUnavailable`.
+        Call it once for a new store. Later calls change nothing, unless the store has lost its
+        contents: then the call confirms that the loss is acceptable. With `AUTHZ_STORE_NAMESPACE`,
+        the first call revokes all tokens issued before it, since the application may have revoked
+        some of them without the namespace or in another one. Raise `StoreUnavailable`.
+
+        >>> authz.prepare_store()
         """
         parts = current_parts()
         is_new = not parts.settings.store_namespace

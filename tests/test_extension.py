@@ -88,10 +88,10 @@ def test_an_authz_makes_the_manager_that_the_application_lacks_and_keeps_one_tha
     [
         ({"roles": ["admin"]}, r"write roles=Roles\(Role\(...\)\)"),
         ({"roles": Role("admin")}, r"write roles=Roles\(Role\(...\)\)"),
-        ({"default": "closed"}, "default is 'allow' or 'deny', not 'closed'"),
-        ({"abort": 403}, "abort is a function of the problem"),
+        ({"default": "closed"}, "Invalid default 'closed': expected 'allow' or 'deny'"),
+        ({"abort": 403}, "Invalid abort 403: expected a function of the problem"),
         ({"throws": 403}, "throws is an exception or a class of one"),
-        ({"accounts": object()}, r"accounts needs authenticate\(username, password\)"),
+        ({"accounts": object()}, r"expected an object with the methods authenticate\(username, password\)"),
     ],
 )
 def test_an_authz_made_of_the_wrong_things_says_so_at_once(
@@ -876,9 +876,9 @@ def test_all_that_is_wrong_with_the_settings_is_told_at_once() -> None:
 def test_a_second_authz_on_one_application_is_told_and_changes_nothing() -> None:
     app = guarded_app()
     first = authz_of(app)
-    with pytest.raises(MisuseError, match="has an Authz already"):
+    with pytest.raises(MisuseError, match="already has an Authz"):
         Authz(app)
-    with pytest.raises(MisuseError, match="has an Authz already"):
+    with pytest.raises(MisuseError, match="already has an Authz"):
         first.init_app(app)
     assert authz_of(app) is first
 

@@ -1,1 +1,1 @@
-"""The old extensions' names over this library's parts: a module for each of the old packages."""
+"""Replacements for Flask-Allows, Flask-Access and Flask-Auth with the same names."""

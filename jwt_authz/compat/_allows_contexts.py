@@ -1,7 +1,6 @@
-"""Flask-Allows' overrides and additions: this library's own, by the old names and rules.
+"""Flask-Allows' overrides and additional requirements, on top of jwt_authz's.
 
-The contexts are those of `jwt_authz.guards.overrides`: what is pushed here reaches native guards,
-too.
+The contexts are those of `jwt_authz.guards.overrides`, so they also affect native guards.
 """
 
 from __future__ import annotations
@@ -20,42 +19,42 @@ def _as_given(value: Any) -> Any:
 
 
 class Override(native.Override):
-    """Requirements that are left out of each check; holds them as they are given."""
+    """Requirements that are skipped in each check, stored as they were passed."""
 
     _read = staticmethod(_as_given)
 
 
 class Additional(native.Additional):
-    """Requirements that each check asks, too, once; holds them as they are given."""
+    """Requirements that are added to each check, stored as they were passed."""
 
     _read = staticmethod(_as_given)
 
 
 class OverrideManager(native.OverrideManager):
-    """Pushes and pops overrides; `allows.overrides` is one."""
+    """Push and pop overrides; `allows.overrides` is an instance."""
 
     def pop(self) -> None:
-        """End what was pushed last; raises `RuntimeError` if that was not by this manager."""
+        """Pop the last override; raise `RuntimeError` if another manager pushed it."""
         if self.drop() is not self:
-            raise RuntimeError("popped wrong override context: pop() once for each own push()")
+            raise RuntimeError("popped wrong override context: call pop() once for each push()")
 
     def clear(self) -> None:
-        """End all; raises `RuntimeError` at what another of the old managers pushed."""
+        """Pop all overrides; raise `RuntimeError` at one that another old manager pushed."""
         while self.current is not None:
             if self.drop() not in (self, native.overrides):
                 raise RuntimeError("popped wrong override context: another manager pushed it")
 
 
 class AdditionalManager(native.AdditionalManager):
-    """Pushes and pops additions; `allows.additional` is one."""
+    """Push and pop additional requirements; `allows.additional` is an instance."""
 
     def pop(self) -> None:
-        """End what was pushed last; raises `RuntimeError` if that was not by this manager."""
+        """Pop the last addition; raise `RuntimeError` if another manager pushed it."""
         if self.drop() is not self:
-            raise RuntimeError("popped wrong additional context: pop() once for each own push()")
+            raise RuntimeError("popped wrong additional context: call pop() once for each push()")
 
     def clear(self) -> None:
-        """End all; raises `RuntimeError` at what another of the old managers pushed."""
+        """Pop all additions; raise `RuntimeError` at one that another old manager pushed."""
         while self.current is not None:
             if self.drop() not in (self, native.additions):
                 raise RuntimeError("popped wrong additional context: another manager pushed it")

@@ -1,8 +1,8 @@
-"""Flask-Allows' requirements: of (user) or (user, request), truthy or falsy, and as native ones.
+"""Flask-Allows' requirements, functions of (user) or (user, request), as native requirements.
 
-How they are asked. Each is wrapped as a native requirement, so that guards, overrides and the
-audit treat them alike. A native decision swallows what a requirement raises, and the old way is
-to let it through (an `abort(404)`, say): `decide` finds it in the `Check` and raises it anew.
+How it works. Each old requirement is wrapped in a native one, so that guards, overrides and the
+audit handle both kinds. A native decision catches what a requirement raises, but Flask-Allows lets
+it propagate (for example `abort(404)`): `decide` finds the error in the `Check` and raises it.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from ..policy.requirements import Requirement as NativeRequirement
 
 
 class Requirement(ABC):
-    """The base of requirements that are classes: write `fulfill(self, user)`."""
+    """The base class of requirements: implement `fulfill(self, user)`."""
 
     @abstractmethod
     def fulfill(self, user: Any, request: Any = None) -> Any:
-        """Whether the user meets the requirement; one that needs `request` is deprecated."""
+        """Return whether the user meets the requirement; a required `request` is deprecated."""
 
     def __call__(self, user: Any, request: Any = None) -> Any:
         return _call(self, user, flask.request if request is None else request)
@@ -42,10 +42,11 @@ class Requirement(ABC):
 
 
 class ConditionalRequirement(Requirement):
-    """Several requirements, reduced to one answer; without any left to ask it is met.
+    """Several requirements reduced to one answer; it is met if no requirement is left.
 
-    `op` is a function of two booleans that reduces the answers from left to right, `until` an
-    answer that ends the asking, `negated` turns the answer round. What is overridden is left out.
+    `op` is a function of two booleans that reduces the answers from left to right. Evaluation
+    stops when the result equals `until`. `negated` inverts the result. Overridden requirements are
+    skipped.
     """
 
     def __init__(
@@ -62,23 +63,23 @@ class ConditionalRequirement(Requirement):
 
     @classmethod
     def And(cls, *requirements: Any) -> ConditionalRequirement:
-        """Met if all are; stops at the first that is not."""
+        """Require all; stop at the first that is not met."""
         return cls(*requirements, op=operator.and_, until=False)
 
     @classmethod
     def Or(cls, *requirements: Any) -> ConditionalRequirement:
-        """Met if one is; stops there."""
+        """Require one; stop at the first that is met."""
         return cls(*requirements, op=operator.or_, until=True)
 
     @classmethod
     def Not(cls, *requirements: Any) -> ConditionalRequirement:
-        """Met if not all are."""
+        """Require that not all are met."""
         return cls(*requirements, negated=True)
 
     def fulfill(self, user: Any, request: Any = None) -> bool:
         asked = flask.request if request is None else request
         decision = decide(as_native(self), user, overrides.current or (), asked)
-        if decision.error:  # not to be turned round by a Not around it
+        if decision.error:  # a surrounding Not must not invert an error
             raise MisuseError(decision.error)
         return bool(decision)
 
@@ -128,7 +129,7 @@ Not = ConditionalRequirement.Not
 
 
 def wants_request(requirement: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
-    """A requirement of (user, request) as one of (user): it gets the current request."""
+    """Turn a requirement of (user, request) into one of (user) that passes the current request."""
 
     @functools.wraps(requirement)
     def of_user(user: Any) -> Any:
@@ -138,7 +139,7 @@ def wants_request(requirement: Callable[[Any, Any], Any]) -> Callable[[Any], Any
 
 
 class Check(Collection[NativeRequirement]):
-    """One check under way: what counts as met, the request to hand on, and what was raised."""
+    """A check in progress: overridden requirements, the request, and an error that was raised."""
 
     def __init__(self, overridden: Collection[Any], request: Any) -> None:
         self._overridden = overridden
@@ -161,7 +162,7 @@ def decide(
     overridden: Collection[Any],
     request: Any = flask.request,
 ) -> Decision:
-    """The decision about a user; raises what an old requirement raised."""
+    """Return the decision about a user; raise what an old requirement raised."""
     check = Check(overridden, request)
     decision = requirement.evaluate(user, NO_RESOURCE, check)
     if check.raised is not None:
@@ -170,11 +171,11 @@ def decide(
 
 
 class AnyRequirement(FunctionRequirement):
-    """An old requirement as a native one; equal to others of the same function or object."""
+    """A native requirement for an old one; equal if the wrapped function or object is equal."""
 
     def __init__(self, requirement: Any) -> None:
         if inspect.iscoroutinefunction(getattr(requirement, "fulfill", requirement)):
-            raise MisuseError(f"{_name_of(requirement)} is async: write it with a plain def")
+            raise MisuseError(f"{_name_of(requirement)} is async: define it with def")
         self.function = requirement
         self.name = _name_of(requirement)
         self._sentence = ""
@@ -196,12 +197,15 @@ class AnyRequirement(FunctionRequirement):
         request = overridden.request if isinstance(overridden, Check) else flask.request
         answer = _call(self.function, user, request)
         if inspect.isawaitable(answer) or inspect.isgenerator(answer) or inspect.isasyncgen(answer):
-            raise MisuseError(f"{self.name} does not answer at once: write it with a plain def")
+            raise MisuseError(
+                f"{self.name} returned an awaitable or a generator: define it with def and return "
+                "True or False"
+            )
         return self._read(answer if isinstance(answer, Decision) else bool(answer))
 
 
 class AnyConditional(AnyRequirement):
-    """A `ConditionalRequirement` as a native one."""
+    """A native requirement for a `ConditionalRequirement`."""
 
     def __init__(self, requirement: ConditionalRequirement) -> None:
         super().__init__(requirement)
@@ -231,7 +235,7 @@ class AnyConditional(AnyRequirement):
 
 
 def as_native(value: Any) -> NativeRequirement:
-    """The native requirement for an old one; native ones, and what stands for them, pass."""
+    """Return the native requirement for an old one; native ones are returned unchanged."""
     if isinstance(value, NativeRequirement) or inspect.isclass(value) or not callable(value):
         return as_requirement(value)
     reduces = getattr(type(value), "fulfill", None) is ConditionalRequirement.fulfill
@@ -252,7 +256,7 @@ def _call(requirement: Any, user: Any, request: Any) -> Any:
 
 
 def _takes_request(requirement: Any) -> bool:
-    """Whether it is one of (user, request); read once for each function and class."""
+    """Return whether a requirement needs (user, request), cached by function or class."""
     of_class = isinstance(requirement, Requirement)
     if not of_class and not inspect.isfunction(requirement):
         return _read(requirement)
@@ -266,10 +270,10 @@ _known: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
 
 
 def _read(function: Callable[..., Any]) -> bool:
-    """Whether two arguments fit, and one does not; behind a wrapper of (*args) the inner tells."""
+    """Return whether a function, unwrapped from `*args` wrappers, needs two arguments."""
     try:
-        signature = _signature(inspect.unwrap(function, stop=_tells))
-    except (TypeError, ValueError):  # a builtin that tells nothing
+        signature = _signature(inspect.unwrap(function, stop=_has_own_parameters))
+    except (TypeError, ValueError):  # a builtin without a signature
         return False
     return not _fits(signature, None) and _fits(signature, None, None)
 
@@ -278,7 +282,7 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature:
     return inspect.signature(function, follow_wrapped=False)
 
 
-def _tells(function: Callable[..., Any]) -> bool:
+def _has_own_parameters(function: Callable[..., Any]) -> bool:
     parameters = _signature(function).parameters.values()
     return all(parameter.kind is not parameter.VAR_POSITIONAL for parameter in parameters)
 

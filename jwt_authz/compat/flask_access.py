@@ -1,7 +1,7 @@
-"""Flask-Access 0.1.2 by its old names: `import jwt_authz.compat.flask_access as flask_access`.
+"""The API of Flask-Access 0.1.2: `import jwt_authz.compat.flask_access as flask_access`.
 
-Needs no Authz on the application: the user and the way of refusing stand in its config, under
-`CURRENT_USER` and `ABORT_FN`.
+It works without an Authz: the application's config has the current user (`CURRENT_USER`) and the
+function that refuses (`ABORT_FN`).
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ CURRENT_USER = "flask_access_current_user"
 
 
 class CurrentUserMissing(MisuseError, KeyError):
-    """The application's config does not say who the current user is; a KeyError, as it was."""
+    """`CURRENT_USER` is missing in the application's config; a KeyError, as in Flask-Access."""
 
     __str__ = Exception.__str__
 
 
 def require(*rights: Any, **named_rights: Any) -> Callable[[View], View]:
-    """A decorator: the view is for users whose `has_access(*rights, **named_rights)` is True.
+    """Restrict a view to users whose `has_access(*rights, **named_rights)` returns True.
 
-    For everybody, where the user is True itself. Any other user, and any other answer, is
-    refused as `app.config[ABORT_FN]` does it, by default with `flask.abort(403)`.
+    If the user is True itself, everyone is allowed. Any other user or return value is refused with
+    `app.config[ABORT_FN]`, by default `flask.abort(403)`.
     """
 
     def decorate(view: View) -> View:
@@ -61,11 +61,11 @@ def _may_pass(user: Any, rights: tuple[Any, ...], named_rights: dict[str, Any]) 
 def _current_user() -> Any:
     if CURRENT_USER not in current_app.config:
         raise CurrentUserMissing(
-            f"the application {current_app.name!r} does not say who the current user is: write "
-            "app.config[flask_access.CURRENT_USER] = a function, or flask_login.current_user"
+            f"the application {current_app.name!r} has no current user: set "
+            "app.config[flask_access.CURRENT_USER] to a function or to flask_login.current_user"
         )
     user = current_app.config[CURRENT_USER]
-    # A proxy says that it is whatever it stands for, and a user may well be callable.
+    # A proxy imitates its object, and a user object may be callable.
     if not isinstance(user, LocalProxy) and _is_loader(user):
         user = current_app.ensure_sync(user)()
     return resolved(user)
@@ -78,5 +78,5 @@ def _is_loader(user: Any) -> bool:
 def _abort() -> Any:
     abort = current_app.config.get(ABORT_FN)
     answer = flask.abort(403) if abort is None else current_app.ensure_sync(abort)()
-    # An abort function that neither raises nor answers has refused all the same.
+    # An abort function that neither raises nor returns a response still refuses.
     return Forbidden() if answer is None else answer

@@ -1,6 +1,6 @@
-"""Flask-Allows 0.7.1 by its old names: `import jwt_authz.compat.flask_allows as flask_allows`.
+"""The API of Flask-Allows 0.7.1: `import jwt_authz.compat.flask_allows as flask_allows`.
 
-Needs no Authz on the application: who is calling is what `Allows`'s identity loader returns.
+It works without an Authz: the identity loader of `Allows` returns the caller.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ __all__ = [
     "wants_request",
 ]
 
-__version__ = "0.7.1"  # whose names and behaviour these are
+__version__ = "0.7.1"  # the version of Flask-Allows whose API this is
 
 View = TypeVar("View", bound=Callable[..., Any])
 Loader = TypeVar("Loader", bound=Callable[[], Any])
@@ -79,9 +79,9 @@ _NO_KEYWORDS: Mapping[str, Any] = MappingProxyType({})
 class Allows:
     """The extension: `Allows(app, identity_loader=...)`, or `init_app(app)` later.
 
-    `identity_loader` is a function without parameters that returns the user. On a refusal
-    `on_fail` is the response, or a function that returns it; where that is None, `throws` is
-    raised, an exception or a class of one.
+    `identity_loader` is a function without parameters that returns the user. The response to a
+    refusal is `on_fail` or, if it is a function, its result; if that is None, `throws` is raised,
+    which is an exception or an exception class.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Allows:
             self.init_app(app)
 
     def init_app(self, app: Flask) -> None:
-        """Bind this to an application; each of its requests begins with empty contexts."""
+        """Initialize an application; each of its requests starts with empty contexts."""
         app.extensions["allows"] = self
         app.before_request(self._start_contexts)
         app.after_request(self._end_contexts)
@@ -123,13 +123,14 @@ class Allows:
     def requires(
         self, *requirements: Any, throws: Any = None, on_fail: Any = None, identity: Any = None
     ) -> Callable[[View], View]:
-        """A decorator of views and other functions, which asks this extension."""
+        """Return a decorator for views and other functions that uses this extension."""
         return _Guard(self, requirements, identity, throws, on_fail).__call__
 
     def fulfill(self, requirements: Iterable[Any], identity: Any = None) -> bool:
         """Return whether the user, or another identity, meets all requirements and additions.
 
-        A question refuses nobody: a no is logged at the level DEBUG, unless an override was used.
+        It does not refuse the request: a negative answer is logged at level DEBUG, unless an
+        override was used.
         """
         return self._decide(requirements, identity, logging.DEBUG)
 
@@ -153,7 +154,7 @@ class Allows:
 
     def _load_identity(self) -> Any:
         if self._identity_loader is None:
-            raise MisuseError("nobody says who is calling: write Allows(identity_loader=...)")
+            raise MisuseError("Allows has no identity loader: write Allows(identity_loader=...)")
         return _called(self._identity_loader)
 
     def run(
@@ -166,10 +167,10 @@ class Allows:
         f_kwargs: Mapping[str, Any] = _NO_KEYWORDS,
         use_on_fail_return: bool = True,
     ) -> Any:
-        """Ask, and refuse: None where it is allowed, else the answer of `on_fail`; or it raises.
+        """Return None if the requirements are met, otherwise the result of `on_fail`, or raise.
 
-        `on_fail` gets `f_args` and `f_kwargs`. Without `use_on_fail_return`, or where it answers
-        None, `throws` is raised. Both stand for this extension's own where they are given.
+        `on_fail` is called with `f_args` and `f_kwargs`. Raise `throws` if `use_on_fail_return` is
+        false or the result is None. Both default to the extension's own.
         """
         if self._decide(requirements, identity, logging.WARNING):
             return None
@@ -183,11 +184,11 @@ class Allows:
         raise Forbidden if throws is None else throws
 
     def clear_all_overrides(self) -> None:
-        """End all overrides; raises `RuntimeError` at one that another old manager pushed."""
+        """Pop all overrides; raise `RuntimeError` at one that another old manager pushed."""
         self.overrides.clear()
 
     def clear_all_additional(self) -> None:
-        """End all additions; raises `RuntimeError` at one that another old manager pushed."""
+        """Pop all additions; raise `RuntimeError` at one that another old manager pushed."""
         self.additional.clear()
 
 
@@ -205,14 +206,14 @@ def _get_allows() -> Allows:
 
 
 allows: Any = LocalProxy(_get_allows)
-"""The current application's `Allows`; raises `RuntimeError` where there is none."""
+"""The current application's `Allows`; raises `RuntimeError` if there is none."""
 
 
 class Permission:
-    """Requirements to ask of the user: `if Permission(...)`, and `with Permission(...)`.
+    """Requirements to check in code: `if Permission(...)` or `with Permission(...)`.
 
-    As a boolean it only asks. `with` refuses, too: it calls `on_fail`, whose answer does not
-    count, and raises `throws`. Needs an application context when it is asked.
+    As a boolean it only checks. `with` also refuses: it calls `on_fail`, whose result is ignored,
+    and raises `throws`. Both need an application context.
     """
 
     def __init__(
@@ -240,7 +241,7 @@ class Permission:
 
 
 class _Guard(Guard):
-    """A guard of this library that asks an `Allows`; the matrix shows it like any other."""
+    """A native guard that delegates to an `Allows`, so that the access matrix includes it."""
 
     _asked: tuple[Any, ...]
     _extension: Any
@@ -255,7 +256,7 @@ class _Guard(Guard):
         vars(self).update(_asked=asked, _extension=extension)
 
     def is_enforced(self, parts: Parts) -> bool:
-        return True  # the extension asked refuses, whatever AUTHZ_ENFORCE says
+        return True  # the old extension ignores AUTHZ_ENFORCE
 
     def refused(
         self,
@@ -277,18 +278,18 @@ class _Guard(Guard):
 def requires(
     *requirements: Any, throws: Any = None, on_fail: Any = None, identity: Any = None
 ) -> Callable[[View], View]:
-    """A decorator of views and other functions, which asks the current application's `Allows`."""
+    """Return a decorator for views and functions that uses the current application's `Allows`."""
     return _Guard(allows, requirements, identity, throws, on_fail).__call__
 
 
 def guard_entire(
     requirements: Any, identity: Any = None, throws: Any = None, on_fail: Any = None
 ) -> Callable[[], Any]:
-    """A function for `before_request` of a blueprint or application, which guards all views.
+    """Return a function for `before_request` that guards all views of a blueprint or application.
 
-    `requirements` are several, or one. `on_fail` gets the view's arguments by their names. Views
-    marked by `exempt_from_requirements`, routing errors and the `OPTIONS` that Flask answers
-    itself pass.
+    `requirements` is one requirement or an iterable. `on_fail` is called with the view's arguments
+    as keywords. Views marked by `exempt_from_requirements`, routing errors and automatic `OPTIONS`
+    responses are not checked.
     """
     one = callable(requirements) or isinstance(requirements, NativeRequirement)
     made = _Guard(allows, (requirements,) if one else requirements, identity, throws, on_fail)
@@ -310,9 +311,9 @@ def _passes() -> bool:
 
 
 def exempt_from_requirements(f: View) -> View:
-    """Let a view pass `guard_entire`, but not a `requires` of its own; for classes in `decorators`.
+    """Exempt a view from `guard_entire`, but not from its own `requires`.
 
-    It has no effect on a method of a class.
+    For a view class, put it in `decorators`; it has no effect on a method of a class.
     """
     exempt(f)
     return f

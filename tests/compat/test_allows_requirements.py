@@ -144,13 +144,13 @@ def generating(user: Any) -> Iterator[bool]:
 
 @pytest.mark.parametrize("requirement", [async_requirement, AsyncRequirement()])
 def test_an_async_requirement_is_told_where_it_is_written(requirement: Any) -> None:
-    with pytest.raises(MisuseError, match="is async: write it with a plain def"):
+    with pytest.raises(MisuseError, match="is async: define it with def"):
         requires(requirement)
 
 
 @pytest.mark.parametrize("requirement", [generating, lambda user: asyncio.Future(loop=Mock())])
 def test_an_answer_that_is_yet_to_come_is_no_yes(requirement: Any) -> None:
-    with pytest.raises(MisuseError, match="does not answer at once: write it with a plain def"):
+    with pytest.raises(MisuseError, match="an awaitable or a generator: define it with def"):
         fulfills(requirement)
 
 

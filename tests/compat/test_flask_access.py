@@ -197,8 +197,8 @@ def test_an_application_that_names_no_current_user_is_told_what_to_write() -> No
         app.view_functions["guarded"](number=7)
 
     assert str(raised.value) == (
-        "the application 'access' does not say who the current user is: write "
-        "app.config[flask_access.CURRENT_USER] = a function, or flask_login.current_user"
+        "the application 'access' has no current user: set "
+        "app.config[flask_access.CURRENT_USER] to a function or to flask_login.current_user"
     )
     assert isinstance(raised.value, KeyError)
     assert status(app) == 500

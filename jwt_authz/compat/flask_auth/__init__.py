@@ -1,6 +1,6 @@
-"""Flask-Auth 0.85 by its old names: write `jwt_authz.compat.flask_auth` for `flaskext.auth`.
+"""The API of Flask-Auth 0.85: import `jwt_authz.compat.flask_auth` instead of `flaskext.auth`.
 
-Needs no Authz on the application, and the extra `accounts` for its password hashes.
+It works without an Authz, and needs the extra `accounts` for password hashes.
 """
 
 from .auth import (

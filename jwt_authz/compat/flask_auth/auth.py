@@ -1,9 +1,9 @@
-"""What `flaskext.auth.auth` held: log-in on Flask's session, the settings, and the base user.
+"""The API of `flaskext.auth.auth`: log-in with Flask's session, the settings and the base user.
 
-How a log-in works. `AuthUser.authenticate` looks at the password, replaces an old hash, and calls
-`login`, which puts the user's state and the time into the session. Whoever has such a state in
-their session is logged in until `logout` or the timeout. The session is signed by the
-application's secret key; by default it is kept by the browser, so no hash is ever put into it.
+How a log-in works. `AuthUser.authenticate` verifies the password, replaces an old hash, and calls
+`login`, which stores the user's state and the time in the session. A user with such a session is
+logged in until `logout` or the timeout. The session is signed with the application's secret key
+and by default stored in the browser, so it never contains a hash.
 """
 
 from __future__ import annotations
@@ -50,11 +50,12 @@ _SECRETS = frozenset({"password", "salt"})
 class Auth:
     """The settings of an application's session log-in: `Auth(app)`, then set the attributes.
 
-    `login_url_name` is the endpoint to which whoever is not logged in is redirected; without one
-    they get a 401. `not_logged_in_callback` and `not_permitted_callback` are functions of the
-    view's arguments that answer in its place; not permitted is a 401 by default. `user_timeout`
-    is how many seconds a log-in lasts, 0 for ever. `load_role` makes a `Role` of a role's name.
-    `hash_algorithm` is the one of hashlib that made the old hashes; new ones are Argon2id.
+    `login_url_name` is the endpoint to which users who are not logged in are redirected; without
+    it they get a 401. `not_logged_in_callback` and `not_permitted_callback` are called with the
+    view's arguments and respond instead of the view; the default for the latter is a 401.
+    `user_timeout` is the lifetime of a log-in in seconds, 0 for no limit. `load_role` returns the
+    `Role` with a name. `hash_algorithm` is the hashlib function of old hashes; new hashes are
+    Argon2id.
     """
 
     def __init__(self, app: Flask | None = None, login_url_name: str | None = None) -> None:
@@ -68,19 +69,19 @@ class Auth:
             self.init_app(app)
 
     def init_app(self, app: Flask) -> None:
-        """Make these the application's settings, as `app.auth`."""
+        """Store these settings as `app.auth`."""
         app.auth = self  # type: ignore[attr-defined]
 
     def _to_login(self, *arguments: Any, **keywords: Any) -> Any:
-        # To an endpoint of the application's own and with no `next`: there is no open redirect.
+        # The target is an endpoint of the application without `next`: not an open redirect.
         return redirect(url_for(self.login_url_name)) if self.login_url_name else abort(401)
 
 
 class AuthUser:
-    """A base class, or a mixin on an ORM's model, for users who log in by a password.
+    """A base class, or a mixin for an ORM model, for users who log in with a password.
 
-    `password` is the hash, kept as it is given until `set_and_encrypt_password` makes one;
-    `salt` that of an old hash; `role` a role's name, or a list of several.
+    `password` is stored unchanged until `set_and_encrypt_password` sets a hash; `salt` is the salt
+    of an old hash; `role` is the name of a role or a list of names.
     """
 
     role = cast(Any, None)
@@ -94,19 +95,19 @@ class AuthUser:
         self.role = role
 
     def set_and_encrypt_password(self, password: str, salt: str | None = None) -> None:
-        """Keep an Argon2id hash of the password, which has a salt of its own.
+        """Store an Argon2id hash of the password, which includes its own salt.
 
-        Raises `MisuseError` for a password that is empty or cannot be hashed.
+        Raise `MisuseError` if the password is empty or cannot be hashed.
         """
         self.salt = salt
-        # Short ones are taken, as they were; `hash_password` says what is wrong with the others.
+        # Short passwords are accepted, as in Flask-Auth; `hash_password` reports other errors.
         short_too = upgraded_hash("", password) if password else None
         self.password = short_too or hash_password(password)
 
     def authenticate(self, password: str) -> bool:
-        """Log the user in if this is their password, and say whether it was.
+        """Log the user in if the password is correct; return whether it is.
 
-        A hash by the old algorithm, or with yesterday's parameters, is replaced at this log-in.
+        A hash with an old algorithm or outdated parameters is replaced at this log-in.
         """
         if not self._has_password(password):
             return False
@@ -117,17 +118,17 @@ class AuthUser:
         return True
 
     def replace_password(self, old: str, new: str) -> None:
-        """Put a new hash in the place of an old one, just verified; override it to store it."""
+        """Replace an old hash that was just verified; override this method to store the new one."""
         self.password = new
 
     def is_logged_in(self) -> bool:
-        """Whether this user is the one of the current session."""
+        """Return whether this user is logged in in the current session."""
         data = get_current_user_data()
         return data is not None and data.get("username") == self.username
 
     @classmethod
     def load_current_user(cls, apply_timeout: bool = True) -> Self | None:
-        """A user made of what `get_current_user_data` has, or None; without their password."""
+        """Return a user made from `get_current_user_data`, without the password, or None."""
         data = get_current_user_data(apply_timeout)
         if not data:
             return None
@@ -141,7 +142,7 @@ class AuthUser:
             old = encrypt(password, self.salt)
             if hmac.compare_digest(old.encode(), kept.encode("utf-8", "replace")):
                 return True
-            kept = None  # the work of a failure is the same, whatever the hash is
+            kept = None  # so that a failure takes equally long for both kinds of hash
         return verify_password(kept, password)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -159,56 +160,55 @@ class AuthUser:
 def encrypt(
     password: str, salt: str | None = None, hash_algorithm: Callable[[bytes], Any] | None = None
 ) -> str:
-    """An old hash: the hex digest of password and salt, by `Auth.hash_algorithm` unless given.
+    """Return an old hash: the hex digest of password and salt, with `Auth.hash_algorithm`.
 
-    For comparing with what is stored already: new passwords go to `set_and_encrypt_password`.
+    Use it only to compare with stored hashes; set new passwords with `set_and_encrypt_password`.
     """
     algorithm = hash_algorithm or current_auth().hash_algorithm
     return str(algorithm(f"{password}{salt or ''}".encode("utf-8", "surrogatepass")).hexdigest())
 
 
 def login(user: Any) -> None:
-    """Log the user in, without a look at any password; `user.__getstate__()` goes to the session.
+    """Log the user in without checking a password; store `user.__getstate__()` in the session.
 
-    Never the state's `password` and `salt`. What else is in the session stays, unless somebody
-    else was logged in: then it is cleared. A session kept by the server gets a new id, where its
-    interface has `regenerate` (as Flask-Session's has), so one planted beforehand is worth nothing.
+    The `password` and `salt` of the state are never stored. Other data in the session is kept,
+    unless another user was logged in: then the session is cleared. A server-side session gets a
+    new id if its interface has `regenerate` (as Flask-Session's has), to prevent session fixation.
     """
     state = {name: kept for name, kept in user.__getstate__().items() if name not in _SECRETS}
     _session_login(0).begin(state)
 
 
 def logout() -> Any:
-    """Log the current user out; returns their data, or None where nobody was logged in."""
+    """Log the current user out; return their data, or None if no user was logged in."""
     return _session_login(0).end()
 
 
 def get_current_user_data(apply_timeout: bool = True) -> Any:
-    """The state of the user who is logged in, a dict; None where there is nobody.
+    """Return the state of the user who is logged in, a dict, or None.
 
-    A log-in older than `Auth.user_timeout` is ended by this call, unless `apply_timeout` is false.
-    So is one that was revoked, where an `Authz` of the application has a store: the subject of a
-    revocation is the username.
+    End a log-in older than `Auth.user_timeout`, unless `apply_timeout` is false, and one that was
+    revoked, if the application's `Authz` has a store: the subject of a revocation is the username.
     """
     return _session_login(current_auth().user_timeout if apply_timeout else 0).current()
 
 
 def _session_login(timeout: float) -> SessionLogin:
-    """The native log-in on the old names; a timeout of 0 lasts for ever."""
+    """Return the native session log-in with the old keys; a timeout of 0 means no limit."""
     lasts = timedelta(seconds=timeout) if timeout > 0 else None
     return SessionLogin(lasts, SESSION_USER_KEY, SESSION_LOGIN_KEY, "username", asks_accounts=False)
 
 
 def get_current_user(apply_timeout: bool = True) -> AuthUser | None:
-    """The user who is logged in, as an `AuthUser`; a class of your own has `load_current_user`."""
+    """Return the current user as an `AuthUser`; with your own class, use `load_current_user`."""
     return AuthUser.load_current_user(apply_timeout)
 
 
 def login_required(callback: Callable[..., Any] | None = None) -> Callable[[View], View]:
-    """A decorator, with its brackets: the view is for whoever is logged in.
+    """Return a decorator that restricts a view to users who are logged in; keep the parentheses.
 
-    Others get what `callback` answers, or else the application's `not_logged_in_callback`; both
-    are called with the view's arguments.
+    Others get the response of `callback`, by default the application's `not_logged_in_callback`;
+    both are called with the view's arguments.
     """
 
     def decorate(view: View) -> View:
@@ -224,13 +224,13 @@ def login_required(callback: Callable[..., Any] | None = None) -> Callable[[View
 
 
 def not_logged_in(callback: Callable[..., Any] | None, *arguments: Any, **keywords: Any) -> Any:
-    """What whoever is not logged in gets: the callback's answer, or else the application's."""
+    """Return the response for a user who is not logged in, from the callback or the application."""
     answer = current_auth().not_logged_in_callback if callback is None else callback
     return current_app.ensure_sync(answer)(*arguments, **keywords)
 
 
 def current_auth() -> Auth:
-    """The current application's settings; raises `MisuseError` where it has none."""
+    """Return the current application's settings; raise `MisuseError` if it has none."""
     auth: Auth | None = getattr(current_app, "auth", None)
     if auth is None:
         raise MisuseError(f"the application {current_app.name!r} has no Auth: write Auth(app)")

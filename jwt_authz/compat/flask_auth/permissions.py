@@ -1,7 +1,7 @@
-"""What `flaskext.auth.permissions` held: permissions of a resource and an action, and roles.
+"""The API of `flaskext.auth.permissions`: permissions of a resource and an action, and roles.
 
-Unlike jwt_authz's own, these match exactly (a `*` is a `*`), take any values, and are mixins for
-an ORM's models, too.
+Unlike native permissions, these have no wildcards, accept any values, and can be mixins for ORM
+models.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["Permission", "Role", "has_permission", "permission_required"]
 
 
 class Permission:
-    """An action that can be taken on a resource; equal to whatever has an equal pair of them."""
+    """An action on a resource; equal to any object with an equal resource and action."""
 
     def __init__(self, resource: Any, action: Any) -> None:
         self.resource = resource
@@ -34,23 +34,23 @@ class Permission:
 
 
 class Role:
-    """A name, and the permissions that go with it."""
+    """A name and its permissions."""
 
     def __init__(self, name: Any, permissions: Iterable[Any]) -> None:
         self.name = name
         self.permissions = permissions
 
     def has_permission(self, resource: Any, action: Any) -> bool:
-        """Whether one of the permissions is of just this resource and action."""
+        """Return whether one of the permissions has exactly this resource and action."""
         return any(
             bool(held.resource == resource and held.action == action) for held in self.permissions
         )
 
 
 def has_permission(role: Any, resource: Any, action: Any) -> bool:
-    """Whether the role, or one of several in a list, has the permission.
+    """Return whether the role, or one of a list of roles, has the permission.
 
-    `Auth.load_role` makes a `Role` of each; one of which it makes nothing has no permission.
+    Each is loaded with `Auth.load_role`; a role that it does not find has no permissions.
     """
     names = role if isinstance(role, list | tuple | set | frozenset) else (role,)
     loaded = map(current_auth().load_role, names)
@@ -60,9 +60,9 @@ def has_permission(role: Any, resource: Any, action: Any) -> bool:
 def permission_required(
     resource: Any, action: Any, callback: Callable[..., Any] | None = None
 ) -> Callable[[View], View]:
-    """A decorator: the view is for whoever is logged in with a role that has the permission.
+    """Return a decorator that restricts a view to users with a role that has the permission.
 
-    Others get what `callback` answers, or else the application's `not_logged_in_callback` or
+    Others get the response of `callback`, by default the application's `not_logged_in_callback` or
     `not_permitted_callback`; all are called with the view's arguments.
     """
 

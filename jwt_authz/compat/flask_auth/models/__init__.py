@@ -1,1 +1,1 @@
-"""Ready-made users; Google App Engine's is left out."""
+"""The API of `flaskext.auth.models`, without the module for Google App Engine."""

@@ -1,4 +1,4 @@
-"""What `flaskext.auth.models.sa` held: a users' table for SQLAlchemy."""
+"""The API of `flaskext.auth.models.sa`: a user model for SQLAlchemy."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["get_user_class"]
 
 
 def get_user_class(declarative_base: Any) -> Any:
-    """A `User` class on a declarative base, such as Flask-SQLAlchemy's `db.Model`.
+    """Return a `User` model on a declarative base such as Flask-SQLAlchemy's `db.Model`.
 
-    A `password` given to it is hashed. `load_current_user` asks the base's `query`, which is
-    Flask-SQLAlchemy's or a scoped session's `query_property()`.
+    A `password` that is passed to the constructor is hashed. `load_current_user` uses the base's
+    `query`, which is Flask-SQLAlchemy's or a scoped session's `query_property()`.
     """
 
     class User(declarative_base, AuthUser):  # type: ignore[misc]
@@ -45,10 +45,10 @@ def get_user_class(declarative_base: Any) -> Any:
             return {name: getattr(self, name) for name in names}
 
         def replace_password(self, old: str, new: str) -> None:
-            """Store the new hash, unless the password has been changed since it was looked at.
+            """Store the new hash, unless the password has changed since it was verified.
 
-            Committed at once, with what has been flushed before; where a change still waits in
-            the user's session, that is left to the application's commit.
+            Commit immediately, including what was flushed before; if the user's session has
+            pending changes, leave the commit to the application.
             """
             if not _replaced_in_database(self, old, new):
                 super().replace_password(old, new)
@@ -64,7 +64,7 @@ def get_user_class(declarative_base: Any) -> Any:
 
 
 def _replaced_in_database(user: Any, old: str, new: str) -> bool:
-    """Have the database replace the hash if it is still the old one; False for a user not there."""
+    """Replace the hash in the database if it is still the old one; return False for a new user."""
     session = object_session(user)
     if session is None or user in session.new:
         return False
