@@ -91,7 +91,10 @@ def test_an_authz_makes_the_manager_that_the_application_lacks_and_keeps_one_tha
         ({"default": "closed"}, "Invalid default 'closed': expected 'allow' or 'deny'"),
         ({"abort": 403}, "Invalid abort 403: expected a function of the problem"),
         ({"throws": 403}, "throws is an exception or a class of one"),
-        ({"accounts": object()}, r"expected an object with the methods authenticate\(username, password\)"),
+        (
+            {"accounts": object()},
+            r"expected an object with the methods authenticate\(username, password\)",
+        ),
     ],
 )
 def test_an_authz_made_of_the_wrong_things_says_so_at_once(
@@ -260,7 +263,7 @@ def test_permissions_of_ones_own_take_the_place_of_the_roles() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"roles": ["king"]}, "the catalogue has no role 'king': add"),
+        ({"roles": ["king"]}, "The catalog has no role 'king': add"),
         ({"roles": "admin"}, r"write roles=\['admin'\]"),
         ({"permissions": "a:b"}, r"write permissions=\['a:b'\]"),
         ({"permissions": ["a"]}, "Invalid permission 'a'"),
@@ -280,7 +283,7 @@ def test_the_encoding_roles_issues_roles_alone_and_says_what_it_cannot_carry() -
     with app.app_context():
         token = authz_of(app).issue("alice", roles=["editor"])
         assert "permissions" not in decoded(token)[1]
-        with pytest.raises(MisuseError, match="AUTHZ_ENCODING='roles' carries no permissions"):
+        with pytest.raises(MisuseError, match="explicit permissions with AUTHZ_ENCODING='roles'"):
             authz_of(app).issue("alice", permissions=["article:edit"])
     assert get(app.test_client(), "/", token).status_code == 200
 
@@ -446,7 +449,7 @@ WEAK: dict[str, tuple[dict[str, Any], str]] = {
     "no private key": ({"JWT_ALGORITHM": "RS256"}, "JWT_PRIVATE_KEY"),
     "a key of another kind": (
         {"JWT_ALGORITHM": "ES256", "JWT_PUBLIC_KEY": private_pem("RS256")},
-        "the key does not fit ES256",
+        "Unsuitable key for ES256",
     ),
     "a setting that is none": ({"AUTHZ_RELAM": "x"}, "AUTHZ_RELAM is no setting: write one of"),
     "a setting's value that is unfit": (

@@ -1,9 +1,9 @@
 """Verification: a token's text to what is kept of it, by one application's keys and settings.
 
-How it works. A verified token is kept as an `Entry`, by the digest of its text, in a cache that
+How it works. A verified token is kept as a `CacheEntry`, by the digest of its text, in a cache that
 belongs to one `Snapshot`; after a change of keys, settings, catalog or trusted issuers there is
-another snapshot, with an empty cache. An entry whose time is over is verified anew: a
-foreign token is kept no longer than its issuer's keys are fresh.
+another snapshot, with an empty cache. An entry whose time is over is verified again: a foreign
+token is kept no longer than its issuer's keys are fresh.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from ..jwt_extended.bridge import (
 )
 from ..policy.identity import Identity, size_of
 from ..tokens import Verified
-from ..tokens.cache import Entry
+from ..tokens.cache import CacheEntry
 from ..tokens.jws import LONGEST_TOKEN, Key, Signed
 from ..tokens.keys import prepare_key
 from ..tokens.page import AUDIENCE, PageVerifier
@@ -118,7 +118,7 @@ class Verification:
             raise IssuerInvalid
         return self._verifier.check_signature(text, self._chosen_key(text))
 
-    def _page_entry(self, text: str) -> Entry:
+    def _page_entry(self, text: str) -> CacheEntry:
         """Return the entry of a page token; not cached, so that no other request can find it."""
         verified = self._page_verifier.verify(text, self._chosen_key(text))
         subject = verified.payload[self._verifier.subject_claim]
@@ -129,7 +129,7 @@ class Verification:
         loader = key_loader(self._manager)
         return None if loader is None else self._loaded_key(text, loader)[1]
 
-    def _entry(self, text: str) -> Entry:
+    def _entry(self, text: str) -> CacheEntry:
         """The entry of a token, verified now unless it is known and its time is not over."""
         now, digest, key = time(), _digest(text), None
         loader = key_loader(self._manager)
@@ -170,7 +170,7 @@ class Verification:
         except MisuseError:
             raise AlgorithmNotAllowed("the key loaded does not fit the algorithm") from None
 
-    def _verify(self, text: str, key: Key | None) -> Entry:
+    def _verify(self, text: str, key: Key | None) -> CacheEntry:
         self.cache.count_miss()
         foreign = self._foreign(text) if key is None else None
         if foreign is not None:
@@ -181,7 +181,7 @@ class Verification:
         subject = verified.payload[self._verifier.subject_claim]
         return _entry(self._read(subject, verified.payload), verified, is_own=True)
 
-    def _verify_foreign(self, trusted: Trusted, signed: Signed, issuer: str) -> Entry:
+    def _verify_foreign(self, trusted: Trusted, signed: Signed, issuer: str) -> CacheEntry:
         """The entry of a token of a trusted issuer, by that issuer's keys and rules alone."""
         verified, lease = trusted.verify(signed, issuer)
         subject = trusted.issuer.subject_of(verified.payload)
@@ -199,10 +199,10 @@ def _entry(
     is_own: bool,
     since: float = -math.inf,
     until: float = math.inf,
-) -> Entry:
+) -> CacheEntry:
     """What is kept of a verified token, from `since` to `until` at most."""
     held, expires = identity.permissions, min(verified.expires, until)
-    return Entry(
+    return CacheEntry(
         Authentication(identity, Token(identity, verified.header, is_own, expires)),
         expires=expires,
         starts=max(verified.starts, since),

@@ -1,9 +1,8 @@
-"""Comparisons: the conditions themselves, what they look at, and how they are evaluated.
+"""Comparisons: the classes of conditions, and how they are evaluated.
 
-How evaluation works. A side that is not known (an attribute that is missing or NULL, a claim that
-the token lacks) leaves the whole comparison not known, which `~` does not turn into a yes. Only
-then are the kinds looked at, so that an error needs two known sides; `jwt_authz.conditions.sql`
-puts the same order into SQL.
+How evaluation works. If a side is unknown (an attribute that is missing or NULL, a claim that is
+not in the token), the comparison is unknown, and `~` does not turn it into a yes. The kinds are
+compared only if both sides are known; `jwt_authz.conditions.sql` does it in the same order.
 """
 
 from __future__ import annotations
@@ -20,21 +19,21 @@ from ..policy.requirements import Requirement
 from .kinds import MIRRORED, OPERATORS, UNKNOWN, compared, fitted, kind_of, known
 
 MISSING: Any = object()
-"""What an attribute is that the resource does not have."""
+"""The value of an attribute that the resource does not have."""
 
 
 class Operand(ABC):
-    """One side of a condition: it is read from an identity and a resource.
+    """One side of a condition, read from an identity and a resource.
 
-    Of two sides the one with the lower `rank` is made to fit the other's kind: a claim, whose
-    JSON has one type of numbers, to anything else, and everything to an attribute.
+    The side with the lower `rank` is converted to the other's kind: a claim, since JSON has one
+    type of number, to anything else, and anything to an attribute.
     """
 
     rank: ClassVar[int]
 
     @property
     def kind(self) -> type | None:
-        """The kind of every value read, None where only the value tells."""
+        """The kind of every value read; None if it depends on the value."""
         return None
 
     @property
@@ -54,32 +53,32 @@ class Operand(ABC):
 
     @property
     def may_be_list(self) -> bool:
-        """Whether what is read may be a list, for something to be in."""
+        """Whether the value may be a list, to be used with `in_`."""
         return False
 
     @abstractmethod
     def read(self, identity: Any, on: Any) -> Any:
-        """The value; `UNKNOWN` where there is none, which an attribute says by None or MISSING."""
+        """Return the value; `UNKNOWN` if there is none. An attribute returns None or MISSING."""
 
     @property
     @abstractmethod
     def words(self) -> str:
-        """What it is, to stand in a sentence."""
+        """The operand in words, as part of a sentence."""
 
     @property
     @abstractmethod
     def key(self) -> tuple[Any, ...]:
-        """What makes two of them equal: `==` makes a condition, and does not tell."""
+        """Identifies the operand: two cannot be compared with `==`, which makes a condition."""
 
 
 class Condition(Requirement, ABC):
-    """What all conditions share: operands, and a verdict of what is read from them."""
+    """The base of all conditions: operands, and a verdict on their values."""
 
     operands: tuple[Operand, ...]
     _said = ""
 
     def saying(self, sentence: str) -> Self:
-        """The same condition with a sentence of its own, to follow on "a caller who ..."."""
+        """Return a copy with this sentence, to follow "Requires a caller who"."""
         said = copy.copy(self)
         said._said = sentence
         return said
@@ -91,7 +90,7 @@ class Condition(Requirement, ABC):
     @property
     @abstractmethod
     def _words(self) -> str:
-        """What has to be so, to stand in a sentence."""
+        """The condition in words, as part of a sentence."""
 
     @property
     def takes_resource(self) -> bool:
@@ -106,12 +105,12 @@ class Condition(Requirement, ABC):
 
     def _judge(self, identity: Any, on: Any, overridden: Collection[Requirement]) -> Decision:
         if on is NO_RESOURCE and self.takes_resource:
-            raise Undecided(f"{self!r} looks at a resource and none was given: write on=...")
+            raise Undecided(f"{self!r} needs a resource, but none was given: write on=...")
         return Decision(self._verdict(identity, on), self)
 
     @abstractmethod
     def _verdict(self, identity: Any, on: Any) -> Verdict:
-        """What comes of the operands' values; raises `Undecided` for kinds that do not compare."""
+        """Return the verdict; raise `Undecided` for kinds that cannot be compared."""
 
     @property
     @abstractmethod
@@ -120,8 +119,9 @@ class Condition(Requirement, ABC):
 
     def __bool__(self) -> bool:
         raise MisuseError(
-            f"{self!r} is a condition, no answer: write (1 < a) & (a < 5) in place of 1 < a < 5, "
-            "& | ~ in place of and, or, not, and allowed(..., on=it) to ask"
+            f"The condition {self!r} has no truth value: write (1 < a) & (a < 5) instead of "
+            "1 < a < 5, and & | ~ instead of and, or, not; call allowed(..., on=item) to "
+            "evaluate one."
         )
 
     def __eq__(self, other: object) -> bool:
@@ -154,7 +154,7 @@ class Comparison(Condition):
         if right is UNKNOWN:
             return DEPENDS
         if not self.left.is_attribute and {kind_of(left), kind_of(right)} == {int, float}:
-            return YES if OPERATORS[self.sign](left, right) else NO  # JSON's numbers are of a kind
+            return YES if OPERATORS[self.sign](left, right) else NO  # JSON has one type of number
         if not self.right.is_attribute:
             right = fitted(right, kind_of(left))
             if right is UNKNOWN:
@@ -181,7 +181,7 @@ _VERBS = {
 
 
 class Among(Condition):
-    """An operand, and the values among which it has to be: literals, or one claim, a list."""
+    """An operand, and the values of which it has to be one: literals, or a claim with a list."""
 
     def __init__(self, left: Operand, choices: tuple[Operand, ...] | Operand) -> None:
         self.left = left
@@ -197,12 +197,12 @@ class Among(Condition):
         return f"{self.left.words} is one of {listed}"
 
     def read_choices(self, identity: Any) -> Any:
-        """The values to be among, `UNKNOWN` where they are not known; `Undecided` for no list."""
+        """Return the choices, or `UNKNOWN`; raise `Undecided` if the claim is not a list."""
         if isinstance(self.choices, tuple):
             return [choice.read(identity, NO_RESOURCE) for choice in self.choices]
         values = self.choices.read(identity, NO_RESOURCE)
         if values is not UNKNOWN and not isinstance(values, list):
-            raise Undecided(f"{self.choices!r} is no list")
+            raise Undecided(f"{self.choices!r} is not a list")
         return values
 
     def _verdict(self, identity: Any, on: Any) -> Verdict:
@@ -227,7 +227,7 @@ class Among(Condition):
 
 
 class IsNull(Condition):
-    """Whether an attribute is NULL: a question that is answered where the attribute is there."""
+    """Whether an attribute is NULL: unknown only if the resource does not have it."""
 
     def __init__(self, left: Operand) -> None:
         self.left = left
@@ -252,11 +252,11 @@ class IsNull(Condition):
 
 
 def known_of(value: Any) -> Any:
-    """What was read as it is compared."""
+    """Return a value as it is compared, or `UNKNOWN`."""
     return UNKNOWN if value is MISSING or value is UNKNOWN else known(value)
 
 
 def fitted_choices(choices: list[Any], kind: type | None) -> list[Any]:
-    """Each choice as a value of this kind, or `UNKNOWN`; raises `Undecided` for another kind."""
+    """Return each choice as a value of this kind, or `UNKNOWN`; raise `Undecided` if impossible."""
     values = [known_of(choice) for choice in choices]
     return [value if value is UNKNOWN else fitted(value, kind) for value in values]

@@ -1,7 +1,7 @@
-"""Kinds: which values conditions compare, with what, and which of them count as not known.
+"""Kinds: the types of values that conditions compare, and which values are unknown.
 
-What a kind allows is what Python and SQL agree upon: no kinds are mixed that a database would
-convert by rules of its own, and NaN, which every database orders in another way, is not known.
+Only what Python and SQL agree on is allowed: kinds that a database would convert by rules of its
+own are not mixed, and NaN, which each database orders differently, is unknown.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class _Unknown:
 
 
 UNKNOWN: Any = _Unknown()
-"""Stands for what is not known: Kleene's third value, SQL's NULL."""
+"""Stands for an unknown value: Kleene's third value, SQL's NULL."""
 
 OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "==": operator.eq,
@@ -53,7 +53,7 @@ _ORDERED = (int, float, Decimal, str, datetime, date)
 
 
 def kind_of(value: object) -> type | None:
-    """The kind of a value, an `Enum`'s being its class; None for what conditions do not know."""
+    """Return the kind of a value, which is its class for an `Enum`; None if not supported."""
     if type(value) in NAMES:
         return type(value)
     if isinstance(value, Enum):
@@ -62,17 +62,17 @@ def kind_of(value: object) -> type | None:
 
 
 def named(kind: type | None) -> str:
-    """A kind in words, for an error."""
-    return "of another type" if kind is None else NAMES.get(kind, f"a {kind.__name__}")
+    """Return a kind in words, for an error."""
+    return "another type" if kind is None else NAMES.get(kind, f"a {kind.__name__}")
 
 
 def is_ordered(kind: type) -> bool:
-    """Whether the kind has a smaller and a larger on which Python and databases agree."""
+    """Return whether the kind has an order on which Python and databases agree."""
     return kind in _ORDERED
 
 
 def known(value: Any) -> Any:
-    """The value as it is compared; None and NaN are `UNKNOWN`, a naive datetime is UTC."""
+    """Return the value as it is compared; None and NaN are `UNKNOWN`, a naive datetime is UTC."""
     if value is None:
         return UNKNOWN
     if isinstance(value, datetime):
@@ -82,10 +82,10 @@ def known(value: Any) -> Any:
 
 
 def fitted(value: Any, kind: type | None) -> Any:
-    """A known value as one of this kind; `UNKNOWN` where no column of the kind can hold it.
+    """Return a known value as one of this kind; `UNKNOWN` if no column of the kind can hold it.
 
-    An integer is taken for a float or a Decimal, where that loses nothing. Raises `Undecided`
-    for a value of another kind.
+    An integer is converted to a float or a Decimal if that is exact. Raises `Undecided` for a
+    value of another kind.
     """
     own = kind_of(value)
     if own is kind and own is not None:
@@ -94,19 +94,20 @@ def fitted(value: Any, kind: type | None) -> Any:
         return float(value) if abs(value) <= _LARGEST_EXACT_FLOAT else UNKNOWN
     if own is int and kind is Decimal:
         return Decimal(value) if _can_be_stored(value) else UNKNOWN
-    raise Undecided(f"{named(kind)} is compared with what is {named(own)}")
+    raise Undecided(f"{named(kind)} cannot be compared with {named(own)}")
 
 
 def compared(sign: str, left: Any, right: Any) -> bool:
-    """What an operator says of two values of a kind; raises `Undecided` for a kind without order.
+    """Return the result of an operator on two values of one kind.
 
-    Strings are in the order of their code points.
+    Strings are in the order of their code points. Raises `Undecided` for different kinds, and for
+    a kind without order.
     """
     kind = kind_of(left)
     if kind is None or kind is not kind_of(right):
-        raise Undecided(f"{named(kind)} is compared with what is {named(kind_of(right))}")
+        raise Undecided(f"{named(kind)} cannot be compared with {named(kind_of(right))}")
     if sign not in ("==", "!=") and not is_ordered(kind):
-        raise Undecided(f"{sign} has no meaning for what is {named(kind)}: write == or !=")
+        raise Undecided(f"{named(kind)} has no order, so {sign} is not possible: write == or !=")
     return bool(OPERATORS[sign](left, right))
 
 
@@ -115,7 +116,7 @@ def _is_decimal_nan(value: Any) -> bool:
 
 
 def _can_be_stored(value: Any) -> bool:
-    """Whether a database takes the value: 64 bits, and text without NUL and lone surrogates."""
+    """Return whether a database can store the value: 64 bits; no NUL or lone surrogates in text."""
     if isinstance(value, str):
         return "\0" not in value and (value.isascii() or _is_unicode(value))
     if isinstance(value, int) and not isinstance(value, Enum):

@@ -1,6 +1,6 @@
 """Operands: `attr(...)`, `subject`, `tenant`, `issuer`, `claim(...)` and `now`.
 
-`==` and its siblings make conditions of them, so that two operands are compared by `key`.
+Comparing one with `==`, `<` and so on makes a condition; code that compares operands uses `key`.
 """
 
 from __future__ import annotations
@@ -22,10 +22,23 @@ from .operators import Comparable
 
 
 class attr(Comparable):
-    """An attribute of the resource, `attr("owner_id")`, or of what it refers to, `attr("team.id")`.
+    """An attribute of the resource, `attr("owner_id")`, or of a related one, `attr("team.id")`.
 
-    Compared by `==`, `!=`, `<`, `<=`, `>`, `>=` and `in_` it is a condition, on an object or a
-    mapping. One that is missing or None is not known, which allows nothing, also under `~`.
+    Comparing it with `==`, `!=`, `<`, `<=`, `>`, `>=`, `in_` or `is_` makes a condition, which is
+    evaluated on an object or a mapping. An attribute that is missing or None is unknown, which
+    refuses, also under `~`. Raises `MisuseError` for an invalid name, and for a comparison of
+    different kinds.
+
+    >>> from jwt_authz import Identity, attr
+    >>> from jwt_authz.conditions import subject
+    >>> own_draft = (attr("owner_id") == subject) & (attr("status") == "draft")
+    >>> ada = Identity("7")
+    >>> bool(own_draft.evaluate(ada, {"owner_id": "7", "status": "draft"}))
+    True
+    >>> bool(own_draft.evaluate(ada, {"owner_id": "8", "status": "draft"}))
+    False
+    >>> bool(attr("price").in_([1, 2]).evaluate(ada, {"price": 2}))
+    True
     """
 
     rank = 4
@@ -33,7 +46,10 @@ class attr(Comparable):
     def __init__(self, path: str) -> None:
         names = path.split(".") if isinstance(path, str) else []
         if not names or not all(name.isidentifier() and name[:2] != "__" for name in names):
-            raise MisuseError(f"attr takes an attribute's name, or names in a path, not {path!r}")
+            raise MisuseError(
+                f"Invalid attribute {path!r}: expected a name or a dotted path, as in "
+                "attr('team.id')."
+            )
         self.path = tuple(names)
 
     @property
@@ -41,13 +57,13 @@ class attr(Comparable):
         return True
 
     def is_(self, value: None) -> IsNull:
-        """Met where the attribute is there and None, SQL's NULL; never not known."""
+        """Return the condition that the attribute is present and None (SQL's NULL)."""
         if value is not None:
-            raise MisuseError(f"is_ asks for None alone: write {self!r} == {value!r}")
+            raise MisuseError(f"is_() takes only None: write {self!r} == {value!r}.")
         return IsNull(self)
 
     def is_not(self, value: None) -> Requirement:
-        """Met where the attribute is there and something else than None."""
+        """Return the condition that the attribute is present and not None."""
         return ~self.is_(value)
 
     def read(self, identity: Any, on: Any) -> Any:
@@ -72,8 +88,8 @@ class attr(Comparable):
         return f"attr({'.'.join(self.path)!r})"
 
 
-class _OfIdentity(Comparable):
-    """A string that the identity has as an attribute."""
+class _IdentityField(Comparable):
+    """A string attribute of the identity."""
 
     rank = 2
 
@@ -85,7 +101,7 @@ class _OfIdentity(Comparable):
         return str
 
     def as_(self, kind: type[int] | type[UUID]) -> Converted:
-        """The same as an `int` or a `UUID`; not known where it is not exactly one's text."""
+        """Return the same as an `int` or a `UUID`; not known where it is not exactly one's text."""
         return Converted(self, kind)
 
     @property
@@ -111,17 +127,17 @@ class _OfIdentity(Comparable):
 
 
 class claim(Comparable):
-    """A claim of the caller's token, to compare: `attr("team") == claim("team")`.
+    """A claim of the caller's token: `attr("team") == claim("team")`.
 
-    One that is missing or null is not known; one of another JSON type than what it is compared
-    with is an error, which refuses.
+    A claim that is missing or null is unknown. A claim of another JSON type than the other side
+    is an error, which refuses.
     """
 
     rank = 1
 
     def __init__(self, name: str) -> None:
         if not isinstance(name, str) or not name:
-            raise MisuseError(f"claim takes the name of a claim, not {name!r}")
+            raise MisuseError(f"claim() takes the name of a claim, not {name!r}.")
         self.name = name
 
     @property
@@ -137,7 +153,7 @@ class claim(Comparable):
         return True
 
     def as_(self, kind: type[int] | type[UUID]) -> Converted:
-        """The same as an `int` or a `UUID`; not known where it is not exactly one's text."""
+        """Return the same as an `int` or a `UUID`; not known where it is not exactly one's text."""
         return Converted(self, kind)
 
     def read(self, identity: Any, on: Any) -> Any:
@@ -165,7 +181,7 @@ class Converted(Comparable):
 
     def __init__(self, source: Operand, kind: type[int] | type[UUID]) -> None:
         if kind is not int and kind is not UUID:
-            raise MisuseError(f"{source!r}.as_ takes int or UUID, not {kind!r}")
+            raise MisuseError(f"{source!r}.as_() takes int or UUID, not {kind!r}.")
         self.source = source
         self._kind = kind
 
@@ -186,12 +202,12 @@ class Converted(Comparable):
         if text is UNKNOWN:
             return UNKNOWN
         if not isinstance(text, str):
-            raise Undecided(f"{self.source!r} is {named(kind_of(text))} and no string")
+            raise Undecided(f"{self.source!r} is {named(kind_of(text))}, expected a string")
         try:
             value: object = self._kind(text)
         except ValueError:
             return UNKNOWN
-        # " 1", "01" and "1" are three subjects: only what is written as str() writes it is one.
+        # " 1", "01" and "1" are three subjects: accept only the text that str() returns.
         return value if str(value) == text else UNKNOWN
 
     @property
@@ -235,7 +251,7 @@ _instant: ContextVar[datetime | None] = ContextVar("jwt_authz_instant", default=
 
 @contextlib.contextmanager
 def one_instant(instant: datetime | None = None) -> Iterator[None]:
-    """Let `now` be one instant inside: this one, that of a block around it, or when it begins."""
+    """Fix `now` inside the block, by default to the time of an outer block or of its start."""
     token = _instant.set(instant or _instant.get() or datetime.now(UTC))
     try:
         yield
@@ -243,23 +259,23 @@ def one_instant(instant: datetime | None = None) -> Iterator[None]:
         _instant.reset(token)
 
 
-subject = _OfIdentity("subject")
+subject = _IdentityField("subject")
 """The caller's subject, a string; `subject.as_(int)` for a column of integers.
 
 Unknown for a caller of another issuer, unless its `Issuer` has a `subject_prefix`.
 """
-tenant = _OfIdentity("tenant")
-"""The caller's tenant, a string; not known where the token has none."""
-issuer = _OfIdentity("issuer")
-"""Who signed the caller's token; not known for a token of the application's own without `iss`."""
+tenant = _IdentityField("tenant")
+"""The caller's tenant, a string; unknown if the token has none."""
+issuer = _IdentityField("issuer")
+"""The issuer of the caller's token; unknown for one of our own tokens without `iss`."""
 now = _Now()
-"""The time of the evaluation, aware; a datetime without a time zone is taken for UTC."""
+"""The time of the evaluation, time-zone aware; a naive datetime counts as UTC."""
 
 
 def _identity(operand: Operand, identity: Any) -> Identity:
     if not isinstance(identity, Identity):
         raise Undecided(
-            f"{operand!r} looks at an Identity, not at {type(identity).__name__}: "
+            f"{operand!r} needs an Identity, not {type(identity).__name__}: "
             "return an Identity from the identity loader"
         )
     return identity

@@ -1,4 +1,4 @@
-"""Operators: what turns two operands into a condition, and literals, which are operands, too."""
+"""Operators: turn two operands, one of which may be a literal, into a condition."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .kinds import NAMES, UNKNOWN, fitted, is_ordered, kind_of, known, named
 
 
 class Literal(Operand):
-    """A value that is written in the code."""
+    """A value written in the code."""
 
     rank = 3
 
@@ -44,7 +44,7 @@ class Literal(Operand):
 
 
 class Comparable(Operand):
-    """What can be compared by operators; each makes a condition."""
+    """An operand with comparison operators, each of which makes a condition."""
 
     def __eq__(self, other: object) -> Comparison:  # type: ignore[override]
         return self._compared("==", other)
@@ -68,14 +68,14 @@ class Comparable(Operand):
         return hash(self.key)
 
     def in_(self, values: object) -> Among:
-        """Met where it is one of these values, or in a claim that is a list.
+        """Return the condition that it is one of these values, or in a claim with a list.
 
-        Without values it is never met. Raises `MisuseError` for values that cannot be compared.
+        An empty list is never met. Raises `MisuseError` for values that cannot be compared.
         """
         if isinstance(values, Operand) and values.may_be_list:
             return Among(self, values)
         if isinstance(values, str | bytes | Mapping | Operand) or not isinstance(values, Iterable):
-            raise MisuseError(f"in_ takes a list of values: write {self!r}.in_([...])")
+            raise MisuseError(f"in_() takes a list of values: write {self!r}.in_([...]).")
         choices = tuple(Literal(value) for value in values)
         for choice in choices:
             _refuse_mismatch(self, "==", choice)
@@ -87,47 +87,51 @@ class Comparable(Operand):
         return Comparison(self, sign, right)
 
     def __bool__(self) -> bool:
-        raise MisuseError(f"{self!r} is no answer: compare it, as in {self!r} == ...")
+        raise MisuseError(f"{self!r} has no truth value: compare it, as in {self!r} == ....")
 
     def _joined(self, *other: object) -> Any:
         raise MisuseError(
-            f"{self!r} is joined before it is compared: put brackets around each comparison, as in "
-            f"({self!r} == ...) & (...)"
+            f"{self!r} is combined before it is compared: put parentheses around each comparison, "
+            f"as in ({self!r} == ...) & (...)."
         )
 
     __and__ = __rand__ = __or__ = __ror__ = __invert__ = _joined
 
     def __iter__(self) -> Iterator[Any]:
-        raise MisuseError(f"{self!r} has no members: write {self!r}.in_([...])")
+        raise MisuseError(f"{self!r} is not iterable: write {self!r}.in_([...]).")
 
 
 def _literal(value: Any) -> Any:
-    """The value of a literal as it is compared; raises `MisuseError` for what cannot be one."""
+    """Return a literal as it is compared; raise `MisuseError` for an unsupported value."""
     if isinstance(value, Requirement):
         raise MisuseError(
-            f"a condition is compared with {value!r}: put brackets around each comparison, as in "
-            "(attr('a') == 1) & (attr('b') == 2)"
+            f"Cannot compare with the condition {value!r}: put parentheses around each comparison, "
+            "as in (attr('a') == 1) & (attr('b') == 2)."
         )
     if value is None:
-        raise MisuseError("None is compared by is_: write attr(...).is_(None), or .is_not(None)")
+        raise MisuseError(
+            "Cannot compare with None: write attr(...).is_(None) or attr(...).is_not(None)."
+        )
     kind = kind_of(value)
     if kind is None:
         listed = ", ".join(named(one) for one in NAMES)
         hint = ": write .in_([...])" if isinstance(value, list | tuple | set | frozenset) else ""
         raise MisuseError(
-            f"a condition compares {listed} or a member of an Enum, not "
-            f"{type(value).__name__}{hint}"
+            f"Cannot compare with {type(value).__name__}: expected {listed} or a member of an "
+            f"Enum{hint}"
         )
     if known(value) is UNKNOWN or fitted(known(value), kind) is UNKNOWN:
-        raise MisuseError(f"{value!r} can be stored in no column, and so is never met")
+        raise MisuseError(
+            f"No column can store {value!r}, so the condition can never be met: use another value."
+        )
     return known(value)
 
 
 def _refuse_mismatch(left: Operand, sign: str, right: Operand) -> None:
-    """Raises `MisuseError` where kinds that are known by now cannot be compared."""
+    """Raise `MisuseError` if both kinds are known and cannot be compared."""
     for operand in (left, right):
         if sign not in ("==", "!=") and operand.kind is not None and not is_ordered(operand.kind):
-            raise MisuseError(f"{operand!r} has no order: compare it by == or !=")
+            raise MisuseError(f"{operand!r} has no order: compare it with == or !=.")
     if None in (left.kind, right.kind) or left.kind is right.kind:
         return
     kinds = {left.kind, right.kind}
@@ -137,11 +141,11 @@ def _refuse_mismatch(left: Operand, sign: str, right: Operand) -> None:
 
 
 def mismatch(left: Operand, own: type | None, right: Operand, other: type | None) -> str:
-    """What to write for two sides that cannot be compared."""
+    """Return the message for two sides that cannot be compared, with what to write instead."""
     hint = ""
     for operand, wanted in ((right, own), (left, other)):
         if wanted in (int, UUID) and hasattr(operand, "as_"):
             hint = f": write {operand!r}.as_({wanted.__name__})"
     if own is not None and issubclass(own, Enum):
         hint = f": write a member of {own.__name__}"
-    return f"{left!r} is {named(own)}, and {right!r} {named(other)}{hint}"
+    return f"{left!r} is {named(own)}, but {right!r} is {named(other)}{hint}"

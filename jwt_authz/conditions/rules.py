@@ -1,8 +1,8 @@
-"""Rules: what an action on a model asks for, registered once, and put in place of the permission.
+"""Rules: the requirement of an action on a model, registered once, which replaces the permission.
 
-How it works. Where a resource is given, each `has_permission` in a requirement whose action has a
-rule for the resource's class is answered by the rule. Inside a rule its own permission is asked
-for as it stands, of the identity alone.
+How it works. If a resource is given, each `has_permission` in a requirement whose action has a
+rule for the resource's class is replaced by the rule. Inside the rule, its own permission is
+evaluated on the identity alone.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MOST_KEPT = 1_024
 
 
 class Ruled(Requirement):
-    """A permission on a resource of these models, which the rule answers."""
+    """A permission on a resource of these models, replaced by the rule."""
 
     all_parts_needed = True
 
@@ -50,7 +50,7 @@ class Ruled(Requirement):
         return decision or super().evaluate(identity, on, overridden)
 
     def asked_overridden(self, overridden: Collection[Requirement]) -> Decision | None:
-        """The decision where an override stands in for the permission, whatever the rule says."""
+        """Return the decision if an override replaces the permission, else None."""
         if overridden and self.asked in overridden:
             return self.asked.evaluate(None, NO_RESOURCE, overridden)
         return None
@@ -86,18 +86,20 @@ class Rules:
         self._kept: dict[Any, Any] = {}
 
     def add(self, action: str | Permission, model: type, requirement: object) -> Requirement:
-        """Register a rule; raises `MisuseError` for one that is there already, or cannot be."""
+        """Register a rule; raise `MisuseError` if it is invalid or the model already has one."""
         permission = action if isinstance(action, Permission) else Permission.parse(action)
         name = str(permission)
         if "*" in name:
-            raise MisuseError(f"a rule is for one action, not for {name!r}: register each")
+            raise MisuseError(
+                f"A rule is for one action, not for {name!r}: register a rule for each action."
+            )
         if not isinstance(model, type):
-            raise MisuseError(f"a rule is for a class, not for {model!r}: write its class")
+            raise MisuseError(f"A rule is for a class, not for {model!r}: pass the class.")
         models = self._rules.setdefault(name, {})
         if model in models:
             raise MisuseError(
-                f"{name!r} has a rule for {model.__name__} already: write one, and join what it "
-                "asks for by & or |"
+                f"{name!r} already has a rule for {model.__name__}: write one rule, and combine "
+                "its requirements with & or |."
             )
         models[model] = as_requirement(requirement)
         self._made.clear()
@@ -105,17 +107,17 @@ class Rules:
         return models[model]
 
     def __iter__(self) -> Iterator[tuple[str, type, Requirement]]:
-        """Each action and model that has a rule, with what it asks for."""
+        """Yield each action and model that has a rule, with its requirement."""
         for name, models in self._rules.items():
             for model, rule in models.items():
                 yield name, model, rule
 
     def __contains__(self, permission: object) -> bool:
-        """Whether the action of a `Permission` has a rule for some model."""
+        """Return whether the action of a `Permission` has a rule for some model."""
         return str(permission) in self._rules
 
     def kept(self, key: Any, make: Callable[[], Found]) -> Found:
-        """What was made for a key, made anew after another rule was registered."""
+        """Return the cached value for a key; registering a rule empties the cache."""
         try:
             return self._kept[key]  # type: ignore[no-any-return]
         except KeyError:
@@ -125,7 +127,7 @@ class Rules:
             return made
 
     def models_of(self, requirement: Requirement) -> set[type]:
-        """The models for which some permission in the requirement has a rule."""
+        """Return the models for which a permission in the requirement has a rule."""
         return {
             model
             for part in requirement.walk()
@@ -134,21 +136,21 @@ class Rules:
         }
 
     def applied(self, requirement: Requirement, on: Any) -> Requirement:
-        """The requirement as it is asked of the resource `on`, by the rules for its class."""
+        """Return the requirement with the rules for the class of `on` applied."""
         if not self._rules or on is NO_RESOURCE:
             return requirement
-        return self.applied_to(requirement, on.__class__)  # a proxy's is that of what it stands for
+        return self.applied_to(requirement, on.__class__)  # of a proxy: the class of its target
 
     def applied_to(self, requirement: Requirement, model: type) -> Requirement:
-        """The requirement as it is asked of a resource of this class.
+        """Return the requirement with the rules for this class applied.
 
-        Raises `MisuseError` for rules that ask for each other, and for a permission with a rule
-        inside a requirement of another making, which would ask for it as it stands.
+        Raises `MisuseError` for rules that refer to each other, and for a permission with a rule
+        inside a requirement of a custom class, which would evaluate it without the rule.
         """
         return _replaced(requirement, lambda asked: self._ruled(asked, model, ()))
 
     def applied_to_some(self, requirement: Requirement) -> Requirement:
-        """The requirement as it is asked of a resource of which no more is known."""
+        """Return the requirement with the rules for all models, for a resource of unknown class."""
         return _replaced(requirement, self._ruled_somehow)
 
     def _ruled(self, asked: has_permission, model: type, inside: tuple[str, ...]) -> Requirement:
@@ -157,8 +159,8 @@ class Rules:
             return asked
         if name in inside:
             raise MisuseError(
-                f"the rules of {' and '.join(map(repr, inside))} for {model.__name__} ask for each "
-                "other: write what they share as a requirement of its own"
+                f"The rules of {' and '.join(map(repr, inside))} for {model.__name__} refer to "
+                "each other: move what they share to a separate requirement."
             )
         if (name, model) not in self._made:
             self._made[name, model] = self._make(asked, model, (*inside, name))
@@ -181,7 +183,7 @@ class Rules:
 def _replaced(
     requirement: Requirement, replace: Callable[[has_permission], Requirement]
 ) -> Requirement:
-    """The requirement with what stands in for its permissions; itself where nothing does."""
+    """Return the requirement with its permissions replaced; itself if nothing changes."""
     if isinstance(requirement, has_permission):
         return replace(requirement)
     if isinstance(requirement, Ruled):
@@ -196,7 +198,7 @@ def _replaced(
     for part in requirement.walk():
         if isinstance(part, has_permission) and replace(part) is not part:
             raise MisuseError(
-                f"{requirement!r} asks for {part.value!r}, which has a rule, out of its sight: "
-                "join its parts by & | ~ in place of it"
+                f"{requirement!r} contains {part.value!r}, which has a rule that cannot be applied "
+                "inside it: combine the parts with & | ~ instead."
             )
     return requirement

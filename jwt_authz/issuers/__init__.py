@@ -1,4 +1,4 @@
-"""Issuers: tokens that an identity provider signed, and the identities that their claims make."""
+"""Issuers: trust in identity providers, and identities from the tokens that they sign."""
 
 from .issuer import Issuer
 from .pointers import members_of, pointer

@@ -1,4 +1,4 @@
-"""Marks: claims that an access token of an issuer must have, and claims that others betray."""
+"""Claim checks: values that a foreign token must have, and values by which it is refused."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .pointers import MISSING, Pointer, as_pointers
 Scalar = str | int | float | bool
 Wanted = Scalar | Collection[Scalar] | EllipsisType
 Marks = Mapping[str, Wanted]
-"""Places and what stands there: a value, one of several, or `...` for anything at all."""
+"""JSON Pointers and their values: a value, one of several, or `...` for any value."""
 
 NOT_ACCESS_TOKENS: Mapping[str, Wanted] = MappingProxyType(
     {
@@ -26,13 +26,13 @@ NOT_ACCESS_TOKENS: Mapping[str, Wanted] = MappingProxyType(
         "/type": ("id", "id_token", "refresh", "refresh_token"),
     }
 )
-"""What ID, refresh and log-out tokens have and access tokens lack; `refused` of an `Issuer`."""
+"""Values that only ID, refresh and log-out tokens have: the default for `Issuer.refused`."""
 
 _NOTHING: tuple[Any, ...] = (None, "", [], {})
 
 
 class RequiredClaims:
-    """Places at which each token has a value that is wanted."""
+    """Pointers to claims of which each token must have an accepted value."""
 
     __slots__ = ("_marks",)
 
@@ -40,20 +40,20 @@ class RequiredClaims:
         self._marks = _read("required", marks)
 
     def check(self, payload: Mapping[str, Any]) -> None:
-        """Raises `ClaimMissing` or `ClaimInvalid` unless each place has a value that is wanted.
+        """Raise `ClaimMissing` or `ClaimInvalid` unless each claim has an accepted value.
 
-        A list has it if one of its members is it.
+        A list has a value if one of its members equals it.
         """
         for place, values in self._marks:
             found = place.find(payload)
             if found is MISSING or found in _NOTHING:
                 raise ClaimMissing(f"{place.text} is missing")
             if values is not None and not any(_is_one_of(one, values) for one in _members(found)):
-                raise ClaimInvalid(f"{place.text} has no value that is accepted")
+                raise ClaimInvalid(f"{place.text} does not have an accepted value")
 
 
 class RefusedMarks:
-    """Places at which no token has one of these values, whatever the case of their letters."""
+    """Pointers to claims that must not have certain values, compared without regard to case."""
 
     __slots__ = ("_marks",)
 
@@ -64,7 +64,7 @@ class RefusedMarks:
         )
 
     def check(self, payload: Mapping[str, Any]) -> None:
-        """Raises `KindInvalid` if a place has one of the values; for `...`, if it has any."""
+        """Raise `KindInvalid` if a claim has one of the values; for `...`, if it is present."""
         for place, values in self._marks:
             found = place.find(payload)
             if found is MISSING:
@@ -76,7 +76,9 @@ class RefusedMarks:
 
 def _read(what: str, marks: Marks) -> tuple[tuple[Pointer, tuple[Scalar, ...] | None], ...]:
     if not isinstance(marks, Mapping):
-        raise MisuseError(f"{what} maps places to values: write {what}={{'/azp': 'my-client'}}")
+        raise MisuseError(
+            f"{what} must map JSON Pointers to values: write {what}={{'/azp': 'my-client'}}."
+        )
     return tuple((as_pointers(place)[0], _values(what, wanted)) for place, wanted in marks.items())
 
 
@@ -89,17 +91,17 @@ def _folded(value: Any) -> Any:
 
 
 def _values(what: str, wanted: Any) -> tuple[Scalar, ...] | None:
-    """The values that count, None for any."""
+    """Return the accepted values; None for any value."""
     if isinstance(wanted, EllipsisType):
         return None
     values = (wanted,) if isinstance(wanted, str | int | float) else wanted
     if not isinstance(values, Collection) or isinstance(values, Mapping | bytes) or not values:
-        raise MisuseError(f"{what} takes a value, a list of values or ..., not {wanted!r}")
+        raise MisuseError(f"{what} takes a value, a list of values or ..., not {wanted!r}.")
     if not all(isinstance(value, str | int | float) for value in values):
-        raise MisuseError(f"{what} takes texts, numbers, true and false, not {wanted!r}")
+        raise MisuseError(f"{what} takes strings, numbers, True and False, not {wanted!r}.")
     return tuple(values)
 
 
 def _is_one_of(found: Any, values: tuple[Scalar, ...]) -> bool:
-    """Whether a JSON value is one of these, in which true is not 1."""
+    """Return whether a JSON value is one of these; unlike in Python, true is not 1."""
     return any(type(found) is type(value) and found == value for value in values)

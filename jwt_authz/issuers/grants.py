@@ -1,4 +1,4 @@
-"""Grants: which roles and permissions a foreign issuer may give, of all that its tokens name."""
+"""Grants: the roles and permissions that an issuer may grant, out of those that its tokens name."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ..policy.permissions import Permission, PermissionSet
 from .pointers import Places, Pointer, as_pointers
 
 Granted = Mapping[str, str | Collection[str]] | Collection[str]
-"""Their names and what each becomes here; a collection stands for names that are the same here."""
+"""The issuer's names and ours for each; a collection stands for names that are the same."""
 
 RolePlaces = Places | Mapping[Any, Granted]
-"""Where roles stand; a mapping gives each place grants of its own."""
+"""The place of the roles; a mapping gives each place its own grants."""
 
 Order = Literal["resource:action", "action:resource"]
 ORDERS: tuple[Order, ...] = ("resource:action", "action:resource")
@@ -22,14 +22,16 @@ _Value = TypeVar("_Value")
 
 
 class RoleGrants:
-    """Which of their roles become which of ours, for each place in the payload."""
+    """The mapping of the issuer's roles to ours, for each place in the payload."""
 
     __slots__ = ("_by_place",)
 
     def __init__(self, places: RolePlaces, granted: Granted) -> None:
         if isinstance(places, Mapping):
             if granted:
-                raise MisuseError("roles_at gives each place its roles: leave roles= out")
+                raise MisuseError(
+                    "With roles_at as a mapping, each place has its own roles: remove roles=."
+                )
             pairs = ((as_pointers(place)[0], own) for place, own in places.items())
         else:
             pairs = ((place, granted) for place in as_pointers(places))
@@ -37,7 +39,7 @@ class RoleGrants:
 
     @property
     def places(self) -> tuple[Pointer, ...]:
-        """The places that are looked at: none where nothing may be granted."""
+        """The places to read; none if nothing may be granted."""
         return tuple(place for place, granted in self._by_place if granted)
 
     @property
@@ -48,7 +50,7 @@ class RoleGrants:
         )
 
     def granted(self, payload: Mapping[str, Any]) -> frozenset[str]:
-        """The roles that a payload is granted; raises `ClaimInvalid` for a wrong JSON type."""
+        """Return the roles that a payload is granted; raise `ClaimInvalid` for another type."""
         found: set[str] = set()
         for place, translations in self._by_place:
             if translations:
@@ -57,17 +59,19 @@ class RoleGrants:
 
 
 class PermissionGrants:
-    """Which of their permissions become which of ours.
+    """The mapping of the issuer's permissions to ours.
 
-    A collection is an allow list in our own words, in which `*` covers; a mapping is exact, and
-    its keys are their words as they stand in the token.
+    A collection is an allow list of our permissions, in which `*` is a wildcard. A mapping is
+    exact: its keys are the issuer's permissions as written in the token.
     """
 
     __slots__ = ("_allowed", "_flips", "_places", "_translations")
 
     def __init__(self, places: Places, granted: Granted, order: Order) -> None:
         if order not in ORDERS:
-            raise MisuseError(f"permission_order is {order!r}: write {' or '.join(ORDERS)}")
+            raise MisuseError(
+                f"Invalid permission_order {order!r}: expected {' or '.join(ORDERS)}."
+            )
         self._places = as_pointers(places)
         self._flips = order == "action:resource"
         self._translations = _translations("permissions", granted)
@@ -78,11 +82,11 @@ class PermissionGrants:
 
     @property
     def places(self) -> tuple[Pointer, ...]:
-        """The places that are looked at: none where nothing may be granted."""
+        """The places to read; none if nothing may be granted."""
         return self._places if self._translations else ()
 
     def granted(self, payload: Mapping[str, Any]) -> frozenset[str]:
-        """The permissions that a payload is granted; `ClaimInvalid` for a wrong JSON type."""
+        """Return the permissions of a payload; raise `ClaimInvalid` for another type."""
         found: set[str] = set()
         for place in self.places:
             theirs = place.words(payload)
@@ -110,26 +114,26 @@ def _translated(
 
 
 def _translations(what: str, granted: Granted) -> dict[str, tuple[str, ...]]:
-    """Their name to ours, a name or several; raises `MisuseError` for anything else."""
+    """Return the mapping of the issuer's names to ours; raise `MisuseError` for anything else."""
     if isinstance(granted, str) or not isinstance(granted, Collection):
         raise MisuseError(
-            f"{what} says what the issuer may grant: write {what}={{'theirs': 'ours'}}, or a list "
-            f"of names that are the same on both sides, not {granted!r}"
+            f"Invalid {what} {granted!r}: expected a mapping {{'theirs': 'ours'}}, or a list "
+            "of names that are the same on both sides."
         )
     pairs = granted.items() if isinstance(granted, Mapping) else ((name, name) for name in granted)
     return {_name(what, theirs): names_of(what, ours) for theirs, ours in pairs}
 
 
 def names_of(what: str, names: str | Collection[str]) -> tuple[str, ...]:
-    """One name or several, as a tuple without the repeated ones; `MisuseError` for other things."""
+    """Return one name or several as a tuple without repetitions; raise `MisuseError` if invalid."""
     if isinstance(names, str):
         return (_name(what, names),)
     if not isinstance(names, Collection) or isinstance(names, Mapping | bytes):
-        raise MisuseError(f"{what} takes a name or a list of names, not {names!r}")
+        raise MisuseError(f"{what} takes a name or a list of names, not {names!r}.")
     return tuple(dict.fromkeys(_name(what, name) for name in names))
 
 
 def _name(what: str, name: object) -> str:
     if not isinstance(name, str) or not name:
-        raise MisuseError(f"{what} takes names, which are texts that are not empty, not {name!r}")
+        raise MisuseError(f"{what} takes names, which are non-empty strings, not {name!r}.")
     return name

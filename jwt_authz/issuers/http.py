@@ -1,7 +1,7 @@
-"""Fetching: one JSON object over HTTPS, bounded in time and size, from where it was asked for.
+"""HTTP: fetches one JSON object over HTTPS, with limits on time and size.
 
-No redirect is followed, no proxy is asked, and plain HTTP is spoken to this machine alone: what
-an address leads to is decided by whoever wrote it down (OWASP ASVS 15.3.2).
+Redirects and proxies are not used, and plain HTTP only on this machine: the operator decides which
+addresses are contacted (OWASP ASVS 15.3.2).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ..errors import MisuseError, StoreUnavailable, TokenMalformed
 from ..tokens.jws import read_object
 
 MOST_BYTES = 512 * 1024
-"""The longest answer that is read."""
+"""The longest response that is read, in bytes."""
 
 _HEADERS = {
     "Accept": "application/json, application/jwk-set+json",
@@ -39,18 +39,18 @@ _AUTHORITIES_KEPT = 600  # seconds
 
 
 class WrongStatus(StoreUnavailable):
-    """An answer came, and its `status` is not 200."""
+    """A response whose status is not 200; `status` is that status."""
 
     def __init__(self, status: int) -> None:
-        super().__init__(f"the answer was {status} and not 200")
+        super().__init__(f"the response has the status {status}, expected 200")
         self.status = status
 
 
 def check_url(url: object) -> str:
     """Return the URL if requests may be sent to it, else raise `MisuseError`.
 
-    Accepted are https URLs with a host, without a user and a fragment, and plain http to a loopback
-    address. A URL may hold a password or a key, so that errors show its scheme and host alone.
+    Accepted are https URLs with a host, without user and fragment, and plain http to a loopback
+    address. A URL may contain a password or a key, so errors show only its scheme and host.
     """
     parts = _split(url)
     if parts is None:
@@ -59,41 +59,40 @@ def check_url(url: object) -> str:
     shown = f"{parts.scheme}://{parts.hostname}"
     if "@" in parts.netloc:
         raise MisuseError(
-            f"Invalid URL of {shown}: a user name or a password in it is not sent, so remove what "
-            "stands before the '@'."
+            f"Invalid URL of {shown}: it must not contain a user name or a password. Remove "
+            "everything up to the '@'."
         )
     if parts.fragment:
         raise MisuseError(f"Invalid URL of {shown}: remove the fragment, from the '#' on.")
     if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
         raise MisuseError(
-            f"Invalid URL of {shown}: plain http is for loopback addresses alone. Write https://..."
+            f"Invalid URL of {shown}: plain http is only for loopback addresses. Write https://..."
         )
     return str(url)
 
 
 def is_plain_loopback(url: str) -> bool:
-    """Whether a URL is plain http to this machine itself."""
+    """Return whether a URL is plain http to this machine itself."""
     parts = _split(url)
     return parts is not None and parts.scheme == "http" and _is_loopback(parts.hostname or "")
 
 
 def _split(url: object) -> SplitResult | None:
-    """The parts of an http or https URL of visible characters, None for anything else."""
+    """Return the parts of an http or https URL; None for anything else."""
     if not isinstance(url, str) or not _VISIBLE.fullmatch(url):
         return None
     try:
         parts = urlsplit(url)
         is_whole = parts.scheme in _PORTS and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is none
+    except ValueError:  # an invalid port
         return None
     return parts if is_whole else None
 
 
 def fetch_json(url: str, until: float) -> dict[str, Any]:
-    """The JSON object that a URL answers with; raises `StoreUnavailable` for anything else.
+    """Return the JSON object at a URL; raise `StoreUnavailable` for anything else.
 
-    `until` is the end of the time for it on the monotonic clock: for the connection, the
-    answer's head and its last byte together.
+    `until` is the deadline on the monotonic clock, for connecting and the whole response together.
     """
     return _exchange("GET", url, until, None, _HEADERS)
 
@@ -101,7 +100,7 @@ def fetch_json(url: str, until: float) -> dict[str, Any]:
 def post_json(
     url: str, members: Mapping[str, Any], until: float, headers: Mapping[str, str]
 ) -> dict[str, Any]:
-    """The JSON object that a URL answers to another; otherwise as `fetch_json`."""
+    """Post a JSON object to a URL and return the response; otherwise as `fetch_json`."""
     body = json.dumps(members).encode()
     return _exchange(
         "POST", url, until, body, {**_HEADERS, "Content-Type": "application/json", **headers}
@@ -129,20 +128,20 @@ def _target(parts: SplitResult) -> str:
 
 
 def _body(answer: http.client.HTTPResponse) -> bytes:
-    if answer.status != http.client.OK:  # a redirect, too: nobody is sent elsewhere
+    if answer.status != http.client.OK:  # also for a redirect, which is not followed
         raise WrongStatus(answer.status)
     if answer.getheader("Content-Encoding", "identity").lower() != "identity":
-        raise StoreUnavailable("the answer is encoded, which was not asked for")
+        raise StoreUnavailable("the response is encoded, which was not requested")
     if answer.length is not None and answer.length > MOST_BYTES:
-        raise StoreUnavailable(f"the answer has more than {MOST_BYTES} bytes")
+        raise StoreUnavailable(f"the response has more than {MOST_BYTES} bytes")
     body = answer.read(MOST_BYTES + 1)
     if len(body) > MOST_BYTES:
-        raise StoreUnavailable(f"the answer has more than {MOST_BYTES} bytes")
+        raise StoreUnavailable(f"the response has more than {MOST_BYTES} bytes")
     return body
 
 
 class _Connection(http.client.HTTPConnection):
-    """A connection whose every step has what is left of one time."""
+    """A connection whose steps share one deadline."""
 
     def __init__(self, parts: SplitResult, until: float) -> None:
         super().__init__(parts.hostname or "", parts.port or _PORTS[parts.scheme])
@@ -151,7 +150,7 @@ class _Connection(http.client.HTTPConnection):
         self._raw: socket.socket | None = None
 
     def hang_up(self) -> None:
-        """Close the connection and what it is over."""
+        """Close the connection and its socket."""
         self.close()
         if self._raw is not None:
             self._raw.close()
@@ -163,15 +162,15 @@ class _Connection(http.client.HTTPConnection):
             raw.settimeout(_left(self._until))
             self._raw = raw = context.wrap_socket(raw, server_hostname=self.host)
         elif not _is_loopback(raw.getpeername()[0]):
-            raise OSError("a name for this machine led to another one")
+            raise OSError("the name of this machine resolved to another one")
         self.sock: Any = _TimedSocket(raw, self._until)
 
     def _reach(self) -> socket.socket:
-        """A socket to the first address of the host that answers."""
+        """Return a socket to the first address of the host that responds."""
         found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
         failed = OSError("the host has no address")
         for tried, (*_, address) in enumerate(found):
-            # A share for each, so that one that never answers leaves time for the next.
+            # An equal share for each: an address that never responds leaves time for the next.
             share = _left(self._until) / (len(found) - tried)
             try:
                 return socket.create_connection((str(address[0]), self.port), timeout=share)
@@ -181,7 +180,7 @@ class _Connection(http.client.HTTPConnection):
 
 
 def _tls() -> ssl.SSLContext:
-    """What checks certificates: kept for a while, since reading the authorities takes long."""
+    """Return the TLS context, cached for a while, since loading the authorities is slow."""
     return _read_authorities(
         tuple(os.environ.get(name) for name in _AUTHORITIES), int(monotonic() // _AUTHORITIES_KEPT)
     )
@@ -189,12 +188,12 @@ def _tls() -> ssl.SSLContext:
 
 @functools.lru_cache(maxsize=1)
 def _read_authorities(named: tuple[str | None, ...], period: int) -> ssl.SSLContext:
-    """The certificate authorities that this machine trusts now."""
+    """Return a new TLS context with the certificate authorities of this machine."""
     return ssl.create_default_context()
 
 
 class _TimedSocket:
-    """As much of a socket as http.client asks for, with an end to all that it does together."""
+    """The part of a socket that http.client uses, with one deadline for all calls."""
 
     def __init__(self, raw: socket.socket, until: float) -> None:
         self._raw, self._until = raw, until
@@ -207,11 +206,11 @@ class _TimedSocket:
         return io.BufferedReader(_TimedReader(self._raw, self._until))
 
     def close(self) -> None:
-        """Nothing: http.client closes before it reads, and the connection hangs up afterwards."""
+        """Do nothing: http.client closes before it reads; the connection closes it afterwards."""
 
 
 class _TimedReader(io.RawIOBase):
-    """What is read from a socket: a byte now and then does not make the time longer."""
+    """The raw stream of a socket; single bytes now and then do not extend the deadline."""
 
     def __init__(self, raw: socket.socket, until: float) -> None:
         self._raw, self._until = raw, until

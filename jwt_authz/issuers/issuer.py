@@ -1,4 +1,4 @@
-"""Issuer: an identity provider that is trusted, and what of its tokens' payloads is believed."""
+"""Issuer: a trusted identity provider, and how identities are read from its tokens."""
 
 from __future__ import annotations
 
@@ -32,33 +32,47 @@ ASYMMETRIC = frozenset(
 _MOST_LEEWAY = 600
 _NO_PERMISSIONS = PermissionSet()
 
-# Tokens of equal permissions share one set, which goes when the last of them goes.
+# Tokens with equal permissions share one set, which is freed with the last of them.
 _NO_TEXTS: Mapping[str, str] = MappingProxyType({})
 _sets: weakref.WeakValueDictionary[frozenset[str], PermissionSet] = weakref.WeakValueDictionary()
 
 
 @dataclass(frozen=True, slots=True)
 class Issuer:
-    """An identity provider whose access tokens are accepted, and on which terms: a frozen value.
+    """An identity provider whose access tokens are accepted, and on which terms; immutable.
 
-    `issuer` is the exact `iss` of its tokens; `{tenantid}` in it stands for the tenant, with
-    which the token's tenant claim must then agree. `audience` names this API: a string or
-    several, at `audience_at`. `algorithms` are those of its keys, which come from one of
-    `discovery` (True, or the URL of the metadata), `jwks_uri` and `keys` (JWKs). A secret that
-    is shared (HS*) must be asked for by `unsafe_shared_secret`. `leeway` is seconds of tolerance
-    between clocks, by default 5 for `nbf` and `iat` and none for `exp`; `typ` the
-    accepted values of the header's `typ`, None among them where it may
-    be missing.
+    - `issuer`: the exact `iss` of its tokens. `{tenantid}` in it stands for the tenant, which must
+      then agree with the tenant claim.
+    - `audience`: the name of this API, or several, in the claim at `audience_at`.
+    - `algorithms`: those of its keys.
+    - `discovery` (True, or the URL of the metadata), `jwks_uri` or `keys` (JWKs): where its keys
+      come from.
+    - `unsafe_shared_secret`: required for a shared secret (HS*).
+    - `leeway`: the tolerance for clocks in seconds; by default 5 for `nbf` and `iat`, 0 for `exp`.
+    - `typ`: the accepted values of the header's `typ`; None among them if it may be missing.
+    - `roles`, `permissions`: what the issuer may grant, as a mapping of its names to ours, or as
+      an allow list. Anything else is dropped.
+    - `tenants`: the tenants that it may speak for, as a list or a mapping to our names;
+      `any_tenant` accepts all; `tenant` is the one to which all its tokens belong.
+    - `required`, `refused`: values that claims must have, or must not have; `...` is any value.
+    - `subject_prefix`: put before each subject; `""` means that its subjects are the application's
+      own users. Without it, `subject` in conditions is unknown for its callers.
 
-    Places are JSON Pointers (RFC 6901), one or several: the subject is the first that is there;
-    roles, permissions and scopes are gathered from all. `roles` maps the issuer's roles to ours
-    that it may grant, `permissions` likewise, or as an allow list: what is not in them is
-    dropped. `tenants` are those that it may speak for, a list or a mapping to ours, `any_tenant`
-    lets all in; `tenant` is the one that all its tokens belong to. `required` and `refused` map
-    places to values that a token must have and must not have, `...` being any. `subject_prefix`
-    is put before each subject, `""` says that its subjects are the application's own users; without
-    it, conditions do not know its callers by `subject`.
-    Raises `MisuseError` for what cannot work.
+    Arguments that end in `_at` are JSON Pointers (RFC 6901), one or several: the subject is the
+    first that is present; roles, permissions and scopes are collected from all. Raises
+    `MisuseError` for invalid arguments.
+
+    >>> from jwt_authz.issuers import Issuer
+    >>> partner = Issuer(
+    ...     "https://id.example.com",
+    ...     "orders-api",
+    ...     "RS256",
+    ...     jwks_uri="https://id.example.com/jwks",
+    ...     roles={"sales": "clerk"},
+    ...     roles_at="/groups",
+    ... )
+    >>> partner.speaks_for("https://id.example.com/")
+    False
     """
 
     issuer: str
@@ -103,7 +117,7 @@ class Issuer:
 
     @property
     def jwks(self) -> tuple[Mapping[str, Any], ...]:
-        """The JWKs that were given as `keys`."""
+        """The JWKs given as `keys`."""
         return _jwks(self.keys) if self.keys is not None else ()
 
     @property
@@ -112,19 +126,19 @@ class Issuer:
         return self._rules.roles.ours
 
     def speaks_for(self, issuer: str) -> bool:
-        """Whether an `iss` is this issuer's: the same to the letter, but for `{tenantid}`."""
+        """Return whether an `iss` is exactly this issuer's, with any value for `{tenantid}`."""
         return self._rules.tenants.speaks_for(issuer)
 
     def subject_of(self, payload: Mapping[str, Any]) -> str:
-        """The subject of a payload; raises `ClaimMissing` or `ClaimInvalid`."""
+        """Return the subject of a payload; raise `ClaimMissing` or `ClaimInvalid`."""
         for place in self._rules.subject:
             found = place.string(payload)
             if found:
                 return f"{self.subject_prefix or ''}{found}"
-        raise ClaimMissing("the claim that holds the subject is missing or empty")
+        raise ClaimMissing("the claim of the subject is missing or empty")
 
     def check(self, payload: Mapping[str, Any]) -> None:
-        """Raises the `InvalidToken` of a payload that is none of an access token for this API."""
+        """Raise an `InvalidToken` if a payload is not that of an access token for this API."""
         issuer = payload.get("iss")
         if not isinstance(issuer, str) or not self.speaks_for(issuer):
             raise IssuerInvalid
@@ -134,10 +148,10 @@ class Issuer:
         self._rules.check_all_is_there(payload)
 
     def read(self, subject: str, payload: Mapping[str, Any], catalogue: Roles | None) -> Identity:
-        """The identity of a payload, with what the issuer may grant and no more.
+        """Return the identity of a payload, with only what the issuer may grant.
 
-        Raises what `check` raises, `ClaimInvalid` for a place of the wrong JSON type, and
-        `ClaimMissing` for a token without a tenant where there is to be one.
+        Raises what `check` raises, `ClaimInvalid` for a claim of the wrong JSON type, and
+        `ClaimMissing` for a token without a tenant if one is required.
         """
         self.check(payload)
         roles = self._rules.roles.granted(payload)
@@ -157,7 +171,7 @@ class Issuer:
 
 
 class _Rules:
-    """What an `Issuer` says, made ready for use."""
+    """The parts of an `Issuer` in a form that is fast to use."""
 
     def __init__(self, said: Issuer) -> None:
         self.subject = _some("subject_at", said.subject_at)
@@ -173,7 +187,7 @@ class _Rules:
         )
         self.required = RequiredClaims(said.required)
         self.refused = RefusedMarks(said.refused)
-        # Groups alone are ever left out; what stands deeper begins with the same name.
+        # Only groups are ever left out; claims nested deeper start with the same name.
         self._gathered = {p.names[0] for p in (*self.roles.places, *self.permissions.places)}
         roles = tuple(place.text for place in self.roles.places)
         more = tuple(place.text for place in self.permissions.places)
@@ -181,21 +195,21 @@ class _Rules:
         self.sources = Sources(roles, (*roles, *more), scopes)
 
     def check_audience(self, payload: Mapping[str, Any]) -> None:
-        """Raises `ClaimMissing` or `AudienceInvalid` unless a token is meant for this API."""
+        """Raise `ClaimMissing` or `AudienceInvalid` unless a token is for this API."""
         named = [name for place in self.audience_at for name in place.listed(payload)]
         if not any(named):
-            raise ClaimMissing("the claim that names the audience is missing")
+            raise ClaimMissing("the claim of the audience is missing")
         if self.audience.isdisjoint(named):
             raise AudienceInvalid
 
     def check_all_is_there(self, payload: Mapping[str, Any]) -> None:
-        """Raises `ClaimsLeftOut` where a claim that roles come from is elsewhere.
+        """Raise `ClaimsLeftOut` if a claim that contains roles is not in the token.
 
-        As distributed claims (OpenID Connect Core section 5.6.2) and Entra's groups are.
+        Distributed claims (OpenID Connect Core section 5.6.2) and Entra's groups can be left out.
         """
         elsewhere = payload.get("_claim_names", {})
         if not isinstance(elsewhere, Mapping):
-            raise ClaimInvalid("_claim_names is no object")
+            raise ClaimInvalid("_claim_names is not an object")
         left_out = self._gathered.intersection(elsewhere)
         if left_out or (
             "groups" in self._gathered and payload.get("hasgroups", False) is not False
@@ -204,7 +218,7 @@ class _Rules:
 
 
 def _held(roles: Iterable[str], granted: frozenset[str], catalogue: Roles | None) -> PermissionSet:
-    """The permissions of the roles and those that were granted beside them."""
+    """Return the permissions of the roles, together with those granted directly."""
     of_roles = catalogue.permissions_of(roles) if catalogue is not None else _NO_PERMISSIONS
     if not granted:
         return of_roles
@@ -218,7 +232,7 @@ def _held(roles: Iterable[str], granted: frozenset[str], catalogue: Roles | None
 def _some(what: str, places: Places) -> tuple[Pointer, ...]:
     pointers = as_pointers(places)
     if not pointers:
-        raise MisuseError(f"{what} needs a place: write {what}='/sub', say")
+        raise MisuseError(f"{what} needs a JSON Pointer, such as {what}='/sub'.")
     return pointers
 
 
@@ -226,32 +240,36 @@ def _jwks(given: Any) -> tuple[dict[str, Any], ...]:
     keys = given.get("keys") if isinstance(given, Mapping) else given
     listed = tuple(keys) if isinstance(keys, Iterable) and not isinstance(keys, str) else ()
     if not listed or not all(isinstance(key, Mapping) for key in listed):
-        raise MisuseError("keys is a list of JWKs, or a JWK Set: write keys=[{'kty': ...}]")
+        raise MisuseError("keys must be a list of JWKs or a JWK Set: write keys=[{'kty': ...}].")
     return tuple(dict(key) for key in listed)
 
 
 def _refuse_misuse(said: Issuer) -> None:
-    """Raises `MisuseError` for what can be seen of an `Issuer` at a glance."""
+    """Raise `MisuseError` for arguments that are invalid by themselves."""
     if not isinstance(said.issuer, str) or not said.issuer:
-        raise MisuseError(f"an issuer is the iss of its tokens, a text, not {said.issuer!r}")
+        raise MisuseError(
+            f"Invalid issuer {said.issuer!r}: expected the iss of its tokens, a string."
+        )
     if not said.audience:
-        raise MisuseError("an issuer needs an audience: what its tokens name this API, in aud")
+        raise MisuseError("An issuer needs audience=..., the value of aud in tokens for this API.")
     sources = (said.discovery is not False, said.jwks_uri is not None, said.keys is not None)
     if sum(sources) != 1:
         raise MisuseError(
-            "an issuer's keys come from one place: write discovery=True, jwks_uri='https://...' "
-            "or keys=[...]"
+            "Give exactly one source of an issuer's keys: discovery=True, "
+            "jwks_uri='https://...' or keys=[...]."
         )
     leeway = 0 if said.leeway is None else said.leeway
     is_number = isinstance(leeway, int | float) and not isinstance(leeway, bool)
     if not is_number or not 0 <= leeway <= _MOST_LEEWAY:
-        raise MisuseError(f"leeway is seconds, {_MOST_LEEWAY} at most, not {said.leeway!r}")
+        raise MisuseError(f"Invalid leeway {said.leeway!r}: expected 0 to {_MOST_LEEWAY} seconds.")
     if not isinstance(said.subject_prefix, str | None):
-        raise MisuseError(f"subject_prefix is a text, not {said.subject_prefix!r}")
+        raise MisuseError(f"Invalid subject_prefix {said.subject_prefix!r}: expected a string.")
     if isinstance(said.typ, str) or not said.typ:
-        raise MisuseError(f"typ is a list of what the header may say, not {said.typ!r}")
+        raise MisuseError(
+            f"Invalid typ {said.typ!r}: expected a list of accepted values of the header's typ."
+        )
     if not all(typ is None or isinstance(typ, str) for typ in said.typ):
-        raise MisuseError("typ lists texts, and None where typ may be missing")
+        raise MisuseError("Invalid typ: expected strings, and None if typ may be missing.")
     _refuse_algorithms(said)
 
 
@@ -260,20 +278,21 @@ def _refuse_algorithms(said: Issuer) -> None:
     unknown = [name for name in algorithms if name not in ASYMMETRIC | SYMMETRIC]
     if unknown or not algorithms:
         raise MisuseError(
-            f"{said.algorithms!r} are no algorithms of an issuer: write those of its keys, RS256 "
-            f"or another of {', '.join(sorted(ASYMMETRIC))}"
+            f"Unsupported algorithms {said.algorithms!r}: write those of the issuer's keys, "
+            f"RS256 or another of {', '.join(sorted(ASYMMETRIC))}."
         )
     if SYMMETRIC.isdisjoint(algorithms):
         return
     if not SYMMETRIC.issuperset(algorithms):
         raise MisuseError(
-            f"{said.algorithms!r} are for a secret and for public keys: write those of one kind, "
-            "since whoever has the secret signs in place of the issuer's own keys"
+            f"{said.algorithms!r} mixes algorithms for secrets and for public keys: write one "
+            "kind, since anyone who has the secret could sign in place of the issuer's own "
+            "keys."
         )
     if not said.unsafe_shared_secret:
         raise MisuseError(
-            "a secret that is shared lets everybody who verifies a token make one, too: have the "
-            "issuer sign with RS256 or ES256, or write unsafe_shared_secret=True"
+            "Anyone who verifies tokens with a shared secret can also create them: let the "
+            "issuer sign with RS256 or ES256, or write unsafe_shared_secret=True."
         )
     if said.keys is None:
-        raise MisuseError("a shared secret is not published: write keys=[{'kty': 'oct', ...}]")
+        raise MisuseError("A shared secret is not published: write keys=[{'kty': 'oct', ...}].")

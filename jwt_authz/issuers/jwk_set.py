@@ -1,4 +1,4 @@
-"""PublicKeys: somebody else's JWK Set (RFC 7517 section 5), each key for one algorithm."""
+"""JWK Set: the published keys of an issuer (RFC 7517 section 5), each for one algorithm."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ..tokens.jwk import load_jwk
 from ..tokens.jws import Key
 
 MOST_KEYS = 100
-"""The keys of a set that are looked at; a larger set is refused."""
+"""The maximum number of keys in a set; a larger set is refused."""
 
 _PRIVATE = ("d", "p", "q", "dp", "dq", "qi", "oth")
 
 
 class BoundKey(NamedTuple):
-    """A key with the `kid` that names it and, where the set says so, the issuer that it is for."""
+    """A key with its `kid` and, if the set says so, the issuer that it is for."""
 
     key: Key
     kid: str | None
@@ -25,9 +25,9 @@ class BoundKey(NamedTuple):
 
 
 class PublicKeys:
-    """Keys by their `kid`; one that is alone in its set serves tokens without a `kid`, too.
+    """Keys by their `kid`; a single key also verifies tokens without a `kid`.
 
-    `left_out` says of the others why they are not used.
+    `left_out` says why other keys are not used.
     """
 
     __slots__ = ("_by_kid", "_lone", "left_out")
@@ -38,24 +38,24 @@ class PublicKeys:
         self._by_kid = {bound.kid: bound for bound in keys if bound.kid and times[bound.kid] == 1}
         self._lone = next(iter(keys)) if len(keys) == 1 else None
         if any(number > 1 for kid, number in times.items() if kid):
-            self.left_out.append("two keys have one kid")
+            self.left_out.append("two keys have the same kid")
         if times[None] and len(keys) > 1:
-            self.left_out.append("a key among several has no kid")
+            self.left_out.append("one of several keys has no kid")
 
     def __bool__(self) -> bool:
         return bool(self._by_kid) or self._lone is not None
 
     def find(self, header: Mapping[str, Any], issuer: str) -> Key | None:
-        """The key that a header names; None for a `kid` that is not known.
+        """Return the key that a header names; None for an unknown `kid`.
 
-        Raises `KeyUnknown` where there is no `kid` and not exactly one key, and for a key that
-        is another issuer's.
+        Raises `KeyUnknown` for a missing `kid` if there is not exactly one key, and for a key of
+        another issuer.
         """
         kid = header.get("kid")
         bound = self._lone if kid is None else self._by_kid.get(kid)
         if bound is None:
             if kid is None:
-                raise KeyUnknown("the header has no kid, and the issuer several keys")
+                raise KeyUnknown("the header has no kid, but the issuer has several keys")
             return None
         if bound.issuer is not None and bound.issuer != issuer:
             raise KeyUnknown("the key is that of another issuer in the same set")
@@ -63,15 +63,15 @@ class PublicKeys:
 
 
 def read_jwk_set(keys: object, algorithms: Collection[str], template: str | None) -> PublicKeys:
-    """The keys of a JWK Set's `keys` that fit one of the algorithms; the others are left out.
+    """Return the keys of a JWK Set that fit one of the algorithms; leave out the others.
 
-    `template` is the issuer of several tenants, whose set may hold keys of one tenant alone.
-    Raises `MisuseError` for what is no list of keys.
+    `template` is the issuer of several tenants, whose set may contain keys of single tenants.
+    Raises `MisuseError` if `keys` is not a list of keys.
     """
     if not isinstance(keys, list | tuple):
-        raise MisuseError("a JWK Set has a list of keys")
+        raise MisuseError("a JWK Set must have a list of keys")
     if len(keys) > MOST_KEYS:
-        raise MisuseError(f"a JWK Set has {MOST_KEYS} keys at most, and this one {len(keys)}")
+        raise MisuseError(f"a JWK Set must have at most {MOST_KEYS} keys, not {len(keys)}")
     bound: list[BoundKey] = []
     left_out: list[str] = []
     for jwk in keys:
@@ -84,21 +84,21 @@ def read_jwk_set(keys: object, algorithms: Collection[str], template: str | None
 
 def _bound(jwk: object, algorithms: Collection[str], template: str | None) -> BoundKey:
     if not isinstance(jwk, Mapping):
-        raise MisuseError("a JWK is an object")
+        raise MisuseError("a JWK must be an object")
     kid, issuer = jwk.get("kid"), jwk.get("issuer") if template is not None else None
     if kid is not None and (not isinstance(kid, str) or not kid):
-        raise MisuseError("a JWK's kid is a text that is not empty")
+        raise MisuseError("a JWK's kid must be a non-empty string")
     if issuer is not None and not isinstance(issuer, str):
-        raise MisuseError("a JWK's issuer is a text")
+        raise MisuseError("a JWK's issuer must be a string")
     if any(name in jwk for name in _PRIVATE):
-        raise MisuseError("a JWK that is published has no private part")
+        raise MisuseError("a published JWK must not have a private part")
     return BoundKey(_load(jwk, algorithms), kid, None if issuer == template else issuer)
 
 
 def _load(jwk: Mapping[str, Any], algorithms: Collection[str]) -> Key:
-    """The key for the one algorithm that it fits (RFC 8725 section 3.1)."""
+    """Return the key for the one algorithm that it fits (RFC 8725 section 3.1)."""
     fitting: list[Key] = []
-    reason = MisuseError("the JWK fits no algorithm")
+    reason = MisuseError("the JWK fits none of the algorithms")
     for algorithm in algorithms:
         try:
             fitting.append(load_jwk(jwk, algorithm, "verify"))
@@ -108,6 +108,6 @@ def _load(jwk: Mapping[str, Any], algorithms: Collection[str]) -> Key:
         raise reason
     if len(fitting) > 1:
         raise MisuseError(
-            "a JWK without alg fits several of the algorithms: name the one that it is for"
+            "the JWK has no alg and fits several of the algorithms: name only one of them"
         )
     return fitting[0]

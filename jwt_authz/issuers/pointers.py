@@ -1,4 +1,4 @@
-"""Pointers (RFC 6901): where in a payload a claim stands, and what is there, of a known type."""
+"""Pointers: find a claim in a payload by JSON Pointer (RFC 6901), and check its type."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Final
 from ..errors import ClaimInvalid, MisuseError
 
 MISSING: Final[Any] = object()
-"""What `Pointer.find` gives where the payload has nothing at the place."""
+"""The result of `Pointer.find` if the payload has no such value."""
 
 _BAD_ESCAPE = re.compile(r"~(?![01])")
 _INDEX = re.compile(r"0|[1-9][0-9]{0,5}")
@@ -18,10 +18,10 @@ _INDEX = re.compile(r"0|[1-9][0-9]{0,5}")
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """A place in a payload, as RFC 6901 writes it: `/realm_access/roles`.
+    """The place of a value in a payload, as a JSON Pointer (RFC 6901): `/realm_access/roles`.
 
-    `of_members` takes the names of an object's members for the value, as `members_of` says.
-    Raises `MisuseError` for a text that is no pointer into a payload.
+    With `of_members`, the value is the list of an object's member names; see `members_of`.
+    Raises `MisuseError` for an invalid pointer.
     """
 
     text: str
@@ -31,21 +31,21 @@ class Pointer:
     def __post_init__(self) -> None:
         if not isinstance(self.text, str) or len(self.text) < 2 or self.text[0] != "/":
             raise MisuseError(
-                f"{self.text!r} is no JSON Pointer: write '/realm_access/roles', or "
-                "pointer('realm_access', 'roles')"
+                f"Invalid JSON Pointer {self.text!r}: write '/realm_access/roles', or "
+                "pointer('realm_access', 'roles')."
             )
         if _BAD_ESCAPE.search(self.text):
             raise MisuseError(
-                f"{self.text!r} is no JSON Pointer: write ~1 for a slash in a name and ~0 for a "
-                "tilde, or pointer('the name as it is')"
+                f"Invalid JSON Pointer {self.text!r}: write ~1 for a slash in a name and ~0 for "
+                "a tilde, or pointer('the name as it is')."
             )
         names = (part.replace("~1", "/").replace("~0", "~") for part in self.text[1:].split("/"))
         object.__setattr__(self, "names", tuple(names))
 
     def find(self, payload: Mapping[str, Any]) -> Any:
-        """The value at the place, `MISSING` where there is none.
+        """Return the value at the pointer, `MISSING` if there is none.
 
-        Raises `ClaimInvalid` where the way leads through a value that has no members.
+        Raises `ClaimInvalid` if a value on the way is not an object.
         """
         value: Any = payload
         for name in self.names:
@@ -55,38 +55,38 @@ class Pointer:
                 is_there = _INDEX.fullmatch(name) and int(name) < len(value)
                 value = value[int(name)] if is_there else MISSING
             else:
-                raise ClaimInvalid(f"what {self.text} leads through is no object")
+                raise ClaimInvalid(f"a value on the way to {self.text} is not an object")
             if value is MISSING:
                 return MISSING
         return value
 
     def string(self, payload: Mapping[str, Any]) -> str | None:
-        """The string at the place, None where nothing is; `ClaimInvalid` for another type."""
+        """Return the string at the pointer, or None; raise `ClaimInvalid` for another type."""
         value = self.find(payload)
         if value is MISSING:
             return None
         if not isinstance(value, str):
-            raise ClaimInvalid(f"what stands at {self.text} is no string")
+            raise ClaimInvalid(f"the value at {self.text} is not a string")
         return value
 
     def listed(self, payload: Mapping[str, Any]) -> Iterable[str]:
-        """The names at the place: a list of strings, or one string, which is one name.
+        """Return the names at the pointer: a list of strings, or one string, which is one name.
 
-        With `of_members`, an object's. Raises `ClaimInvalid` for another type.
+        With `of_members`, the member names of an object. Raises `ClaimInvalid` for another type.
         """
         value = self.find(payload)
         if value is MISSING:
             return ()
         if self.of_members:
             if not isinstance(value, Mapping):
-                raise ClaimInvalid(f"what stands at {self.text} is no object")
+                raise ClaimInvalid(f"the value at {self.text} is not an object")
             return value.keys()
         return (value,) if isinstance(value, str) else self._strings(value)
 
     def words(self, payload: Mapping[str, Any]) -> Iterable[str]:
-        """The words at the place: a string with blanks between (RFC 6749 3.3), or a list of them.
+        """Return the words at the pointer: a space-separated string (RFC 6749 3.3), or a list.
 
-        With `of_members`, an object's. Raises `ClaimInvalid` for another type.
+        With `of_members`, the member names of an object. Raises `ClaimInvalid` for another type.
         """
         value = MISSING if self.of_members else self.find(payload)
         if isinstance(value, str):
@@ -95,31 +95,44 @@ class Pointer:
 
     def _strings(self, value: Any) -> list[str]:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise ClaimInvalid(f"what stands at {self.text} is no list of strings")
+            raise ClaimInvalid(f"the value at {self.text} is not a list of strings")
         return value
 
 
 Places = str | Pointer | Iterable[str | Pointer]
-"""One pointer or several: the texts of RFC 6901, or what `members_of` makes."""
+"""One pointer or several: strings of RFC 6901, or results of `members_of`."""
 
 
 def pointer(*names: str) -> str:
-    """The JSON Pointer through these names, whatever characters they hold.
+    """Return the JSON Pointer through these names, with special characters escaped.
 
-    `pointer("https://hasura.io/jwt/claims", "x-hasura-user-id")` escapes the slashes.
+    Raises `MisuseError` without a name, and for a name that is not a string.
+
+    >>> from jwt_authz.issuers import pointer
+    >>> pointer("https://hasura.io/jwt/claims", "x-hasura-user-id")
+    '/https:~1~1hasura.io~1jwt~1claims/x-hasura-user-id'
     """
     if not names or not all(isinstance(name, str) for name in names):
-        raise MisuseError("pointer takes the names on the way: write pointer('realm', 'roles')")
+        raise MisuseError(
+            "pointer() takes the names of nested members: write pointer('realm', 'roles')."
+        )
     return "".join("/" + name.replace("~", "~0").replace("/", "~1") for name in names)
 
 
 def members_of(text: str) -> Pointer:
-    """The place of an object whose members' names are the value: `{"admin": ..., "clerk": ...}`."""
+    """Return a pointer whose value is the list of an object's member names.
+
+    For a payload with `{"roles": {"admin": {}, "clerk": {}}}`:
+
+    >>> from jwt_authz.issuers import members_of
+    >>> list(members_of("/roles").listed({"roles": {"admin": {}, "clerk": {}}}))
+    ['admin', 'clerk']
+    """
     return Pointer(text, of_members=True)
 
 
 def as_pointers(places: Places) -> tuple[Pointer, ...]:
-    """The pointers that `places` name; raises `MisuseError` for what is none."""
+    """Return the pointers for `places`; raise `MisuseError` for an invalid one."""
     if isinstance(places, str | Pointer):
         places = (places,)
     return tuple(one if isinstance(one, Pointer) else Pointer(one) for one in places)

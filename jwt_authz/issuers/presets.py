@@ -1,7 +1,7 @@
-"""Presets: the `Issuer` of an identity provider, from what its documentation says of its tokens.
+"""Presets: the `Issuer` of each well-known identity provider.
 
-Each takes further arguments of `Issuer` by name; they count in place of the preset's own, but
-`required` and `refused`, which are added to them. None grants a role that is not named to it.
+Each takes further arguments of `Issuer` by name, which replace the preset's own, except that
+`required` and `refused` are added to them. A preset grants only the roles and permissions given.
 """
 
 from __future__ import annotations
@@ -32,19 +32,26 @@ def keycloak(
     realm_roles: Granted = (),
     **more: Any,
 ) -> Issuer:
-    """Keycloak: `roles` of one `client`, or, without a client, those of the realm.
+    """Return the `Issuer` of a Keycloak realm.
 
-    `realm_roles` are those of the realm beside a client's. Keycloak puts an API into `aud` where
-    the client has an audience mapper for it.
+    `roles` are those of one `client` or, without a client, of the realm; `realm_roles` are those
+    of the realm if there is a client. For a token to name the API in `aud`, the client needs an
+    audience mapper. Raises `MisuseError` for `realm_roles` without a client.
+
+    >>> from jwt_authz.issuers import keycloak
+    >>> issuer = keycloak("https://sso.example.com", "shop", "orders-api", roles=["clerk"])
+    >>> issuer.issuer
+    'https://sso.example.com/realms/shop'
     """
     if client is None and realm_roles:
         raise MisuseError(
-            "without a client the roles are the realm's: write roles=, not realm_roles="
+            "Without a client, the roles are those of the realm: write roles= instead of "
+            "realm_roles=."
         )
     places: dict[str, Granted] = {"/realm_access/roles": roles if client is None else realm_roles}
     if client is not None:
         places[pointer("resource_access", client, "roles")] = roles
-    # Before version 24 access tokens have a nonce, too; `typ` in the payload is what parts them.
+    # Before version 24, access tokens have a nonce, too; the claim `typ` identifies them.
     refused = {place: value for place, value in NOT_ACCESS_TOKENS.items() if place != "/nonce"}
     return _issuer(
         more,
@@ -57,10 +64,16 @@ def keycloak(
 
 
 def auth0(domain: str, audience: Names, *, permissions: Granted = (), **more: Any) -> Issuer:
-    """Auth0, in its own token profile and in RFC 9068's: permissions `action:resource`.
+    """Return the `Issuer` of an Auth0 tenant; its permissions are written `action:resource`.
 
-    Auth0 writes them where "Add Permissions in the Access Token" is set for the API. Roles stand
-    in a claim that an Action adds: `roles_at=pointer("https://example.com/roles")`.
+    Accepts Auth0's own token profile and that of RFC 9068. Auth0 adds the permissions if "Add
+    Permissions in the Access Token" is enabled for the API. Roles need a claim that an Action
+    adds: `roles_at=pointer("https://example.com/roles")`.
+
+    >>> from jwt_authz.issuers import auth0
+    >>> issuer = auth0("shop.eu.auth0.com", "https://api.example.com", permissions=["orders:read"])
+    >>> issuer.issuer
+    'https://shop.eu.auth0.com/'
     """
     return _issuer(
         more,
@@ -80,12 +93,18 @@ def entra_v2(
     groups: Granted = (),
     **more: Any,
 ) -> Issuer:
-    """Microsoft Entra ID, tokens of version 2.0: app roles, and groups by their object IDs.
+    """Return the `Issuer` for version 2.0 tokens of Microsoft Entra ID.
 
-    `tenant` is the tenant's ID, or those of several; None with `any_tenant=True` lets in every
-    tenant that there is. `audience` is the API's client ID. Tokens whose groups were left out,
-    since there are too many, are refused if `groups` grants any. An application's own tokens
-    have `roles` and no `scp`: `required={"/scp": ...}` refuses them.
+    `tenant` is the ID of the tenant, or of several; None with `any_tenant=True` accepts every
+    tenant. `audience` is the API's client ID. Roles are app roles; `groups` are object IDs. If
+    `groups` grants any, tokens from which groups were left out, because there were too many, are
+    refused. Tokens of an application itself have `roles` but no `scp`: `required={"/scp": ...}`
+    refuses them.
+
+    >>> from jwt_authz.issuers import entra_v2
+    >>> issuer = entra_v2("11111111-2222-3333-4444-555555555555", "my-api", roles=["clerk"])
+    >>> issuer.issuer
+    'https://login.microsoftonline.com/11111111-2222-3333-4444-555555555555/v2.0'
     """
     return _entra(
         more,
@@ -106,9 +125,13 @@ def entra_v1(
     groups: Granted = (),
     **more: Any,
 ) -> Issuer:
-    """Microsoft Entra ID, tokens of version 1.0; otherwise as `entra_v2`.
+    """Return the `Issuer` for version 1.0 tokens of Microsoft Entra ID; otherwise as `entra_v2`.
 
-    `audience` is the API's client ID or its application ID URI (`api://...`), as it was asked for.
+    `audience` is the API's client ID or its application ID URI (`api://...`), as it was requested.
+
+    >>> from jwt_authz.issuers import entra_v1
+    >>> entra_v1("11111111-2222-3333-4444-555555555555", "api://orders").issuer
+    'https://sts.windows.net/11111111-2222-3333-4444-555555555555/'
     """
     return _entra(
         more,
@@ -124,9 +147,14 @@ def entra_v1(
 def cognito(
     region: str, user_pool: str, clients: Names, *, roles: Granted = (), **more: Any
 ) -> Issuer:
-    """Amazon Cognito: access tokens of these app clients; roles are the user pool's groups.
+    """Return the `Issuer` of an Amazon Cognito user pool, whose groups are the roles.
 
-    Its access tokens name the client in `client_id` and, by default, have no `aud`.
+    Accepts access tokens of the given app clients: they name the client in `client_id` and, by
+    default, have no `aud`.
+
+    >>> from jwt_authz.issuers import cognito
+    >>> cognito("eu-north-1", "eu-north-1_Ab1", "my-client", roles=["clerk"]).issuer
+    'https://cognito-idp.eu-north-1.amazonaws.com/eu-north-1_Ab1'
     """
     return _issuer(
         more,
@@ -142,10 +170,15 @@ def cognito(
 def okta(
     domain: str, audience: Names, *, server: str = "default", roles: Granted = (), **more: Any
 ) -> Issuer:
-    """Okta, a custom authorization server: roles come from the claim `groups` that it is to add.
+    """Return the `Issuer` of an Okta custom authorization server.
 
-    Access tokens of the org authorization server are for Okta alone. `sub` is the user's name,
-    which may be given to another; `subject_at="/uid"` is the user's ID.
+    Roles come from the claim `groups`, which the server must be configured to add. Access tokens
+    of the org authorization server are only for Okta. `sub` is the user's name, which may later be
+    given to another user; `subject_at="/uid"` is the user's ID.
+
+    >>> from jwt_authz.issuers import okta
+    >>> okta("shop.okta.com", "api://default", roles=["clerk"]).issuer
+    'https://shop.okta.com/oauth2/default'
     """
     return _issuer(
         more,
@@ -159,10 +192,14 @@ def okta(
 
 
 def firebase(project: str, *, roles: Granted = (), anonymous: bool = False, **more: Any) -> Issuer:
-    """Firebase Authentication: its ID tokens, which is what it has for calling an API.
+    """Return the `Issuer` of a Firebase project, whose ID tokens are used to call an API.
 
     Roles come from the custom claim `roles`. Users who signed in anonymously are refused, unless
-    `anonymous` lets them in.
+    `anonymous` is true.
+
+    >>> from jwt_authz.issuers import firebase
+    >>> firebase("my-project", roles=["clerk"]).issuer
+    'https://securetoken.google.com/my-project'
     """
     refused = {} if anonymous else {"/firebase/sign_in_provider": "anonymous"}
     return _issuer(
@@ -184,10 +221,15 @@ def supabase(
     anonymous: bool = False,
     **more: Any,
 ) -> Issuer:
-    """Supabase Auth, with asymmetric signing keys: `role`, and `roles` in `app_metadata`.
+    """Return the `Issuer` of a Supabase project with asymmetric signing keys.
 
-    Never `user_metadata`, which users write themselves. Users who signed in anonymously are
-    refused, unless `anonymous` lets them in.
+    Roles come from `role`, and from `roles` in `app_metadata`, but never from `user_metadata`,
+    which users can change themselves. Users who signed in anonymously are refused, unless
+    `anonymous` is true.
+
+    >>> from jwt_authz.issuers import supabase
+    >>> supabase("https://abc.supabase.co", roles=["clerk"]).issuer
+    'https://abc.supabase.co/auth/v1'
     """
     refused = {} if anonymous else {"/is_anonymous": True}
     issuer = f"{url.rstrip('/')}/auth/v1"
@@ -214,7 +256,14 @@ def rfc9068(
     permissions: Granted = (),
     **more: Any,
 ) -> Issuer:
-    """Any provider whose access tokens have RFC 9068's shape: `roles`, `groups`, `entitlements`."""
+    """Return the `Issuer` of any provider with RFC 9068 access tokens.
+
+    Reads the claims `roles`, `groups` and `entitlements` (RFC 9068 section 2.2.3.1).
+
+    >>> from jwt_authz.issuers import rfc9068
+    >>> rfc9068("https://id.example.com", "my-api", roles=["clerk"]).audience
+    ('my-api',)
+    """
     return _issuer(
         more,
         issuer=issuer,
@@ -235,7 +284,7 @@ def _entra(
     metadata: str,
     **said: Any,
 ) -> Issuer:
-    """One tenant's own issuer and metadata, or those that stand for all tenants."""
+    """Return the issuer and the metadata of one tenant, or those that stand for all tenants."""
     is_one = isinstance(tenant, str)
     return _issuer(
         more,
@@ -251,12 +300,12 @@ def _entra(
 def _roles(
     more: Mapping[str, Any], roles: Granted, places: Mapping[str, Granted]
 ) -> dict[str, Any]:
-    """Where roles stand and what they become; `roles` alone where the caller says where."""
+    """Return the places of roles and their grants; only `roles` if the caller gives `roles_at`."""
     return {"roles": roles} if "roles_at" in more else {"roles_at": places}
 
 
 def _issuer(more: Mapping[str, Any], **said: Any) -> Issuer:
-    """The issuer of a preset, with what the caller says otherwise."""
+    """Return the issuer of a preset, with the caller's arguments in place of the preset's."""
     defaults = {"algorithms": "RS256", "refused": NOT_ACCESS_TOKENS, "required": {}, **said}
     if not any(name in more for name in _KEYS):
         defaults.setdefault("discovery", "jwks_uri" not in said)

@@ -1,11 +1,11 @@
-"""RemoteKeys: an issuer's published keys, fetched, kept, and fetched again while others go on.
+"""Remote keys: fetches, caches and refreshes the published keys of an issuer.
 
-How it works. What was fetched last is kept whole and immutable, so that a known key is found
-without a lock. Whoever finds it too old, or misses a key, starts a flight: a thread that fetches.
-There is one at a time, and one in 30 seconds whatever is asked for; only callers that miss a key
-wait for it, two at a time and for a moment, so that a slow issuer never holds all threads.
-A flight that fails changes nothing but the time of the next; keys that could not be confirmed for a
-day are no longer used.
+How it works. The last fetched keys are kept whole and immutable, so that a known key is found
+without a lock. A caller that finds them too old, or misses a key, starts a flight: a thread that
+fetches. There is at most one at a time, and one in 30 seconds. Only callers that miss a key wait
+for it, at most two at a time and briefly, so that a slow issuer never blocks all threads. A flight
+that fails only changes the time of the next one; keys that could not be confirmed for a day are no
+longer used.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from .http import check_url, fetch_json, is_plain_loopback
 from .jwk_set import PublicKeys, read_jwk_set
 
 FRESH = 300.0
-"""Seconds for which fetched keys are used before they are fetched again."""
+"""How long fetched keys are used before they are fetched again, in seconds."""
 KEPT = 86_400.0
-"""Seconds for which the last good keys are used while fetching fails."""
+"""How long the last valid keys are used while fetching fails, in seconds."""
 APART = 30.0
-"""Seconds between the beginnings of two flights, at least."""
+"""The minimum time between the starts of two flights, in seconds."""
 FLIGHT = 5.0
-"""Seconds that a flight takes at most, from the first connection to the last byte."""
+"""The maximum duration of a flight, from the connection to the last byte, in seconds."""
 PATIENCE = 2.0
-"""Seconds that a request waits for a flight at most."""
+"""The maximum time that a request waits for a flight, in seconds."""
 MOST_WAITING = 2
-"""Requests that wait at once for an issuer's keys; further ones are answered 503 at once."""
+"""How many requests may wait for an issuer's keys at once; others get a 503 immediately."""
 
 _log = logging.getLogger("jwt_authz.tokens")
 
 
 class Lease(NamedTuple):
-    """A key, and the seconds since the epoch between which it need not be asked for again."""
+    """A key, and the time in which it need not be looked up again, in seconds since the epoch."""
 
     key: Key
     since: float
@@ -49,10 +49,10 @@ class Lease(NamedTuple):
 
 
 class KeySource(Protocol):
-    """Where an issuer's keys come from."""
+    """A source of an issuer's keys."""
 
     def key_for(self, header: Mapping[str, Any], issuer: str) -> Lease:
-        """The key that a token's header names; raises `KeyUnknown` or `StoreUnavailable`."""
+        """Return the key that a token's header names; raise `KeyUnknown` or `StoreUnavailable`."""
         ...
 
 
@@ -70,7 +70,7 @@ class FixedKeys:
 
 
 class _Held(NamedTuple):
-    """The keys that were fetched last, when, and how long they are fresh."""
+    """The last fetched keys, the time of the fetch, and how long they are fresh."""
 
     keys: PublicKeys
     fetched: float
@@ -78,18 +78,18 @@ class _Held(NamedTuple):
     until: float
 
     def is_fresh(self, now: float) -> bool:
-        return self.since <= now < self.until  # not so where the clock was set back
+        return self.since <= now < self.until  # false if the clock was set back
 
     def is_good(self, now: float) -> bool:
         return abs(now - self.fetched) <= KEPT
 
 
 class RemoteKeys:
-    """The keys at `jwks_uri`, or where the metadata at `metadata` says, of one issuer.
+    """The keys of one issuer at `jwks_uri`, or at the address in its `metadata`.
 
-    `algorithms` are those that keys are used for; `template` the issuer of several tenants.
-    `clock` and `fetch` stand in for the time and the network. Raises `MisuseError` for a URL
-    that keys may not be fetched from.
+    `algorithms` are those that keys are used for, and `template` is the issuer of several tenants.
+    `clock` and `fetch` replace the time and the network in tests. Raises `MisuseError` for a URL
+    that keys must not be fetched from.
     """
 
     def __init__(
@@ -113,16 +113,16 @@ class RemoteKeys:
         _kept.add(self)
 
     def after_fork(self) -> None:
-        """Make it usable in a new process, which has the keys and none of the threads."""
+        """Reset the locks and threads in a forked process, which keeps the keys."""
         self._lock = threading.Lock()
         self._flight: threading.Event | None = None
         self._waiting = 0
 
     def key_for(self, header: Mapping[str, Any], issuer: str) -> Lease:
-        """The key that a token's header names, for the `iss` that the token has.
+        """Return the key that a token's header names, for the token's `iss`.
 
-        A key that is known is there at once. Raises `KeyUnknown` for one that the issuer does
-        not have, `StoreUnavailable` where that cannot be known now.
+        A known key is returned at once. Raises `KeyUnknown` for a key that the issuer does not
+        have, and `StoreUnavailable` if that cannot be found out now.
         """
         now = self._clock()
         held = self._held if self._held is not None and self._held.is_good(now) else None
@@ -139,14 +139,14 @@ class RemoteKeys:
             raise StoreUnavailable(f"the keys of {self._issuer} are being fetched")
         held = self._held
         if held is None or not held.is_good(self._clock()):
-            raise StoreUnavailable(f"no keys of {self._issuer} are at hand")
+            raise StoreUnavailable(f"no keys of {self._issuer} are available")
         key = held.keys.find(header, issuer)
         if key is None:
             raise KeyUnknown("the issuer has no such key")
         return Lease(key, held.since, held.until)
 
     def _begin(self, now: float) -> threading.Event | None:
-        """The flight that is under way, begun now if one is due; None if none is."""
+        """Return the current flight, started now if one is due; None if there is none."""
         with self._lock:
             if self._flight is None and not 0 <= now - self._began < APART:
                 self._began = now
@@ -154,14 +154,14 @@ class RemoteKeys:
                 thread = threading.Thread(target=self._fly, args=(flight,), daemon=True)
                 try:
                     thread.start()
-                except RuntimeError:  # the process has no thread left, or is about to end
+                except RuntimeError:  # no thread can be started, or the process is shutting down
                     _log.warning("the keys of %s cannot be fetched: no thread", self._issuer)
                 else:
                     self._flight = flight
             return self._flight
 
     def _landed(self, flight: threading.Event) -> bool:
-        """Wait for a flight, unless enough callers wait for it already."""
+        """Wait for a flight, unless enough callers already wait for it."""
         with self._lock:
             if self._waiting >= MOST_WAITING:
                 return False
@@ -173,16 +173,16 @@ class RemoteKeys:
                 self._waiting -= 1
 
     def _fly(self, flight: threading.Event) -> None:
-        """Fetch the keys, in a thread of its own."""
+        """Fetch the keys, in a separate thread."""
         try:
             keys = self._fetched_keys(time.monotonic() + FLIGHT)
             now = self._clock()
             self._held = _Held(keys, now, now, now + FRESH)
         except StoreUnavailable as error:
-            _log.warning("the keys of %s were not fetched: %s", self._issuer, error)
+            _log.warning("the keys of %s could not be fetched: %s", self._issuer, error)
             self._keep_on()
         except Exception:
-            _log.exception("the keys of %s were not fetched", self._issuer)
+            _log.exception("the keys of %s could not be fetched", self._issuer)
             self._keep_on()
         finally:
             with self._lock:
@@ -191,7 +191,7 @@ class RemoteKeys:
             flight.set()
 
     def _keep_on(self) -> None:
-        """Use the last good keys until the next flight may begin, if they are not too old."""
+        """Use the last valid keys until the next flight may start, if they are not too old."""
         if self._held is not None:
             now = self._clock()
             until = min(now + APART, self._held.fetched + KEPT)
@@ -204,22 +204,22 @@ class RemoteKeys:
         except MisuseError as error:
             raise StoreUnavailable(str(error)) from None
         if keys.left_out:
-            _log.debug("keys of %s left out: %s", self._issuer, "; ".join(keys.left_out))
+            _log.debug("some keys of %s are not used: %s", self._issuer, "; ".join(keys.left_out))
         if not keys:
-            raise StoreUnavailable("; ".join(["no key can be used", *set(keys.left_out)]))
+            raise StoreUnavailable("; ".join(["the set has no usable key", *set(keys.left_out)]))
         return keys
 
     def _named_uri(self, until: float) -> str:
-        """The `jwks_uri` of the issuer's metadata (OpenID Connect Discovery sections 3 and 4.3)."""
+        """Return the `jwks_uri` of the metadata (OpenID Connect Discovery sections 3 and 4.3)."""
         metadata = self._fetch(self._metadata, until)
         if metadata.get("issuer") != self._issuer:
             raise StoreUnavailable("the metadata is that of another issuer")
         try:
             uri = check_url(metadata.get("jwks_uri"))
         except MisuseError:
-            raise StoreUnavailable("the metadata names no jwks_uri to fetch from") from None
+            raise StoreUnavailable("the metadata has no jwks_uri") from None
         if is_plain_loopback(uri) and not is_plain_loopback(self._metadata):
-            raise StoreUnavailable("the metadata sends us to this machine itself for its keys")
+            raise StoreUnavailable("the jwks_uri in the metadata is an address of this machine")
         return uri
 
 

@@ -1,4 +1,4 @@
-"""Trust: the foreign issuers of an application, chosen by `iss`, each with its keys and checks."""
+"""Trust: the foreign issuers that an application trusts, with their keys and checks."""
 
 from __future__ import annotations
 
@@ -86,12 +86,14 @@ class Trust:
         """This trust and that in more issuers; raises `MisuseError` for what cannot be trusted."""
         trusted = dict(self._by_name)
         if not issuers:
-            raise MisuseError("trust takes issuers, at least one: write trust(Issuer(...))")
+            raise MisuseError("trust() takes at least one issuer: write trust(Issuer(...)).")
         for issuer in issuers:
             if not isinstance(issuer, Issuer):
-                raise MisuseError(f"trust takes issuers: write trust(Issuer(...)), not {issuer!r}")
+                raise MisuseError(
+                    f"trust() takes issuers, not {issuer!r}: write trust(Issuer(...))."
+                )
             if issuer.issuer in trusted:
-                raise MisuseError(f"{issuer.issuer!r} is trusted already: it is named once")
+                raise MisuseError(f"{issuer.issuer!r} is already trusted: name each issuer once.")
             _refuse_unknown_roles(issuer, catalogue)
             trusted[issuer.issuer] = Trusted(issuer)
         return Trust(tuple(trusted.values()))
@@ -142,6 +144,6 @@ def _refuse_unknown_roles(issuer: Issuer, catalogue: Roles | None) -> None:
     unknown = sorted(issuer.role_names.difference(catalogue or issuer.role_names))
     if catalogue is not None and unknown:
         raise MisuseError(
-            f"the issuer {issuer.issuer!r} may grant the role {unknown[0]!r}, which the catalogue "
-            f"lacks: add Role({unknown[0]!r}, ...) to Roles(...), or fix the spelling"
+            f"the issuer {issuer.issuer!r} may grant the unknown role {unknown[0]!r}: "
+            f"add Role({unknown[0]!r}, ...) to Roles(...), or fix the spelling"
         )

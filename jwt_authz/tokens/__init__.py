@@ -1,4 +1,4 @@
-"""Tokens: a mapping of claims to a JWT, and a JWT to a mapping of claims."""
+"""Tokens: signs, reads and verifies this application's own JWTs, and manages its keys."""
 
 from .jwk import verify
 from .key_set import KeySet

@@ -1,10 +1,10 @@
-"""VerifiedCache: verified tokens by digest, bounded in bytes, which a flood cannot empty.
+"""Verified-token cache: by digest, bounded in bytes, and resistant to floods of tokens.
 
-How it works. A new entry enters `_young`, a queue of a tenth of the bytes. What is pushed out of
-it moves on to `_settled` if there is room, or if it was hit more often than the entry that it
-would push out there; otherwise it is dropped, and that entry goes to the back of its queue. So a
-flood of tokens that come once or twice passes through the small queue and leaves the others be.
-An entry not hit for an hour counts as never hit, or yesterday's crowd would hold the room.
+How it works. A new entry enters `_young`, a queue with a tenth of the bytes. An entry that is
+evicted from it moves to `_settled` if there is room, or if it was hit more often than the entry
+that it would evict there; otherwise it is dropped, and the other entry moves to the back of its
+queue. So a flood of tokens that are used once or twice passes through the small queue and evicts
+nothing else. An entry that was not hit for an hour counts as never hit.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import Any
 _YOUNG_SHARE = 0.1
 _IDLE_SECONDS = 3_600.0
 _SWEEP_SECONDS = 30.0
-_OVERHEAD = 940  # bytes of an entry beyond its payload: objects, header, its place in two dicts
+_OVERHEAD = 940  # bytes of an entry beyond its payload: objects, header, entries in two dicts
 
 
-class Entry:
-    """A verified token as the cache keeps it; `value` is whatever was made of the token.
+class CacheEntry:
+    """A verified token in the cache; `value` is any object that was made from the token.
 
-    `expires` and `starts` are seconds since the epoch; `size` its bytes; `shared` an object that
-    other entries may hold, too, with `shared_size` bytes that are counted once for all of them.
+    `expires` and `starts` are seconds since the epoch, and `size` is in bytes. `shared` is an
+    object that other entries may also refer to; its `shared_size` bytes are counted once.
     """
 
     __slots__ = ("expires", "hits", "seen", "shared", "shared_size", "size", "starts", "value")
@@ -48,13 +48,13 @@ class Entry:
 
 
 class VerifiedCache:
-    """A map of digests to `Entry`s of at most `limit` bytes; 0 keeps nothing. Thread safe."""
+    """A mapping of digests to entries, of at most `limit` bytes (0 disables it). Thread-safe."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._entries: dict[bytes, Entry] = {}
-        self._young: OrderedDict[bytes, Entry] = OrderedDict()
-        self._settled: OrderedDict[bytes, Entry] = OrderedDict()
+        self._entries: dict[bytes, CacheEntry] = {}
+        self._young: OrderedDict[bytes, CacheEntry] = OrderedDict()
+        self._settled: OrderedDict[bytes, CacheEntry] = OrderedDict()
         self._young_size = 0
         self._size = 0
         self._holders: dict[int, int] = {}
@@ -63,8 +63,8 @@ class VerifiedCache:
         self._misses = 0
         self._lock = threading.Lock()
 
-    def get(self, digest: bytes, now: float) -> Entry | None:
-        """The entry, hit once more, whether its time is over or not; None if there is none."""
+    def get(self, digest: bytes, now: float) -> CacheEntry | None:
+        """Return the entry, even if it has expired, and count the hit; None if there is none."""
         if not 0 < self._next_sweep - now <= _SWEEP_SECONDS:  # due, or the clock was set back
             self._sweep(now)
         entry = self._entries.get(digest)
@@ -73,10 +73,10 @@ class VerifiedCache:
             entry.seen = now
         return entry
 
-    def put(self, digest: bytes, entry: Entry, now: float) -> None:
-        """Keep an entry, if it fits at all; others may have to go.
+    def put(self, digest: bytes, entry: CacheEntry, now: float) -> None:
+        """Add an entry if it fits; this may evict others.
 
-        Where there is one already, whose time was over, it is the same token's: it is renewed.
+        An existing, expired entry is that of the same token, and is renewed.
         """
         if entry.size + entry.shared_size > self.limit * _YOUNG_SHARE:
             return
@@ -98,7 +98,7 @@ class VerifiedCache:
 
     @property
     def counts(self) -> tuple[int, int]:
-        """How often an entry was found, and how often a token had to be verified."""
+        """The number of hits, and of tokens that had to be verified."""
         with self._lock:
             hits = sum(entry.hits for entry in self._entries.values())
             return self._hits_of_gone + hits, self._misses
@@ -108,26 +108,26 @@ class VerifiedCache:
 
     @property
     def size(self) -> int:
-        """The bytes that the entries take, what they share counted once."""
+        """The number of bytes of all entries, shared objects counted once."""
         return self._size
 
     def _make_room(self, now: float) -> None:
         while self._size > self.limit or self._young_size > self.limit * _YOUNG_SHARE:
-            if not self._young:  # what is shared outgrew the rest
+            if not self._young:  # the shared objects outgrew the rest
                 self._release(*self._settled.popitem(last=False))
                 continue
             digest, entry = self._young.popitem(last=False)
             self._young_size -= entry.size
             self._settle(digest, entry, now)
 
-    def _settle(self, digest: bytes, entry: Entry, now: float) -> None:
+    def _settle(self, digest: bytes, entry: CacheEntry, now: float) -> None:
         if self._size > self.limit and not self._replaces_the_oldest(entry, now):
             self._release(digest, entry)
         else:
             self._settled[digest] = entry
 
-    def _replaces_the_oldest(self, entry: Entry, now: float) -> bool:
-        """Push out the oldest settled entry if it was hit less; else it goes to the back."""
+    def _replaces_the_oldest(self, entry: CacheEntry, now: float) -> bool:
+        """Evict the oldest settled entry if it was hit less often; else move it to the back."""
         if not self._settled:
             return False
         digest, oldest = self._settled.popitem(last=False)
@@ -140,7 +140,7 @@ class VerifiedCache:
     def _sweep(self, now: float) -> None:
         with self._lock:
             if 0 < self._next_sweep - now <= _SWEEP_SECONDS:
-                return  # another thread has just done it
+                return  # another thread has just swept
             self._next_sweep = now + _SWEEP_SECONDS
             for digest in [d for d, entry in self._entries.items() if entry.expires <= now]:
                 young = self._young.pop(digest, None)
@@ -149,7 +149,7 @@ class VerifiedCache:
                 self._settled.pop(digest, None)
                 self._release(digest, self._entries[digest])
 
-    def _hold(self, entry: Entry) -> None:
+    def _hold(self, entry: CacheEntry) -> None:
         self._size += entry.size
         if entry.shared_size:
             holders = self._holders.get(id(entry.shared), 0)
@@ -157,7 +157,7 @@ class VerifiedCache:
             if not holders:
                 self._size += entry.shared_size
 
-    def _release(self, digest: bytes, entry: Entry) -> None:
+    def _release(self, digest: bytes, entry: CacheEntry) -> None:
         del self._entries[digest]
         self._hits_of_gone += entry.hits
         self._size -= entry.size
@@ -169,5 +169,5 @@ class VerifiedCache:
                 self._size -= entry.shared_size
 
 
-def _worth(entry: Entry, now: float) -> int:
+def _worth(entry: CacheEntry, now: float) -> int:
     return entry.hits if now - entry.seen < _IDLE_SECONDS else 0

@@ -1,11 +1,11 @@
-"""Encodings: how roles and permissions stand in a token, written at issue and read at use.
+"""Encodings: how a token represents roles and permissions, both written and read.
 
-`full` writes roles and permissions; `compact` writes the permissions as positions in the catalogue;
-`roles` writes the roles, and their permissions are looked up in the catalogue when the token is
-read. Each writes the catalogue's fingerprint if the permissions are those of the roles: after a
-change of the catalogue they are looked up by the roles. The setting `auto` writes `full`; a token
-that is too long is then rewritten (`jwt_authz.logins.issuing`). Any setting but `roles`, which
-never looks at a token's permissions, reads all three.
+`full` writes roles and permissions; `compact` writes the permissions as positions in the catalog;
+`roles` writes the roles, and their permissions are looked up in the catalog when the token is
+read. Each writes the catalog's fingerprint if the permissions are those of the roles: after a
+change of the catalog, they are looked up by the roles. The setting `auto` writes `full`; a token
+that is too long is then rewritten (`jwt_authz.logins.issuing`). Every setting reads all three,
+except `roles`, which ignores a token's permissions.
 """
 
 from __future__ import annotations
@@ -47,14 +47,13 @@ def write_claims(
     scope: str | Iterable[str] | None = None,
     names: ClaimNames = _NAMES,
 ) -> dict[str, Any]:
-    """The claims for a token: roles, permissions, tenant and scope, each only where it is set.
+    """Return the claims for a token: roles, permissions and, if given, tenant and scope.
 
-    Without `permissions`, they are those that the catalogue gives the roles. Raises
-    `MisuseError` for a role that the catalogue lacks, and for permissions of one's own in an
-    encoding that could not carry them.
+    `permissions` are by default those that the catalog grants the roles. Raises `MisuseError` for
+    an unknown role, and for explicit permissions that the encoding cannot represent.
     """
     if isinstance(roles, str):
-        raise MisuseError(f"roles is a list of names: write roles=[{roles!r}]")
+        raise MisuseError(f"roles must be a list of names: write roles=[{roles!r}].")
     listed = sorted(set(roles))
     _refuse_unknown(catalogue, listed)
     claims: dict[str, Any] = {names.roles: listed}
@@ -75,7 +74,7 @@ def granted_claims(
     roles: Iterable[str],
     names: ClaimNames = _NAMES,
 ) -> dict[str, Any]:
-    """Return the claims for the permissions of the roles, and for the catalogue's version."""
+    """Return the claims for the permissions of the roles, and for the catalog's fingerprint."""
     if catalogue is None:
         return {} if encoding in ("roles", "compact") else {names.permissions: []}
     if encoding == "roles":
@@ -89,26 +88,26 @@ def granted_claims(
 def _own(
     encoding: EncodingSetting, catalogue: Roles | None, permissions: Iterable[str | Permission]
 ) -> list[str] | str:
-    """The claim for permissions of a token's own."""
+    """Return the claim for explicit permissions."""
     if encoding == "roles":
         raise MisuseError(
-            "AUTHZ_ENCODING='roles' carries no permissions of a token's own: give roles that "
-            "grant them, or set AUTHZ_ENCODING='full'"
+            "A token cannot have explicit permissions with AUTHZ_ENCODING='roles': use roles that "
+            "grant them, or set AUTHZ_ENCODING='full'."
         )
     if isinstance(permissions, str):
-        raise MisuseError(f"permissions is a list: write permissions=[{permissions!r}]")
+        raise MisuseError(f"permissions must be a list: write permissions=[{permissions!r}].")
     held = {str(p if isinstance(p, Permission) else Permission.parse(p)) for p in permissions}
     if encoding in ("full", "auto"):
         return sorted(held)
     if catalogue is None:
         raise MisuseError(
-            "AUTHZ_ENCODING='compact' needs a catalogue: write Authz(app, roles=Roles(...))"
+            "AUTHZ_ENCODING='compact' needs a role catalog: write Authz(app, roles=Roles(...))."
         )
     unknown = sorted(held.difference(catalogue.ordered_permissions))
     if unknown:
         raise MisuseError(
-            "AUTHZ_ENCODING='compact' carries permissions as the catalogue has them, and it has "
-            f"no {unknown[0]!r}: add it to a Role(...), or set AUTHZ_ENCODING='full'"
+            f"AUTHZ_ENCODING='compact' cannot represent {unknown[0]!r}, which is not in the "
+            "catalog: add it to a Role(...), or set AUTHZ_ENCODING='full'."
         )
     return pack(catalogue, held, of_roles=False)
 
@@ -117,12 +116,12 @@ def _refuse_unknown(catalogue: Roles | None, names: list[str]) -> None:
     unknown = [name for name in names if catalogue is not None and name not in catalogue]
     if unknown:
         raise MisuseError(
-            f"the catalogue has no role {unknown[0]!r}: add Role({unknown[0]!r}, ...) to Roles(...)"
+            f"The catalog has no role {unknown[0]!r}: add Role({unknown[0]!r}, ...) to Roles(...)."
         )
 
 
 class IdentityReader:
-    """Makes an `Identity` of a verified payload, in one encoding and with one catalogue."""
+    """Reads an `Identity` from a verified payload, with one encoding and one catalog."""
 
     def __init__(
         self, encoding: EncodingSetting, catalogue: Roles | None, names: ClaimNames = _NAMES
@@ -133,29 +132,30 @@ class IdentityReader:
         roles, scopes = (names.roles,), (names.scope,)
         self._from_roles = Sources(roles, roles, scopes)
         self._from_claims = Sources(roles, (names.permissions,), scopes)
-        # Tokens of equal permissions share one set, which goes when the last of them goes.
+        # Tokens with equal permissions share one set, which is freed with the last of them.
         self._sets: weakref.WeakValueDictionary[frozenset[str], PermissionSet]
         self._sets = weakref.WeakValueDictionary()
         self._texts = _NO_TEXTS if catalogue is None else catalogue.texts
-        self._unknown_was_told = False
-        self._outdated_was_told = False
+        self._has_logged_unknown = False
+        self._has_logged_outdated = False
 
     def read(self, subject: str, payload: Mapping[str, Any]) -> Identity:
-        """The identity of a payload; raises `ClaimInvalid` for a claim of the wrong JSON type.
+        """Return the identity of a payload.
 
-        And for compact permissions that mean nothing in this catalogue. Permissions that were
-        those of the roles in another catalogue are those of the roles in this one.
+        If the token was issued with another catalog, permissions that came from its roles are
+        looked up by the roles in this one. Raises `ClaimInvalid` for a claim of the wrong JSON
+        type, and for compact permissions that are invalid in this catalog.
         """
         names = self._names
         check_payload(payload, names)
         roles = frozenset(self._shared_texts(payload.get(names.roles, ())))
-        self._tell_unknown(roles)
+        self._log_unknown(roles)
         is_outdated = self._is_outdated(payload)
         is_by_roles = self._is_by_roles or self._has_roles_form(payload)
         permissions = (
             self._granted(payload) if is_by_roles else self._permissions(payload, is_outdated)
         )
-        self._tell_outdated(is_outdated)
+        self._log_outdated(is_outdated)
         return Identity(
             subject,
             issuer=payload.get("iss"),
@@ -167,27 +167,27 @@ class IdentityReader:
             else _NO_SCOPES,
             claims=Claims(payload, self._texts),
             catalogue=self.catalogue,
-            # Of an outdated token none but permissions that come from the roles are read.
+            # From an outdated token, only permissions that come from the roles are read.
             sources=self._from_roles if is_by_roles or is_outdated else self._from_claims,
             is_outdated=is_outdated,
         )
 
     def _has_roles_form(self, payload: Mapping[str, Any]) -> bool:
-        """Return whether the token has no permissions, and says whose its roles' are.
+        """Return whether the token has no permissions, but the fingerprint of a catalog.
 
-        Without the catalogue's version a missing claim grants nothing.
+        Without the fingerprint, a missing claim grants nothing.
         """
         has_permissions = self._names.permissions in payload
         return not has_permissions and is_fingerprint(payload.get(CATALOGUE, ""))
 
     def _is_outdated(self, payload: Mapping[str, Any]) -> bool:
-        """Whether the token says that it was made with another catalogue than this one."""
+        """Return whether the token says that it was issued with another catalog."""
         if self.catalogue is None:
             return False
         claim = payload.get(self._names.permissions)
         if isinstance(claim, str):
             return Packed.read(claim).fingerprint != self.catalogue.fingerprint
-        made_with = payload.get(CATALOGUE, "")  # a text of another form is somebody's own claim
+        made_with = payload.get(CATALOGUE, "")  # in another form, it is not our claim
         return is_fingerprint(made_with) and made_with != self.catalogue.fingerprint
 
     def _permissions(self, payload: Mapping[str, Any], is_outdated: bool) -> PermissionSet:
@@ -198,16 +198,16 @@ class IdentityReader:
         if packed is None:
             return self._shared(frozenset(self._shared_texts(claim)))
         if self.catalogue is None or is_outdated:
-            raise ClaimInvalid("its permissions are positions in another catalogue, not in today's")
+            raise ClaimInvalid("the permissions are positions in another catalog")
         return self._shared(frozenset(packed.permissions(self.catalogue)))
 
     def _shared_texts(self, names: Iterable[str]) -> Iterator[str]:
-        """These names, those of the catalog as the strings that it has."""
+        """Yield these names, those of the catalog as the strings that it has."""
         known = self._texts
         return (known.get(name, name) for name in names)
 
     def _shared(self, names: frozenset[str]) -> PermissionSet:
-        """One set for all tokens of equal permissions."""
+        """Return one shared set for all tokens with equal permissions."""
         held = self._sets.get(names)
         if held is None:
             held = self._sets.setdefault(names, PermissionSet(names))
@@ -218,17 +218,17 @@ class IdentityReader:
             return _NONE
         return self.catalogue.permissions_of(payload.get(self._names.roles, ()))
 
-    def _tell_unknown(self, roles: frozenset[str]) -> None:
-        if self.catalogue is None or self._unknown_was_told:
+    def _log_unknown(self, roles: frozenset[str]) -> None:
+        if self.catalogue is None or self._has_logged_unknown:
             return
         if not all(name in self.catalogue for name in roles):
-            self._unknown_was_told = True
-            _log.warning("a token carries a role that the catalogue lacks; it grants nothing")
+            self._has_logged_unknown = True
+            _log.warning("a token has a role that is not in the catalog; the role grants nothing")
 
-    def _tell_outdated(self, is_outdated: bool) -> None:
-        if is_outdated and not self._outdated_was_told:
-            self._outdated_was_told = True
+    def _log_outdated(self, is_outdated: bool) -> None:
+        if is_outdated and not self._has_logged_outdated:
+            self._has_logged_outdated = True
             _log.info(
-                "a token was made with another catalogue; its permissions are those that its "
-                "roles have now"
+                "a token was issued with another version of the catalog; its permissions are "
+                "those that its roles have now"
             )

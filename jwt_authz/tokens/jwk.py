@@ -1,4 +1,4 @@
-"""JWK (RFC 7517): one key as JSON, checked against the algorithm that it is for, and made anew."""
+"""JWK: creates and loads keys in JSON form (RFC 7517), each for exactly one algorithm."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from .keys import ALGORITHMS, prepare_key
 
 try:
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-except ImportError:  # then ALGORITHMS has none that would need it
+except ImportError:  # ALGORITHMS then contains only algorithms that do not need it
     ec = ed25519 = rsa = None  # type: ignore[assignment]
 
-# kty and, where there is one, crv of each algorithm (RFC 7518 sections 3.1 and 6, RFC 8037).
+# kty and, if it has one, crv of each algorithm (RFC 7518 sections 3.1 and 6, RFC 8037).
 _KINDS: dict[str, tuple[str, str | None]] = {
     **dict.fromkeys(("HS256", "HS384", "HS512"), ("oct", None)),
     **dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), ("RSA", None)),
@@ -30,7 +30,7 @@ _KINDS: dict[str, tuple[str, str | None]] = {
     "ES512": ("EC", "P-521"),
     "EdDSA": ("OKP", "Ed25519"),
 }
-# What may be published; whatever else a JWK holds stays where it is.
+# The members that may be published; no others are.
 _PUBLIC = ("kty", "kid", "use", "alg", "crv", "x", "y", "n", "e")
 _THUMBPRINT = ("crv", "e", "kty", "n", "x", "y")  # RFC 7638 section 3.2, RFC 8037 section 2
 _RSA_BITS = 3_072
@@ -39,11 +39,11 @@ _ROCA = {prime: {pow(65_537, n, prime) for n in range(prime)} for prime in _PRIM
 
 
 def verify(token: str, jwk: Mapping[str, Any], alg: str) -> bool:
-    """Whether the token's signature is that of this key with this algorithm (RFC 7515 section 5.2).
+    """Return whether the token has a valid signature of this key and algorithm (RFC 7515).
 
-    False for anything else: a token that is malformed or has `crit`, a header that names another
-    algorithm, and a key whose `use`, `key_ops`, `alg`, kind, curve or size does not fit. The
-    claims are not looked at.
+    Returns False for anything else: a token that is malformed or has `crit`, a header that names
+    another algorithm, and a key with an unsuitable `use`, `key_ops`, `alg`, kind, curve or size.
+    The claims are not checked.
     """
     if not isinstance(token, str) or not isinstance(jwk, Mapping):
         return False
@@ -55,26 +55,33 @@ def verify(token: str, jwk: Mapping[str, Any], alg: str) -> bool:
 
 
 def load_jwk(jwk: Mapping[str, Any], alg: str, operation: str) -> Key:
-    """The key of a JWK, for one algorithm and for `sign` or `verify`; `MisuseError` if unfit."""
+    """Return the key of a JWK for one algorithm, and for `sign` or `verify`.
+
+    Raises `MisuseError` if the key is not suitable.
+    """
     if alg not in _KINDS or alg not in ALGORITHMS:
-        raise MisuseError(f"{alg!r} is no algorithm for a JWK: write one of {', '.join(_KINDS)}")
+        raise MisuseError(
+            f"Unsupported algorithm {alg!r} for a JWK: expected one of {', '.join(_KINDS)}."
+        )
     _check_members(jwk, alg, operation)
     algorithm = ALGORITHMS[alg]
     try:
         key: Any = algorithm.from_jwk(dict(jwk))
     except (InvalidKeyError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise MisuseError(f"the JWK cannot be read ({type(error).__name__})") from None
+        raise MisuseError(f"The JWK is invalid ({type(error).__name__}).") from None
     if operation == "verify" and hasattr(key, "public_key"):
         key = key.public_key()
     is_secret = isinstance(key, bytes)
     if is_secret and is_public_key(key):
-        raise MisuseError(f"the secret for {alg} is an asymmetric key, which others may have")
+        raise MisuseError(
+            f"The secret for {alg} is an asymmetric key, which others may know: generate a secret."
+        )
     problem = secret_weakness(key, alg) if is_secret else algorithm.check_key_length(key)
     if problem is not None:
-        raise MisuseError(f"the JWK is too weak for {alg}: {problem}")
+        raise MisuseError(f"The JWK is too weak for {alg}: {problem}")
     if _KINDS[alg][0] == "RSA" and _has_roca(_modulus(key)):
         raise MisuseError(
-            f"the JWK is too weak for {alg}: its primes can be found (CVE-2017-15361)"
+            f"The JWK is too weak for {alg}: its prime factors can be computed (CVE-2017-15361)."
         )
     return Key(alg, algorithm, key)
 
@@ -85,9 +92,9 @@ def _modulus(key: Any) -> int:
 
 
 def _has_roca(modulus: int) -> bool:
-    """Return whether an RSA modulus has the mark of CVE-2017-15361: powers of 65537 everywhere.
+    """Return whether an RSA modulus has the pattern of CVE-2017-15361: powers of 65537.
 
-    By chance one in 2**27 moduli or fewer has it.
+    At most one in 2**27 sound moduli has it by chance.
     """
     return all(modulus % prime in powers for prime, powers in _ROCA.items())
 
@@ -95,24 +102,26 @@ def _has_roca(modulus: int) -> bool:
 def _check_members(jwk: Mapping[str, Any], alg: str, operation: str) -> None:
     kind, curve = _KINDS[alg]
     if jwk.get("kty") != kind or (curve is not None and jwk.get("crv") != curve):
-        raise MisuseError(f"the JWK is of another kind than {alg} needs")
+        raise MisuseError(f"The JWK's kty or crv does not fit {alg}.")
     if jwk.get("alg", alg) != alg:
-        raise MisuseError(f"the JWK is bound to another algorithm than {alg}")
+        raise MisuseError(f"The JWK's alg is not {alg}.")
     if jwk.get("use", "sig") != "sig":
-        raise MisuseError("the JWK's use is not sig")
+        raise MisuseError("The JWK's use is not sig.")
     operations = jwk.get("key_ops", [operation])
     if not isinstance(operations, list) or operation not in operations:
-        raise MisuseError(f"the JWK's key_ops do not allow to {operation}")
+        raise MisuseError(f"The JWK's key_ops do not contain {operation}.")
     if len(operations) != len(set(map(str, operations))):
-        raise MisuseError("the JWK's key_ops repeat a value")  # RFC 7517 section 4.3
+        raise MisuseError("The JWK's key_ops repeat a value.")  # RFC 7517 section 4.3
     if operation == "sign" and kind != "oct" and "d" not in jwk:
-        raise MisuseError("the JWK has no private part to sign with")
+        raise MisuseError("The JWK has no private part to sign with.")
 
 
 def new_jwk(alg: str) -> dict[str, Any]:
-    """A new private key as a JWK, with a random `kid`, `use` and `alg`."""
+    """Return a new private key as a JWK, with a random `kid`, `use` and `alg`."""
     if alg not in _KINDS:
-        raise MisuseError(f"{alg!r} is no algorithm for a JWK: write one of {', '.join(_KINDS)}")
+        raise MisuseError(
+            f"Unsupported algorithm {alg!r} for a JWK: expected one of {', '.join(_KINDS)}."
+        )
     if alg not in ALGORITHMS:
         raise MisuseError(f"{alg} needs cryptography: pip install 'jwt_authz[crypto]'")
     named = {"kid": secrets.token_hex(8), "use": "sig", "alg": alg}
@@ -121,21 +130,21 @@ def new_jwk(alg: str) -> dict[str, Any]:
         secret = secrets.token_bytes(SHORTEST_SECRET[alg])
         return {**named, "kty": "oct", "k": urlsafe_b64encode(secret).rstrip(b"=").decode()}
     jwk: dict[str, Any] = ALGORITHMS[alg].to_jwk(_generate(kind, alg), as_dict=True)
-    jwk.pop("key_ops", None)  # the one file serves to sign and to verify
+    jwk.pop("key_ops", None)  # the same file is used to sign and to verify
     return {**jwk, **named}
 
 
 def public_jwk(jwk: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The public part of a JWK, to be published (RFC 7517 section 5); None for a secret."""
+    """Return the public part of a JWK for publication (RFC 7517 section 5); None for a secret."""
     if jwk.get("kty") == "oct":
         return None
     return {name: jwk[name] for name in _PUBLIC if name in jwk}
 
 
 def jwk_of(key: Any, alg: str) -> dict[str, Any]:
-    """The public JWK of an asymmetric key (PEM text or key object), to be published.
+    """Return the public JWK of an asymmetric key (PEM text or key object) for publication.
 
-    Its `kid` is the thumbprint of RFC 7638, since the key has no other name.
+    Its `kid` is the thumbprint of RFC 7638.
     """
     prepared = prepare_key(key, alg)
     made: Any = prepared.algorithm.to_jwk(prepared.prepared, as_dict=True)

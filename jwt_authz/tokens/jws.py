@@ -1,7 +1,7 @@
-"""Compact JWS (RFC 7515): a token's text to its header and payload, strictly, and its signature.
+"""JWS: parses a token strictly into header and payload (RFC 7515), and checks its signature.
 
-PyJWT's algorithm objects do the cryptography. The text is read here, once, and read strictly: two
-readers of one token that disagree are how forged tokens pass (RFC 8725 section 2).
+PyJWT's algorithm objects do the cryptography. The token is parsed only here, once and strictly: if
+two parsers disagree on a token, a forged one may pass (RFC 8725 section 2).
 """
 
 from __future__ import annotations
@@ -26,42 +26,42 @@ from ..errors import (
 from ..policy.identity import DEEPEST_CLAIMS
 
 LONGEST_TOKEN = 16_384
-"""The longest token that is read, in characters; a longer one is refused unread."""
+"""The longest token that is parsed, in characters; a longer one is refused."""
 
-# The payload may be empty (RFC 7515 signs any bytes); JSON it is not then, and so no JWT.
+# The payload may be empty (RFC 7515 signs any bytes); it is then not JSON, and so not a JWT.
 _COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]*)\.([A-Za-z0-9_-]+)")
-# The characters that may end a segment whose last byte does not fill four of them: with any
-# other, two texts would stand for the same bytes (RFC 4648 section 3.5).
+# The characters that may end a segment whose length is not a multiple of four: with others, two
+# texts would decode to the same bytes (RFC 4648 section 3.5).
 _LAST = {0: None, 2: frozenset("AQgw"), 3: frozenset("AEIMQUYcgkosw048")}
-# Not ours to understand: encryption, compression and an unencoded payload.
+# Not supported: encryption, compression and an unencoded payload.
 _NOT_SIGNED_ONLY = ("enc", "zip", "b64", "p2c", "p2s", "epk")
 _RSA = ("RS", "PS")
 _USUAL_HEADER = 512  # characters
 
 
 class Key(NamedTuple):
-    """A key for one algorithm: its name, PyJWT's object for it, and the key in that one's form."""
+    """A key for one algorithm: its name, PyJWT's object for it, and the prepared key."""
 
     name: str
     algorithm: Algorithm
     prepared: Any
 
     def __repr__(self) -> str:
-        return f"Key({self.name!r})"  # without the key itself, which may be a secret
+        return f"Key({self.name!r})"  # without the key, which may be secret
 
 
 class Signed:
-    """A token that was read and not verified yet: its header, and the parts to verify."""
+    """A parsed token that is not yet verified: its header, and the parts to verify."""
 
     __slots__ = ("_payload", "_signature", "_signing_input", "header")
 
     def __init__(self, token: str, longest: int = LONGEST_TOKEN) -> None:
-        """Read a token; raises `TokenTooLong`, `TokenMalformed` or `AlgorithmNotAllowed`."""
+        """Parse a token; raise `TokenTooLong`, `TokenMalformed` or `AlgorithmNotAllowed`."""
         if len(token) > longest:
-            raise TokenTooLong(f"{len(token)} characters; at most {longest} are read")
+            raise TokenTooLong(f"{len(token)} characters; at most {longest} are accepted")
         match = _COMPACT.fullmatch(token)
         if match is None:
-            raise TokenMalformed("not three base64url segments with dots between")
+            raise TokenMalformed("not three base64url segments separated by dots")
         header, payload, signature = match.groups()
         self.header = copy.deepcopy(_header(header))
         self._payload = _decode(payload)
@@ -69,33 +69,33 @@ class Signed:
         self._signing_input = token[: match.end(2)].encode("ascii")
 
     def verified(self, key: Key) -> dict[str, Any]:
-        """The payload, once the signature is found good."""
+        """Return the payload if the signature is valid; raise as `check_signature` does."""
         self.check_signature(key)
         return self.unverified()
 
     def check_signature(self, key: Key) -> None:
-        """Raises `SignatureInvalid` unless the signature is this key's over the token's bytes.
+        """Raise `SignatureInvalid` unless the token is signed with this key.
 
-        A header that names another algorithm than the key's raises `AlgorithmNotAllowed`.
+        Raises `AlgorithmNotAllowed` if the header names another algorithm than the key's.
         """
         if self.header["alg"] != key.name:
             raise AlgorithmNotAllowed
-        # RFC 8017 section 8.1.2; OpenSSL takes one of PSS that lacks a leading zero.
+        # RFC 8017 section 8.1.2; OpenSSL accepts a PSS signature without its leading zero.
         if key.name.startswith(_RSA) and len(self._signature) != (key.prepared.key_size + 7) // 8:
             raise SignatureInvalid
         if not key.algorithm.verify(self._signing_input, key.prepared, self._signature):
             raise SignatureInvalid
 
     def unverified(self) -> dict[str, Any]:
-        """The payload as it stands, signature unseen: for choosing a key, and nothing else."""
+        """Return the payload without a check of the signature: only for choosing a key."""
         return read_object(self._payload, "payload")
 
 
 def choose_key(header: dict[str, Any], keys: dict[str, Key], by_kid: dict[str, Key]) -> Key:
-    """The key for a header among the configured ones, never from the header itself.
+    """Return the configured key for a header; a key inside the header is never used.
 
-    It is the one of `by_kid` that `kid` names, or without `kid` the algorithm's in `keys`. Raises
-    `AlgorithmNotAllowed`, and `KeyUnknown` for a `kid` that is not known, or missing where all
+    It is the key of `by_kid` that `kid` names or, without `kid`, that of the algorithm in `keys`.
+    Raises `AlgorithmNotAllowed`, and `KeyUnknown` for an unknown `kid`, or a missing one if all
     keys have one.
     """
     if "kid" in header or (by_kid and not keys):
@@ -109,7 +109,7 @@ def choose_key(header: dict[str, Any], keys: dict[str, Key], by_kid: dict[str, K
 
 
 def _header(segment: str) -> dict[str, Any]:
-    # What is kept is no more than usual headers: tokens that nobody has signed come here, too.
+    # Only short headers are cached: unsigned tokens come here, too.
     return (_usual_header if len(segment) <= _USUAL_HEADER else _read_header)(segment)
 
 
@@ -123,12 +123,12 @@ def _read_header(segment: str) -> dict[str, Any]:
         raise TokenMalformed("the header is not that of a plain signed token")
     for name in ("kid", "typ", "cty"):
         if name in header and not isinstance(header[name], str):
-            raise TokenMalformed(f"the header's {name} is no string")
+            raise TokenMalformed(f"the header's {name} is not a string")
     return header
 
 
 _usual_header = functools.lru_cache(maxsize=128)(_read_header)
-"""An issuer's tokens share their header, to the letter."""
+"""Cached, since all tokens of an issuer usually have the same header."""
 
 
 def _decode(segment: str) -> bytes:
@@ -140,10 +140,10 @@ def _decode(segment: str) -> bytes:
 
 
 def read_object(text: bytes, what: str = "object") -> dict[str, Any]:
-    """The JSON object that UTF-8 bytes spell (RFC 8259); raises `TokenMalformed`.
+    """Return the JSON object in UTF-8 bytes (RFC 8259); raise `TokenMalformed` if invalid.
 
-    Refused beyond what the json module refuses: another encoding, a byte order mark, a repeated
-    member, NaN and infinities, lone surrogates, values nested deeper than `DEEPEST_CLAIMS`.
+    Stricter than the json module, it refuses another encoding, a byte order mark, a repeated
+    member, NaN and infinities, lone surrogates, and nesting deeper than `DEEPEST_CLAIMS`.
     """
     try:
         decoded = text.decode("utf-8")
@@ -153,7 +153,7 @@ def read_object(text: bytes, what: str = "object") -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise TokenMalformed(f"the {what} is not strict JSON ({type(error).__name__})") from None
     if not isinstance(value, dict):
-        raise TokenMalformed(f"the {what} is no JSON object")
+        raise TokenMalformed(f"the {what} is not a JSON object")
     if decoded.count("[") + decoded.count("{") > DEEPEST_CLAIMS:
         _refuse_deep(value, what)
     return value
@@ -166,7 +166,7 @@ def _refuse_deep(value: dict[str, Any], what: str) -> None:
             return
         items = (i for v in level for i in (v.values() if isinstance(v, dict) else v))
         level = [item for item in items if isinstance(item, dict | list)]
-    raise TokenMalformed(f"the {what} is nested deeper than {DEEPEST_CLAIMS}")
+    raise TokenMalformed(f"the {what} is nested deeper than {DEEPEST_CLAIMS} levels")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -184,7 +184,7 @@ def _finite(text: str) -> float:
 
 
 def _constant(text: str) -> float:
-    raise ValueError("NaN and Infinity are no JSON")
+    raise ValueError("NaN and Infinity are not JSON")
 
 
 _decoder = json.JSONDecoder(

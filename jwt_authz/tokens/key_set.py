@@ -1,4 +1,4 @@
-"""KeySet: an application's own keys (RFC 7517 section 5): one signs, all of them verify."""
+"""Key set: the application's own keys (RFC 7517 section 5); one signs, all verify."""
 
 from __future__ import annotations
 
@@ -24,10 +24,15 @@ _log = logging.getLogger("jwt_authz.tokens")
 
 
 class KeySet:
-    """One active signing key and any number of verifying ones, each bound to one algorithm.
+    """An immutable set of keys: one signs, all verify, and each is for one algorithm.
 
-    `keys` are private JWKs with `kid` and `alg`; `active` the `kid` of the one that signs.
-    Immutable: a change makes another. Raises `MisuseError` for a key that is unfit.
+    `keys` are private JWKs with `kid` and `alg`; `active` is the `kid` of the key that signs.
+    Raises `MisuseError` for an unsuitable key.
+
+    >>> from jwt_authz.tokens import KeySet
+    >>> keys = KeySet.new("HS256").with_new_key().rotated()
+    >>> keys.active == keys.kids[-1], len(keys.kids)
+    (True, 2)
     """
 
     def __init__(self, keys: Iterable[Mapping[str, Any]], active: str) -> None:
@@ -36,19 +41,22 @@ class KeySet:
         for jwk in keys:
             kid, alg = jwk.get("kid"), jwk.get("alg")
             if not isinstance(kid, str) or not kid or not isinstance(alg, str):
-                raise MisuseError("a key of a KeySet needs a kid and an alg, both strings")
+                raise MisuseError("Each key of a KeySet needs a kid and an alg, both strings.")
             if kid in self._jwks:
-                raise MisuseError(f"two keys have the kid {kid!r}: a kid is given once")
+                raise MisuseError(f"Two keys have the kid {kid!r}: kids must be unique.")
             self._jwks[kid] = dict(jwk)
             self.verifying[kid] = load_jwk(jwk, alg, "verify")
         if active not in self._jwks:
-            raise MisuseError(f"no key has the kid {active!r}, which is to be the active one")
+            raise MisuseError(
+                f"No key has the kid {active!r} of the active key: the set has "
+                f"{', '.join(self._jwks)}."
+            )
         self.active = active
         self.signing = load_jwk(self._jwks[active], self._jwks[active]["alg"], "sign")
 
     @classmethod
     def new(cls, alg: str) -> KeySet:
-        """A set with one new key for this algorithm."""
+        """Return a set with one new key for this algorithm."""
         jwk = new_jwk(alg)
         return cls([jwk], jwk["kid"])
 
@@ -63,26 +71,29 @@ class KeySet:
         return frozenset(key.name for key in self.verifying.values())
 
     def with_new_key(self, alg: str | None = None) -> KeySet:
-        """A set with one more key, which verifies; publish it before it signs."""
+        """Return a set with one more key, which only verifies; publish it before it signs."""
         return KeySet([*self._jwks.values(), new_jwk(alg or self.signing.name)], self.active)
 
     def rotated(self, kid: str | None = None) -> KeySet:
-        """A set whose newest key signs, or the one of this `kid`.
+        """Return a set in which the newest key signs, or the one with this `kid`.
 
-        What the others signed is good until they are retired.
+        Tokens signed with the other keys stay valid until those are retired.
         """
         return KeySet(self._jwks.values(), self.kids[-1] if kid is None else kid)
 
     def retired(self, kid: str) -> KeySet:
-        """A set without this key: what it signed is refused from now on. Not for the active one."""
+        """Return a set without this key, whose tokens become invalid.
+
+        Raises `MisuseError` for the active key and for an unknown `kid`.
+        """
         if kid == self.active:
-            raise MisuseError(f"{kid!r} is the active key: rotate to another before you retire it")
+            raise MisuseError(f"{kid!r} is the active key: rotate to another key first.")
         if kid not in self._jwks:
-            raise MisuseError(f"no key has the kid {kid!r}: the set has {', '.join(self.kids)}")
+            raise MisuseError(f"No key has the kid {kid!r}: the set has {', '.join(self.kids)}.")
         return KeySet((jwk for k, jwk in self._jwks.items() if k != kid), self.active)
 
     def public(self) -> dict[str, Any]:
-        """The JWK Set to publish: public parts alone, and no secrets at all."""
+        """Return the JWK Set to publish: public parts only, and no secrets."""
         published = map(public_jwk, self._jwks.values())
         return {"keys": [jwk for jwk in published if jwk is not None]}
 
@@ -90,8 +101,8 @@ class KeySet:
     def read(cls, path: str | os.PathLike[str]) -> KeySet:
         """Return the set in a file that `write` made.
 
-        Raises `MisuseError` if the file has no key set, or if every user of the machine may write
-        it: a key that someone adds signs tokens for any user.
+        Raises `MisuseError` if the file does not contain a key set, or if every user of the
+        machine can write it: with a key that they add, they could sign tokens for any user.
         """
         refuse_world_writable(path)
         try:
@@ -99,15 +110,15 @@ class KeySet:
             keys, active = [dict(jwk) for jwk in content["keys"]], content["active"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise MisuseError(
-                f"no key set can be read from {path} ({type(error).__name__}): "
-                "make one by flask authz keys new"
+                f"Cannot read a key set from {path} ({type(error).__name__}): "
+                "create one with flask authz keys new"
             ) from None
         return cls(keys, active)
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Put the set into a file that its owner alone may read, at once or not at all.
+        """Write the set to a file that only its owner can read, atomically.
 
-        A file that is there keeps its owner, so that root can rotate another user's keys.
+        An existing file keeps its owner, so that root can rotate another user's keys.
         """
         target = Path(os.path.realpath(path))
         content = json.dumps({"active": self.active, "keys": list(self._jwks.values())}, indent=1)
@@ -125,9 +136,9 @@ class KeySet:
 
 
 class KeyFile:
-    """The key set in a file, read anew when the file changes: looked at once a second at most.
+    """The key set in a file, reloaded when the file changes; checked at most once a second.
 
-    A change that cannot be read is logged, and the keys that were read last stay in use.
+    A change that cannot be read is logged, and the previous keys stay in use.
     """
 
     def __init__(self, path: str) -> None:
@@ -139,15 +150,16 @@ class KeyFile:
         self._looking: BoundedCall[None] | None = None
 
     def current(self, now: float, look: bool = False) -> KeySet:
-        """The keys as of now; `look` looks at the file at once. `MisuseError` if never readable.
+        """Return the current keys; with `look`, check the file now.
 
-        Raises StoreUnavailable if the file system hangs before there are keys.
+        Raises `MisuseError` if the file could never be read, and `StoreUnavailable` if the file
+        system hangs before there are keys.
         """
         keys = self._keys
-        # Between the look before and the next: a clock that was set back must not wait for it.
+        # The lower bound: a clock that was set back must not delay the next look.
         if keys is not None and not look and 0 < self._next_look - now <= _LOOK_SECONDS:
             return keys
-        # Nobody waits for another's look, unless there are no keys yet or the look is needed.
+        # Wait for another thread's look only if there are no keys yet, or a look is required.
         if self._lock.acquire(timeout=_LONGEST_LOOK if keys is None or look else 0):
             try:
                 self._next_look = now + _LOOK_SECONDS
@@ -156,20 +168,20 @@ class KeyFile:
                 self._lock.release()
         if self._keys is None:
             raise StoreUnavailable(
-                f"the key set could not be read from {self.path} within {_LONGEST_LOOK:g} seconds: "
-                "check the file system that it is on"
+                f"The key set could not be read from {self.path} within {_LONGEST_LOOK:g} "
+                "seconds: check its file system."
             )
         return self._keys
 
     def _look(self) -> None:
-        """Look at the file, for so long as a file system may take that is not hanging."""
+        """Check the file, with a timeout in case the file system hangs."""
         if self._looking is not None and not self._looking.is_done:
             return  # the thread of an earlier look still hangs
         self._looking = BoundedCall(lambda _: self._read_if_changed())
         try:
             self._looking.wait(_LONGEST_LOOK)
         except TimeoutError:
-            _log.error("the key file does not answer, and the keys that were read last stay in use")
+            _log.error("reading the key file timed out; the previous keys stay in use")
 
     def _read_if_changed(self) -> None:
         stamp = self._stamp_of_file()
@@ -182,7 +194,7 @@ class KeyFile:
         except MisuseError as error:
             if self._keys is None:
                 raise
-            _log.error("the keys that were read last stay in use: %s", error)
+            _log.error("the key file cannot be read; the previous keys stay in use: %s", error)
         self._stamp = stamp
 
     def _stamp_of_file(self) -> tuple[int, int, int] | None:

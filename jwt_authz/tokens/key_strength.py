@@ -1,4 +1,4 @@
-"""Strength: whether a secret is long enough, unknown to the world, and no asymmetric key's text."""
+"""Key strength: refuses secrets that are short, well known, or an asymmetric key."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ try:
     from cryptography.exceptions import UnsupportedAlgorithm as UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
-except ImportError:  # without it there is no asymmetric key to be taken for a secret
+except ImportError:  # without it, no asymmetric key can be mistaken for a secret
     UnsupportedAlgorithm = ValueError  # type: ignore[misc, assignment]
     _DER_LOADERS: tuple[Any, ...] = ()
     _POINTS: tuple[Any, ...] = ()
@@ -27,7 +27,7 @@ else:
     )
 
 SHORTEST_SECRET = {"HS256": 32, "HS384": 48, "HS512": 64}
-"""The bytes that a secret needs at least (RFC 7518 section 3.2)."""
+"""The minimum length of a secret, in bytes (RFC 7518 section 3.2)."""
 
 WELL_KNOWN_SECRETS = frozenset(
     text.encode()
@@ -63,19 +63,19 @@ _KEY_TEXT = re.compile(
 )
 _HEX_RUN = re.compile(rb"(?:[0-9A-Fa-f]{2}){30,}")
 _BASE64_RUN = re.compile(rb"[A-Za-z0-9+/]{40,}")
-# What may stand between the lines of an encoded key, `\n` spelled out included; then what
-# separates the bytes of a hexadecimal dump.
+# The separators between the lines of an encoded key, a literal `\n` included; then those between
+# the bytes of a hexadecimal dump.
 _BETWEEN = re.compile(rb"(?<=[A-Za-z0-9+/_-]{16})(?:\s|\\[rnt])+")
 _BETWEEN_BYTES = re.compile(rb"[\s:,;.]+|0x|\\x|\\[rnt]", re.IGNORECASE)
 
 
 def _forms(text: bytes) -> Iterator[bytes]:
-    """The text, and what it may be the base64, base64url or hexadecimal encoding of."""
+    """Yield the text, and its possible decodings from base64, base64url and hexadecimal."""
     yield text
     yield text.strip()
     for joined in (text, _BETWEEN.sub(b"", text)):
         for run in _BASE64_RUN.findall(joined.translate(_FROM_URL_SAFE)):
-            for skipped in range(4):  # a word before it shifts what is encoded
+            for skipped in range(4):  # a preceding word shifts the encoding
                 shifted = run[skipped:]
                 yield b64decode(shifted[: len(shifted) - (len(shifted) % 4 == 1)] + b"==")
     for joined in (text, _BETWEEN_BYTES.sub(b"", text)):
@@ -87,7 +87,7 @@ _FROM_URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 
 def _holds_key(form: bytes) -> bool:
-    """Return whether the bytes are a key, or have one among them."""
+    """Return whether the bytes are or contain a key."""
     if _KEY_TEXT.search(form):
         return True
     points = _POINTS if form.startswith(b"\x04") else ()  # SEC 1: an uncompressed point
@@ -96,7 +96,7 @@ def _holds_key(form: bytes) -> bool:
     )
 
 
-# A DER sequence, short or long: the shortest public key, Ed25519's, has 42 bytes in it.
+# A DER sequence, short or long; that of the shortest public key, Ed25519's, has 42 bytes.
 _DER = re.compile(rb"\x30(?=[\x2a-\x7f]|\x81|\x82)")
 
 
@@ -119,11 +119,11 @@ def _loads(form: bytes, loaders: Iterable[Callable[[bytes], Any]]) -> Iterator[b
 
 
 def secret_weakness(secret: str | bytes, algorithm: str) -> str | None:
-    """What is wrong with an HMAC secret, in words that say what to do; None if nothing is."""
+    """Return what is wrong with an HMAC secret, and what to do; None if it is strong enough."""
     text = secret.encode("utf-8", "replace") if isinstance(secret, str) else secret
     advice = f"set JWT_SECRET_KEY to the output of secrets.token_hex({SHORTEST_SECRET[algorithm]})"
     if text.strip().lower() in WELL_KNOWN_SECRETS:
-        return f"the secret stands in a tutorial, where everybody can read it: {advice}"
+        return f"the secret is a well-known example from documentation: {advice}"
     if len(text) < SHORTEST_SECRET[algorithm]:
         wanted = SHORTEST_SECRET[algorithm]
         return f"the secret for {algorithm} has {len(text)} bytes and needs {wanted}: {advice}"

@@ -1,4 +1,4 @@
-"""Keys: what signs and verifies, prepared once for one algorithm each and checked when loaded."""
+"""Keys: prepares and checks the keys that sign and verify, each for one algorithm."""
 
 from __future__ import annotations
 
@@ -16,36 +16,37 @@ from .key_strength import SHORTEST_SECRET, UnsupportedAlgorithm, is_public_key, 
 ALGORITHMS = {
     name: algorithm for name, algorithm in get_default_algorithms().items() if name != "none"
 }
-"""PyJWT's objects for the algorithms that can be used here; without cryptography, HS* alone."""
+"""PyJWT's objects for the supported algorithms; without cryptography, only HS*."""
 
 
 def prepare_key(key: Any, algorithm: str) -> Key:
-    """The key in the form that PyJWT's algorithm wants; raises `MisuseError` if it is unfit.
+    """Return the key in the form that PyJWT's algorithm expects.
 
     `key` is a secret (str or bytes) for HS*, else a PEM text or a key object of cryptography.
+    Raises `MisuseError` for an unsuitable key or algorithm.
     """
     found = ALGORITHMS.get(algorithm) if isinstance(algorithm, str) else None
     if found is None:
         raise MisuseError(_no_algorithm(algorithm))
     if hasattr(key, "Algorithm"):  # a PyJWK, bound to one algorithm
         if key.algorithm_name != algorithm:
-            raise MisuseError(f"the key is bound to {key.algorithm_name}, not to {algorithm}")
+            raise MisuseError(f"The key is for {key.algorithm_name}, not for {algorithm}.")
         return Key(algorithm, key.Algorithm, key.key)
     if algorithm in SHORTEST_SECRET and is_public_key(key):
         raise MisuseError(_public_secret(algorithm))
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a short secret is told by weakness()
+            warnings.simplefilter("ignore")  # weakness() reports a short secret
             return Key(algorithm, found, found.prepare_key(key))
     except (InvalidKeyError, TypeError, ValueError, UnsupportedAlgorithm) as error:
         raise MisuseError(
-            f"the key does not fit {algorithm} ({type(error).__name__}): HS* wants a secret, "
-            "the others a PEM text or a key object"
+            f"Unsuitable key for {algorithm} ({type(error).__name__}): expected a secret for HS*, "
+            "else a PEM text or a key object."
         ) from None
 
 
 def prepare_keys(key: Any, algorithms: Iterable[str]) -> dict[str, Key]:
-    """A verifying key for each of the algorithms that it fits; the others are left out."""
+    """Return a verifying key for each algorithm that the key fits; leave out the others."""
     prepared = {}
     for algorithm in algorithms:
         try:
@@ -56,7 +57,7 @@ def prepare_keys(key: Any, algorithms: Iterable[str]) -> dict[str, Key]:
 
 
 def weakness(key: Any, algorithm: str) -> str | None:
-    """What is wrong with a key's strength, in words that say what to do; None if nothing is."""
+    """Return what is wrong with a key's strength, and what to do; None if it is strong enough."""
     if algorithm in SHORTEST_SECRET and isinstance(key, str | bytes):
         return _public_secret(algorithm) if is_public_key(key) else secret_weakness(key, algorithm)
     prepared = prepare_key(key, algorithm)
@@ -64,10 +65,10 @@ def weakness(key: Any, algorithm: str) -> str | None:
 
 
 def public_key_of(key: Any, algorithm: str) -> Any:
-    """The public half of a private key (PEM text or key object), for verifying what it signs."""
+    """Return the public key of a private key (PEM text or key object)."""
     private = prepare_key(key, algorithm).prepared
     if not hasattr(private, "public_key"):
-        raise MisuseError("JWT_PRIVATE_KEY holds a public key: put it into JWT_PUBLIC_KEY")
+        raise MisuseError("JWT_PRIVATE_KEY is a public key: set it as JWT_PUBLIC_KEY.")
     return private.public_key()
 
 
@@ -81,4 +82,4 @@ def _public_secret(algorithm: str) -> str:
 def _no_algorithm(algorithm: object) -> str:
     if isinstance(algorithm, str) and algorithm in requires_cryptography:
         return f"{algorithm} needs cryptography: pip install 'jwt_authz[crypto]'"
-    return f"{algorithm!r} is no algorithm to sign with: set JWT_ALGORITHM to HS256, ES256, ..."
+    return f"Unsupported signing algorithm {algorithm!r}: set JWT_ALGORITHM to HS256, ES256, ..."

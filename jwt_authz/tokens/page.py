@@ -1,7 +1,7 @@
-"""Page tokens: what the cookie of the admin page holds, and the checks that it must pass.
+"""Page tokens: the claims and checks of the token in the cookie of the admin page.
 
-They are of a kind and for an audience of their own (RFC 8725 sections 3.9, 3.11 and 3.12), so that
-one opens nothing but the page, and no other kind of token opens the page.
+They have their own type and audience (RFC 8725 sections 3.9, 3.11 and 3.12), so that they are
+valid only for the page, and no other kind of token is.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ CLAIMS = {"type": "authz-page", "aud": AUDIENCE}
 
 
 class PageVerifier(RefreshVerifier):
-    """What a page token is checked against: the same claims as those of a refresh token."""
+    """Verifies page tokens, which have the claims of a refresh token."""
 
     __slots__ = ()
 
     def _check_kind(self, header: dict[str, Any], payload: dict[str, Any]) -> None:
         if not is_page_token(header) or payload.get("type") != CLAIMS["type"]:
-            raise KindInvalid("this is not a token of the admin page")
-        if "cnf" in payload:  # RFC 7800: bound to a key whose proof is not asked for here
+            raise KindInvalid("not a token of the admin page")
+        if "cnf" in payload:  # RFC 7800: bound to a key, whose possession is not checked here
             raise KindInvalid("the token is bound to a key (cnf), which is not supported")
 
 
@@ -38,7 +38,7 @@ def is_page_token(header: dict[str, Any]) -> bool:
 
 
 def is_for_own_endpoint(text: str) -> bool:
-    """Return whether a token's header says that one endpoint of this library alone takes it."""
+    """Return whether a token's header says that it is only for an endpoint of this library."""
     try:
         return _typ(get_unverified_header(text)) in (REFRESH_TYP, TYP)
     except PyJWTError:

@@ -13,9 +13,9 @@ from .compact import has_compact_form
 
 
 class Names(fields.Field[list[str]]):
-    """A JSON array of strings; checked as a whole, since a field an item is slow."""
+    """A JSON array of strings; checked as a whole, since one field per item is slow."""
 
-    default_error_messages = {"invalid": "is no list of strings"}  # noqa: RUF012 as in its base
+    default_error_messages = {"invalid": "Not a list of strings."}  # noqa: RUF012 as in its base
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[str]:
         if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
@@ -24,7 +24,7 @@ class Names(fields.Field[list[str]]):
 
 
 class Permissions(Names):
-    """A JSON array of strings, or the one string of the encoding `compact`."""
+    """A JSON array of strings, or the string of the encoding `compact`."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         if isinstance(value, str) and has_compact_form(value):
@@ -33,9 +33,9 @@ class Permissions(Names):
 
 
 class Text(fields.Field[str]):
-    """A JSON string as it stands."""
+    """A JSON string, unchanged."""
 
-    default_error_messages = {"invalid": "is no string"}  # noqa: RUF012 as in its base
+    default_error_messages = {"invalid": "Not a string."}  # noqa: RUF012 as in its base
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         if not isinstance(value, str):
@@ -44,9 +44,9 @@ class Text(fields.Field[str]):
 
 
 class PayloadSchema(Schema):
-    """The claims of an access token that authorization reads (RFC 9068 section 2.2.3), and ours.
+    """The claims of an access token that authorization reads (RFC 9068 section 2.2.3).
 
-    Each may be missing; none may be null or have another type. Other claims pass as they are.
+    Each is optional, but must not be null or have another type. Other claims are not checked.
     """
 
     class Meta:
@@ -61,7 +61,7 @@ class PayloadSchema(Schema):
 
 @functools.lru_cache(maxsize=64)
 def payload_schema(names: ClaimNames) -> Schema:
-    """The schema where an application's claims have these names."""
+    """Return the schema for claims with these names."""
     named: dict[str, fields.Field[Any]] = {
         "roles": Names(data_key=names.roles),
         "permissions": Permissions(data_key=names.permissions),

@@ -1,4 +1,4 @@
-"""Refresh tokens: what one says, how it is signed, and the checks that it must pass."""
+"""Refresh tokens: their claims, how they are encoded, and their checks."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from .verifier import Verifier
 
 TYP = "rt+jwt"
 FAMILY = "sid"
-"""The claim that names a token's family: the session of OpenID Connect's `sid`."""
+"""The claim with the token family, as OpenID Connect's `sid` names the session."""
 LOGGED_IN_AT = "auth_time"
-"""The claim that says when its subject logged in (OpenID Connect Core section 2)."""
+"""The claim with the time of the log-in (OpenID Connect Core section 2)."""
 
 TENANT = "authz_tenant"
-"""The claim that names the tenant of a log-in: apart from those of the application's own."""
+"""The claim with the tenant of a log-in; its name cannot clash with the application's claims."""
 
 _CLAIMS = ("iss", "exp", "aud", "iat", "jti", FAMILY, LOGGED_IN_AT)
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshClaims:
-    """What a refresh token says: of whom it is, its id, its family, and when the log-in was.
+    """The claims of a refresh token: its subject, id, family and time of the log-in.
 
-    `tenant` is that of a log-in to another tenant than the subject's own, else None.
+    `tenant` is set for a log-in to another tenant than the user's own.
     """
 
     subject: str
@@ -38,7 +38,7 @@ class RefreshClaims:
 
     @classmethod
     def of(cls, payload: dict[str, Any], subject_claim: str) -> RefreshClaims:
-        """The claims of a payload that `RefreshVerifier` let pass."""
+        """Return the claims of a payload that `RefreshVerifier` accepted."""
         return cls(
             payload[subject_claim],
             payload["jti"],
@@ -49,20 +49,20 @@ class RefreshClaims:
 
     @property
     def shared(self) -> dict[str, Any]:
-        """The claims that the access tokens of the family carry as well."""
+        """The claims that the access tokens of the family also have."""
         return {FAMILY: self.family, LOGGED_IN_AT: self.logged_in_at}
 
     def encode(
         self, identity: str, own: dict[str, Any], issued_at: float, expires_at: float
     ) -> str:
-        """The encoded refresh token; it says the same for the same arguments.
+        """Return the encoded refresh token; the same arguments give the same claims.
 
-        `identity` is what FJE makes the subject of; `own` has issuer and audience; times are
-        seconds since the epoch. Needs an application context.
+        `identity` is passed to FJE, which makes the subject from it; `own` has issuer and
+        audience; times are in seconds since the epoch. Needs an application context.
         """
         token: str = create_refresh_token(
             identity,
-            expires_delta=timedelta(seconds=1),  # `exp` below says it to the second
+            expires_delta=timedelta(seconds=1),  # replaced by `exp` below
             additional_claims={
                 **self.shared,
                 **({} if self.tenant is None else {TENANT: self.tenant}),
@@ -79,14 +79,14 @@ class RefreshClaims:
 
 
 class RefreshVerifier(Verifier):
-    """What a refresh token of one's own is checked against; no other kind of token passes."""
+    """Verifies our own refresh tokens; no other kind of token passes."""
 
     __slots__ = ()
 
     def _check_kind(self, header: dict[str, Any], payload: dict[str, Any]) -> None:
         if header.get("typ", "").lower() != TYP or payload.get("type") != "refresh":
-            raise KindInvalid("this is no refresh token of a family")
-        if "cnf" in payload:  # RFC 7800: bound to a key whose proof is not asked for here
+            raise KindInvalid("not a refresh token")
+        if "cnf" in payload:  # RFC 7800: bound to a key, whose possession is not checked here
             raise KindInvalid("the token is bound to a key (cnf), which is not supported")
 
     def _check_profile(self, header: dict[str, Any], payload: dict[str, Any]) -> None:
@@ -94,15 +94,15 @@ class RefreshVerifier(Verifier):
             if payload.get(name) in (None, "", []):
                 raise ClaimMissing(f"{name} is missing")
         if not isinstance(payload[FAMILY], str):
-            raise ClaimInvalid(f"{FAMILY} is no string")
+            raise ClaimInvalid(f"{FAMILY} is not a string")
         if number_or_none(payload[LOGGED_IN_AT]) is None:
-            raise ClaimInvalid(f"{LOGGED_IN_AT} is no number")
+            raise ClaimInvalid(f"{LOGGED_IN_AT} is not a number")
         if not isinstance(payload.get(TENANT), str | None):
-            raise ClaimInvalid(f"{TENANT} is no string")
+            raise ClaimInvalid(f"{TENANT} is not a string")
 
 
 def number_or_none(value: object) -> float | None:
-    """The value where it is a number that can be a time, else None."""
+    """Return the value if it is a number that can be a time, else None."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return value if abs(value) <= 2**53 else None

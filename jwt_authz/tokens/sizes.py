@@ -1,4 +1,4 @@
-"""Sizes: a token's permissions in each encoding that can carry them, and its length in each."""
+"""Sizes: the length of a token in each encoding that can represent its permissions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .encodings import Encoding, granted_claims
 
 
 class Written(NamedTuple):
-    """How a token is written in one encoding: the claims for its permissions, and its length."""
+    """A token in one encoding: the claims for its permissions, and its length."""
 
     encoding: Encoding
     claims: dict[str, Any]
@@ -23,7 +23,7 @@ class Written(NamedTuple):
 
 
 def claims_of_token(token: str) -> tuple[dict[str, Any], int]:
-    """Return the claims of a token just made, and the characters around its payload."""
+    """Return the claims of a new token, and the number of characters around its payload."""
     payload = token.split(".")[1]
     claims = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     return claims, len(token) - len(payload)
@@ -34,8 +34,8 @@ def written_as(
 ) -> Iterator[Written]:
     """Yield a token in each encoding that gives it the same rights: `full`, `compact`, `roles`.
 
-    `claims` and `around` are those of `claims_of_token`. `compact` has the permissions of the
-    catalogue only, and `roles` those of the token's roles.
+    `claims` and `around` come from `claims_of_token`. `compact` can represent only permissions in
+    the catalog, and `roles` only those of the token's roles.
     """
     written = {names.permissions, CATALOGUE}
     rest = {name: value for name, value in claims.items() if name not in written}
@@ -61,7 +61,7 @@ def _claims(
 
 
 def _own(claims: Mapping[str, Any], catalogue: Roles | None, names: ClaimNames) -> set[str] | None:
-    """Return the permissions of the token's own; None if they are those of its roles."""
+    """Return the token's explicit permissions; None if they are those of its roles."""
     claim = claims.get(names.permissions)
     if isinstance(claim, list):
         is_own = catalogue is None or claims.get(CATALOGUE) != catalogue.fingerprint
@@ -71,11 +71,11 @@ def _own(claims: Mapping[str, Any], catalogue: Roles | None, names: ClaimNames) 
     try:
         packed = Packed.read(claim)
         return None if packed.of_roles else set(packed.permissions(catalogue))
-    except ClaimInvalid:  # an application's own text, which no reader accepts
+    except ClaimInvalid:  # the application's own string, which no reader accepts
         return None
 
 
 def _length(claims: Mapping[str, Any]) -> int:
-    """Return the characters of these claims as the payload of a token: JSON, then base64url."""
+    """Return the number of characters of these claims as the payload of a token."""
     size = len(json.dumps(claims, separators=(",", ":")))
     return (4 * size + 2) // 3

@@ -1,7 +1,7 @@
-"""Verifier: a token's text to its header and payload, once every check of RFC 7519 has passed.
+"""Verifier: verifies a token's signature and claims (RFC 7519), and returns its payload.
 
-The order is that of cost and of trust: length, form, header, key, signature, and only then the
-claims. Each check raises its own condition; nothing of the token gets into a message.
+The checks are ordered by cost and trust: length, form, header, key, signature, and only then the
+claims. Each check raises its own condition; no message contains anything of the token.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ _STRINGS = ("iss", "sub", "jti", "type", "client_id", "csrf")
 _FOREVER = math.inf
 
 START_LEEWAY = 5.0
-"""Seconds by which `iat` and `nbf` may lie ahead by default, since clocks differ."""
+"""The number of seconds that `iat` and `nbf` may be in the future by default: clocks differ."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A token that passed: `header` and `payload` as dicts, and the times that bound its use.
+    """A verified token: `header` and `payload` as dicts, and the times between which it is valid.
 
-    `expires` and `starts` are seconds since the epoch, leeway counted in: the token is good at
-    `now` while `starts <= now < expires`.
+    `expires` and `starts` are seconds since the epoch, leeway included: the token is valid while
+    `starts <= now < expires`.
     """
 
     header: dict[str, Any]
@@ -47,7 +47,7 @@ class Verified:
     starts: float
 
     def check_time(self, now: float) -> None:
-        """Raises `TokenExpired` or `TokenNotYetValid` where `now` lies outside the token's time."""
+        """Raise `TokenExpired` or `TokenNotYetValid` if the token is not valid at `now`."""
         if now >= self.expires:
             raise TokenExpired
         if now < self.starts:
@@ -56,14 +56,17 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class Verifier:
-    """What an access token is checked against; frozen, so that a change is another verifier.
+    """Verifies access tokens; immutable.
 
-    `keys` maps the accepted algorithms to the keys of tokens without a `kid`, `by_kid` each `kid`
-    to its key; `subject_claim` names the claim that holds the subject. `issuer` is a string,
-    several, or None (any), `audience` likewise; `optional` names those of `iss` and `aud` that a
-    token may lack. `leeway` is the seconds of tolerance for clocks, `start_leeway` those for `nbf`
-    and `iat` alone, if they are more, `longest` the characters of a token that are read at most.
-    `needs_profile` refuses a token that lacks what RFC 9068 section 2 demands.
+    - `keys`: the accepted algorithms, with the key for tokens without a `kid`.
+    - `by_kid`: the keys by `kid`.
+    - `subject_claim`: the name of the claim that contains the subject.
+    - `issuer`, `audience`: a string, several, or None to accept any.
+    - `optional`: those of `iss` and `aud` that may be missing.
+    - `leeway`: the tolerance for clocks in seconds; `start_leeway` that for `nbf` and `iat`, if
+      it is more.
+    - `longest`: the maximum length of a token in characters.
+    - `needs_profile`: whether a token must meet RFC 9068 section 2.
     """
 
     keys: dict[str, Key] = field(repr=False)
@@ -79,18 +82,18 @@ class Verifier:
 
     @property
     def has_keys(self) -> bool:
-        """Whether there is a key that any token could be verified with."""
+        """Whether there is any key to verify tokens with."""
         return bool(self.keys or self.by_kid)
 
     def read(self, token: str) -> Signed:
-        """The token read and not verified; raises an `InvalidToken` for one that has no form."""
+        """Return the parsed token, not verified; raise an `InvalidToken` if it is malformed."""
         return Signed(token, self.longest)
 
     def verify(self, token: str, key: Key | None = None) -> Verified:
-        """The verified header and payload; raises the `InvalidToken` condition that applies.
+        """Return the verified header and payload; raise the `InvalidToken` condition that applies.
 
-        `key` is given where the application chooses the key itself; it is then the only one,
-        and the header's `alg` must be its algorithm's name all the same.
+        `key` is set if the application chooses the key itself; it is then the only one, and the
+        header's `alg` must still be its algorithm.
         """
         signed = self.read(token)
         return self.check(signed, key or self._key_for(signed))
@@ -109,7 +112,7 @@ class Verifier:
         return choose_key(signed.header, self.keys, self.by_kid)
 
     def check(self, signed: Signed, key: Key) -> Verified:
-        """What `verify` returns and raises, for a token that was read and the key for it."""
+        """Verify a parsed token with its key; return and raise as `verify` does."""
         payload = signed.verified(key)
         verified = Verified(signed.header, payload, self._expires(payload), self._starts(payload))
         verified.check_time(time.time())
@@ -126,18 +129,18 @@ class Verifier:
         return math.floor(_number(payload, "exp")) + self.leeway
 
     def _starts(self, payload: dict[str, Any]) -> float:
-        # The second of iat, since the clocks of two machines are never quite the same.
+        # Whole seconds for iat, since the clocks of two machines always differ a little.
         starts = _number(payload, "nbf") if "nbf" in payload else -_FOREVER
         issued = math.floor(_number(payload, "iat")) if "iat" in payload else -_FOREVER
         return max(starts, issued) - max(self.leeway, self.start_leeway)
 
     def _check_kind(self, header: dict[str, Any], payload: dict[str, Any]) -> None:
         if header.get("typ", "jwt").lower() not in _ACCESS_TYP:
-            raise KindInvalid("the header's typ is that of another kind of token")
+            raise KindInvalid("the header's typ is not that of an access token")
         check_kind_is_named(header, payload)
         if payload.setdefault("type", "access") != "access":
-            raise KindInvalid("the claim type is not exactly access")
-        if "cnf" in payload:  # RFC 7800: bound to a key whose proof is not asked for here
+            raise KindInvalid("the claim type is not access")
+        if "cnf" in payload:  # RFC 7800: bound to a key, whose possession is not checked here
             raise KindInvalid("the token is bound to a key (cnf), which is not supported")
         fresh = payload.setdefault("fresh", False)
         if not isinstance(fresh, bool | int | float):
@@ -156,13 +159,13 @@ class Verifier:
         self._check_audience(payload)
 
     def check_strings(self, payload: dict[str, Any]) -> None:
-        """Raises `ClaimInvalid` for a claim of the wrong type, `ClaimMissing` without a subject."""
+        """Raise `ClaimInvalid` for a claim of the wrong type, `ClaimMissing` without a subject."""
         for name in (*_STRINGS, self.subject_claim):
             if name in payload and not isinstance(payload[name], str):
-                raise ClaimInvalid(f"{name} is no string")
+                raise ClaimInvalid(f"{name} is not a string")
         payload.setdefault("jti", None)
         if not payload.get(self.subject_claim):
-            raise ClaimMissing("the claim that holds the subject is missing or empty")
+            raise ClaimMissing("the claim of the subject is missing or empty")
 
     def _check_issuer(self, payload: dict[str, Any]) -> None:
         if self.issuer is None or ("iss" in self.optional and "iss" not in payload):
@@ -172,7 +175,7 @@ class Verifier:
         if issuer is None:
             raise ClaimMissing("iss is missing")
         if not isinstance(issuer, str) or issuer not in trusted:
-            raise IssuerInvalid("iss is not accepted here: see AUTHZ_ISSUER and JWT_DECODE_ISSUER")
+            raise IssuerInvalid("iss is not accepted: see AUTHZ_ISSUER and JWT_DECODE_ISSUER")
 
     def _check_audience(self, payload: dict[str, Any]) -> None:
         audience = payload.get("aud", ())
@@ -186,7 +189,7 @@ class Verifier:
             raise ClaimMissing("aud is missing")
         if not any(own in named for own in ours):
             raise AudienceInvalid(
-                "aud names none that is accepted here: see AUTHZ_AUDIENCE and JWT_DECODE_AUDIENCE"
+                "aud names no accepted audience: see AUTHZ_AUDIENCE and JWT_DECODE_AUDIENCE"
             )
 
 
@@ -207,7 +210,7 @@ def check_kind_is_named(header: dict[str, Any], payload: dict[str, Any]) -> None
 def _number(payload: dict[str, Any], name: str) -> float:
     value = payload[name]
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ClaimInvalid(f"{name} is no number")
-    if abs(value) > 2**53:  # beyond what a date can mean, and what a float holds exactly
+        raise ClaimInvalid(f"{name} is not a number")
+    if abs(value) > 2**53:  # too large for a date, and for an exact float
         raise ClaimInvalid(f"{name} is too large")
     return value

@@ -195,7 +195,7 @@ def test_a_hypothetical_caller_can_have_a_foreign_issuer() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--role", "boss"), "the catalogue has no role 'boss'"),
+        (("--role", "boss"), "The catalog has no role 'boss'"),
         (("--permission", "x"), "Invalid permission"),
         (("--claim", "plan"), "a claim is NAME=JSON"),
         (("--claim", "plan=gold"), "a claim is NAME=JSON"),

@@ -125,7 +125,7 @@ def test_a_class_in_place_of_an_instance_is_told_where_it_is_written() -> None:
 
 @pytest.mark.parametrize("value", [None, 3, object()])
 def test_what_is_no_requirement_is_told_where_it_is_written(value: Any) -> None:
-    with pytest.raises(MisuseError, match="is no requirement"):
+    with pytest.raises(MisuseError, match="Invalid requirement"):
         requires(value)
 
 

@@ -162,7 +162,9 @@ def test_the_identity_loader_is_asked_at_each_check(app: Flask) -> None:
 
 
 def test_without_an_identity_and_a_loader_it_says_what_to_write() -> None:
-    with pytest.raises(MisuseError, match=r"Allows has no identity loader: write Allows\(identity_"):
+    with pytest.raises(
+        MisuseError, match=r"Allows has no identity loader: write Allows\(identity_"
+    ):
         Allows().fulfill([always])
 
 

@@ -144,7 +144,7 @@ def test_a_claim_is_converted_to_a_uuid() -> None:
     owns = attr("key") == claim("org").as_(UUID)
     assert verdict(owns, {"key": KEY}, Identity("ada", claims={"org": str(KEY)})) is YES
     assert verdict(owns, {"key": KEY}, Identity("ada", claims={"org": KEY.hex})) is DEPENDS
-    assert "no string" in error(owns, {"key": KEY}, Identity("ada", claims={"org": 5}))
+    assert "expected a string" in error(owns, {"key": KEY}, Identity("ada", claims={"org": 5}))
 
 
 @pytest.mark.parametrize(
@@ -239,30 +239,30 @@ def test_now_is_one_instant_inside_a_block() -> None:
         (lambda: attr("a").in_([None]), "is_(None)"),
         (lambda: attr("a").is_(True), "attr('a') == True"),
         (lambda: attr("a") == [1], ".in_([...])"),
-        (lambda: attr("a") == object(), "not object"),
+        (lambda: attr("a") == object(), "Cannot compare with object"),
         (lambda: attr("a").in_("abc"), "takes a list"),
         (lambda: attr("a").in_(attr("b")), "takes a list"),
-        (lambda: attr("a") == float("nan"), "stored in no column"),
-        (lambda: attr("a") == 2**63, "stored in no column"),
-        (lambda: attr("a") == "x\0", "stored in no column"),
-        (lambda: attr("a") == "\ud800", "stored in no column"),
+        (lambda: attr("a") == float("nan"), "No column can store"),
+        (lambda: attr("a") == 2**63, "No column can store"),
+        (lambda: attr("a") == "x\0", "No column can store"),
+        (lambda: attr("a") == "\ud800", "No column can store"),
         (lambda: attr("a") > True, "has no order"),
         (lambda: attr("a") < KEY, "has no order"),
-        (lambda: attr(""), "attr takes"),
-        (lambda: attr("a..b"), "attr takes"),
-        (lambda: attr("__class__"), "attr takes"),
-        (lambda: attr(5), "attr takes"),  # type: ignore[arg-type]
-        (lambda: claim(""), "claim takes"),
+        (lambda: attr(""), "Invalid attribute"),
+        (lambda: attr("a..b"), "Invalid attribute"),
+        (lambda: attr("__class__"), "Invalid attribute"),
+        (lambda: attr(5), "Invalid attribute"),  # type: ignore[arg-type]
+        (lambda: claim(""), "takes the name of a claim"),
         (lambda: subject.as_(float), "int or UUID"),
         (lambda: subject == 5, "subject.as_(int)"),
         (lambda: tenant == KEY, "UUID"),
         (lambda: now < "2026", "a datetime"),
-        (lambda: attr("a") == 1 | attr("b") == 2, "brackets"),  # type: ignore[operator]
-        (lambda: attr("a") & attr("b"), "brackets"),
-        (lambda: ~attr("a"), "brackets"),
-        (lambda: attr("a") == ("x:y" & has_role("x")), "brackets"),
+        (lambda: attr("a") == 1 | attr("b") == 2, "parentheses"),  # type: ignore[operator]
+        (lambda: attr("a") & attr("b"), "parentheses"),
+        (lambda: ~attr("a"), "parentheses"),
+        (lambda: attr("a") == ("x:y" & has_role("x")), "parentheses"),
         (lambda: 1 < attr("a") < 5, "(1 < a) & (a < 5)"),
-        (lambda: (attr("a") == 1) and (attr("b") == 2), "& | ~ in place of and"),
+        (lambda: (attr("a") == 1) and (attr("b") == 2), "& | ~ instead of and"),
         (lambda: not attr("a"), "compare it"),
         (lambda: 5 in attr("a"), ".in_([...])"),
     ],

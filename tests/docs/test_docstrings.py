@@ -17,7 +17,7 @@ from jwt_authz import issuers
 WITHOUT_EXAMPLE = {
     *("Authz", "allowed", "authorize", "exempt", "guard", "requires"),
     *("AuthzError", "InvalidToken", "MisuseError", "NotAllowed", "NotIdentified"),
-    *("attr", "current_identity"),
+    "current_identity",
 }
 
 

@@ -58,7 +58,7 @@ def test_a_pointer_to_nothing_finds_nothing(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["/sub/roles", "/nothing/roles", "/number/0", "/list/0/name/x"])
 def test_a_way_through_a_value_without_members_is_a_claim_of_the_wrong_type(text: str) -> None:
-    with pytest.raises(ClaimInvalid, match="leads through is no object"):
+    with pytest.raises(ClaimInvalid, match="is not an object"):
         Pointer(text).find(PAYLOAD)
 
 
@@ -76,7 +76,7 @@ def test_pointer_goes_through_the_names_it_is_given() -> None:
 
 @pytest.mark.parametrize("text", ["", "/", "sub", "realm_access.roles", "#/sub", None, 7, ["/sub"]])
 def test_what_is_not_a_pointer_is_a_misuse_that_says_what_to_write(text: Any) -> None:
-    with pytest.raises(MisuseError, match=r"is no JSON Pointer: write '/realm_access/roles'"):
+    with pytest.raises(MisuseError, match=r"Invalid JSON Pointer .*: write '/realm_access/roles'"):
         Pointer(text)
 
 
@@ -88,7 +88,7 @@ def test_a_tilde_that_escapes_nothing_is_a_misuse(text: str) -> None:
 
 @pytest.mark.parametrize("names", [(), (7,), (None,)])
 def test_pointer_needs_names(names: Any) -> None:
-    with pytest.raises(MisuseError, match="pointer takes the names on the way"):
+    with pytest.raises(MisuseError, match="takes the names of nested members"):
         pointer(*names)
 
 
@@ -99,7 +99,7 @@ def test_a_string_is_read_as_one() -> None:
 
 @pytest.mark.parametrize("value", [None, 7, True, ["ada"], {"id": "ada"}, 1.5])
 def test_another_type_where_a_string_is_wanted_is_refused(value: Any) -> None:
-    with pytest.raises(ClaimInvalid, match="what stands at /sub is no string"):
+    with pytest.raises(ClaimInvalid, match="the value at /sub is not a string"):
         Pointer("/sub").string({"sub": value})
 
 
@@ -111,7 +111,7 @@ def test_names_are_a_list_or_one_name_alone() -> None:
 
 @pytest.mark.parametrize("value", [None, 7, True, ["clerk", 7], [None], {"clerk": 1}, [["clerk"]]])
 def test_another_type_where_names_are_wanted_is_refused(value: Any) -> None:
-    with pytest.raises(ClaimInvalid, match="what stands at /roles is no list of strings"):
+    with pytest.raises(ClaimInvalid, match="the value at /roles is not a list of strings"):
         Pointer("/roles").listed({"roles": value})
 
 
@@ -134,7 +134,7 @@ def test_members_of_takes_the_names_of_an_objects_members() -> None:
 
 @pytest.mark.parametrize("value", [None, "admin", ["admin"], 7])
 def test_members_of_refuses_what_is_not_an_object(value: Any) -> None:
-    with pytest.raises(ClaimInvalid, match="is no object"):
+    with pytest.raises(ClaimInvalid, match="is not an object"):
         members_of("/projects").listed({"projects": value})
 
 

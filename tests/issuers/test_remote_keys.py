@@ -286,7 +286,7 @@ def test_a_token_without_a_kid_never_makes_a_fetch(server: KeyServer, clock: Clo
     keys = keys_of(server, clock)
     ask(keys)
     clock.now += APART
-    with pytest.raises(KeyUnknown, match="no kid, and the issuer several keys"):
+    with pytest.raises(KeyUnknown, match="no kid, but the issuer has several keys"):
         ask(keys, None)
     assert server.asked["/jwks"] == 1
 
@@ -448,7 +448,7 @@ def test_no_redirect_is_followed(status: int, server: KeyServer) -> None:
     with listening() as (elsewhere, met):
         for target in (elsewhere, "http://169.254.169.254/latest", "file:///etc/passwd", "/jwks2"):
             server.sends(json.dumps(jwks()), status, Location=target)
-            with pytest.raises(StoreUnavailable, match=f"the answer was {status}"):
+            with pytest.raises(StoreUnavailable, match=f"the response has the status {status}"):
                 fetch_json(f"{server.url}/jwks", time.monotonic() + PATIENCE)
         assert not met
     assert set(server.asked) == {"/jwks"}
@@ -646,7 +646,7 @@ def test_of_two_keys_with_one_kid_neither_serves() -> None:
     keys = usable(jwk(), jwk(which=1), jwk("k2", which=2))
     assert keys.find(KNOWN, "i") is None
     assert keys.find({"alg": "ES256", "kid": "k2"}, "i") is not None
-    assert keys.left_out == ["two keys have one kid"]
+    assert keys.left_out == ["two keys have the same kid"]
     with pytest.raises(KeyUnknown):
         keys.find({"alg": "ES256"}, "i")
     assert not usable(jwk(), jwk())

@@ -772,20 +772,20 @@ def _permission(name: str) -> Any:
 
 def test_a_role_that_the_catalog_lacks_is_a_misuse_with_issuers_too() -> None:
     authz = Authz(roles=catalogue())
-    with pytest.raises(MisuseError, match="may grant the role 'boss', which the catalogue lacks"):
+    with pytest.raises(MisuseError, match="may grant the unknown role 'boss'"):
         authz.trust(one(roles={"Boss": "boss"}))
 
 
 MISTAKES: list[tuple[Callable[[], Any], str]] = [
-    (lambda: (), "trust takes issuers, at least one"),
-    (lambda: (ISSUER,), "trust takes issuers: write trust"),
+    (lambda: (), r"trust\(\) takes at least one"),
+    (lambda: (ISSUER,), r"trust\(\) takes issuers, not"),
     (lambda: (one(), one(leeway=10)), "is trusted already"),
     (lambda: (one(keys=[{"kty": "EC", "kid": "k1"}]),), "the keys of"),
-    (lambda: (one(keys=[jwk(), jwk(which=1)]),), "two keys have one kid"),
+    (lambda: (one(keys=[jwk(), jwk(which=1)]),), "two keys have the same kid"),
     (lambda: (one(keys=[jwk("k1", "RS256")]),), "the keys of"),
     (
         lambda: (one(keys=None, jwks_uri="http://issuer.example/jwks"),),
-        "plain http is for loopback",
+        "plain http is only for loopback",
     ),
     (lambda: (one(issuer="issuer", keys=None, discovery=True),), "Invalid URL"),
     (lambda: (one(keys=None, discovery="file:///etc/passwd"),), "Invalid URL"),

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from jwt_authz.tokens.cache import Entry, VerifiedCache
+from jwt_authz.tokens.cache import CacheEntry, VerifiedCache
 
 NOW = time.time()
 LATER = NOW + 86_400.0
@@ -20,12 +20,12 @@ KIB = 1_024
 class Cache(Protocol):
     """What the flood asks of a cache."""
 
-    def get(self, digest: bytes, now: float) -> Entry | None: ...
-    def put(self, digest: bytes, entry: Entry, now: float) -> None: ...
+    def get(self, digest: bytes, now: float) -> CacheEntry | None: ...
+    def put(self, digest: bytes, entry: CacheEntry, now: float) -> None: ...
 
 
-def entry(size: int = 700, expires: float = LATER, **shared: Any) -> Entry:
-    return Entry(object(), expires=expires, starts=0.0, size=size, **shared)
+def entry(size: int = 700, expires: float = LATER, **shared: Any) -> CacheEntry:
+    return CacheEntry(object(), expires=expires, starts=0.0, size=size, **shared)
 
 
 def digest(number: int, kind: str = "") -> bytes:
@@ -377,16 +377,16 @@ class PlainLru:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.kept: OrderedDict[bytes, Entry] = OrderedDict()
+        self.kept: OrderedDict[bytes, CacheEntry] = OrderedDict()
         self.size = 0
 
-    def get(self, digest: bytes, now: float) -> Entry | None:
+    def get(self, digest: bytes, now: float) -> CacheEntry | None:
         found = self.kept.get(digest)
         if found is not None:
             self.kept.move_to_end(digest)
         return found
 
-    def put(self, digest: bytes, entry: Entry, now: float) -> None:
+    def put(self, digest: bytes, entry: CacheEntry, now: float) -> None:
         self.kept[digest] = entry
         self.size += entry.size
         while self.size > self.limit:
@@ -481,7 +481,7 @@ def test_no_thread_is_given_the_entry_of_another_token() -> None:
             number = random.randint(0, 500)
             found = cache.get(digest(number), NOW)
             if found is None:
-                cache.put(digest(number), Entry(number, LATER, 0.0, 700), NOW)
+                cache.put(digest(number), CacheEntry(number, LATER, 0.0, 700), NOW)
             elif found.value != number:
                 wrong.append((number, found.value))
 

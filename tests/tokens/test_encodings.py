@@ -100,7 +100,7 @@ def test_the_compact_encoding_refuses_a_permission_that_has_no_position() -> Non
         with pytest.raises(MisuseError, match="or set AUTHZ_ENCODING='full'") as told:
             write_claims("compact", SHOP, ["manager"], ["books:read", permission])
         assert repr(permission) in str(told.value)
-    with pytest.raises(MisuseError, match="needs a catalogue"):
+    with pytest.raises(MisuseError, match="needs a role catalog"):
         write_claims("compact", None, ["manager"], [])
 
 
@@ -241,7 +241,7 @@ def test_a_text_that_is_not_a_version_is_someones_own_claim(text: str) -> None:
 def test_compact_permissions_name_their_own_catalog_whatever_stands_beside_them() -> None:
     own = {**write_claims("compact", SHOP, ["manager"], ["books:read"]), "catalogue": "x" * 16}
     assert set(read(own).permissions) == {"books:read"}
-    with pytest.raises(ClaimInvalid, match="positions in another catalogue"):
+    with pytest.raises(ClaimInvalid, match="positions in another catalog"):
         read(own, catalogue=LATER)
 
 
@@ -265,7 +265,7 @@ def test_the_first_token_out_of_date_is_reported_and_nothing_of_it(
     (record,) = caplog.records
     assert record.levelno == logging.INFO
     assert record.name.startswith("jwt_authz")
-    assert "another catalogue" in record.getMessage()
+    assert "another version of the catalog" in record.getMessage()
     assert SECRET not in str(vars(record))
 
 
@@ -308,10 +308,10 @@ def test_a_token_of_an_old_catalog_is_refused_where_its_permissions_are_its_own(
     assert read(of_roles, "compact", later).permissions == PermissionSet(
         ["orders:*", "orders:read"]
     )
-    with pytest.raises(ClaimInvalid, match="positions in another catalogue"):
+    with pytest.raises(ClaimInvalid, match="positions in another catalog"):
         read(own, "compact", later)
     for claims in (of_roles, own):
-        with pytest.raises(ClaimInvalid, match="positions in another catalogue"):
+        with pytest.raises(ClaimInvalid, match="positions in another catalog"):
             read(claims, "compact", None)
 
 
@@ -392,7 +392,7 @@ def test_the_types_are_checked_under_the_names_that_are_set(
     assert reader.read("u1", {name: value}).roles == frozenset()  # not one of ours
     with pytest.raises(ClaimInvalid) as refused:
         reader.read("u1", {getattr(NAMES, name): value})
-    assert refused.value.detail == f"of the wrong JSON type: {getattr(NAMES, name)}"
+    assert refused.value.detail == f"wrong JSON type: {getattr(NAMES, name)}"
 
 
 def test_two_claims_that_swap_their_names_are_not_mixed_up() -> None:
@@ -424,8 +424,8 @@ def test_permissions_of_ones_own_do_not_go_into_an_encoding_without_them() -> No
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"roles": "clerk"}, r"roles is a list of names: write roles=\['clerk'\]"),
-        ({"permissions": "a:b"}, r"permissions is a list: write permissions=\['a:b'\]"),
+        ({"roles": "clerk"}, r"roles must be a list of names: write roles=\['clerk'\]"),
+        ({"permissions": "a:b"}, r"permissions must be a list: write permissions=\['a:b'\]"),
         ({"permissions": ["junk"]}, "Invalid permission 'junk'"),
         ({"permissions": [1]}, "Invalid permission"),
     ],

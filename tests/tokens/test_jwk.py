@@ -181,7 +181,7 @@ def test_an_rsa_key_whose_primes_can_be_found_is_refused() -> None:
     modulus = pow(65_537, 12_345, product) + product * (1 << (2_048 - product.bit_length()))
     modulus += product * (1 - modulus % 2)
     jwk = {"kty": "RSA", "e": "AQAB", "n": encoded(modulus.to_bytes(260, "big").lstrip(b"\0"))}
-    with pytest.raises(MisuseError, match="its primes can be found"):
+    with pytest.raises(MisuseError, match="its prime factors can be computed"):
         load_jwk(jwk, "RS256", "verify")
 
 
@@ -488,7 +488,7 @@ def test_a_new_rsa_key_has_3072_bits_and_each_new_key_another_id() -> None:
 
 @pytest.mark.parametrize("algorithm", ["none", "", "ES256K", "RSA", None])
 def test_no_key_is_made_for_what_is_not_an_algorithm(algorithm: Any) -> None:
-    with pytest.raises(MisuseError, match="write one of HS256, "):
+    with pytest.raises(MisuseError, match="expected one of HS256, "):
         new_jwk(algorithm)
 
 

@@ -365,7 +365,7 @@ def test_a_bound_secret_serves_its_own_algorithm_alone() -> None:
 def test_an_algorithm_that_is_none_is_refused_for_every_key(algorithm: str) -> None:
     """SECURITY 1.3, 1.5, 2.2."""
     for key in (SECRET, "", None, RSA, RSA.public_key()):
-        with pytest.raises(MisuseError, match="is no algorithm to sign with"):
+        with pytest.raises(MisuseError, match="Unsupported signing algorithm"):
             prepare_key(key, algorithm)
         assert prepare_keys(key, [algorithm]) == {}
 
@@ -395,7 +395,7 @@ def test_an_algorithm_that_is_not_a_text_is_refused(algorithm: Any) -> None:
     ids=lambda key: type(key).__name__,
 )
 def test_what_is_not_a_key_is_refused_with_what_to_write(algorithm: str, key: Any) -> None:
-    with pytest.raises(MisuseError, match="HS\\* wants a secret, the others a PEM text"):
+    with pytest.raises(MisuseError, match=r"expected a secret for HS\*, else a PEM text"):
         prepare_key(key, algorithm)
 
 

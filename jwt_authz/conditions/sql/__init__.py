@@ -1,4 +1,4 @@
-"""Filters: conditions as a criterion of SQLAlchemy, that lets through what an item check would."""
+"""SQL filters: compile conditions to a SQLAlchemy criterion that agrees with checking each item."""
 
 from .plan import Plan, criterion, model_of, models_below
 

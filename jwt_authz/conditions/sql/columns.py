@@ -1,4 +1,4 @@
-"""Columns: an attribute's path on a mapped class, as a column of a kind and as SQL."""
+"""Columns: the kind and the SQL expression of an attribute on a mapped class."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _KINDS: dict[str, type] = {
     **dict.fromkeys(("uuid", "UUID"), UUID),
 }
 _TYPES_OF = ("sqlalchemy.sql.sqltypes", "sqlalchemy.dialects.postgresql")
-# As wide as the kind is, so that a value is never cut or rounded to what the column holds.
+# As wide as the kind, so that a value is never truncated or rounded to the column's type.
 _BOUND_AS: dict[type, Callable[[Any], TypeEngine[Any]]] = {
     str: lambda held: ExactText(),
     int: lambda held: BigInteger(),
@@ -44,9 +44,9 @@ _SHORTEST_DOUBLE = 25  # bits; SQL's FLOAT(24) is a single
 
 @dataclass(frozen=True)
 class Column:
-    """A column at the end of an attribute's path: its kind, and what its values are bound as.
+    """The column of an attribute: its kind, and the type that values are bound with.
 
-    `choices` are the texts of an `Enum` without a class, else None.
+    `choices` are the strings of an `Enum` without a class, else None.
     """
 
     attribute: attr
@@ -58,20 +58,20 @@ class Column:
     _kept: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def of(self, entity: Any) -> Any:
-        """The SQL for it on a class or an alias; NULL where a relation on its way has none."""
+        """Return its SQL on a class or an alias; NULL if a relation in the path is NULL."""
         return self.once(entity, None, lambda: _expression(entity, self.attribute.path))
 
     def compared_on(self, entity: Any, sign: str) -> Any:
-        """The same as it is compared: a text by its code points, which `==` mostly goes by."""
+        """Return its SQL for a comparison: strings are compared by code points."""
         return self.once(entity, sign, lambda: self._compared(self.of(entity), sign))
 
     @property
     def may_be_nan(self) -> bool:
-        """Whether it may hold a number that is none."""
+        """Whether its values may be NaN."""
         return self.kind is float or self.kind is Decimal
 
     def once(self, entity: Any, key: Any, make: Callable[[], Any]) -> Any:
-        """What was made for a class, of which there are few; for an alias it is made anew."""
+        """Return a value that is cached for a class; for an alias, make it again."""
         if not isinstance(entity, type):
             return make()
         if (entity, key) not in self._kept:
@@ -85,14 +85,14 @@ class Column:
         return expression if is_plain else by_code_points(expression)
 
     def bound(self, value: Any) -> Any:
-        """A value of the column's kind as the database's driver takes it."""
+        """Return a value of the column's kind as the database driver expects it."""
         if self.kind is datetime and not self.is_aware:
             return value.replace(tzinfo=None)  # which is UTC already
         return value
 
 
 def read_column(attribute: attr, mapper: Mapper[Any]) -> Column:
-    """What the attribute is on a mapped class; raises `MisuseError` where it is no column."""
+    """Return the column of an attribute of a mapped class; raise `MisuseError` if it is not one."""
     for name in attribute.path[:-1]:
         mapper = _referred(attribute, name, mapper)
     name = attribute.path[-1]
@@ -103,17 +103,17 @@ def read_column(attribute: attr, mapper: Mapper[Any]) -> Column:
 
 
 def _typed(attribute: attr, held: Any, place: str) -> Column:
-    if isinstance(held, NullType):  # a foreign key's, which has the type of what it refers to
+    if isinstance(held, NullType):  # a foreign key, whose type is that of its target
         raise MisuseError(
-            f"{attribute!r}: the type of {place} is not known yet: register the rule once all "
-            "models are defined"
+            f"{attribute!r}: the type of {place} is not known yet. Register the rule after all "
+            "models are defined."
         )
     kind = _kind_of(held)
     if kind is None:
         raise MisuseError(
-            f"{attribute!r}: {place} is {held!r}, whose values cannot be compared alike in Python "
-            "and in SQL: compare a column of strings, numbers, booleans, dates, datetimes, UUIDs "
-            "or an Enum"
+            f"{attribute!r}: {place} is {held!r}, whose values Python and SQL may compare "
+            "differently. Use a column of strings, numbers, booleans, dates, datetimes, UUIDs "
+            "or an Enum."
         )
     bound_as = _BOUND_AS[kind](held) if kind in _BOUND_AS and not isinstance(held, Enum) else held
     choices = frozenset(held.enums) if isinstance(held, Enum) and held.enum_class is None else None
@@ -124,7 +124,7 @@ def _typed(attribute: attr, held: Any, place: str) -> Column:
 
 
 def _kind_of(held: Any) -> type | None:
-    """The kind of a column type's values, None where Python and SQL may not agree upon them."""
+    """Return the kind of a column type's values; None if Python and SQL may disagree on them."""
     if not type(held).__module__.startswith(_TYPES_OF):
         return None
     if isinstance(held, Enum):
@@ -140,22 +140,22 @@ def _kind_of(held: Any) -> type | None:
 
 
 def _referred(attribute: attr, name: str, mapper: Mapper[Any]) -> Mapper[Any]:
-    """The class at the other end of a many-to-one relation."""
+    """Return the mapper at the other end of a many-to-one relation."""
     try:
         relation = mapper.relationships.get(name)
     except InvalidRequestError as error:
         raise MisuseError(
-            f"{attribute!r}: the models cannot be mapped yet ({error}): register the rule once all "
-            "models are defined"
+            f"{attribute!r}: the models cannot be mapped yet ({error}). Register the rule after "
+            "all models are defined."
         ) from error
     if relation is None:
         raise MisuseError(
-            f"{attribute!r}: {mapper.class_.__name__}.{name} is no relation to another model"
+            f"{attribute!r}: {mapper.class_.__name__}.{name} is not a relation to another model."
         )
     if relation.uselist or relation.direction is not RelationshipDirection.MANYTOONE:
         raise MisuseError(
-            f"{attribute!r}: {mapper.class_.__name__}.{name} is a relation to many, which has no "
-            "one value: name one whose foreign key is the model's own"
+            f"{attribute!r}: {mapper.class_.__name__}.{name} is a relation to many objects. "
+            "Use a many-to-one relation, whose foreign key is in the model's own table."
         )
     return relation.mapper
 
@@ -164,12 +164,14 @@ def _no_column(attribute: attr, name: str, mapper: Mapper[Any]) -> str:
     place = f"{mapper.class_.__name__}.{name}"
     if name not in dir(mapper.class_):  # hasattr would call a hybrid
         known = ", ".join(sorted(mapper.columns.keys()))
-        return f"{attribute!r}: {mapper.class_.__name__} has no {name}: it has {known}"
+        return f"{attribute!r}: {mapper.class_.__name__} has no {name}. Its columns are {known}."
     if name in mapper.relationships:
-        return f"{attribute!r}: {place} is a relation: write attr('{name}.id') for a column of it"
+        return (
+            f"{attribute!r}: {place} is a relation. Write attr('{name}.id') for one of its columns."
+        )
     return (
-        f"{attribute!r}: {place} is no column of a table (a property, a hybrid, a synonym or an "
-        "expression, say): compare the columns that it is made of"
+        f"{attribute!r}: {place} is not a column of a table (but, for example, a property, a "
+        "hybrid, a synonym or an expression). Compare the underlying columns."
     )
 
 
@@ -178,7 +180,7 @@ def _expression(entity: Any, path: tuple[str, ...]) -> Any:
     attribute = getattr(entity, name)
     if not rest:
         return attribute
-    # A subquery, and not has(): that is FALSE where there is nothing, and this has to be NULL.
+    # A subquery instead of has(): without a related object the result must be NULL, not FALSE.
     target = aliased(inspect(entity).mapper.relationships[name].mapper)
     return (
         select(_expression(target, tuple(rest)))

@@ -1,6 +1,6 @@
-"""Texts and numbers in SQL where a database's own idea of them differs from Python's.
+"""Dialects: how strings and numbers are compared where databases differ from Python.
 
-What is compiled for no database, to be printed, looks like SQLite's.
+SQL that is compiled without a database, to be printed, looks like SQLite's.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ...errors import MisuseError
 
 
 class ExactText(TypeDecorator[str]):
-    """What a text is bound as: on a database of which it is known that `=` compares all of it."""
+    """The type that strings are bound with, on databases whose `=` compares the whole string."""
 
     impl = String
     cache_ok = True
@@ -29,7 +29,7 @@ class ExactText(TypeDecorator[str]):
 
 
 class by_code_points(FunctionElement[Any]):
-    """A text that is compared by its code points, whatever the collation of its column."""
+    """A string compared by its code points, regardless of the collation of its column."""
 
     name = "by_code_points"
     type = String()
@@ -54,8 +54,8 @@ def _refuse(element: ColumnElement[Any], compiler: Any, **keywords: Any) -> str:
 
 def _unknown_to(dialect: Dialect) -> str:
     return (
-        f"conditions are compiled for PostgreSQL and SQLite, not for {dialect.name}, which may "
-        "compare in another way than the item check does"
+        f"Conditions cannot be compiled for {dialect.name}, which may compare differently from "
+        "Python: use PostgreSQL or SQLite."
     )
 
 

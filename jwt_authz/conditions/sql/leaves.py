@@ -1,4 +1,4 @@
-"""Leaves: conditions in SQL, each as where it says yes, where it says no, and where no error."""
+"""Leaves: compiles single conditions to SQL: where each says yes, says no, and has no error."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Criterion = ColumnElement[bool] | bool
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a plan is filled with: who asks, what of, and what counts as met."""
+    """The arguments of a plan: the caller, the entity, and the requirements overridden."""
 
     identity: Any
     entity: Any
@@ -35,11 +35,11 @@ class Call:
 
 
 class Node(ABC):
-    """A part of a requirement, in three questions about a row; an answer may be settled already.
+    """A part of a requirement, as three criteria on a row; each may be a constant.
 
-    `yes` and `no` are where the part says so without an error; a row for which it is not known
-    is in neither, and so they hold nothing that SQL's NULL could be in, but for not being true.
-    `sound` is where no error is met.
+    `yes` and `no` match the rows for which the part says so without an error; a row for which it
+    is unknown matches neither, so NULL counts as false in both. `sound` matches the rows without
+    an error.
     """
 
     @abstractmethod
@@ -53,7 +53,7 @@ class Node(ABC):
 
 
 class _Signed(Node):
-    """A comparison by a sign, whose no is the comparison by the opposite sign."""
+    """A comparison with an operator; its no is the comparison with the opposite operator."""
 
     _sign: str
 
@@ -68,7 +68,7 @@ class _Signed(Node):
 
 
 class Compared(_Signed):
-    """A column against something of the identity, or a literal."""
+    """A column compared with a value of the identity, or with a literal."""
 
     def __init__(self, condition: Comparison, column: Column) -> None:
         self._column = column
@@ -82,7 +82,7 @@ class Compared(_Signed):
     def _where(self, sign: str, call: Call) -> Criterion:
         if not isinstance(self._other, Literal):
             return self._made(sign, call)
-        key = (sign, self._other.key)  # the same whoever asks
+        key = (sign, self._other.key)  # the same for every caller
         made: Criterion = self._column.once(call.entity, key, lambda: self._made(sign, call))
         return made
 
@@ -102,7 +102,7 @@ class Compared(_Signed):
 
 
 class ComparedColumns(_Signed):
-    """Two columns of a row."""
+    """Two columns of a row, compared with each other."""
 
     def __init__(self, condition: Comparison, left: Column, right: Column) -> None:
         self._left, self._right, self._sign = left, right, condition.sign
@@ -110,9 +110,11 @@ class ComparedColumns(_Signed):
         if left.kind is not right.kind:
             raise MisuseError(mismatch(one, left.kind, other, right.kind))
         if left.is_aware is not right.is_aware:
-            raise MisuseError(f"of {one!r} and {other!r} one has a time zone, and one has none")
+            raise MisuseError(
+                f"{one!r} and {other!r} cannot be compared: only one of them has a time zone."
+            )
         if issubclass(left.kind, Enum) or left.choices is not None or right.choices is not None:
-            raise MisuseError(f"{one!r} is an Enum: compare it with a value that is written out")
+            raise MisuseError(f"{one!r} is an Enum: compare it with a literal value.")
         _refuse_disorder(one, condition.sign, left.kind)
 
     def sound(self, call: Call) -> Criterion:
@@ -128,7 +130,7 @@ class ComparedColumns(_Signed):
 
 
 class ComparedChoices(Node):
-    """A column against the values among which it has to be."""
+    """A column compared with the values of which it has to be one."""
 
     def __init__(self, condition: Among, column: Column) -> None:
         self._column = column
@@ -190,9 +192,9 @@ class ComparedWithNull(Node):
 
 
 def read_leaf(condition: Requirement, mapper: Mapper[Any]) -> Node | None:
-    """The node of a condition on a column of the model; None for what looks at none.
+    """Return the node of a condition on a column of the model; None for other requirements.
 
-    Raises `MisuseError` for an attribute that is no column, and for sides that do not match.
+    Raises `MisuseError` for an attribute that is not a column, and for sides of different kinds.
     """
     if isinstance(condition, Comparison) and isinstance(condition.left, attr):
         column = read_column(condition.left, mapper)
@@ -207,7 +209,7 @@ def read_leaf(condition: Requirement, mapper: Mapper[Any]) -> Node | None:
 
 
 def _sound(column: Column, call: Call, read: Callable[[], object]) -> Criterion:
-    """Where reading the identity's side is no error: everywhere, or where nothing is compared."""
+    """Return where reading the identity's side is valid: everywhere, or where it is not read."""
     try:
         read()
     except Undecided:
@@ -223,17 +225,17 @@ def _compared(column: Column, sign: str, call: Call, other: Any) -> ColumnElemen
 
 
 def _refuse_unfit(column: Column, left: Operand, sign: str, right: Operand) -> None:
-    """Raises `MisuseError` where a column cannot be compared with this, whoever asks."""
+    """Raise `MisuseError` if a column can never be compared with this operand."""
     _refuse_disorder(left, sign, column.kind)
     if isinstance(right, Literal):
         _refuse_unfit_literal(column, left, right)
     elif column.choices is not None or issubclass(column.kind, Enum):
-        raise MisuseError(f"{left!r} is an Enum: compare it with a value that is written out")
+        raise MisuseError(f"{left!r} is an Enum: compare it with a literal value.")
     elif isinstance(right, claim):
         if column.kind not in (str, bool, int, float, Decimal):
             raise MisuseError(
-                f"{left!r} is {named(column.kind)}, which no claim is: write {right!r}.as_(...) "
-                "where that is a UUID"
+                f"{left!r} is {named(column.kind)}, which a claim cannot be: write "
+                f"{right!r}.as_(UUID) for a UUID."
             )
     elif right.kind is not column.kind:
         raise MisuseError(mismatch(left, column.kind, right, right.kind))
@@ -241,15 +243,15 @@ def _refuse_unfit(column: Column, left: Operand, sign: str, right: Operand) -> N
 
 def _refuse_unfit_literal(column: Column, left: Operand, literal: Literal) -> None:
     if column.choices is not None and literal.value not in column.choices:
-        raise MisuseError(f"{left!r} is never {literal!r}: its Enum has no such value")
+        raise MisuseError(f"{left!r} can never be {literal!r}: its Enum has no such value.")
     try:
         if fitted(literal.value, column.kind) is not UNKNOWN:
             return
     except Undecided:
         raise MisuseError(mismatch(left, column.kind, literal, literal.kind)) from None
-    raise MisuseError(f"{left!r} is {named(column.kind)}, and can hold no {literal!r}")
+    raise MisuseError(f"{left!r} is {named(column.kind)}, and cannot hold {literal!r}.")
 
 
 def _refuse_disorder(left: Operand, sign: str, kind: type) -> None:
     if sign not in ("==", "!=") and not is_ordered(kind):
-        raise MisuseError(f"{left!r} is {named(kind)}, which has no order: write == or !=")
+        raise MisuseError(f"{left!r} is {named(kind)}, which has no order: write == or !=.")

@@ -1,9 +1,9 @@
-"""Plans: a requirement read once for a model, and filled for each caller.
+"""Plans: compiles a requirement for a model once, then fills it in for each caller.
 
-How it works. What the identity alone settles is decided when a plan is filled, and leaves no trace
-in the SQL; `~` is carried inwards, to each condition, so that what is not known is neither in its
-yes nor in its no and the criterion needs no `coalesce`. An error behind a part that decides is not
-met, as in the item check: `sound` says for which rows.
+How it works. What depends on the identity alone is decided when a plan is filled, and does not
+appear in the SQL. `~` is pushed inwards to each condition, so that an unknown value is neither in
+its yes nor in its no and the criterion needs no `coalesce`. As when checking an item, an error
+after the part that decides does not count: `sound` says for which rows.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Question = Callable[[Node, Call], Criterion]
 
 
 class _Part(Node):
-    """The node of one requirement, for which an override may stand in."""
+    """The node of one requirement, which an override may replace."""
 
     def __init__(self, requirement: Requirement, node: Node) -> None:
         self._requirement = requirement
@@ -51,7 +51,7 @@ class _Part(Node):
 
 
 class _Settled(Node):
-    """What the identity alone settles."""
+    """A requirement that depends on the identity alone."""
 
     def __init__(self, requirement: Requirement) -> None:
         self._requirement = requirement
@@ -87,7 +87,7 @@ class _Turned(Node):
 
 
 class _Joined(Node):
-    """`&` or `|` of parts, which are looked at from left to right until one decides."""
+    """`&` or `|` of parts, which are evaluated from left to right until one decides."""
 
     def __init__(self, nodes: tuple[Node, ...], deciding: object) -> None:
         self._nodes = nodes
@@ -126,7 +126,7 @@ def _each_of(nodes: tuple[Node, ...], ask: Question, call: Call) -> Criterion:
 
 
 def _one_of(nodes: tuple[Node, ...], ask: Question, call: Call) -> Criterion:
-    """Where a node says so, and those before it, which did not decide, met no error."""
+    """Return where a node says so, and those before it, which did not decide, met no error."""
     found: Criterion = False
     for node in reversed(nodes):
         if found is not False:
@@ -152,10 +152,10 @@ def _either(one: Criterion, other: Criterion) -> Criterion:
 
 
 class Plan:
-    """A requirement as it is asked of a model's rows; `opaque` are the parts that SQL cannot be."""
+    """A requirement on a model's rows; `opaque` are the parts that SQL cannot express."""
 
     def __init__(self, requirement: Requirement, model: type) -> None:
-        """Raises `MisuseError` for an attribute that is no column, and for types that differ."""
+        """Raise `MisuseError` for an attribute that is not a column, and for different kinds."""
         self.opaque: list[Requirement] = []
         self._mapper = _mapper_of(model)
         self._node = self._read(requirement)
@@ -163,15 +163,15 @@ class Plan:
     def fill(
         self, entity: Any, identity: Any, overridden: Collection[Requirement] = ()
     ) -> ColumnElement[bool]:
-        """The criterion for one caller, None being nobody; `MisuseError` where a part is opaque.
+        """Return the criterion for one caller; without one (None) it matches no row.
 
-        `entity` is the model, or an `aliased` one.
+        `entity` is the model, or an `aliased` one. Raises `MisuseError` if a part is opaque.
         """
         if self.opaque:
             listed = " and ".join(map(repr, self.opaque))
             raise MisuseError(
-                f"{listed} cannot be turned into SQL, since only calling it tells: write it with "
-                "attr(...), or ask allowed(..., on=it) of each item"
+                f"{listed} cannot be compiled to SQL, because it is a function: write it with "
+                "attr(...), or call allowed(..., on=item) for each item."
             )
         if identity is None:
             return false()
@@ -204,18 +204,18 @@ class Plan:
 def criterion(
     requirement: Requirement, entity: Any, identity: Any, overridden: Collection[Requirement] = ()
 ) -> ColumnElement[bool]:
-    """The criterion of the rows that the requirement lets this identity have: a plan used once."""
+    """Return the criterion of the rows for which this identity meets the requirement."""
     return Plan(requirement, model_of(entity)).fill(entity, identity, overridden)
 
 
 def model_of(entity: Any) -> type:
-    """The mapped class of an entity; raises `MisuseError` for what is none."""
+    """Return the mapped class of an entity; raise `MisuseError` if it is not mapped."""
     model: type = _mapper_of(entity).class_
     return model
 
 
 def models_below(model: type) -> list[type]:
-    """The mapped classes that inherit from a mapped class."""
+    """Return the mapped classes that inherit from a mapped class."""
     return [mapper.class_ for mapper in _mapper_of(model).self_and_descendants][1:]
 
 
@@ -225,6 +225,6 @@ def _mapper_of(entity: Any) -> Mapper[Any]:
         mapper: Mapper[Any] = found.mapper
         return mapper
     raise MisuseError(
-        f"{entity!r} is no class that SQLAlchemy maps, nor aliased(...) of one: filters are made "
-        "for those"
+        f"{entity!r} is neither a class mapped by SQLAlchemy nor aliased(...) of one: pass one "
+        "of these."
     )

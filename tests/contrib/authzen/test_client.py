@@ -193,7 +193,9 @@ def test_a_caller_whose_questions_cannot_be_read_does_not_shut_out_the_others(
     """Cerbos, for one, answers 400 where a subject has no role."""
     server.sends("", 400)
     for _ in range(4):
-        with pytest.raises(StoreUnavailable, match="did not decide: the answer was 400"):
+        with pytest.raises(
+            StoreUnavailable, match="did not decide: the response has the status 400"
+        ):
             point.decide(question())
     server.answer = None
     assert point.decide(question()) is True
@@ -226,9 +228,9 @@ def test_nobody_at_the_port_is_no_answer() -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("http://pdp.example", "plain http is for loopback addresses alone"),
+        ("http://pdp.example", "plain http is only for loopback addresses"),
         ("ftp://pdp.example", "Invalid URL: expected https://host/path"),
-        ("https://user:secret@pdp.example", "remove what stands before the '@'"),
+        ("https://user:secret@pdp.example", "Remove everything up to the '@'"),
         ("https://pdp.example?key=secret", "must not have a query: write https://host/path"),
         ("", "Invalid URL: expected"),
         (None, "Invalid URL: a NoneType"),
