@@ -41,7 +41,7 @@ KEY = "jwt_authz.parts"
 
 
 class Parts:
-    """One application's settings, catalogue, authenticator and way of refusing."""
+    """One application's settings, catalog, authenticator and way of refusing."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class Parts:
 
     @property
     def catalogue(self) -> Roles | None:
-        """The catalogue as of now, in which all permissions are known where others grant some.
+        """The catalog as of now; it knows every permission if issuers may grant some of their own.
 
         From a source it may change from one call to the next, and raises `StoreUnavailable` where
         what it is now is not known.
@@ -120,7 +120,7 @@ class Parts:
         return self._roles_source is not None
 
     def reload_roles(self) -> None:
-        """Have all processes load the catalogue anew: see `Authz.reload_roles`."""
+        """Have all processes load the catalog again: see `Authz.reload_roles`."""
         live = self._live_catalogue
         self.needed_revocations().write(CATALOGUE)
         live.reload()
@@ -143,7 +143,7 @@ class Parts:
 
     @property
     def reader(self) -> IdentityReader:
-        """What reads the application's own tokens: one, so that a thing told once is told once."""
+        """What reads the application's own tokens: one object, so a warning is logged once."""
         settings, catalogue = self.settings, self.catalogue
         made = self._reader
         if made is None or made.catalogue is not catalogue:

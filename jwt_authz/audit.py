@@ -1,12 +1,12 @@
 """Audit: a signal and a counter for every decision, a log record for every refusal.
 
-A change of users and roles is told by a signal and a log record of its own.
+A change of users or roles has a signal and a log record of its own.
 
 What was allowed is logged at the level DEBUG, and at WARNING where an override stood in.
 
 Neither the record of a decision nor the counter ever holds a token, a claim's value or a line break
 from outside; what is logged of a call is the endpoint and the method, which the application chose,
-and that the token is of another catalogue. Who was refused stands in the signal, for receivers that
+and that the token is of another catalog. Who was refused stands in the signal, for receivers that
 may know. The record of a change names the user or the role that was changed.
 """
 

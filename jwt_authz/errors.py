@@ -36,7 +36,7 @@ class InvalidToken(AuthzError):
     """A token came and is not good; at the Flask edge this is a 401 (RFC 6750 section 3.1).
 
     Each condition is a class of its own. `name` is its machine name, `sentence` what a client may
-    read, `code` the error code of the challenge, `detail` what only the log is told. None of
+    read, `code` the error code of the challenge, `detail` what only the log says. None of
     them ever holds a token or a claim's value.
     """
 
@@ -186,19 +186,19 @@ class RefreshRefused(InvalidToken):
     """A refresh token is not good, or its log-in is over; `detail` says why, to the log alone."""
 
     name = "refresh-refused"
-    sentence = "The refresh token is not good, or not any more: log in anew."
+    sentence = "The refresh token is invalid or no longer valid: log in again."
     code = "invalid_grant"  # RFC 6749 section 5.2
 
 
 class TokenReused(RefreshRefused):
-    """A refresh token was used again that had been rotated: somebody has a copy of it.
+    """A refresh token was used again that had been rotated: someone has a copy of it.
 
     `subject` is whose it was, and `family` the id of the log-in, which has been ended; "" where
     that is not known.
     """
 
     name = "token-reused"
-    sentence = "The refresh token was used before, and so its log-in is ended: log in anew."
+    sentence = "The refresh token was used before, so its log-in has ended: log in again."
 
     def __init__(self, detail: str = "", *, subject: str = "", family: str = "") -> None:
         super().__init__(detail)

@@ -65,7 +65,7 @@ class Settings:
         "sentence",
         DISCLOSE.__contains__,
         " | ".join(DISCLOSE),
-        "How much a 403 tells the client of what was required; the log is always told all.",
+        "How much a 403 tells the client of what was required; the log always says all.",
     )
     enforce: bool = _setting(
         True,
@@ -79,7 +79,7 @@ class Settings:
         ENCODING_SETTINGS.__contains__,
         " | ".join(ENCODING_SETTINGS),
         "What a token carries: `full` roles and permissions as texts, `compact` roles and "
-        "permissions as positions in the catalogue, `roles` the roles alone; `auto` takes the "
+        "permissions as positions in the catalog, `roles` the roles alone; `auto` takes the "
         "first of these that fits `AUTHZ_MAX_TOKEN_BYTES`.",
     )
     roles_claim: str = _setting("roles", is_claim_name, _A_CLAIM, "The claim that holds the roles.")
@@ -106,7 +106,7 @@ class Settings:
         24 * 1024 * 1024,
         _natural,
         "bytes",
-        "The memory for verified tokens in each process; 0 verifies every token anew.",
+        "The memory for verified tokens in each process; 0 verifies every token on each request.",
     )
     token_profile: str | None = _setting(
         None,
@@ -237,11 +237,11 @@ class Settings:
 
     @classmethod
     def read(cls, config: Mapping[str, Any]) -> Settings:
-        """The settings of an application's config; an `AUTHZ_*` name that is none is an error."""
+        """The settings of an application's config; an unknown `AUTHZ_*` name is an error."""
         names = {setting_name(one.name): one.name for one in fields(cls)}
         given = {names[n]: value for n, value in config.items() if n in names}
         unknown = sorted(n for n in config if n.startswith("AUTHZ_") and n not in names)
-        wrong = [f"{name} is no setting: write one of {', '.join(names)}" for name in unknown]
+        wrong = [f"{name} is not a setting: write one of {', '.join(names)}" for name in unknown]
         if wrong:
             raise MisuseError("\n".join([*wrong, *_unfit(given)]))
         return cls(**given)

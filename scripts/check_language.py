@@ -24,24 +24,6 @@ CHECKED = ("README.md", "CHANGELOG.md", "SECURITY.md", "docs", "examples", "jwt_
 CHECKED += ("pytest_jwt_authz.py", "scripts", "tests")
 # Files and directories that are still to be rewritten. Shrink it; never add to it.
 NOT_YET: tuple[str, ...] = (
-    "examples/api",
-    "examples/pages",
-    "jwt_authz/_concurrency",
-    "jwt_authz/_moved.py",
-    "jwt_authz/application.py",
-    "jwt_authz/audit.py",
-    "jwt_authz/authentication",
-    "jwt_authz/compat",
-    "jwt_authz/contrib",
-    "jwt_authz/errors.py",
-    "jwt_authz/extension.py",
-    "jwt_authz/guards",
-    "jwt_authz/inspection",
-    "jwt_authz/jwt_extended",
-    "jwt_authz/openapi",
-    "jwt_authz/revocation",
-    "jwt_authz/settings.py",
-    "jwt_authz/testing",
     "tests/authentication",
     "tests/accounts",
     "tests/benchmarks",
@@ -123,6 +105,11 @@ ALLOWED: tuple[Allowed, ...] = (
     Allowed("tests/docs/test_language.py", "*", "It tries the phrases."),
     Allowed("jwt_authz/tokens/claim_names.py", "catalogue", "A claim of tokens has that name."),
     Allowed("jwt_authz/policy/identity.py", "catalogue", "An argument of Identity has that name."),
+    Allowed("jwt_authz/revocation/__init__.py", "catalogue", "CATALOGUE is exported."),
+    Allowed("jwt_authz/revocation/known.py", "catalogue", "A kind of statement has that name."),
+    Allowed("jwt_authz/revocation/statements.py", "catalogue", "A kind of statement in stores."),
+    Allowed("jwt_authz/_moved.py", "catalogue", "A module had that name."),
+    Allowed("jwt_authz/testing/callers.py", "somebody", "The default subject of a caller."),
 )
 
 

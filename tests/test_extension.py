@@ -451,7 +451,7 @@ WEAK: dict[str, tuple[dict[str, Any], str]] = {
         {"JWT_ALGORITHM": "ES256", "JWT_PUBLIC_KEY": private_pem("RS256")},
         "Unsuitable key for ES256",
     ),
-    "a setting that is none": ({"AUTHZ_RELAM": "x"}, "AUTHZ_RELAM is no setting: write one of"),
+    "a setting that is none": ({"AUTHZ_RELAM": "x"}, "AUTHZ_RELAM is not a setting: write one of"),
     "a setting's value that is unfit": (
         {"AUTHZ_DISCLOSE": "all"},
         "AUTHZ_DISCLOSE is 'all': write none | sentence | tree",

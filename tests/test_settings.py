@@ -124,7 +124,7 @@ def test_renamed_claims_are_issued_completed_read_and_checked_alike(encoding: st
 
 @pytest.mark.parametrize("name", ["AUTHZ_RELAM", "AUTHZ_", "AUTHZ_realm", "AUTHZ_SECRET"])
 def test_a_name_that_is_not_a_setting_is_reported_with_those_that_are(name: str) -> None:
-    with pytest.raises(MisuseError, match=f"{name} is no setting: write one of AUTHZ_REALM, "):
+    with pytest.raises(MisuseError, match=f"{name} is not a setting: write one of AUTHZ_REALM, "):
         Settings.read({name: "x"})
 
 

@@ -8,9 +8,9 @@ The tenants are two publishing houses, `north` and `south`; nothing of one is sh
 `viewer`, `editor` and `admin` are of north, `viewer.south`, `editor.south` and `admin.south` of
 south. `operator` is of neither: an admin of all users, and of no articles.
 
-The admin page is at `/admin/`, for whoever has the role `admin`.
+The admin page is at `/admin/`, for users with the role `admin`.
 
-Settings are the environment's `FLASK_*`, see `settings`. What is not set is made up at the start:
+Settings are the environment's `FLASK_*`, see `settings`. What is not set is generated at the start:
 the key that signs tokens, the database, the passwords. For several workers, and to keep tokens
 and articles over a restart, set the first two (for asymmetric keys `FLASK_JWT_PRIVATE_KEY` in
 place of the secret). Without them several workers answer 500, and the log says why. Revocations

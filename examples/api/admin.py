@@ -87,7 +87,7 @@ def has_no_tenant(identity: Identity) -> bool:
 
 
 def subject_of(username: str) -> str:
-    """The subject of a user whom the caller reaches; a 404 where there is none of this name."""
+    """The subject of a user whom the caller reaches; a 404 if no user has this name."""
     storable(username)
     with transaction() as session:
         named = select(User.subject).where(User.username == username, reachable())

@@ -46,6 +46,6 @@ def storable(text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise ValidationError("Lone surrogates are no text.") from None
+        raise ValidationError("Lone surrogates are not text.") from None
     if "\0" in text:
         raise ValidationError("NUL characters cannot be stored.")

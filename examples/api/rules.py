@@ -10,8 +10,8 @@ from .models import Article
 # Not known of a caller without a tenant, who is refused so.
 is_of_same_tenant = (attr("tenant") == tenant).saying("is of the same tenant")
 author = (attr("author") == subject).saying("is the author of this article")
-# A condition, and no answer: `not attr("draft")` or `is False` could make none.
-is_public = (attr("draft") == False).saying("reads an article that is no draft")  # noqa: E712
+# A condition, not a bool: `not attr("draft")` and `is False` would not make one.
+is_public = (attr("draft") == False).saying("reads an article that is not a draft")  # noqa: E712
 
 
 def add_rules(authz: Authz) -> None:

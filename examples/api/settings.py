@@ -1,4 +1,4 @@
-"""Settings: the environment's `FLASK_*`, and what is made up where they are not set.
+"""Settings: the environment's `FLASK_*`, and what is generated where they are not set.
 
 | variable | meaning | where it is not set |
 | --- | --- | --- |
@@ -64,7 +64,7 @@ def read_settings(app: Flask) -> None:
 
 
 def keep_texts(config: Config) -> None:
-    """Take back what `from_prefixed_env` read as JSON: the password 12345678 is no number."""
+    """Take back what `from_prefixed_env` read as JSON: the password 12345678 is not a number."""
     for name in TEXTS:
         text = os.environ.get(f"FLASK_{name}")
         if text is not None and not isinstance(config[name], str):
@@ -72,7 +72,7 @@ def keep_texts(config: Config) -> None:
 
 
 def complete_key(config: Config) -> list[str]:
-    """See to the key that signs tokens; returns the name of what was made up."""
+    """Generate the key that signs tokens if none is set; return the names of what was generated."""
     algorithm = config["JWT_ALGORITHM"] = config.get("JWT_ALGORITHM") or "HS256"
     made_up = []
     if algorithm in requires_cryptography:
@@ -93,7 +93,7 @@ def complete_key(config: Config) -> list[str]:
 
 
 def complete_database(config: Config) -> list[str]:
-    """See to the database, and to the store; returns the name of what was made up."""
+    """Choose a database and a store if none is set; return the names of what was generated."""
     made_up = []
     if not config.get("DATABASE_URL"):
         folder = tempfile.mkdtemp(prefix="jwt_authz-example-")
@@ -106,7 +106,7 @@ def complete_database(config: Config) -> list[str]:
 
 
 def remove_at_exit(folder: str) -> None:
-    """Remove a folder at the end of this process, also when it is told to end by a signal."""
+    """Remove a folder at the end of this process, also when a signal ends it."""
     owner = os.getpid()
 
     def remove() -> None:
@@ -128,7 +128,7 @@ def with_driver(url: str) -> str:
 
 
 def refuse_several_workers(made_up: list[str]) -> None:
-    """Each worker has made up its own, so that none would take the tokens of another."""
+    """Refuse requests if each worker has generated its own key or database."""
     if request.environ.get("wsgi.multiprocess"):
         current_app.logger.error("several workers need %s to be set", " and ".join(made_up))
         abort(500)

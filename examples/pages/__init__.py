@@ -5,7 +5,7 @@
 
 A browser that is not logged in is sent to the log-in page and back; one that may not do something
 is sent home with a message. A client that asks for JSON gets a problem. It needs the extra
-`accounts`. `FLASK_SECRET_KEY` signs the sessions; without it a key is made up at the start.
+`accounts`. `FLASK_SECRET_KEY` signs the sessions; without it a key is generated at the start.
 """
 
 from __future__ import annotations

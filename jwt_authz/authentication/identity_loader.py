@@ -62,7 +62,7 @@ def given(identity: Any, trust: Trust | None) -> Any:
 def loaded(identity: Any) -> Any:
     """What an identity loader answered; None for all that is falsy ("" from a session, say).
 
-    Raises `MisuseError` for what is no identity but would make one: a coroutine, a function.
+    Raises `MisuseError` for what is not an identity but would make one: a coroutine, a function.
     """
     identity = resolved(identity)
     is_later = inspect.isawaitable(identity) or inspect.isgenerator(identity)

@@ -14,7 +14,7 @@ from ..revocation import RevocationView
 from ..tokens.refresh import FAMILY, LOGGED_IN_AT, number_or_none
 
 CLOCKS_DIFFER = 60.0
-"""Seconds that a log-in may lie ahead, by the clock of whoever issued the token."""
+"""Seconds that a log-in may lie ahead, by the clock of the token's issuer."""
 
 
 class Token:

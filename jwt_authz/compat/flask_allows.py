@@ -80,7 +80,7 @@ class Allows:
     """The extension: `Allows(app, identity_loader=...)`, or `init_app(app)` later.
 
     `identity_loader` is a function without parameters that returns the user. The response to a
-    refusal is `on_fail` or, if it is a function, its result; if that is None, `throws` is raised,
+    refusal is `on_fail` or, if it is a function, its result; without one, `throws` is raised,
     which is an exception or an exception class.
     """
 

@@ -83,7 +83,7 @@ def refuse_unfit_fresh(fresh: Any, identity: Any) -> None:
 
 
 def refuse_unfit_identity(identity: Any) -> None:
-    """Raises `MisuseError` for a function or class in place of whoever is calling."""
+    """Raise `MisuseError` for a function or class in place of an identity."""
     is_proxy = isinstance(identity, LocalProxy)
     if not is_proxy and (inspect.isroutine(identity) or inspect.isclass(identity)):
         raise MisuseError(
@@ -93,7 +93,7 @@ def refuse_unfit_identity(identity: Any) -> None:
 
 
 def refuse_unfit_into(into: Any, on: Any) -> None:
-    """Raises `MisuseError` for an argument of a view that is none, or has nothing to hand over."""
+    """Raise `MisuseError` if `into` is not a name, or there is no resource to pass."""
     if into is not None and not (isinstance(into, str) and into.isidentifier()):
         raise MisuseError(f"into= is the name of an argument of the view, not {into!r}")
     if into is not None and on is NO_RESOURCE:
@@ -120,7 +120,7 @@ def _methods(mapping: Mapping[Any, Any]) -> dict[str, Requirement]:
         if method not in _METHODS:
             known = isinstance(method, str) and method.upper() in _METHODS
             hint = f"write {method.upper()!r}" if known else f"write one of {', '.join(_METHODS)}"
-            raise MisuseError(f"{method!r} is no HTTP method: {hint}")
+            raise MisuseError(f"{method!r} is not an HTTP method: {hint}")
     return {method: as_requirement(asked) for method, asked in mapping.items()}
 
 

@@ -78,7 +78,7 @@ def _planned(rules: Rules, asked: object, what: Any, entity: Any) -> Any:
 
     try:
         return rules.kept((what, model), read)
-    except TypeError:  # what has no hash, and is no requirement
+    except TypeError:  # not hashable, and not a requirement
         return read()
 
 

@@ -47,7 +47,7 @@ class RequirementBag:
         _remember_caller()
 
     def remove(self, requirement: Any, *requirements: Any) -> None:
-        """Remove one requirement or several; one that is not held is no error."""
+        """Remove one requirement or several; one that is not held is ignored."""
         for each in (requirement, *requirements):
             self._held.pop(self._read(each), None)
 
@@ -174,7 +174,7 @@ class Manager(Generic[Bag]):
         self.drop()
 
     def drop(self) -> Any:
-        """End what was pushed last, whoever did; returns their manager, None if nothing was."""
+        """End what was pushed last; return its manager, None if nothing was pushed."""
         last = self._last()
         if last is None:
             return None

@@ -27,7 +27,8 @@ class same_tenant(Requirement):
     def __init__(self, argument: str) -> None:
         if not isinstance(argument, str) or not argument.isidentifier():
             raise MisuseError(
-                f"{argument!r} is no argument of a view: write same_tenant('org_id') for <org_id>"
+                f"{argument!r} is not an argument of a view: "
+                "write same_tenant('org_id') for <org_id>"
             )
         self.view_argument = argument
 

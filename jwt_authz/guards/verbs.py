@@ -37,7 +37,7 @@ def requires(
     argument that `into` names; in `with` it is the resource itself.
     `identity` stands in for the caller. On a refusal `on_fail` (a response, or a callable of the
     view's arguments) or `throws` (an exception) is used; `hide` answers 404 in place of 403.
-    `optional` lets a request without a token pass, with no identity; whoever brings one must meet
+    `optional` lets a request without a token pass, with no identity; a request with one must meet
     the requirements. `fresh` asks for a fresh token (FJE's claim `fresh`) or, as a timedelta, for a
     log-in that is at most so long ago (`auth_time`). Without `enforce` nobody is refused: who would
     have been is logged and counted, and the call goes on; in a decorator alone. Raises

@@ -72,7 +72,7 @@ def plain_scheme(locations: tuple[str, ...]) -> str:
 
 
 def other_locations() -> tuple[str, ...]:
-    """The places beside the header, or in another order, that FJE is told to look for tokens."""
+    """The places beside the header, or in another order, in which FJE is set to look for tokens."""
     locations = tuple(_fje.token_location)
     return () if locations == ("headers",) else locations
 
@@ -86,7 +86,7 @@ def headers_that_decide(locations: tuple[str, ...]) -> list[str]:
 def vary_by(response: Any, names: str) -> Any:
     """Say in an answer that it depends on these request headers (RFC 9110 section 12.5.5).
 
-    In one header with what is there: whoever adds to it later (Flask's session) reads the first.
+    In one header with what is there: what adds to it later (Flask's session) reads the first.
     """
     headers = response.headers
     for name, _ in headers:  # a fourth of what `getlist` costs
@@ -124,7 +124,7 @@ def _found_by_fje(location: str, longest: int) -> str | None:
     except (AttributeError, TypeError, ValueError, RecursionError):
         raise TokenMalformed("what came with the request is nothing to find a token in") from None
     if not isinstance(token, str):
-        raise TokenMalformed("the token is no string")
+        raise TokenMalformed("the token is not a string")
     if len(token) > longest:
         raise TokenTooLong(f"{len(token)} characters; at most {longest} are read")
     try:

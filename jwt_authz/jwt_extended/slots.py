@@ -21,7 +21,7 @@ SLOTS = (
     "_jwt_extended_jwt_user",
     "_jwt_extended_jwt_location",
 )
-# Beside the slots stand what fills them, until somebody reads one, and the request they are of.
+# Beside the slots stand what fills them, until one is read, and the request they are of.
 _PENDING = "_jwt_authz_fills_slots"
 _OWNER = "_jwt_authz_request"
 _GIVEN_BACK = (*SLOTS, _OWNER, _PENDING)

@@ -6,7 +6,7 @@ import time
 
 
 class StoreClock:
-    """The store's clock as its last answer told it, carried on by this machine's monotonic one.
+    """The store's clock as its last answer gave it, carried on by this machine's monotonic one.
 
     An answer was written after it was asked for and before it came: the store's clock now lies
     between `earliest()` and `latest()`, whatever this machine's wall clock says.

@@ -2,13 +2,13 @@
 
 A family is a refresh token and all that are rotated out of it (RFC 9700 section 4.14.2). One
 token of it is good at a time. Using it makes its successor; using an older one again means that
-somebody has a copy, and ends the family. The one exception is a repeat: the token just rotated,
+someone has a copy, and ends the family. The one exception is a repeat: the token just rotated,
 within the grace, while its successor is still the newest, is answered with that same successor,
 for a client whose answer was lost.
 
 No token is kept and no token's id. Of an id there is the SHA-256 digest. A successor's id is
-itself a digest, of the id presented and of a random seed: the seed is kept, and so the id can be
-told once more to whoever presents the same token, and to nobody else.
+itself a digest, of the id presented and of a random seed: the seed is kept, so the id can be
+given again to a caller who presents the same token, and to no one else.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MOST_FAMILIES = 500
 """Living families that a subject may have: one more ends the one used the longest ago."""
 
 KEPT = 3600.0
-"""Seconds that an ended or expired family is still told apart from an unknown one."""
+"""Seconds that an ended or expired family can still be distinguished from an unknown one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +218,7 @@ def digest_of(jti: str) -> str:
 class About:
     """Whose family it is: the part that never changes.
 
-    Raises MisuseError for what is no text, and for a subject that is empty.
+    Raises MisuseError for a value that is not text, and for a subject that is empty.
     """
 
     subject: str

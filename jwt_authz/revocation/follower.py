@@ -1,13 +1,13 @@
 """Follower: what one process knows of a shared log, kept up to date, and what it does for the log.
 
 How it works. A process never unlearns a statement before its time, whatever becomes of the store.
-So a store that has forgotten is mended by those who know: each process writes back what it knows
+So the processes repair a store that has forgotten: each process writes back what it knows
 and the store lacks, and the store's generation is changed, so that all others do the same. That
 something was forgotten is seen when the mark is gone, when its generation is another one, when the
 log ends before what was read, or when the newest statement read that is still of use is not there.
 
 A process that has only just started knows nothing and cannot tell a new store from an emptied one.
-It gives the others a moment to mend it; after that it begins a new generation by revoking all
+It gives the others a moment to repair it; after that it begins a new generation by revoking all
 tokens that were issued before.
 """
 
@@ -34,7 +34,7 @@ class Follower:
     """Follows a log into what is known; its methods are called by one thread at a time.
 
     `longest` is the seconds that a token can live, `settle` those that a process without
-    knowledge waits for others to mend a store that has no mark.
+    knowledge waits for others to repair a store that has no mark.
     """
 
     def __init__(self, log: Log, known: Known, longest: float, settle: float) -> None:
@@ -176,7 +176,7 @@ class Follower:
     def _write_again(self, expected: list[int]) -> None:
         """Write again what this process wrote before the log was read, and is not in it."""
         missing = [at for at in expected if at in self._unread]
-        # One that was read before `wrote` told of it is there all the same.
+        # An entry that was read before `wrote` reported it is there too.
         lost = [self._unread[at] for at in missing if not self._is_there(at)]
         for position, statement in zip(self._log.add(lost) if lost else [], lost, strict=True):
             self._unread[position] = statement

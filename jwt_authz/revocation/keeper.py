@@ -1,7 +1,7 @@
 """Keeper: keeps what a process knows of a shared log fresh, and says how old it is.
 
-How it works. One thread follows the log: it is told of news where the store can tell, and looks
-for itself every `interval` seconds anyway. The first request in a process starts it, so that it is
+How it works. One thread follows the log: the store notifies it of news where it can, and it looks
+by itself every `interval` seconds anyway. The first request in a process starts it, so that it is
 there again after a fork; a request that finds the knowledge older than two intervals starts it
 again where it has died. Requests wait for the first look alone, and for that only so long.
 """
@@ -193,16 +193,16 @@ class Keeper:
 
 def _follow(keeper_of: ReferenceType[Keeper], listener: Listener, stop: Event) -> None:
     """The thread: it looks, waits for news, and ends with the keeper."""
-    is_told = False
+    is_notified = False
     try:
         while not stop.is_set():
             keeper = keeper_of()
             if keeper is None:
                 return
-            if keeper.look() and not is_told:
-                listener.close()  # it should have told; it listens anew
+            if keeper.look() and not is_notified:
+                listener.close()  # it missed the news: listen again
             pause = keeper.pause()
             del keeper
-            is_told = listener.wait(pause, stop)
+            is_notified = listener.wait(pause, stop)
     finally:
         listener.close()

@@ -37,7 +37,7 @@ class Known:
         self._families: dict[_Key, tuple[float, float]] = {}
         self._everything: dict[_Key, tuple[float, float]] = {}
         self._catalogue: dict[_Key, tuple[float, float]] = {}
-        self.news_of_catalogue = 0  # how often it was told to have changed
+        self.news_of_catalogue = 0  # how many changes were announced
         self.said_last = -math.inf  # by any of them
         self.additions = 0  # while it stays the same, what was good is good
         self._newest_of = {

@@ -1,10 +1,10 @@
-"""LiveCatalogue: the catalogue of one application whose roles change while it runs.
+"""Live roles: the role catalog of one application whose roles change while it runs.
 
-How it works. The store of revocations tells all processes that the catalogue has changed, and each
-loads it anew from its source: the thread that follows the store does, so that requests wait for
-the very first loading alone, and a request asks the source nothing. Until a change is loaded the
-old catalogue is used, for `AUTHZ_REVOCATION_MAX_AGE` at most; after that requests try to load it
-themselves, and are answered 503 if that fails. While the source is silent only the thread asks it.
+How it works. The store of revocations notifies all processes that the catalog has changed, and each
+loads it from its source again. The thread that follows the store does so: requests wait only for
+the very first load, and never ask the source. Until a change is loaded the old catalog is used, for
+`AUTHZ_REVOCATION_MAX_AGE` at most; after that requests try to load it themselves, and are answered
+503 if that fails. While the source is silent only the thread asks it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _log = logging.getLogger("jwt_authz")
 
 
 class Loaded(NamedTuple):
-    """A catalogue, the same where all permissions are known, and what was told of it by then."""
+    """A catalog, the same with every permission known, and the mark of its last change."""
 
     roles: Roles
     opened: Roles
@@ -34,7 +34,7 @@ class Loaded(NamedTuple):
 
 
 class LiveCatalogue:
-    """What `source` held when `view` last told of a change; any thread may call it.
+    """What `source` held when `view` last announced a change; any thread may call it.
 
     `max_age` is the seconds for which a change may be known of and not be loaded; `timeout` those
     that the source may take to answer. `carried` gives the attributes of a request's `flask.g` that
@@ -69,7 +69,7 @@ class LiveCatalogue:
         self._loading = Lock()
 
     def current(self) -> Loaded:
-        """The catalogue as of now; raises StoreUnavailable where that is not known."""
+        """Return the catalog as of now; raise StoreUnavailable if it is not known."""
         self._view.check_age()
         loaded = self.loaded
         if loaded is not None and (
@@ -82,7 +82,7 @@ class LiveCatalogue:
         return self._load_in_turn()
 
     def reload(self) -> None:
-        """Load it in this thread, after a change was told; raises StoreUnavailable."""
+        """Load the catalog in this thread after a change; raise StoreUnavailable."""
         self._load_in_turn()
 
     def _load_in_turn(self) -> Loaded:
@@ -108,7 +108,7 @@ class LiveCatalogue:
         return max(time.monotonic() - since[0], time.time() - since[1]) > self._max_age
 
     def _heed(self, looked_before: tuple[float, float]) -> None:
-        """Load the catalogue where it has changed; for the thread, which goes on in any case."""
+        """Load the catalog if it has changed; called by the thread, which goes on in any case."""
         loaded = self.loaded
         if loaded is None or loaded.mark == self._view.mark_of_catalogue():
             return
@@ -118,9 +118,9 @@ class LiveCatalogue:
             try:
                 self._load()
             except StoreUnavailable:
-                pass  # told in the log, and tried again at the next look
+                pass  # logged, and tried again at the next look
             except Exception:
-                _log.exception("the catalogue of roles cannot be loaded")
+                _log.exception("the role catalog cannot be loaded")
             finally:
                 self._loading.release()
 
@@ -139,7 +139,7 @@ class LiveCatalogue:
             self._is_silent = self._is_silent or time.monotonic() - began >= SLOW
             raise
         if self._failures:
-            _log.warning("the catalogue of roles can be loaded again")
+            _log.warning("the role catalog can be loaded again")
         self._failures, self._is_silent, self._behind_since = 0, False, None
         self.loaded = Loaded(roles, roles.open_ended(), mark)
         return self.loaded
@@ -150,5 +150,5 @@ class LiveCatalogue:
             if not isinstance(roles, Roles):
                 raise MisuseError(f"load() gives Roles, not {type(roles).__name__}")
         except (MisuseError, StoreUnavailable) as error:
-            raise StoreUnavailable(f"the catalogue of roles cannot be loaded: {error}") from None
+            raise StoreUnavailable(f"the role catalog cannot be loaded: {error}") from None
         return roles

@@ -2,7 +2,7 @@
 
 A store numbers what is written to it: each entry has a position, which is the microsecond of its
 writing by the store's own clock, or one more than the entry before it. So positions only grow,
-no two entries have the same, and whoever has read up to one asks for what came after it.
+no two entries have the same, and a reader who has read up to one asks for what came after it.
 
 A store also has a mark, which names its generation. A store without a mark is new or has
 forgotten everything; a new generation says that the one before it had forgotten something.

@@ -2,11 +2,11 @@
 
 A statement is of one token (`jti`), of a subject, of a subject's claims (their access tokens, while
 their log-ins go on), of a role, of a tenant, of a refresh family (the access tokens that came with
-its refresh tokens), or of everything. One kind ends nothing: that the catalogue of roles has
-changed, and is to be loaded anew. The issuer belongs to those of a token and of a subject:
+its refresh tokens), or of everything. One kind ends nothing: that the role catalog has
+changed and must be loaded again. The issuer belongs to those of a token and of a subject:
 `jti` and `sub` are unique for one issuer (RFC 7519 sections 4.1.2 and 4.1.7), so that two
-issuers' equal `sub` are two subjects. Roles and tenants are the application's own words, whoever
-signed the token that carries them.
+issuers' equal `sub` are two subjects. Roles and tenants are the application's own words, no matter
+who signed the token that carries them.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def target(
 ) -> Target:
     """What the one argument given is about; `issuer` may stand beside `jti` and `subject`.
 
-    Raises MisuseError where none or several are given, or one that is no text.
+    Raise MisuseError if none or several are given, or one that is not text.
     """
     named = {"jti": jti, "subject": subject, "role": role, "tenant": tenant, "family": family}
     given: dict[str, str | None] = {k: v for k, v in named.items() if v is not None}

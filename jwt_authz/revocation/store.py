@@ -42,7 +42,7 @@ def open_store(url: str, namespace: str = "", timeout: float = TIMEOUT) -> Store
     (extra `redis`); any other scheme a database by SQLAlchemy's URL (extra `sqlalchemy`).
     Applications that share one are kept apart by the `namespace` of each. No call
     takes longer than `timeout` seconds. Raises MisuseError for a
-    URL that is none of these, ImportError if the extra is missing.
+    URL of another kind, ImportError if the extra is missing.
     """
     scheme, parting, _ = url.partition("://") if isinstance(url, str) else ("", "", "")
     if url == "memory:" or scheme == "memory":

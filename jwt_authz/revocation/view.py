@@ -102,7 +102,7 @@ class RevocationView:
         began = None if family is None else logged_in_at
         if began is not None and not began > self._known.newest_of_logins(subject, signer, tenant):
             return True
-        # Said so that an `iat` that is no number (NaN) is not good either.
+        # Negated so that an `iat` of NaN is not valid either.
         return not (issued_at > newest if is_own else issued_at >= math.floor(newest) + 1)
 
     @property
@@ -137,10 +137,10 @@ class RevocationView:
         """The seconds since all that was in the store was known here; 0 with a store in memory."""
         return 0.0 if self._keeper is None else self._keeper.age()
 
-    # What the catalogue asks
+    # What the role catalog asks
 
     def mark_of_catalogue(self) -> tuple[object, ...]:
-        """Another one whenever the catalogue may have changed; ask for it before it is loaded.
+        """Return a value that differs whenever the catalog may have changed; ask before loading it.
 
         Raises StoreUnavailable where the revocations were never loaded.
         """
@@ -235,7 +235,7 @@ class RevocationView:
 
         `issuer` names the foreign issuer of a `jti` or `subject`; `expires_at` is when the last of
         the tokens expires, leeway included, by default `longest` from now. The store holds the
-        statement and this process heeds it when this returns; the others do within moments.
+        statement and this process applies it when this returns; the others do within moments.
         Raises MisuseError unless exactly one thing is given, StoreUnavailable where the store
         does not take it: then nothing may be taken for revoked.
         """
@@ -255,7 +255,7 @@ class RevocationView:
         now = self.now()
         until = now + self._longest if expires_at is None else expires_at
         forget_at = min(until + SLACK, LATEST)
-        entry = self._mended(lambda: self.store.revoke(what, forget_at, self._latest_iat))
+        entry = self._repaired(lambda: self.store.revoke(what, forget_at, self._latest_iat))
         self._known.add(entry.statement)
         if self._keeper is not None:
             self._keeper.wrote(entry)
@@ -283,7 +283,7 @@ class RevocationView:
 
     def ask_families(self, work: Callable[[Families], _Result]) -> _Result:
         """What the work gives, for the refresh families of the store; raises StoreUnavailable."""
-        return self._mended(lambda: work(self.store))
+        return self._repaired(lambda: work(self.store))
 
     # The thread that keeps it fresh
 
@@ -297,13 +297,13 @@ class RevocationView:
         if self._keeper is not None:
             self._keeper.stop()
 
-    def _mended(self, work: Callable[[], _Result]) -> _Result:
-        """What the work gives; a store that is found to have forgotten is mended, and asked again.
+    def _repaired(self, work: Callable[[], _Result]) -> _Result:
+        """Return what the work returns; repair a store that has forgotten, and ask it again.
 
         Raises StoreUnavailable.
         """
         try:
             return work()
         except MarkMissing:
-            self.refresh()  # which mends the store
+            self.refresh()  # which repairs the store
             return work()

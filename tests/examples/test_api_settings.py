@@ -112,7 +112,7 @@ def test_an_empty_setting_is_none(start: Any) -> None:
             {"JWT_ALGORITHM": "ES256", "JWT_PUBLIC_KEY": public_key_of(new_private_key("ES256"))},
             "FLASK_JWT_PUBLIC_KEY needs its private half",
         ),
-        ({"AUTHZ_REALMS": "x"}, "AUTHZ_REALMS is no setting"),
+        ({"AUTHZ_REALMS": "x"}, "AUTHZ_REALMS is not a setting"),
     ],
 )
 def test_a_setting_that_cannot_work_is_told_at_the_start(

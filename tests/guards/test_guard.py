@@ -440,9 +440,9 @@ def test_the_options_that_flask_answers_pass_and_those_of_a_view_are_guarded(
 @pytest.mark.parametrize(
     ("mapping", "message"),
     [
-        ({"get": "article:read"}, "'get' is no HTTP method: write 'GET'"),
-        ({"FETCH": "article:read"}, "'FETCH' is no HTTP method: write one of"),
-        ({1: "article:read"}, "1 is no HTTP method"),
+        ({"get": "article:read"}, "'get' is not an HTTP method: write 'GET'"),
+        ({"FETCH": "article:read"}, "'FETCH' is not an HTTP method: write one of"),
+        ({1: "article:read"}, "1 is not an HTTP method"),
         ({"GET": "article"}, "Invalid permission 'article'"),
         ({"GET": {"POST": "article:read"}}, "(?i)a mapping of HTTP methods"),
     ],

@@ -252,7 +252,7 @@ def test_an_old_catalog_is_used_within_the_bound_and_503_past_it(
     source.answer = broken
     with caplog.at_level(logging.WARNING, "jwt_authz"):
         reload(there)
-        eventually(lambda: "catalogue of roles cannot be loaded" in caplog.text)
+        eventually(lambda: "role catalog cannot be loaded" in caplog.text)
         time_of_roles.step(2)
         look_again(here)
         assert status(here, token) == 200
@@ -263,8 +263,8 @@ def test_an_old_catalog_is_used_within_the_bound_and_503_past_it(
         source.answer = Roles(Role("clerk", "orders:list"))
         assert becomes(403, lambda: status(here, token))
     texts = [record.getMessage() for record in caplog.records]
-    assert sum("catalogue of roles cannot be loaded" in text for text in texts) >= 1
-    assert any("catalogue of roles can be loaded again" in text for text in texts)
+    assert sum("role catalog cannot be loaded" in text for text in texts) >= 1
+    assert any("role catalog can be loaded again" in text for text in texts)
     close(here, there)
 
 

@@ -28,8 +28,8 @@ _Result = TypeVar("_Result")
 class Database:
     """Runs transactions on an engine; one that takes longer than `timeout` seconds is given up.
 
-    A transaction that met another one (a serialization failure, a deadlock, a key that somebody
-    else inserted meanwhile) is tried again, a few times.
+    A transaction that met another one (a serialization failure, a deadlock, a key that another
+    process inserted meanwhile) is tried again, a few times.
     """
 
     def __init__(self, engine: Engine, timeout: float = TIMEOUT) -> None:
@@ -127,7 +127,7 @@ def engine_of(url: str, timeout: float = TIMEOUT) -> Engine:
         if engine.dialect.name == "postgresql":
             event.listen(engine, "connect", partial(_limit, timeout))
         return engine
-    except (ArgumentError, ValueError):  # a dialect that is unknown, a port that is no number
+    except (ArgumentError, ValueError):  # a dialect that is unknown, a port that is not a number
         pass
     except ModuleNotFoundError as error:
         advice = f"the driver that AUTHZ_STORE_URL names is missing: install what has {error.name}"

@@ -1,8 +1,8 @@
 """A store in Redis (6.2 and later, or Valkey), which several processes and machines share.
 
 Every operation is one script, so it happens as a whole or not at all, and the server's own clock
-times it. What a process does not get an answer to in time it is told to try again later; a script
-that only runs when its caller has long gone does nothing.
+times it. A process that gets no answer in time has to try again later; a script that runs after
+its caller has given up does nothing.
 """
 
 from __future__ import annotations

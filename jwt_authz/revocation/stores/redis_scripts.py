@@ -9,7 +9,7 @@ namespace "shop" it is {authz:shop}, and in the default namespace:
     {authz}:family:<id>   hash: a refresh family
     {authz}:owner:<hash>  sorted set: the ids of a subject's families, by when they are forgotten
     {authz}:applications  sorted set: records of the applications that use the store, by when
-    {authz}:news          channel: told after each statement
+    {authz}:news          channel: a message after each statement
 
 A statement stands on the lowest shelf that is long enough for its lifetime: a quarter of an hour,
 and twice as long for each shelf above. So a stream can be trimmed by age alone, and an entry stays

@@ -138,7 +138,7 @@ class RedisListener:
                 self._subscription.subscribe(self._channel)
             heard = self._subscription.get_message(timeout=timeout)
             while heard is not None and self._subscription.get_message(timeout=0):
-                pass  # one reading of the log serves all that were told so far
+                pass  # one read of the log serves all messages so far
             return heard is not None
         except Exception:  # a client whose connections are closed meanwhile raises what it likes
             self.close()
