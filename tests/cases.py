@@ -1,4 +1,4 @@
-"""Generated catalogues, callers and requirement trees, and what each is in the library's words."""
+"""Generated catalogs, callers and requirement trees, and what each is in the library's words."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Dice:
         return Catalogue(roles)
 
     def person(self) -> Person:
-        """Somebody whose roles need not be in the catalogue."""
+        """Somebody whose roles need not be in the catalog."""
         odd = () if self.clean else ODD_VALUES
         permissions = self.some((*PERMISSIONS, *JUNK), 3) if self.random.random() < 0.5 else None
         return person_with(

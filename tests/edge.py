@@ -1,4 +1,4 @@
-"""What the tests of the Flask edge share: keys, a catalogue, applications and tokens."""
+"""What the tests of the Flask edge share: keys, a catalog, applications and tokens."""
 
 from __future__ import annotations
 

@@ -270,7 +270,7 @@ for _secret in (b"", b"\0", b"null", b"None", b"secret", OTHER_SECRET.encode(), 
 
 # SECURITY 1.1, 1.2: a public key in some rendering, used as an HMAC secret.
 def renderings(algorithm: str) -> dict[str, bytes]:
-    """Every way in which somebody may have written down the target's public key."""
+    """Every way in which someone may have written down the target's public key."""
     key = private_key(algorithm).public_key()
     spki = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

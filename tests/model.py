@@ -27,7 +27,7 @@ class Catalogue:
     roles: Mapping[str, PlainRole]
 
     def held(self, names: Collection[str]) -> set[str]:
-        """The roles that somebody with these names has: included ones too, unknown ones not."""
+        """The roles that someone with these names has: included ones too, unknown ones not."""
         found: set[str] = set()
         waiting = [name for name in names if name in self.roles]
         while waiting:

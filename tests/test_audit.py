@@ -305,7 +305,7 @@ def test_what_is_reported_once_is_reported_once_whatever_reads_the_token(
     assert len([r for r in records(log) if "catalogue lacks" in r.getMessage()]) == 1
 
 
-# --- tokens of another catalogue -----------------------------------------------------------------
+# --- tokens of another catalog -----------------------------------------------------------------
 
 SAID = "used after change"
 

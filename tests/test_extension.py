@@ -316,7 +316,7 @@ def test_the_encoding_compact_issues_and_reads_positions() -> None:
     assert (refused.status_code, refused.get_json()["type"]) == (401, f"{TYPE}claim-invalid")
 
 
-def test_the_encoding_compact_without_a_catalogue_is_a_misuse() -> None:
+def test_the_encoding_compact_without_a_catalog_is_a_misuse() -> None:
     app = guarded_app(authz={"roles": None}, AUTHZ_ENCODING="compact")
     assert misuse(app).startswith(
         "AUTHZ_ENCODING='compact' needs a role catalog: write Authz(app, "
@@ -460,7 +460,7 @@ WEAK: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("weak", WEAK)
-def test_settings_that_cannot_be_meant_are_told(weak: str) -> None:
+def test_settings_that_cannot_be_meant_are_reported(weak: str) -> None:
     config, message = WEAK[weak]
     assert message in misuse(guarded_app(**config))
 
@@ -474,7 +474,7 @@ def test_the_length_of_a_secret_is_counted_in_bytes() -> None:
     assert checked(guarded_app(JWT_SECRET_KEY="é" * 16)) == []
 
 
-def test_a_short_rsa_key_is_told() -> None:
+def test_a_short_rsa_key_is_reported() -> None:
     key = rsa.generate_private_key(65537, 1024)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     app = bare_app(JWT_ALGORITHM="RS256", JWT_PRIVATE_KEY=pem)
@@ -496,13 +496,13 @@ def test_a_short_rsa_key_is_told() -> None:
     ],
     ids=repr,
 )
-def test_what_the_catalogue_lacks_is_told(asked: Any, message: str) -> None:
+def test_what_the_catalog_lacks_is_reported(asked: Any, message: str) -> None:
     app = guarded_app()
     app.add_url_rule("/", "view", requires(asked)(lambda: "in"), methods=["GET", "POST"])
     assert message in misuse(app)
 
 
-def test_what_the_catalogue_lacks_is_told_in_every_place() -> None:
+def test_what_the_catalog_lacks_is_told_in_every_place() -> None:
     class Item(MethodView):
         decorators = [requires(has_role("in_class"))]  # noqa: RUF012
 
@@ -530,14 +530,14 @@ def test_a_wildcard_that_no_role_grants_is_unknown_since_nobody_could_ever_meet_
     assert f"no role grants {asked!r}" in misuse(app)
 
 
-def test_without_a_catalogue_no_name_is_unknown() -> None:
+def test_without_a_catalog_no_name_is_unknown() -> None:
     app = bare_app()
     Authz(app)
     app.add_url_rule("/", "view", requires(has_role("king"))(lambda: "in"))
     assert checked(app) == []
 
 
-def test_a_guard_above_the_route_decorator_is_told() -> None:
+def test_a_guard_above_the_route_decorator_is_reported() -> None:
     app = guarded_app()
 
     @requires("article:edit")
@@ -608,7 +608,7 @@ def test_bare_views_are_told_where_the_default_is_deny() -> None:
     assert told[1].startswith("POST /half (half) has no guard")
 
 
-def test_an_exempt_endpoint_that_is_not_there_is_told() -> None:
+def test_an_exempt_endpoint_that_is_not_there_is_reported() -> None:
     app = guarded_app()
     exempt("nowhere", app)
     assert "exempt('nowhere') names an endpoint that the application does not have" in misuse(app)
@@ -860,7 +860,7 @@ def test_the_check_reads_no_environment_and_leaves_no_trace() -> None:
     assert app.config["JWT_SECRET_KEY"] == SECRET
 
 
-def test_all_that_is_wrong_with_the_settings_is_told_at_once() -> None:
+def test_all_that_is_wrong_with_the_settings_is_reported_at_once() -> None:
     app = guarded_app(
         AUTHZ_DISCLOSE="all",
         AUTHZ_CACHE_BYTES=-1,

@@ -85,7 +85,7 @@ def test_operators_and_classes_spell_the_same_decision() -> None:
 
 
 def known_by_roles(case: Case) -> Identity:
-    """What analysis knows of a caller: the roles, and what the catalogue gives them."""
+    """What analysis knows of a caller: the roles, and what the catalog gives them."""
     roles = library_roles(case.catalogue)
     held = roles.permissions_of(case.person.roles)
     return Identity("anybody", roles=case.person.roles, permissions=held, catalogue=roles)

@@ -183,7 +183,7 @@ def test_the_identity_without_an_authz_is_a_misuse_and_never_nobody() -> None:
         bool(current_identity)
 
 
-def test_with_the_encoding_roles_the_catalogue_gives_the_permissions() -> None:
+def test_with_the_encoding_roles_the_catalog_gives_the_permissions() -> None:
     app = guarded_app(AUTHZ_ENCODING="roles")
     app.add_url_rule("/edit", "edit", requires("article:edit")(lambda: "edited"))
     app.add_url_rule("/delete", "delete", requires("article:delete")(lambda: "deleted"))
@@ -856,7 +856,7 @@ def test_two_hundred_tasks_see_each_their_own_identity() -> None:
 
 
 def two_applications() -> dict[str, Flask]:
-    """Other key, other issuer, other catalogue; and one Authz shared by a third and a fourth."""
+    """Other key, other issuer, other catalog; and one Authz shared by a third and a fourth."""
     apps = {}
     for name, secret, grants in (
         ("one", OTHER_SECRET, "article:read"),
@@ -871,7 +871,7 @@ def two_applications() -> dict[str, Flask]:
     return apps
 
 
-def test_two_applications_share_neither_keys_nor_catalogue_nor_cache() -> None:
+def test_two_applications_share_neither_keys_nor_catalog_nor_cache() -> None:
     apps = two_applications()
     tokens = {name: token_for(app, name, "clerk") for name, app in apps.items()}
     for _ in ("cold", "warm", "warm"):
@@ -1143,7 +1143,7 @@ def test_an_identity_loader_that_answers_nobody_lets_nobody_in(answer: Any) -> N
     assert app.test_client().get("/open").status_code == 401
 
 
-def test_an_identity_loader_that_answers_later_is_told_when_it_is_set() -> None:
+def test_an_identity_loader_that_answers_later_is_reported_when_it_is_set() -> None:
     authz = guarded_app().extensions["jwt_authz"]
 
     async def later() -> None:

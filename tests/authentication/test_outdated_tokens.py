@@ -1,4 +1,4 @@
-"""Tokens that outlive a change of the catalogue: applications of one key, before and after."""
+"""Tokens that outlive a change of the catalog: applications of one key, before and after."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_level_is_that_of_today() -> None:
 
 
 @pytest.mark.parametrize("config", [{}, {"AUTHZ_CACHE_BYTES": 0}], ids=["kept", "cold"])
-def test_two_applications_in_one_process_answer_one_token_each_by_its_own_catalogue(
+def test_two_applications_in_one_process_answer_one_token_each_by_its_own_catalog(
     config: dict[str, Any],
 ) -> None:
     before, after = app_with(BEFORE, **config), app_with(AFTER, **config)
@@ -133,7 +133,7 @@ def test_an_identity_loader_that_builds_on_the_librarys_own_reading_follows_the_
     assert get(after.test_client(), "/me", token).text == "True"
 
 
-def test_the_tests_of_a_change_would_notice_catalogues_that_cannot_be_told_apart(
+def test_the_tests_of_a_change_would_notice_catalogs_that_cannot_be_told_apart(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(Roles, "fingerprint", 16 * "x")

@@ -81,7 +81,7 @@ class TokenMaker:
 
     @property
     def setup(self) -> Setup:
-        """Keys and catalogue of the applications that are shown these tokens."""
+        """Keys and catalog of the applications that are shown these tokens."""
         desks = {desk: self._held_at(desk, self._held) for desk in DESKS} if self._held else {}
         roles = {NEEDED_ROLE: (NEEDED_PERMISSION,), "guest": ("comment:read",), **desks}
         return Setup(self._settings, roles)

@@ -3,7 +3,7 @@
     python -m tests.benchmarks.growth [--quick] [--markdown]
 
 - One check is `requirement.evaluate(identity)`, without HTTP, in nanoseconds: as the permissions
-  held grow, and as the roles in the catalogue grow. Both should be flat. The sizes take turns in
+  held grow, and as the roles in the catalog grow. Both should be flat. The sizes take turns in
   each round; printed is the median over the rounds.
 - The memory of a cached token is what `tracemalloc` sees grow while an application with default
   settings answers thousands of requests, each with another 700-byte token; a second pass over
@@ -85,7 +85,7 @@ def permission_growth(effort: Effort) -> tuple[list[str], list[list[str]]]:
 
 
 def role_growth(effort: Effort) -> tuple[list[str], list[list[str]]]:
-    """Nanoseconds of a check under catalogues of more and more roles."""
+    """Nanoseconds of a check under catalogs of more and more roles."""
     columns: dict[str, Callable[[int], Check]] = {
         "permission held": lambda n: (has_permission(f"thing{n // 2}:read"), _member(n), True),
         "permission not held": lambda n: (has_permission("thing0:read"), _member(n), False),
@@ -166,7 +166,7 @@ def _holding(count: int) -> Identity:
 
 
 def _member(count: int) -> Identity:
-    """Somebody in the middle of a catalogue in which every other role includes the one before."""
+    """Somebody in the middle of a catalog in which every other role includes the one before."""
     roles = Roles(*(_paired(n, count // 2) for n in range(count)))
     names = frozenset({f"role{count // 2}"})
     return Identity("1", roles=names, permissions=roles.permissions_of(names), catalogue=roles)

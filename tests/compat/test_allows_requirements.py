@@ -116,7 +116,7 @@ def test_a_requirement_may_abort(app: Flask) -> None:
     assert ask(app)[0] == 404
 
 
-def test_a_class_in_place_of_an_instance_is_told_where_it_is_written() -> None:
+def test_a_class_in_place_of_an_instance_is_reported_where_it_is_written() -> None:
     with pytest.raises(MisuseError, match=r"Has is a class: write Has\(\)"):
         requires(Has)
     with pytest.raises(MisuseError, match="Has is a class"):
@@ -124,7 +124,7 @@ def test_a_class_in_place_of_an_instance_is_told_where_it_is_written() -> None:
 
 
 @pytest.mark.parametrize("value", [None, 3, object()])
-def test_what_is_no_requirement_is_told_where_it_is_written(value: Any) -> None:
+def test_what_is_no_requirement_is_reported_where_it_is_written(value: Any) -> None:
     with pytest.raises(MisuseError, match="Invalid requirement"):
         requires(value)
 
@@ -143,7 +143,7 @@ def generating(user: Any) -> Iterator[bool]:
 
 
 @pytest.mark.parametrize("requirement", [async_requirement, AsyncRequirement()])
-def test_an_async_requirement_is_told_where_it_is_written(requirement: Any) -> None:
+def test_an_async_requirement_is_reported_where_it_is_written(requirement: Any) -> None:
     with pytest.raises(MisuseError, match="is async: define it with def"):
         requires(requirement)
 

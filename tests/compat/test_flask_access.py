@@ -171,7 +171,7 @@ def test_a_proxy_of_nobody_is_refused() -> None:
     assert status(app_for(LocalProxy(lambda: None), "admin")) == 403
 
 
-def test_the_user_is_loaded_anew_for_each_request() -> None:
+def test_the_user_is_loaded_again_for_each_request() -> None:
     users = iter([User(True), User(False)])
     app = app_for(lambda: next(users), "admin")
 

@@ -408,7 +408,7 @@ def test_a_user_s_own_state_goes_into_the_session_but_for_its_secrets() -> None:
 
 
 @pytest.mark.usefixtures("context")
-def test_what_the_session_held_stays_when_somebody_logs_in() -> None:
+def test_what_the_session_held_stays_when_someone_logs_in() -> None:
     session["basket"] = ["tea"]
 
     login(AuthUser("ann"))
@@ -461,7 +461,7 @@ class RegeneratingSessions(ServerSessions):
 
 
 @pytest.mark.parametrize("earlier", [{}, {"basket": ["tea"]}])
-def test_a_session_planted_by_somebody_else_is_worth_nothing_after_the_log_in(
+def test_a_session_planted_by_someone_else_is_worth_nothing_after_the_log_in(
     app: Flask, earlier: dict[str, Any]
 ) -> None:
     sessions = RegeneratingSessions()

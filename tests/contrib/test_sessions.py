@@ -1,4 +1,4 @@
-"""Who is logged in, kept in Flask's session: begun, timed out, ended, and never somebody else's."""
+"""Who is logged in, kept in Flask's session: begun, timed out, ended, and never someone else's."""
 
 from __future__ import annotations
 

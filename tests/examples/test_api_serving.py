@@ -221,7 +221,7 @@ def test_gunicorns_workers_refuse_to_make_up_a_key_each(serve: Any) -> None:
 
 
 @pytest.mark.slow
-def test_flask_authz_check_finds_nothing_to_mend(run: Any) -> None:
+def test_flask_authz_check_finds_nothing_to_repair(run: Any) -> None:
     ended = run("flask", "--app", "examples.api", "authz", "check")
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.splitlines()[-1] == "every view has a guard, or is exempt"

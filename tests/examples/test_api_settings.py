@@ -1,4 +1,4 @@
-"""The settings of the example: texts stay texts, and what is not set is made up."""
+"""The settings of the example: texts stay texts, and what is not set is invented."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_password_is_taken_as_it_was_written(start: Any, password: str) -> Non
 
 
 @pytest.mark.parametrize("password", ["true", "null", "1e5", "12345"])
-def test_a_password_that_is_too_short_is_told_at_the_start(start: Any, password: str) -> None:
+def test_a_password_that_is_too_short_is_reported_at_the_start(start: Any, password: str) -> None:
     with pytest.raises(MisuseError, match=r"FLASK_DEMO_PASSWORD.*too short"):
         start(DEMO_PASSWORD=password)
 
@@ -115,7 +115,7 @@ def test_an_empty_setting_is_none(start: Any) -> None:
         ({"AUTHZ_REALMS": "x"}, "AUTHZ_REALMS is not a setting"),
     ],
 )
-def test_a_setting_that_cannot_work_is_told_at_the_start(
+def test_a_setting_that_cannot_work_is_reported_at_the_start(
     start: Any, settings: dict[str, str], told: str
 ) -> None:
     """SECURITY 2.5."""
@@ -146,7 +146,7 @@ def test_several_workers_need_a_key_and_a_database_that_they_share(
 
 
 @pytest.mark.slow
-def test_the_database_that_is_made_up_lies_in_a_folder_of_its_own(
+def test_the_database_that_is_invented_lies_in_a_folder_of_its_own(
     start: Any, tmp_path: Path
 ) -> None:
     start()

@@ -153,7 +153,7 @@ def test_an_admin_does_not_log_out_a_user_who_also_has_roles_in_another_tenant(s
     ],
     ids=str,
 )
-def test_a_revocation_that_is_not_of_one_thing_is_told(api: Any, body: Any) -> None:
+def test_a_revocation_that_is_not_of_one_thing_is_reported(api: Any, body: Any) -> None:
     answer = api.ask("admin", "POST", "/admin/revocations", json=body)
     assert (answer.status_code, answer.mimetype) == (422, "application/problem+json")
 
@@ -164,7 +164,7 @@ def claims(token: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("name", "status"), [("nobody", 404), ("a%00b", 422), ("%FF", 404)])
-def test_roles_of_somebody_there_is_not(api: Any, name: str, status: int) -> None:
+def test_roles_of_someone_there_is_not(api: Any, name: str, status: int) -> None:
     answer = api.ask("admin", "PUT", f"/admin/users/{name}/roles", json=["viewer"])
     assert (answer.status_code, answer.mimetype) == (status, "application/problem+json")
 

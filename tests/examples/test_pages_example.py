@@ -32,7 +32,7 @@ def app(monkeypatch: pytest.MonkeyPatch) -> Flask:
 
 @pytest.fixture
 def visitor(app: Flask) -> Visitor:
-    """A browser in which somebody of this level has logged in."""
+    """A browser in which someone of this level has logged in."""
 
     def make(who: str) -> FlaskClient:
         client = app.test_client()
@@ -160,7 +160,7 @@ def test_whoever_logged_out_is_nobody(visitor: Visitor) -> None:
     assert get(client, "/control/", **API).status_code == 401
 
 
-def test_a_session_of_somebody_who_was_disabled_is_nobodys(
+def test_a_session_of_someone_who_was_disabled_is_nobodys(
     visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = visitor("admin")

@@ -357,7 +357,7 @@ def test_each_is_signalled_with_identity_decision_and_problem() -> None:
 
 
 def check(app: Flask) -> list[str]:
-    """What the check prints, but for permissions of the catalogue that nothing asks for."""
+    """What the check prints, but for permissions of the catalog that nothing asks for."""
     result = app.test_cli_runner().invoke(authz, ["check"])
     assert (result.exit_code, result.stderr) == (0, "")
     lines = result.stdout.splitlines()

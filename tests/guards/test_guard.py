@@ -447,7 +447,7 @@ def test_the_options_that_flask_answers_pass_and_those_of_a_view_are_guarded(
         ({"GET": {"POST": "article:read"}}, "(?i)a mapping of HTTP methods"),
     ],
 )
-def test_a_mapping_that_cannot_work_is_told_at_once(mapping: Any, message: str) -> None:
+def test_a_mapping_that_cannot_work_is_reported_at_once(mapping: Any, message: str) -> None:
     with pytest.raises(MisuseError, match=message):
         requires(mapping)
 
@@ -512,7 +512,7 @@ def test_none_is_a_resource_like_any_other(client: FlaskClient, tokens: Tokens) 
 
 
 @pytest.mark.parametrize("turned", [False, True], ids=["plain", "under ~"])
-def test_a_requirement_without_its_resource_is_told_where_it_is_written(turned: bool) -> None:
+def test_a_requirement_without_its_resource_is_reported_where_it_is_written(turned: bool) -> None:
     asked = ~author if turned else author
     with pytest.raises(MisuseError, match="author looks at a resource and none is given: write on"):
         requires(asked)(lambda: "")
@@ -550,7 +550,7 @@ def test_the_view_does_not_run_where_loading_fails(
     assert statuses(client, "/1", tokens) == [status] * 4 + [401, 401]
 
 
-def test_on_in_a_decorator_that_is_no_function_is_told_at_once() -> None:
+def test_on_in_a_decorator_that_is_no_function_is_reported_at_once() -> None:
     with pytest.raises(MisuseError, match="on= of a decorator is a callable"):
         requires(author, on=ARTICLES[1])(lambda: "in")
 
@@ -574,7 +574,7 @@ def test_a_list_is_filtered_by_asking_for_each_item(app: Flask) -> None:
         assert [a.id for a in ARTICLES.values() if allowed(author, on=a)] == [2]
 
 
-# --- somebody else's identity --------------------------------------------------------------------
+# --- someone else's identity --------------------------------------------------------------------
 
 
 def test_an_identity_that_is_given_stands_in_for_the_caller(
@@ -707,13 +707,13 @@ async def _asks_later(identity: Identity) -> bool:
 
 
 @pytest.mark.parametrize("misuse", MISUSES)
-def test_what_cannot_work_is_told_where_it_is_written(misuse: str) -> None:
+def test_what_cannot_work_is_reported_where_it_is_written(misuse: str) -> None:
     make, message = MISUSES[misuse]
     with pytest.raises(MisuseError, match=message):
         make()
 
 
-def test_a_decorator_without_its_brackets_is_told_where_it_is_written() -> None:
+def test_a_decorator_without_its_brackets_is_reported_where_it_is_written() -> None:
     def view() -> str:
         return "in"
 
@@ -1241,7 +1241,7 @@ def test_a_hidden_resource_is_answered_as_one_that_is_missing_whatever_the_loade
 
 
 @pytest.mark.parametrize("fresh", [None, 0, 300, 5.0, "5 minutes", timedelta(), -timedelta(1)])
-def test_a_freshness_that_is_neither_true_nor_a_time_is_told(fresh: Any) -> None:
+def test_a_freshness_that_is_neither_true_nor_a_time_is_reported(fresh: Any) -> None:
     with pytest.raises(MisuseError, match=r"timedelta\(minutes=5\)"):
         requires(fresh=fresh)
 
@@ -1276,7 +1276,7 @@ def test_freshness_of_an_identity_that_is_given_is_told_as_a_misuse() -> None:
         requires(identity=Identity("ada"), fresh=True)
 
 
-# --- what has to come out anew each time ---------------------------------------------------------
+# --- what has to come out again each time ---------------------------------------------------------
 
 
 def test_a_decision_follows_each_of_its_inputs_on_the_next_request(client: FlaskClient) -> None:
@@ -1307,7 +1307,7 @@ def test_a_decision_follows_each_of_its_inputs_on_the_next_request(client: Flask
     assert asked() == 200
 
 
-# --- tenants, clients, and how somebody logged in ------------------------------------------------
+# --- tenants, clients, and how someone logged in ------------------------------------------------
 
 
 def test_a_token_of_one_tenant_is_no_good_for_anothers_things(client: FlaskClient) -> None:
@@ -1342,7 +1342,7 @@ def test_a_token_has_its_subjects_rights_and_none_of_its_clients(client: FlaskCl
     assert get(client, "/edit", by_any_client).text == "eve"
 
 
-def test_a_guard_may_ask_how_and_when_somebody_logged_in(client: FlaskClient) -> None:
+def test_a_guard_may_ask_how_and_when_someone_logged_in(client: FlaskClient) -> None:
     """SECURITY 2.44: a token that does not say it counts as the weakest, also under `~`."""
     app = client.application
 

@@ -111,7 +111,7 @@ def test_a_blueprint_registered_twice_is_guarded_both_times() -> None:
     assert three(client, "/one/") == three(client, "/two/") == EDITORS
 
 
-def test_one_blueprint_in_two_applications_asks_each_ones_catalogue() -> None:
+def test_one_blueprint_in_two_applications_asks_each_ones_catalog() -> None:
     blueprint = Blueprint("b", "b")
     guard(blueprint, "article:edit")
     blueprint.add_url_rule("/", "view", text_view())

@@ -126,7 +126,7 @@ def author(identity: Any, article: Any) -> bool:
     return bool(identity.subject == article)
 
 
-def test_roles_are_told_in_the_order_of_the_catalogue_with_what_they_include() -> None:
+def test_roles_are_told_in_the_order_of_the_catalog_with_what_they_include() -> None:
     app = guarded_app()
     app.add_url_rule("/", "view", requires("article:edit")(view))
     with app.app_context():
@@ -231,13 +231,13 @@ def test_a_method_without_an_entry_is_nobodys_also_under_a_not() -> None:
     assert set(answers(app, "PUT").values()) == {"no"}
 
 
-def test_a_name_that_the_catalogue_lacks_is_nobodys_also_under_a_not() -> None:
+def test_a_name_that_the_catalog_lacks_is_nobodys_also_under_a_not() -> None:
     app = guarded_app()
     app.add_url_rule("/", "view", requires(~has_role("ghost"))(view))
     assert set(answers(app).values()) == {"no"}
 
 
-def test_an_application_without_a_catalogue_has_the_two_kinds_of_caller_without_a_role() -> None:
+def test_an_application_without_a_catalog_has_the_two_kinds_of_caller_without_a_role() -> None:
     app = guarded_app(authz={"roles": None})
     guard(app, has_role("boss"))
     app.add_url_rule("/", "view", view)

@@ -104,7 +104,7 @@ def test_a_role_that_is_granted_more_is_given_what_it_may_call() -> None:
     assert told(compare(before, after)) == [("given", "reader", "no", "yes")]
 
 
-def test_a_role_that_is_new_is_given_what_somebody_without_a_role_may_not_call() -> None:
+def test_a_role_that_is_new_is_given_what_someone_without_a_role_may_not_call() -> None:
     guarded_view = guarded("page:read")
     more = (*ROLES, Role("guest"), Role("boss", "*:*"))
     before, after = matrix(guarded_view), matrix(guarded_view, *more)

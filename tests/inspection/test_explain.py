@@ -143,7 +143,7 @@ def test_a_store_that_does_not_answer_is_an_error_of_the_decision() -> None:
 
 
 @pytest.mark.usefixtures("nothing_is_pushed")
-def test_overrides_and_additions_in_force_are_told() -> None:
+def test_overrides_and_additions_in_force_are_reported() -> None:
     app = guarded_app()
     with (
         as_caller(app, token_for(app, "bob", "viewer")),
@@ -415,7 +415,7 @@ def test_a_guard_of_an_old_extension_is_not_explained_and_said_so() -> None:
         explained(app, "GET", "/", None)
 
 
-# --- somebody supposed ---------------------------------------------------------------------------
+# --- someone supposed ---------------------------------------------------------------------------
 
 
 def real_request() -> Request:
@@ -463,7 +463,7 @@ def test_where_no_token_is_looked_at_none_can_be_taken_but_an_identity_can_be_su
         assert explain_call(current_app, denies_unguarded=False)  # type: ignore[arg-type]
 
 
-def test_an_identity_loader_is_asked_about_somebody_supposed() -> None:
+def test_an_identity_loader_is_asked_about_someone_supposed() -> None:
     app = guarded_app()
 
     @authz_of(app).identity_loader

@@ -63,7 +63,7 @@ NO_ENTRY_WORDS = "everybody: not enforced (may use this method)"
         ([requires({"GET": "article:edit"})], EDIT),
     ],
 )
-def test_a_requirement_is_told_in_words(guards: list[Any], words: str) -> None:
+def test_a_requirement_is_reported_in_words(guards: list[Any], words: str) -> None:
     app, guarded = guarded_app(), view
     for one in reversed(guards):
         guarded = one(guarded)

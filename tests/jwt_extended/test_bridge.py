@@ -717,7 +717,7 @@ def test_a_manager_made_before_or_after_the_authz_makes_tokens_with_permissions(
         assert claims.get("permissions") == ["article:read"], order
 
 
-def test_one_manager_for_two_applications_completes_tokens_by_each_ones_catalogue() -> None:
+def test_one_manager_for_two_applications_completes_tokens_by_each_ones_catalog() -> None:
     manager = JWTManager()
     found = {}
     for name in ("one", "two"):
@@ -855,7 +855,7 @@ def test_fresh_means_what_it_means_to_fje(both: dict[str, FlaskClient]) -> None:
             } == dict.fromkeys(bad, 401)
 
 
-def test_a_token_that_is_not_fresh_is_told_to_log_in_anew(both: dict[str, FlaskClient]) -> None:
+def test_a_token_that_is_not_fresh_is_told_to_log_in_again(both: dict[str, FlaskClient]) -> None:
     app = both["ours"].application
     response = get(both["ours"], "/fresh", token_for(app))
     assert response.get_json()["type"] == f"{TYPE}token-not-fresh"

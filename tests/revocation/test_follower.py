@@ -1,4 +1,4 @@
-"""Following a shared log: what others revoke is known, and a store that forgot is mended."""
+"""Following a shared log: what others revoke is known, and a store that forgot is repaired."""
 
 from __future__ import annotations
 
@@ -231,7 +231,7 @@ def test_an_emptied_store_is_written_back_by_those_who_know(
         assert generation(view) == generation(one) != before
 
 
-def test_a_new_process_waits_for_others_to_mend_the_store(
+def test_a_new_process_waits_for_others_to_repair_the_store(
     two: list[RevocationView], prepared: Shared, process: Callable[[], RevocationView]
 ) -> None:
     two[0].revoke(subject="ann")
@@ -445,7 +445,7 @@ def test_a_new_process_that_sees_that_a_part_is_missing_revokes_everything(
     one.revoke(jti="short", expires_at=time.time() + 60)
     thrown_out(redis_place, "log:3")
     with pytest.raises(MarkMissing):
-        view_of(redis_place.open()).refresh()  # one that knows may mend it yet
+        view_of(redis_place.open()).refresh()  # one that knows may repair it yet
 
     late = begin(view_of(redis_place.open()))
 

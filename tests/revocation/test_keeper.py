@@ -502,7 +502,7 @@ def test_anyone_who_follows_the_news_holds_up_no_other_look(view: RevocationView
     looking.join()
 
 
-# What is told of the catalogue
+# What is told of the catalog
 
 
 def test_news_of_the_catalog_and_nothing_else_changes_its_mark(

@@ -67,7 +67,7 @@ def test_a_case_sees_a_route_that_lost_its_guard() -> None:
         case.check()
 
 
-def test_a_case_sees_a_catalogue_that_grants_more() -> None:
+def test_a_case_sees_a_catalog_that_grants_more() -> None:
     app = make_shop()
     case = case_of(app, "clerk POST /orders: no")
     richer = Roles(Role("clerk", "orders:create", "orders:read"), Role("manager", "orders:delete"))
@@ -109,19 +109,19 @@ def test_refusals_of_the_applications_own_kind_are_refusals() -> None:
     assert case_of(app, "not identified GET /b: no")
 
 
-def test_a_loader_that_finds_nothing_for_a_made_up_value_is_no_refusal() -> None:
+def test_a_loader_that_finds_nothing_for_a_invented_value_is_no_refusal() -> None:
     case = case_of(make_shop(), "clerk GET /kept/<int:id>: yes", values={"id": 2})
     case.check()
     assert case.path == "/kept/2"
 
 
-def test_values_are_made_up_for_each_converter() -> None:
+def test_values_are_invented_for_each_converter() -> None:
     app = make_shop()
     (case, *_) = (case for case in access_cases(app) if case.access.endpoint == "back.stock")
     assert re.fullmatch(r"/back/[^/]{3}/[0-9a-f-]{36}/(red|blue)/[0-9]\.[0-9]", case.path)
 
 
-def test_a_converter_that_takes_nothing_made_up_asks_for_a_value() -> None:
+def test_a_converter_that_takes_nothing_invented_asks_for_a_value() -> None:
     class Colour(BaseConverter):
         regex = "#[0-9a-f]{6}"
 

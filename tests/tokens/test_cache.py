@@ -36,7 +36,7 @@ COST = entry().size  # what one entry counts for
 
 
 def counted(cache: VerifiedCache) -> int:
-    """The bytes of what can be got, worked out anew: what is shared once, the rest apiece."""
+    """The bytes of what can be got, worked out again: what is shared once, the rest apiece."""
     held = list(cache._entries.values())
     shared = {id(one.shared): one.shared_size for one in held if one.shared_size}
     return sum(one.size for one in held) + sum(shared.values())

@@ -122,7 +122,7 @@ def test_scopes_are_written_with_blanks_between() -> None:
 
 
 def changed(dice: Dice, plain: Catalogue) -> Catalogue:
-    """The catalogue after a change that may be none: other roles, inclusions or permissions."""
+    """The catalog after a change that may be none: other roles, inclusions or permissions."""
     later = {name: role for name, role in plain.roles.items() if dice.random.random() < 0.9}
     for name, role in later.items():
         if dice.random.random() < 0.4:
@@ -270,7 +270,7 @@ def test_the_first_token_out_of_date_is_reported_and_nothing_of_it(
 
 
 def granted_wrongly(seed: int) -> bool | None:
-    """Whether a token of its own permissions holds others in a changed catalogue; None: 401."""
+    """Whether a token of its own permissions holds others in a changed catalog; None: 401."""
     dice = Dice(seed)
     plain = dice.catalogue()
     before, after = library_roles(plain), library_roles(changed(dice, plain))
@@ -294,7 +294,7 @@ def test_permissions_of_a_tokens_own_are_never_others_in_a_changed_catalog() -> 
 def test_without_the_fingerprint_wrong_permissions_would_be_granted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The control of the test before: it would see a catalogue taken for another."""
+    """The control of the test before: it would see a catalog taken for another."""
     monkeypatch.setattr(Roles, "fingerprint", 16 * "x")
     answers = [granted_wrongly(seed) for seed in range(1_000)]
     assert answers.count(True) >= 100
@@ -578,7 +578,7 @@ def test_tokens_of_equal_permissions_share_one_set() -> None:
         assert one.permissions is other.permissions
 
 
-# Roles that the catalogue lacks
+# Roles that the catalog lacks
 
 
 def test_a_role_that_the_catalog_lacks_stays_grants_nothing_and_takes_nothing() -> None:

@@ -163,7 +163,7 @@ def test_what_is_told_of_a_caller_is_no_claim_and_no_token(
     assert told == {"type": "user", "id": "ann"}
 
 
-def test_a_function_says_what_else_is_told(server: PolicyServer) -> None:
+def test_a_function_says_what_else_is_reported(server: PolicyServer) -> None:
     read = asks(
         AuthZEN(server.url),
         "article",
