@@ -218,7 +218,7 @@ class Authz:
         >>> from jwt_authz.conditions import subject
         >>> is_own = attr("customer") == subject
         >>> print(authz.filter(is_own, OrderRow, identity=Identity("ann")))
-        order_row.customer = :customer_1
+        order_row.customer = :param_1
         """
         return criterion(requirement, model, identity)
 

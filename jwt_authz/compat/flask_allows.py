@@ -80,8 +80,8 @@ class Allows:
     """The extension: `Allows(app, identity_loader=...)`, or `init_app(app)` later.
 
     `identity_loader` is a function without parameters that returns the user. The response to a
-    refusal is `on_fail` or, if it is a function, its result; without one, `throws` is raised,
-    which is an exception or an exception class.
+    refusal is `on_fail` or, if it is a function, its result. If the response is None, `throws` is
+    raised, an exception or an exception class.
     """
 
     def __init__(

@@ -7,18 +7,56 @@ import importlib
 import inspect
 from collections.abc import Iterator
 from types import ModuleType
+from typing import Any
 
 import pytest
+from flask import Flask
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 import jwt_authz
 from jwt_authz import issuers
+from jwt_authz.accounts.memory import MemoryAccounts
 
 # Names whose docstrings still lack an example. Shrink it; never add to it.
 WITHOUT_EXAMPLE = {
-    *("Authz", "allowed", "authorize", "exempt", "guard", "requires"),
+    *("allowed", "authorize", "exempt", "guard", "requires"),
     *("AuthzError", "InvalidToken", "MisuseError", "NotAllowed", "NotIdentified"),
     "current_identity",
 }
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class OrderRow(Base):
+    """A mapped class."""
+
+    __tablename__ = "order_row"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    customer: Mapped[str]
+
+
+def shop() -> dict[str, Any]:
+    """Return what examples may use: the public names, and an application with a store."""
+    app = Flask("shop")
+    app.config["JWT_SECRET_KEY"] = "a secret of at least 32 bytes, not this one"
+    app.config["AUTHZ_STORE_URL"] = "memory:"
+    roles = jwt_authz.Roles(
+        jwt_authz.Role("clerk", "orders:read"), jwt_authz.Role("manager", "orders:*")
+    )
+    accounts = MemoryAccounts()
+    user = accounts.add("ann", roles=["clerk"], subject="ann")
+    authz = jwt_authz.Authz(app, roles=roles, accounts=accounts)
+
+    @app.get("/orders")
+    @jwt_authz.requires("orders:read")
+    def orders() -> str:
+        return "orders"
+
+    names = {name: getattr(jwt_authz, name) for name in jwt_authz.__all__}
+    more = {"Issuer": issuers.Issuer, "Flask": Flask, "OrderRow": OrderRow}
+    return {**names, **more, "app": app, "authz": authz, "user": user}
 
 
 def examples(module: ModuleType, names: list[str]) -> Iterator[tuple[str, doctest.DocTest]]:
@@ -38,7 +76,9 @@ PUBLIC = [*examples(jwt_authz, list(jwt_authz.__all__)), *examples(issuers, list
 @pytest.mark.parametrize("test", [test for _, test in PUBLIC], ids=[name for name, _ in PUBLIC])
 def test_an_example_prints_what_it_shows(test: doctest.DocTest) -> None:
     report = list[str]()
-    doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=report.append)
+    test.globs.update(shop())  # another one for each docstring
+    with test.globs["app"].app_context():
+        doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=report.append)
     assert not report, "".join(report)
 
 
