@@ -6,11 +6,21 @@ from typing import ClassVar
 
 
 class AuthzError(Exception):
-    """The root of all exceptions of this library; refusals are `AuthzError` too."""
+    """The root of all exceptions of this library; refusals are `AuthzError` too.
+
+    >>> issubclass(MisuseError, AuthzError), issubclass(NotAllowed, AuthzError)
+    (True, True)
+    """
 
 
 class MisuseError(AuthzError):
-    """The program uses the library in a way that cannot work; the message says what to write."""
+    """The program uses the library in a way that cannot work; the message says what to write.
+
+    >>> Role("clerk", "orders")
+    Traceback (most recent call last):
+        ...
+    jwt_authz.errors.MisuseError: ...
+    """
 
 
 class TokenDoesNotFit(MisuseError):
@@ -33,11 +43,14 @@ class HashingBusy(StoreUnavailable):
 
 
 class InvalidToken(AuthzError):
-    """A token came and is not good; at the Flask edge this is a 401 (RFC 6750 section 3.1).
+    """The token of a request is invalid; in a view this is a 401 (RFC 6750 section 3.1).
 
-    Each condition is a class of its own. `name` is its machine name, `sentence` what a client may
-    read, `code` the error code of the challenge, `detail` what only the log says. None of
-    them ever holds a token or a claim's value.
+    Each reason is a subclass. `name` is its machine name, `sentence` what a client may read,
+    `code` the error code of the challenge, `detail` what only the log says. None of them ever
+    holds a token or a claim's value.
+
+    >>> InvalidToken.code
+    'invalid_token'
     """
 
     name: ClassVar[str] = "invalid-token"

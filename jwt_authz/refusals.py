@@ -54,11 +54,24 @@ class Refusal(AuthzError, HTTPException):
 
 
 class NotIdentified(Refusal, Unauthorized):
-    """401: no token came, or one that is not good."""
+    """401: the request has no token, or an invalid one.
+
+    >>> with app.test_request_context():
+    ...     authorize("orders:read")
+    Traceback (most recent call last):
+        ...
+    jwt_authz.refusals.NotIdentified: ...
+    """
 
 
 class NotAllowed(Refusal, Forbidden):
-    """403: the caller is identified, and what they ask for is not theirs."""
+    """403: the caller is identified, and does not meet the requirements.
+
+    >>> authorize("orders:delete", identity=Identity("ann", permissions=["orders:read"]))
+    Traceback (most recent call last):
+        ...
+    jwt_authz.refusals.NotAllowed: ...
+    """
 
 
 class AuthorizationUnavailable(Refusal, ServiceUnavailable):

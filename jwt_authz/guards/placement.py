@@ -22,11 +22,18 @@ PAGES = "__jwt_authz_pages__"  # on a view or blueprint: it answers people and n
 
 
 def exempt(what: Any, app: Flask | None = None) -> Any:
-    """Lift blueprint, application and default guards from a view, class, method or blueprint.
+    """Let everyone call a view that a blueprint, the application or the default would guard.
 
-    A decorator, or a call; it never lifts a `requires` on the view itself. A blueprint's own
-    views are meant, not those of blueprints nested in it; a class's own, not its subclasses'. An
-    endpoint's name is taken, too, with `app` or inside its context. Returns what it was given.
+    Use it as a decorator, or call it. `what` is a view, a class, one of its methods, a blueprint,
+    or the name of an endpoint (with `app`, or inside its context). It never removes a `requires`
+    from the view itself, and does not reach nested blueprints or subclasses. Return `what`.
+
+    >>> @app.get("/health")
+    ... @exempt
+    ... def health():
+    ...     return "ok"
+    >>> app.test_client().get("/health").status_code
+    200
     """
     if isinstance(what, str):
         parts = current_parts() if app is None else app.extensions.get(KEY)

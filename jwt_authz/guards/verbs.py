@@ -29,19 +29,30 @@ def requires(
     enforce: bool = True,
     into: str | None = None,
 ) -> Guard:
-    """A guard: all `requirements` must be met, or the call is refused; a decorator, or `with`.
+    """Return a guard that refuses a call unless the caller meets all requirements.
 
-    Each is a `Requirement`, a permission's string, a function of the identity, or a mapping of
-    HTTP methods to one of these. `requires()` asks for any identity. In a decorator `on` is a
-    callable of the view's arguments that returns the resource, which reaches the view as the
-    argument that `into` names; in `with` it is the resource itself.
-    `identity` stands in for the caller. On a refusal `on_fail` (a response, or a callable of the
-    view's arguments) or `throws` (an exception) is used; `hide` answers 404 in place of 403.
-    `optional` lets a request without a token pass, with no identity; a request with one must meet
-    the requirements. `fresh` asks for a fresh token (FJE's claim `fresh`) or, as a timedelta, for a
-    log-in that is at most so long ago (`auth_time`). Without `enforce` nobody is refused: who would
-    have been is logged and counted, and the call goes on; in a decorator alone. Raises
-    `MisuseError` for what cannot work.
+    Use it as a decorator of a view, in `decorators` of a `MethodView`, or in a `with` block.
+
+    - `requirements`: each is a `Requirement`, the text of a permission, a function of the
+      identity, or a mapping of HTTP methods to one of these. Without any, a valid token is enough.
+    - `on`: the resource. In a decorator, a function of the view's arguments that returns it; in
+      `with`, the resource itself. `into` names the argument that passes it on to the view.
+    - `identity`: is checked in place of the caller.
+    - `on_fail` (a response, or a function of the view's arguments) and `throws` (an exception)
+      replace the response of a refusal; `hide` answers 404 instead of 403.
+    - `optional`: lets a request without a token pass, with no identity.
+    - `fresh`: requires a fresh token (the claim `fresh`), or, as a timedelta, a log-in no longer
+      ago than that (the claim `auth_time`).
+    - `enforce=False`: logs and counts what would have been refused, and lets it pass.
+
+    Raise `MisuseError` for arguments that cannot work.
+
+    >>> @app.get("/orders/<int:number>")
+    ... @requires("orders:read")
+    ... def order(number):
+    ...     return {"number": number}
+    >>> app.test_client().get("/orders/7").status_code
+    401
     """
     return Guard(requirements, on, identity, on_fail, throws, hide, optional, fresh, enforce, into)
 
@@ -55,10 +66,15 @@ def authorize(
     hide: bool = False,
     fresh: bool | timedelta = False,
 ) -> Any:
-    """Insist that the caller meets the requirements for `on`; returns `on`, else the identity.
+    """Refuse the request unless the caller meets the requirements; return `on`, or the identity.
 
-    Raises what a guard would have answered: `NotIdentified`, `NotAllowed`, a 404 with `hide`,
-    `AuthorizationUnavailable`, or what `on_fail`, `throws` and the abort function make of it.
+    The arguments are those of `requires`; `on` is the resource itself. Raise what a guard would
+    answer: `NotIdentified`, `NotAllowed`, a 404 with `hide`, `AuthorizationUnavailable`, or what
+    `on_fail`, `throws` and the abort function make of it.
+
+    >>> clerk = Identity("ann", permissions=["orders:read"])
+    >>> authorize("orders:read", on="order 7", identity=clerk)
+    'order 7'
     """
     refuse_mappings("authorize", requirements)
     guard = Guard(requirements, on, identity, on_fail, throws, hide, fresh=fresh)
@@ -66,10 +82,15 @@ def authorize(
 
 
 def allowed(*requirements: Any, on: Any = NO_RESOURCE, identity: Any = NOT_GIVEN) -> bool:
-    """Whether the caller meets the requirements for `on`: False without a token or with a bad one.
+    """Return whether the caller meets the requirements; False without a valid token.
 
-    Raises `MisuseError` without an Authz or, lacking `identity`, outside a request; and
-    `AuthorizationUnavailable` where it cannot be known: `if not allowed(...)` must not open.
+    Raise `AuthorizationUnavailable` if that cannot be known, so that `if not allowed(...)` never
+    lets anyone pass. Raise `MisuseError` without an `Authz`, and outside a request unless
+    `identity` is given.
+
+    >>> clerk = Identity("ann", permissions=["orders:read"])
+    >>> allowed("orders:read", identity=clerk), allowed("orders:delete", identity=clerk)
+    (True, False)
     """
     refuse_mappings("allowed", requirements)
     return Guard(requirements, on, identity).is_met(current_parts(), on)
@@ -82,10 +103,21 @@ def guard(
     throws: Any = None,
     enforce: bool = True,
 ) -> None:
-    """Guard every view of a blueprint (nested ones included) or application, but for exempt ones.
+    """Guard every view of a blueprint or an application that is not exempt.
 
-    Routing errors, the `OPTIONS` that Flask answers itself and static files pass. `enforce` is
-    that of `requires`. Raises `MisuseError` for a blueprint that is already registered.
+    Views of nested blueprints are included. Routing errors, the `OPTIONS` that Flask answers
+    itself, and static files pass. The other arguments are those of `requires`. Raise
+    `MisuseError` for a blueprint that is already registered.
+
+    >>> from flask import Blueprint
+    >>> archive = Blueprint("archive", __name__)
+    >>> guard(archive, "orders:read")
+    >>> @archive.get("/archive")
+    ... def index():
+    ...     return []
+    >>> app.register_blueprint(archive)
+    >>> app.test_client().get("/archive").status_code
+    401
     """
     if not isinstance(target, Flask | Blueprint):
         raise MisuseError(
@@ -141,5 +173,9 @@ def _current_identity() -> Any:
 
 current_identity: Any = LocalProxy(_current_identity)
 """The caller's identity; falsy if there is none, or if the token is invalid.
+
+>>> with app.test_request_context():
+...     bool(current_identity)
+False
 
 If the token was valid earlier in this request, reading an attribute raises the 401."""
