@@ -284,7 +284,7 @@ def test_a_role_that_the_catalog_lacks_is_logged_once(log: pytest.LogCaptureFixt
     for number in range(3):
         token = hostile.token(claims_of(f"user-{number}", roles=[f"stranger-{number}"]))
         assert get(client, "/any", token).status_code == 200
-    told = [r.getMessage() for r in records(log) if "catalogue lacks" in r.getMessage()]
+    told = [r.getMessage() for r in records(log) if "not in the catalog" in r.getMessage()]
     assert len(told) == 1
     assert "stranger" not in told[0]
 
@@ -302,7 +302,7 @@ def test_what_is_reported_once_is_reported_once_whatever_reads_the_token(
     for number in range(3):
         token = hostile.token(claims_of(roles=[f"stranger-{number}"]))
         assert get(client, "/any", token).status_code == 200
-    assert len([r for r in records(log) if "catalogue lacks" in r.getMessage()]) == 1
+    assert len([r for r in records(log) if "not in the catalog" in r.getMessage()]) == 1
 
 
 # --- tokens of another catalog -----------------------------------------------------------------
@@ -377,7 +377,9 @@ def test_the_first_token_of_another_catalog_is_reported_once_a_process(
     for number in range(3):
         get(client, "/any", outdated(sub=f"user-{number}"))
         app.config["JWT_DECODE_LEEWAY"] = number + 1  # from now on others verify
-    told = [record for record in records(log) if "another catalogue" in record.getMessage()]
+    told = [
+        record for record in records(log) if "another version of the catalog" in record.getMessage()
+    ]
     assert [record.levelno for record in told] == [logging.INFO]
     assert "s3cret" not in str(vars(told[0]))
 

@@ -348,7 +348,7 @@ def test_an_issuer_that_misbehaves_from_the_start_has_no_keys(
 ) -> None:
     misbehave(server)
     keys = keys_of(server, clock, fetch=hurried(server))
-    with pytest.raises(StoreUnavailable, match=r"no keys of .* are at hand"):
+    with pytest.raises(StoreUnavailable, match=r"no keys of .* are available"):
         ask(keys)
 
 

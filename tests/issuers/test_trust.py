@@ -779,7 +779,7 @@ def test_a_role_that_the_catalog_lacks_is_a_misuse_with_issuers_too() -> None:
 MISTAKES: list[tuple[Callable[[], Any], str]] = [
     (lambda: (), r"trust\(\) takes at least one"),
     (lambda: (ISSUER,), r"trust\(\) takes issuers, not"),
-    (lambda: (one(), one(leeway=10)), "is trusted already"),
+    (lambda: (one(), one(leeway=10)), "is already trusted"),
     (lambda: (one(keys=[{"kty": "EC", "kid": "k1"}]),), "the keys of"),
     (lambda: (one(keys=[jwk(), jwk(which=1)]),), "two keys have the same kid"),
     (lambda: (one(keys=[jwk("k1", "RS256")]),), "the keys of"),

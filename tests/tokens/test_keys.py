@@ -345,7 +345,7 @@ def test_a_bound_key_serves_its_own_algorithm_alone() -> None:
         assert Verifier({algorithm: prepare_key(bound, algorithm)}).verify(token), kind
         for other in ALGORITHMS:
             if other != algorithm:
-                with pytest.raises(MisuseError, match=f"bound to {algorithm}, not to {other}"):
+                with pytest.raises(MisuseError, match=f"for {algorithm}, not for {other}"):
                     prepare_key(bound, other)
 
 

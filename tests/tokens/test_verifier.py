@@ -200,7 +200,7 @@ def test_a_registered_string_of_another_type_is_an_invalid_claim(
     clock: Any, name: str, value: Any
 ) -> None:
     error = assert_refused(ClaimInvalid, good(**{name: value}))
-    assert str(error) == f"{name} is no string"
+    assert str(error) == f"{name} is not a string"
 
 
 def test_a_token_without_a_subject_is_refused(clock: Any) -> None:
