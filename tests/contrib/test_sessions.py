@@ -296,6 +296,7 @@ def test_a_user_who_was_added_in_the_same_request_can_begin() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("nobody_waits_for_a_first_load")
 def test_a_store_that_does_not_answer_opens_nothing() -> None:
     app = make(SessionLogin(), AUTHZ_STORE_URL="redis://127.0.0.1:1/0")
     client = app.test_client()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import sys
 import threading
 from collections.abc import Callable
+from contextvars import ContextVar
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -47,23 +49,32 @@ def client() -> FlaskClient:
     return client
 
 
+_is_watched: ContextVar[bool] = ContextVar("is_watched", default=False)
+
+
 def entered(call: Callable[[], Any]) -> set[str]:
-    """Return the modules of the package in which a function is called meanwhile."""
+    """Return the modules of the package in which the call, or a thread of it, calls a function.
+
+    Threads of other tests' applications, and what the garbage collector calls, do not count.
+    """
     modules = set()
 
     def see(frame: FrameType, event: str, argument: object) -> None:
         file = Path(frame.f_code.co_filename)
         is_body = frame.f_code.co_name == "<module>"
-        if event == "call" and not is_body and file.is_relative_to(PACKAGE):
+        if event == "call" and _is_watched.get() and not is_body and file.is_relative_to(PACKAGE):
             modules.add(file.relative_to(PACKAGE).with_suffix("").as_posix())
 
-    before = sys.getprofile()
+    before, token = sys.getprofile(), _is_watched.set(True)
+    gc.disable()
     threading.setprofile(see)
     sys.setprofile(see)
     try:
         call()
     finally:
         sys.setprofile(before)
+        gc.enable()
+        _is_watched.reset(token)
         threading.setprofile(None)  # type: ignore[arg-type] # typeshed has no None here
     return modules
 

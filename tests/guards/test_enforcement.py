@@ -142,6 +142,7 @@ def test_where_a_store_does_not_answer_the_call_passes() -> None:
     assert (answer.status_code, answer.get_json()) == (200, {"subject": "bob"})
 
 
+@pytest.mark.usefixtures("nobody_waits_for_a_first_load")
 def test_where_the_revocations_are_not_known_the_call_passes_with_no_identity() -> None:
     app = app_of(AUTHZ_STORE_URL="redis://127.0.0.1:1/0")
     enforced = requires()(lambda: who())

@@ -212,6 +212,7 @@ def test_a_view_of_the_revocations_that_is_too_old_is_a_503(
     assert status(app, token, path) == 200
 
 
+@pytest.mark.usefixtures("nobody_waits_for_a_first_load")
 def test_a_store_that_was_never_there_is_a_503() -> None:
     app = make("redis://127.0.0.1:1/0")
     assert status(app, signed()) == 503

@@ -74,7 +74,7 @@ def test_a_run_that_uses_no_fixture_of_it_imports_neither_it_nor_flask(tmp_path:
     assert ended.returncode == 0, ended.stdout
 
 
-def test_its_fixtures_are_told_with_what_they_are_for(tmp_path: Path) -> None:
+def test_pytest_lists_its_fixtures_with_what_they_are_for(tmp_path: Path) -> None:
     said = run(tmp_path, "--fixtures").stdout
-    assert "Makes clients of your `app` fixture" in said
-    assert "Makes blocks in which requests to your `app` fixture are somebody's" in said
+    assert "Return a function that makes clients" in said
+    assert "Return a function for blocks that act as a caller" in said

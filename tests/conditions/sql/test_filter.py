@@ -188,6 +188,7 @@ def test_nobody_and_a_bad_token_get_no_row(authz: Authz, app: Flask) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("nobody_waits_for_a_first_load")
 def test_where_the_revocations_are_not_known_the_filter_raises_the_503() -> None:
     token = token_for(guarded_app(), "bob", "viewer")
     app = guarded_app(AUTHZ_STORE_URL="redis://127.0.0.1:1/0")
