@@ -15,7 +15,7 @@ import schemathesis
 from flask import Flask
 from hypothesis import Phase, given, settings
 from schemathesis import GenerationMode
-from schemathesis.checks import CHECKS
+from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.core.failures import FailureGroup
 
 DOCUMENT = json.loads((Path(__file__).parents[2] / "openapi" / "api.json").read_text())
@@ -80,6 +80,7 @@ def calls_answered(own_api: Any, operation: Any, role: str, times: int) -> int:
 
 
 def test_all_the_checks_of_schemathesis_are_on() -> None:
+    load_all_checks()
     assert {check.__name__ for check in CHECKS.get_all()} == {
         "allow_header_conformance",
         "content_type_conformance",
