@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NoReturn
 
-from flask import current_app, make_response
+from flask import Response, current_app, jsonify, make_response
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import (
     Forbidden,
@@ -23,10 +23,10 @@ from werkzeug.exceptions import (
     TooManyRequests,
     Unauthorized,
 )
-from werkzeug.wrappers import Response
+from werkzeug.wrappers import Response as BaseResponse
 
 from .errors import AuthzError, MisuseError
-from .policy.problem import Problem
+from .policy.problem import TYPE_PREFIX, Problem
 
 RETRY_AFTER_SECONDS = 5
 
@@ -94,6 +94,25 @@ class TooManyAttempts(Refusal, TooManyRequests):
         self.retry_after = retry_after
 
 
+class ProblemAnswer(HTTPException):
+    """An exception whose response is a problem (RFC 9457) without a challenge."""
+
+    def __init__(self, status: int, name: str, detail: str, error: str | None = None) -> None:
+        title = name.replace("-", " ").capitalize()
+        self.problem = Problem(f"{TYPE_PREFIX}{name}", title, status, detail, error=error)
+        response = unstored(self.problem.as_dict())
+        response.status_code = status
+        response.mimetype = "application/problem+json"
+        super().__init__(detail, response)
+
+
+def unstored(members: dict[str, Any] | None = None) -> Response:
+    """Return a response with these members as JSON, or an empty one, that no cache may store."""
+    response = Response() if members is None else jsonify(members)
+    response.headers["Cache-Control"] = "no-store"  # RFC 6749 section 5.1
+    return response
+
+
 _BY_STATUS: dict[int, type[Refusal]] = {
     401: NotIdentified,
     403: NotAllowed,
@@ -119,7 +138,7 @@ class Failing:
     def respond(self, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
         """The response of `on_fail`, or None; raises `throws` if that is set."""
         response = self.on_fail
-        if isinstance(response, Response):  # one for all requests, each of which may add to it
+        if isinstance(response, BaseResponse):  # one for all requests, each of which may add to it
             response = make_response((response.get_data(), response.status, response.headers))
         elif callable(response):
             response = current_app.ensure_sync(response)(*arguments, **keywords)

@@ -9,13 +9,13 @@ from typing import Any
 from flask import Blueprint, Response
 
 from ..accounts import User
-from ..endpoints.answers import unstored
 from ..endpoints.bodies import load
 from ..errors import MisuseError
 from ..guards.verbs import guard, requires
 from ..inspection.access import read_access
 from ..inspection.documents import access_document
 from ..policy.roles import Role
+from ..refusals import unstored
 from .effect import Effect
 from .role_changes import RoleAdministration
 from .roles import role_of

@@ -11,14 +11,15 @@ from marshmallow import EXCLUDE, Schema, fields, validate
 from .._context import get_app
 from ..application import current_parts
 from ..contrib.browser import next_url
-from ..endpoints.answers import ProblemAnswer, current_logins
 from ..endpoints.bodies import FORM, load
+from ..endpoints.common import current_logins
 from ..endpoints.login_attempt import Attempt
 from ..endpoints.token import LONGEST_PASSWORD
 from ..jwt_extended.bridge import access_lifetime
 from ..jwt_extended.locations import vary_by
 from ..logins.revoking import end_family
 from ..policy.problem import too_many_attempts, wrong_credentials
+from ..refusals import ProblemAnswer
 from .cookie import COOKIE, cookie_options, csrf_token, is_from_here
 from .rendering import render
 

@@ -11,14 +11,13 @@ from flask import Blueprint, Response, redirect, request, url_for
 
 from ..accounts import User
 from ..application import current_parts
-from ..endpoints.answers import ProblemAnswer
 from ..endpoints.bodies import load
 from ..endpoints.login_attempt import add_rate_checks
 from ..errors import StoreUnavailable
 from ..guards.placement import PAGES, exempt, mark
 from ..guards.verbs import guard, requires
 from ..inspection.access import read_access
-from ..refusals import RETRY_AFTER_SECONDS
+from ..refusals import RETRY_AFTER_SECONDS, ProblemAnswer
 from .api import FRESH, administration_of
 from .cookie import take_cookie
 from .login import log_in, log_out, protect, refuse_forged, show_log_in, to_confirm, to_log_in

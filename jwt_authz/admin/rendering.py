@@ -7,8 +7,8 @@ from typing import Any
 from flask import Response, request, url_for
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from ..endpoints.answers import ProblemAnswer
 from ..inspection.tables import visible
+from ..refusals import ProblemAnswer
 from .cookie import csrf_token
 from .schemas import is_reachable
 from .versions import Seen

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from ..accounts.sqlalchemy.roles import SQLAlchemyRoles
 from ..application import current_parts
-from ..endpoints.answers import ProblemAnswer
 from ..logins.changes import reload_everywhere
 from ..logins.revoking import revoke
 from ..logins.token_sizes import refuse_role_change
 from ..policy.roles import Role, Roles
+from ..refusals import ProblemAnswer
 from ..revocation import Target
 from .effect import Effect, effect_of_catalogue
 from .roles import AdminRoles, CatalogueRule, RoleChange

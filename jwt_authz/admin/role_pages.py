@@ -6,9 +6,9 @@ from typing import Any
 
 from flask import Response, redirect, request, url_for
 
-from ..endpoints.answers import ProblemAnswer
 from ..endpoints.bodies import load
 from ..policy.roles import Role
+from ..refusals import ProblemAnswer
 from .asked import asked_permissions
 from .rendering import render, seen, status_of
 from .role_changes import RoleAdministration

@@ -8,9 +8,9 @@ from typing import Any
 
 from ..accounts.sqlalchemy.roles import SQLAlchemyRoles
 from ..accounts.sqlalchemy.trail import Entry
-from ..endpoints.answers import ProblemAnswer
 from ..errors import MisuseError
 from ..policy.roles import Role, Roles
+from ..refusals import ProblemAnswer
 from .accounts import AdminAccounts
 from .shown import state_of
 from .turn import Actor, Turn

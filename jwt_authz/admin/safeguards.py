@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 
 from ..accounts import User
 from ..accounts.sqlalchemy.roles import SQLAlchemyRoles
-from ..endpoints.answers import ProblemAnswer
 from ..errors import MisuseError
 from ..policy.decision import NO
 from ..policy.identity import Identity
 from ..policy.permissions import PermissionSet
 from ..policy.requirements import Requirement
 from ..policy.roles import Roles
+from ..refusals import ProblemAnswer
 from .asked import RANK, meets_more
 from .holdings import Holdings, holdings_of
 from .roles import RoleChange, changed_names

@@ -10,10 +10,10 @@ from marshmallow import RAISE, Schema, ValidationError, fields, post_load, valid
 
 from ..accounts.password_rules import MIN_CHARACTERS
 from ..accounts.user import MAX_TEXT, is_storable
-from ..endpoints.answers import ProblemAnswer
 from ..endpoints.bodies import load, read_members
 from ..errors import MisuseError
 from ..policy.permissions import Permission
+from ..refusals import ProblemAnswer
 from .user_query import Wanted
 
 SORTS = ("username", "-username", "added", "-added")

@@ -16,7 +16,7 @@ from ..accounts.sqlalchemy.roles import SQLAlchemyRoles
 from ..accounts.sqlalchemy.trail import Entry
 from ..application import current_parts
 from ..audit import tell_change
-from ..endpoints.answers import ProblemAnswer, missing_store
+from ..endpoints.common import missing_store
 from ..errors import MisuseError, PasswordRefused
 from ..findings import Found, add_check, misuse_of
 from ..logins.revoking import families_of, revoke
@@ -24,7 +24,7 @@ from ..logins.token_sizes import refuse_user_change
 from ..policy.identity import Identity
 from ..policy.problem import not_allowed, token_missing
 from ..policy.requirements import And, Requirement
-from ..refusals import NotAllowed, NotIdentified
+from ..refusals import NotAllowed, NotIdentified, ProblemAnswer
 from ..revocation import Family, target
 from .accounts import AdminAccounts
 from .effect import Effect, effect_of

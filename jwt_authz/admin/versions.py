@@ -16,7 +16,7 @@ from typing import NamedTuple
 from flask import request
 
 from ..accounts.sqlalchemy.trail import State
-from ..endpoints.answers import ProblemAnswer
+from ..refusals import ProblemAnswer
 
 
 class Seen(NamedTuple):

@@ -9,8 +9,8 @@ from flask import request
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
 from ..errors import TokenMalformed
+from ..refusals import ProblemAnswer
 from ..tokens.jws import read_object
-from .answers import ProblemAnswer
 
 LONGEST_BODY = 16_384
 """The most bytes of a body that are read."""

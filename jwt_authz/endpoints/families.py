@@ -10,9 +10,8 @@ from ..errors import MisuseError
 from ..jwt_extended.bridge import own_claims
 from ..logins.revoking import end_family, families_of, revoke
 from ..policy.problem import token_invalid, token_missing
-from ..refusals import NotIdentified
+from ..refusals import NotIdentified, ProblemAnswer, unstored
 from ..revocation import Family, Target
-from .answers import ProblemAnswer, unstored
 
 
 def show_families() -> Response:

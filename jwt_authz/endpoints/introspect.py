@@ -14,7 +14,7 @@ from ..errors import InvalidToken, MisuseError
 from ..guards.verbs import requires
 from ..jwt_extended.bridge import ask_callbacks, has_callbacks, manager_of
 from ..policy.identity import Identity
-from .answers import unstored
+from ..refusals import unstored
 from .bodies import read_token
 
 _SHOWN = ("iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "scope", "auth_time")

@@ -19,17 +19,16 @@ from ..findings import Found, add_check, misuse_of
 from ..guards.verbs import current_identity, requires
 from ..logins.changes import Users
 from ..policy.problem import token_invalid, too_many_attempts
-from .answers import (
-    ProblemAnswer,
+from ..refusals import ProblemAnswer, unstored
+from .bodies import JSON, UnsupportedType, load, read_members
+from .common import (
     client_of_request,
     current_logins,
     has_refresh,
     missing_accounts,
     missing_store,
     refuse,
-    unstored,
 )
-from .bodies import JSON, UnsupportedType, load, read_members
 from .families import caller
 from .login_attempt import Attempt, add_rate_checks
 

@@ -13,15 +13,9 @@ from ..guards.placement import exempt
 from ..guards.verbs import requires
 from ..jwt_extended.bridge import refresh_lifetime
 from ..logins.log_in import NEVER_ENDS
-from .answers import (
-    REFRESH,
-    ProblemAnswer,
-    current_logins,
-    missing_accounts,
-    missing_store,
-    unstored,
-)
+from ..refusals import ProblemAnswer, unstored
 from .bodies import UnsupportedGrant, load, read_members
+from .common import REFRESH, current_logins, missing_accounts, missing_store
 from .families import end_families, end_one_family, show_families
 from .revoke import revoke_token
 

@@ -9,9 +9,9 @@ from flask import Response
 from ..application import Parts, current_parts
 from ..errors import InvalidToken
 from ..logins.revoking import end_family, end_token, has_expired
+from ..refusals import ProblemAnswer, unstored
 from ..tokens.page import is_page_token
 from ..tokens.refresh import family_of_refresh_token
-from .answers import ProblemAnswer, unstored
 from .bodies import read_token
 
 

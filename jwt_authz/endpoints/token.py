@@ -15,16 +15,9 @@ from marshmallow import RAISE, Schema, fields, validate
 from ..findings import add_check
 from ..guards.placement import exempt
 from ..policy.problem import too_many_attempts, wrong_credentials
-from .answers import (
-    ProblemAnswer,
-    client_of_request,
-    current_logins,
-    has_refresh,
-    missing_accounts,
-    refuse,
-    unstored,
-)
+from ..refusals import ProblemAnswer, unstored
 from .bodies import JSON, UnsupportedGrant, UnsupportedType, load, read_members
+from .common import client_of_request, current_logins, has_refresh, missing_accounts, refuse
 from .login_attempt import Attempt, add_rate_checks, wait_of_address
 
 LONGEST_PASSWORD = 4_096

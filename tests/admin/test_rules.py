@@ -11,7 +11,7 @@ from jwt_authz import Identity, Role, Roles, has_role
 from jwt_authz.admin.roles import RoleChange
 from jwt_authz.admin.safeguards import Rules
 from jwt_authz.admin.turn import Turn
-from jwt_authz.endpoints.answers import ProblemAnswer
+from jwt_authz.refusals import ProblemAnswer
 
 BEFORE = Roles(Role("admin", "users:manage", includes="shop"), Role("shop", "orders:*"))
 

@@ -1,43 +1,23 @@
-"""Responses of the endpoints around a log-in: tokens and problems."""
+"""Shared by the endpoints: the current log-ins, refusals of log-ins, and checks of the setup."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from flask import Response, current_app, jsonify, request
-from werkzeug.exceptions import HTTPException
+from flask import current_app, request
 
 from .._context import get_app
 from ..application import current_parts
 from ..findings import Found, misuse_of
 from ..logins.log_in import NO_ACCOUNTS, Logins
-from ..policy.problem import TYPE_PREFIX, Problem
+from ..policy.problem import Problem
 from ..refusals import NotIdentified, TooManyAttempts
 
 LONGEST_CLIENT = 200
 
 REFRESH = "jwt_authz.refresh"
 """The key in `app.extensions` that says that there is an endpoint for refresh tokens."""
-
-
-class ProblemAnswer(HTTPException):
-    """An exception whose response is a problem (RFC 9457) without a challenge."""
-
-    def __init__(self, status: int, name: str, detail: str, error: str | None = None) -> None:
-        title = name.replace("-", " ").capitalize()
-        self.problem = Problem(f"{TYPE_PREFIX}{name}", title, status, detail, error=error)
-        response = unstored(self.problem.as_dict())
-        response.status_code = status
-        response.mimetype = "application/problem+json"
-        super().__init__(detail, response)
-
-
-def unstored(members: dict[str, Any] | None = None) -> Response:
-    """Return a response with these members as JSON, or an empty one, that no cache may store."""
-    response = Response() if members is None else jsonify(members)
-    response.headers["Cache-Control"] = "no-store"  # RFC 6749 section 5.1
-    return response
 
 
 def current_logins() -> Logins:
