@@ -26,7 +26,7 @@ from werkzeug.exceptions import (
 from werkzeug.wrappers import Response as BaseResponse
 
 from .errors import AuthzError, MisuseError
-from .policy.problem import TYPE_PREFIX, Problem
+from .policy.problem import Problem, make_problem
 
 RETRY_AFTER_SECONDS = 5
 
@@ -98,8 +98,7 @@ class ProblemAnswer(HTTPException):
     """An exception whose response is a problem (RFC 9457) without a challenge."""
 
     def __init__(self, status: int, name: str, detail: str, error: str | None = None) -> None:
-        title = name.replace("-", " ").capitalize()
-        self.problem = Problem(f"{TYPE_PREFIX}{name}", title, status, detail, error=error)
+        self.problem = make_problem(name, status, detail, error=error)
         response = unstored(self.problem.as_dict())
         response.status_code = status
         response.mimetype = "application/problem+json"

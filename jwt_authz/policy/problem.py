@@ -14,6 +14,68 @@ from .requirements import Not
 from .standard import has_scope
 
 TYPE_PREFIX = "urn:jwt-authz:problem:"
+TITLES = {
+    # Authentication
+    "token-missing": "Authentication required",
+    "invalid-token": "Invalid access token",
+    "token-malformed": "Malformed access token",
+    "token-too-long": "Access token too long",
+    "algorithm-not-allowed": "Signing algorithm not accepted",
+    "key-unknown": "Unknown signing key",
+    "signature-invalid": "Invalid signature",
+    "token-expired": "Access token expired",
+    "token-not-yet-valid": "Access token not valid yet",
+    "issuer-invalid": "Untrusted issuer",
+    "audience-invalid": "Access token for another audience",
+    "claim-missing": "Required claim missing",
+    "claim-invalid": "Invalid claim",
+    "claims-left-out": "Roles or groups missing from the access token",
+    "kind-invalid": "Not an access token",
+    "token-revoked": "Access token revoked",
+    "subject-unknown": "Unknown subject",
+    "csrf-invalid": "Missing or invalid CSRF token",
+    "token-not-fresh": "Recent log-in required",
+    # Decisions
+    "not-allowed": "Not allowed",
+    "authorization-unavailable": "Authorization unavailable",
+    # Log-in and refresh
+    "wrong-credentials": "Wrong user name or password",
+    "too-many-attempts": "Too many failed log-ins",
+    "no-role-in-tenant": "No role in this tenant",
+    "token-not-issued": "Access token too long to be issued",
+    "refresh-refused": "Invalid or expired refresh token",
+    "token-reused": "Refresh token already used",
+    "log-in-unknown": "Log-in not found",
+    "no-password": "No password stored for this user",
+    "wrong-password": "Wrong password",
+    "password-refused": "New password refused",
+    # Requests to the endpoints
+    "invalid-request": "Invalid request",
+    "invalid-scope": "Invalid scope",
+    "unsupported-grant-type": "Unsupported grant type",
+    "unsupported-token-type": "Unsupported token type",
+    "unsupported-media-type": "Unsupported media type",
+    "content-too-large": "Request body too large",
+    # Administration
+    "user-unknown": "User not found",
+    "role-unknown": "Role not found",
+    "unknown-role": "Unknown role",
+    "role-exists": "Role already exists",
+    "role-retired": "Role name no longer available",
+    "roles-elsewhere": "Roles cannot be changed here",
+    "change-refused": "Change refused",
+    "changed-meanwhile": "Changed since it was loaded",
+    "precondition-required": "If-Match required",
+    "of-a-tenant": "Only for administrators of all tenants",
+    "self-promotion": "You cannot extend your own access",
+    "role-not-held": "You do not hold this role",
+    "permission-not-held": "You do not hold this permission",
+    "level-not-held": "You do not hold this level",
+    "holds-more": "This user holds more than you",
+    "last-administrator": "An administrator must remain",
+}
+"""The title of each problem type, by the last part of its URI; `docs/refusals.md` has each."""
+
 DISCLOSE = ("none", "sentence", "tree")
 _DISCLOSE_VALUES = f"{', '.join(DISCLOSE[:-1])} or {DISCLOSE[-1]}"
 
@@ -79,19 +141,20 @@ class Problem:
         return f"Bearer {', '.join(parts)}"
 
 
+def make_problem(name: str, status: int, detail: str, **members: Any) -> Problem:
+    """Return a problem of one of the types in `TITLES`, with further members of `Problem`."""
+    return Problem(f"{TYPE_PREFIX}{name}", TITLES[name], status, detail, **members)
+
+
 def token_missing() -> Problem:
     """Return the 401 for a request without a token: no error code (RFC 6750 section 3.1)."""
-    return Problem(
-        f"{TYPE_PREFIX}token-missing",
-        "Authentication required",
-        401,
-        "An access token is required: send Authorization: Bearer <token>.",
-    )
+    detail = "An access token is required: send Authorization: Bearer <token>."
+    return make_problem("token-missing", 401, detail)
 
 
 def token_invalid(error: InvalidToken) -> Problem:
     """Return the 401 for an invalid token."""
-    title = "Log in again" if error.code != "invalid_token" else "Access token not accepted"
+    title = TITLES.get(error.name, TITLES[InvalidToken.name])
     max_age = error.max_age if isinstance(error, TokenNotFresh) else None
     kind = f"{TYPE_PREFIX}{error.name}"
     return Problem(kind, title, 401, error.sentence, error=error.code, max_age=max_age)
@@ -99,22 +162,12 @@ def token_invalid(error: InvalidToken) -> Problem:
 
 def wrong_credentials() -> Problem:
     """Return the 401 of a failed log-in: the same for an unknown user and a wrong password."""
-    return Problem(
-        f"{TYPE_PREFIX}wrong-credentials",
-        "Log-in refused",
-        401,
-        "The user name or the password is wrong.",
-    )
+    return make_problem("wrong-credentials", 401, "The user name or the password is wrong.")
 
 
 def too_many_attempts() -> Problem:
     """Return the 429 of a log-in after too many failed ones (RFC 6585 section 4)."""
-    return Problem(
-        f"{TYPE_PREFIX}too-many-attempts",
-        "Too many attempts",
-        429,
-        "Too many log-ins have failed. Try again later.",
-    )
+    return make_problem("too-many-attempts", 429, "Too many log-ins have failed. Try again later.")
 
 
 def not_allowed(decision: Decision, disclose: str = "sentence") -> Problem:
@@ -133,35 +186,21 @@ def not_allowed(decision: Decision, disclose: str = "sentence") -> Problem:
         scope = " ".join(dict.fromkeys(_scopes_wanted(decision))) or None
     if disclose == "tree":
         required = decision.as_dict()
-    return Problem(
-        f"{TYPE_PREFIX}not-allowed",
-        "Not allowed",
-        403,
-        detail,
-        error="insufficient_scope",
-        scope=scope,
-        required=required,
+    return make_problem(
+        "not-allowed", 403, detail, error="insufficient_scope", scope=scope, required=required
     )
 
 
 def unavailable() -> Problem:
     """Return the 503 for a decision that needs a store which does not answer."""
-    return Problem(
-        f"{TYPE_PREFIX}authorization-unavailable",
-        "Authorization unavailable",
-        503,
-        "The access rights cannot be checked at the moment. Try again later.",
-    )
+    detail = "The access rights cannot be checked at the moment. Try again later."
+    return make_problem("authorization-unavailable", 503, detail)
 
 
 def token_not_issued() -> Problem:
     """Return the 503 for a user whose roles do not fit into a token."""
-    return Problem(
-        f"{TYPE_PREFIX}token-not-issued",
-        "Token not issued",
-        503,
-        "Your roles do not fit into an access token. Ask an administrator to give you fewer.",
-    )
+    detail = "Your roles do not fit into an access token. Ask an administrator to give you fewer."
+    return make_problem("token-not-issued", 503, detail)
 
 
 def _scopes_wanted(decision: Decision) -> Iterator[str]:

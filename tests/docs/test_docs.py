@@ -18,7 +18,7 @@ import pytest
 from jwt_authz import errors
 from jwt_authz._concurrency.slots import Slots
 from jwt_authz.findings import CHECKS
-from jwt_authz.policy.problem import TYPE_PREFIX
+from jwt_authz.policy.problem import TITLES, TYPE_PREFIX
 from jwt_authz.settings import settings_table
 from tests.cheap_argon2 import make_argon2_cheap, replace_slots
 from tests.docs.reading import Block, Page, console, module_of, outputs, run, told
@@ -158,28 +158,33 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
 
 
 def problem_types() -> set[str]:
-    """The names of all problem types that stand in the library's code."""
+    """Return the names of all problem types that the library's code uses."""
     conditions = [errors.InvalidToken]
     for condition in conditions:
         conditions += condition.__subclasses__()
     names = {each.name for each in conditions if each.__module__ == errors.__name__}
     for path in LIBRARY.rglob("*.py"):
         text = path.read_text()
-        names.update(re.findall(r'\{TYPE_PREFIX\}([a-z-]+)"', text))
+        names.update(re.findall(r'make_problem\(\s*"([a-z-]+)"', text))
         names.update(re.findall(r'\(\s*4\d\d,\s*"([a-z-]+)"', text))
     return names
+
+
+def test_every_problem_type_has_a_title_of_its_own_and_no_other_has_one() -> None:
+    assert sorted(TITLES) == sorted(problem_types())
+    assert len({*TITLES.values()}) == len(TITLES)
 
 
 def test_every_problem_type_is_explained_under_its_name_and_no_other_is() -> None:
     text = (DOCS / "refusals.md").read_text()
     explained = re.findall(r"^### ([a-z-]+)$", text.partition("## Problem types")[2], re.MULTILINE)
-    assert sorted(explained) == sorted(problem_types())
+    assert sorted(explained) == sorted(TITLES)
 
 
 @pytest.mark.slow
 def test_no_page_speaks_of_a_problem_type_that_there_is_not() -> None:
     for page in PAGES:
-        assert set(re.findall(rf"{TYPE_PREFIX}([a-z-]+)", page.text)) <= problem_types(), page
+        assert set(re.findall(rf"{TYPE_PREFIX}([a-z-]+)", page.text)) <= TITLES.keys(), page
 
 
 def test_every_setting_is_on_the_settings_page_and_no_page_has_another() -> None:
