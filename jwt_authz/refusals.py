@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from flask import Response, current_app, jsonify, make_response
 from flask.typing import ResponseReturnValue
@@ -29,6 +29,7 @@ from .errors import AuthzError, MisuseError
 from .policy.problem import Problem, make_problem
 
 RETRY_AFTER_SECONDS = 5
+_Raised = TypeVar("_Raised", bound=HTTPException)
 
 
 class Refusal(AuthzError, HTTPException):
@@ -38,6 +39,9 @@ class Refusal(AuthzError, HTTPException):
         super().__init__(problem.detail)
         self.problem = problem
         self.realm = realm
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), self.__dict__)
 
     def get_body(self, environ: Any = None, scope: Any = None) -> str:
         return json.dumps(self.problem.as_dict())
@@ -104,12 +108,22 @@ class ProblemAnswer(HTTPException):
         response.mimetype = "application/problem+json"
         super().__init__(detail, response)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), self.__dict__)
+
 
 def unstored(members: dict[str, Any] | None = None) -> Response:
     """Return a response with these members as JSON, or an empty one, that no cache may store."""
     response = Response() if members is None else jsonify(members)
     response.headers["Cache-Control"] = "no-store"  # RFC 6749 section 5.1
     return response
+
+
+def _restored(kind: type[_Raised], attributes: dict[str, Any]) -> _Raised:
+    """Return a refusal as it was before `pickle`, whatever its class takes."""
+    made = kind.__new__(kind)
+    made.__dict__.update(attributes)
+    return made
 
 
 _BY_STATUS: dict[int, type[Refusal]] = {

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import Any, ClassVar, overload
+from typing import Any, ClassVar, Self, overload
 
 from ..errors import MisuseError, StoreUnavailable
 from .decision import DEPENDS, NO, YES, Decision, Verdict
@@ -201,6 +202,24 @@ class FunctionRequirement(Requirement):
     def __call__(self, *arguments: Any) -> Any:
         return self.function(*arguments)
 
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """Pickle it by name; a function that no module holds, such as a lambda, is left out."""
+        path: str = getattr(self, "__qualname__", "")
+        held: Any = sys.modules.get(self.__module__)
+        for name in path.split("."):
+            held = getattr(held, name, None)
+        if held is self:
+            return path
+        if held is self.function:
+            return type(self), (self.function, self._sentence)
+        return UnpickledFunction, (self.name, self.sentence)
+
+    def __copy__(self) -> Self:
+        return self  # a copy could not differ, and may hold a lambda
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
     @property
     def takes_resource(self) -> bool:
         return self._takes.needed
@@ -222,6 +241,27 @@ class FunctionRequirement(Requirement):
             return hash(self.function)
         except TypeError:  # a callable object without a hash
             return hash(type(self.function))
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+class UnpickledFunction(Requirement):
+    """Stands for a requirement whose function could not be pickled: it can only be printed."""
+
+    def __init__(self, name: str, sentence: str) -> None:
+        self.name = name
+        self._sentence = sentence
+
+    @property
+    def sentence(self) -> str:
+        return self._sentence
+
+    def fulfill(self, identity: Any) -> bool:
+        raise Undecided(
+            f"{self.name} was not pickled: define it with def at the top of a module to evaluate "
+            "it in another process"
+        )
 
     def __repr__(self) -> str:
         return self.name
@@ -421,6 +461,9 @@ class has_permission(Has):
         )
         super().__init__(str(self.permission))
         self._known_to: Roles | None = None  # the last catalog that was found to grant it
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_known_to": None}  # no catalog in a pickled requirement
 
     @property
     def sentence(self) -> str:

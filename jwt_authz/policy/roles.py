@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 from base64 import urlsafe_b64encode
@@ -11,13 +10,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from types import MappingProxyType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from ..errors import MisuseError
 from .permissions import Permission, PermissionSet
 from .roles_document import read_roles
 
 _Value = TypeVar("_Value", bound=Sized)
+_Catalog = TypeVar("_Catalog", bound="Roles")
 _MEMO_NAMES = 65_536  # names in all cached combinations, about 2.5 MiB; roles are not limited
 _FINGERPRINT_BYTES = 12  # 16 characters: enough to tell an application's catalogs apart
 
@@ -237,9 +237,14 @@ class Roles(Mapping[str, Role]):
 
     def open_ended(self) -> Roles:
         """Return a copy that knows every permission, for applications with other issuers."""
-        opened = copy.copy(self)
-        opened._is_open = True
-        return opened
+        return _catalog(type(self), tuple(self.values()), is_open=True)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the roles alone: what is cached of them is computed again."""
+        return _catalog, (type(self), tuple(self.values()), self._is_open)
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self  # immutable
 
     def knows(self, permission: Permission) -> bool:
         """Return whether a role grants the permission, or a wildcard that covers it."""
@@ -282,6 +287,12 @@ class Roles(Mapping[str, Role]):
                     raise MisuseError(f"Roles include each other: {' > '.join(cycle)}.")
                 elif included not in done:
                     path[included] = iter(self[included].includes)
+
+
+def _catalog(kind: type[_Catalog], roles: Iterable[Role], is_open: bool) -> _Catalog:
+    made = kind(*roles)
+    made._is_open = is_open
+    return made
 
 
 def is_fingerprint(text: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from typing import Any
 
 from ..errors import MisuseError
@@ -100,7 +101,13 @@ class has_level(Has):
         return sources.roles
 
 
-_PRESENT: Any = object()
+class _AnyValue(enum.Enum):
+    """Stands for no given value; a member of an enumeration, so that copies are the same."""
+
+    PRESENT = enum.auto()
+
+
+_PRESENT: Any = _AnyValue.PRESENT
 
 
 class has_claim(Has):
