@@ -27,7 +27,7 @@ from .jwt_extended.slots import filled_slots
 from .policy.role_sources import RolesSource
 from .policy.roles import Roles
 from .refusals import Failing, Refusing
-from .revocation import CATALOGUE, RevocationView
+from .revocation import RevocationView
 from .revocation.live_roles import LiveCatalogue
 from .revocation.sharing import Sharing
 from .settings import Settings
@@ -122,7 +122,7 @@ class Parts:
     def reload_roles(self) -> None:
         """Have all processes load the catalog again: see `Authz.reload_roles`."""
         live = self._live_catalogue
-        self.needed_revocations().write(CATALOGUE)
+        self.needed_revocations().announce_catalogue()
         live.reload()
 
     @property

@@ -45,7 +45,7 @@ from .policy.requirements import Requirement
 from .policy.role_sources import RolesSource
 from .policy.roles import Roles
 from .refusals import Failing
-from .revocation import Family, target
+from .revocation import Family, target_of
 from .tokens import KeySet
 
 Loader = TypeVar("Loader", bound=Callable[..., Any])
@@ -419,7 +419,7 @@ class Authz:
         """
         if role is not None and self.roles is not None and role not in self.roles:
             raise MisuseError(f"no role is named {role!r}: check the spelling")
-        what = target(
+        target = target_of(
             jti=jti,
             subject=subject,
             role=role,
@@ -428,7 +428,7 @@ class Authz:
             everything=everything,
             issuer=issuer,
         )
-        revoke(current_parts(), what, keeps_families=keeps_families)
+        revoke(current_parts(), target, keeps_families=keeps_families)
 
     def distrust_store(self) -> None:
         """Revoke all tokens issued before now, including refresh tokens, in all processes.

@@ -105,7 +105,6 @@ ALLOWED: tuple[Allowed, ...] = (
     Allowed("tests/docs/test_language.py", "*", "It tries the phrases."),
     Allowed("jwt_authz/tokens/claim_names.py", "catalogue", "A claim of tokens has that name."),
     Allowed("jwt_authz/policy/identity.py", "catalogue", "An argument of Identity has that name."),
-    Allowed("jwt_authz/revocation/__init__.py", "catalogue", "CATALOGUE is exported."),
     Allowed("jwt_authz/revocation/known.py", "catalogue", "A kind of statement has that name."),
     Allowed("jwt_authz/revocation/statements.py", "catalogue", "A kind of statement in stores."),
     Allowed("jwt_authz/_moved.py", "catalogue", "A module had that name."),

@@ -25,7 +25,7 @@ from ..policy.identity import Identity
 from ..policy.problem import not_allowed, token_missing
 from ..policy.requirements import And, Requirement
 from ..refusals import NotAllowed, NotIdentified, ProblemAnswer
-from ..revocation import Family, target
+from ..revocation import Family, Target
 from .accounts import AdminAccounts
 from .effect import Effect, effect_of
 from .safeguards import Rules
@@ -103,7 +103,7 @@ class Administration:
         changed = fit(lambda: self.accounts.give_roles(actor, subject, names, rule, seen))
         try:
             # Also if nothing changed, to repeat a call whose revocation failed.
-            revoke(current_parts(), target(subject=subject), keeps_families=True)
+            revoke(current_parts(), Target("subject", subject), keeps_families=True)
         finally:
             tell(changed.entry)
         return changed.user, changed.version
@@ -116,7 +116,7 @@ class Administration:
         changed = fit(lambda: self.accounts.set_disabled(actor, subject, disabled, rules, seen))
         try:
             if disabled:
-                revoke(current_parts(), target(subject=subject))
+                revoke(current_parts(), Target("subject", subject))
         finally:
             tell(changed.entry)
         return changed.user, changed.version
@@ -132,7 +132,7 @@ class Administration:
         rules = self.rules()
         actor, user = self._actor(rules), fit(lambda: self.accounts.judge(subject, rules, seen))
         before = len(families_of(current_parts(), subject))
-        revoke(current_parts(), target(subject=subject))
+        revoke(current_parts(), Target("subject", subject))
         change = ({"sessions": before}, {"sessions": 0})
         tell(self.accounts.record(actor, END_SESSIONS, user, *change))
 

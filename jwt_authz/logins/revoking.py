@@ -13,24 +13,24 @@ from ..tokens.refresh import number_or_none
 from ..tokens.verifier import START_LEEWAY
 
 
-def revoke(parts: Parts, what: Target, *, keeps_families: bool = False) -> None:
+def revoke(parts: Parts, target: Target, *, keeps_families: bool = False) -> None:
     """End the tokens issued until now that match the target; see `Authz.revoke`.
 
     The revocation is written first, and is what counts. Ending the families only frees space.
     """
     view = parts.needed_revocations()
     if keeps_families:
-        if what.kind != "subject":
+        if target.kind != "subject":
             raise MisuseError(
                 "keeps_families requires subject=: use it for a subject whose roles have changed"
             )
-        view.write(what._replace(kind="claims"))
-    elif what.kind == "family":
-        end_family(parts, str(what.value))
+        view.revoke(target._replace(kind="claims"))
+    elif target.kind == "family":
+        end_family(parts, str(target.value))
     else:
-        view.write(what)
-        if what.kind == "subject":
-            view.ask_families(lambda families: families.end_all(str(what.value), what.issuer))
+        view.revoke(target)
+        if target.kind == "subject":
+            view.ask_families(lambda families: families.end_all(str(target.value), target.issuer))
 
 
 def end_family(parts: Parts, family: str) -> None:
@@ -47,7 +47,7 @@ def end_access_tokens(parts: Parts, family: str) -> None:
     view = parts.needed_revocations()
     if not view.knows_family(family):
         # This concerns only access tokens: refresh tokens depend on the family itself.
-        view.write(Target("family", family), view.now() + access_lifetime() + leeway())
+        view.revoke(Target("family", family), view.now() + access_lifetime() + leeway())
 
 
 def has_expired(parts: Parts, payload: dict[str, Any]) -> bool:
@@ -62,7 +62,7 @@ def has_expired(parts: Parts, payload: dict[str, Any]) -> bool:
 
 def end_token(parts: Parts, jti: str, payload: dict[str, Any]) -> None:
     """End the one token with this id and payload; raise `StoreUnavailable`."""
-    parts.needed_revocations().revoke(jti=jti, expires_at=_end_of(payload))
+    parts.needed_revocations().revoke(Target("jti", jti), _end_of(payload))
 
 
 def _end_of(payload: dict[str, Any]) -> float:

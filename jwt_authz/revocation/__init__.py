@@ -1,13 +1,12 @@
 """Revocation: statements that tokens are no longer good, refresh families, and their stores."""
 
 from .families import Families, Family, Outcome, Rotation, is_id
-from .statements import CATALOGUE, Statement, Target, target
+from .statements import Statement, Target, target_of
 from .store import Store, open_store
 from .stores.memory import MemoryStore
 from .view import RevocationView
 
 __all__ = [
-    "CATALOGUE",
     "Families",
     "Family",
     "MemoryStore",
@@ -19,5 +18,5 @@ __all__ = [
     "Target",
     "is_id",
     "open_store",
-    "target",
+    "target_of",
 ]

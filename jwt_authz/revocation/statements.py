@@ -87,37 +87,33 @@ class Statement:
         return cls(kind, value, issuer, float(revoked_at), float(forget_at))
 
 
-def target(
-    *,
-    jti: str | None = None,
-    subject: str | None = None,
-    role: str | None = None,
-    tenant: str | None = None,
-    family: str | None = None,
-    everything: bool = False,
-    issuer: str | None = None,
+def target_of(
+    *, everything: bool = False, issuer: str | None = None, **criteria: str | None
 ) -> Target:
-    """What the one argument given is about; `issuer` may stand beside `jti` and `subject`.
+    """Return the target of the one criterion that is given: `subject="ann"`, `everything=True`.
 
-    Raise MisuseError if none or several are given, or one that is not text.
+    Raise `MisuseError` if none or several are given, or an invalid one.
     """
-    named = {"jti": jti, "subject": subject, "role": role, "tenant": tenant, "family": family}
-    given: dict[str, str | None] = {k: v for k, v in named.items() if v is not None}
+    given: dict[str, str | None] = {k: v for k, v in criteria.items() if v is not None}
     if everything is not False:
         given["everything"] = None
     if len(given) != 1 or everything not in (True, False):
         raise MisuseError(
-            "a revocation is of one thing: write one of jti=, subject=, role=, tenant=, family= or "
-            "everything=True"
+            "A revocation needs exactly one criterion: write one of jti=, subject=, role=, "
+            "tenant=, family= or everything=True."
         )
     ((kind, value),) = given.items()
-    made = Target(kind, value, issuer)
-    if not _is_target(made):
+    return checked(Target(kind, value, issuer))
+
+
+def checked(target: Target) -> Target:
+    """Return the target; raise `MisuseError` if a store could not hold a statement about it."""
+    if not _is_target(target):
         raise MisuseError(
-            f"the revocation of a {kind} needs text that is not empty, and an issuer only beside "
-            "jti= or subject=: write str(...)"
+            f"Invalid revocation of a {target.kind}: expected a string that is not empty, and an "
+            "issuer only with jti= or subject=. Write str(...)."
         )
-    return made
+    return target
 
 
 def _is_statement(fields: Any) -> bool:

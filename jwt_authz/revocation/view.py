@@ -16,7 +16,7 @@ from .families import Families
 from .keeper import Keeper
 from .known import Known
 from .log import MICROSECONDS, Log, MarkMissing
-from .statements import LATEST, SLACK, Statement, Target, target
+from .statements import CATALOGUE, EVERYTHING, LATEST, SLACK, Statement, Target, checked
 from .store import Store
 from .stores.memory import MemoryStore
 
@@ -219,47 +219,27 @@ class RevocationView:
 
     # What ends tokens
 
-    def revoke(
-        self,
-        *,
-        jti: str | None = None,
-        subject: str | None = None,
-        role: str | None = None,
-        tenant: str | None = None,
-        family: str | None = None,
-        everything: bool = False,
-        issuer: str | None = None,
-        expires_at: float | None = None,
-    ) -> Statement:
-        """Revoke the tokens issued until now that carry the one thing given.
+    def revoke(self, target: Target, expires_at: float | None = None) -> Statement:
+        """Revoke the tokens issued until now that the target describes.
 
-        `issuer` names the foreign issuer of a `jti` or `subject`; `expires_at` is when the last of
-        the tokens expires, leeway included, by default `longest` from now. The store holds the
-        statement and this process applies it when this returns; the others do within moments.
-        Raises MisuseError unless exactly one thing is given, StoreUnavailable where the store
-        does not take it: then nothing may be taken for revoked.
+        `expires_at` is when the last of them expires, leeway included; by default `longest`
+        seconds from now. When this returns, the store holds the statement and this process applies
+        it; the others do within moments. Raise `MisuseError` for an invalid target, and
+        `StoreUnavailable` if the store fails: then nothing may be assumed to be revoked.
         """
-        what = target(
-            jti=jti,
-            subject=subject,
-            role=role,
-            tenant=tenant,
-            family=family,
-            everything=everything,
-            issuer=issuer,
-        )
-        return self.write(what, expires_at)
-
-    def write(self, what: Target, expires_at: float | None = None) -> Statement:
-        """Revoke what is named: see `revoke`."""
         now = self.now()
         until = now + self._longest if expires_at is None else expires_at
         forget_at = min(until + SLACK, LATEST)
-        entry = self._repaired(lambda: self.store.revoke(what, forget_at, self._latest_iat))
+        checked(target)
+        entry = self._repaired(lambda: self.store.revoke(target, forget_at, self._latest_iat))
         self._known.add(entry.statement)
         if self._keeper is not None:
             self._keeper.wrote(entry)
         return entry.statement
+
+    def announce_catalogue(self) -> None:
+        """Announce to all processes that the role catalog has changed; see `revoke`."""
+        self.revoke(CATALOGUE)
 
     def prepare_store(self, *, is_new: bool) -> None:
         """Make what the store needs, once; unless it is new, revoke all tokens issued before now.
@@ -277,7 +257,7 @@ class RevocationView:
         that it lacks something that no running process knows.
         """
         if self._keeper is None:
-            self.revoke(everything=True)
+            self.revoke(EVERYTHING)
         else:
             self._keeper.distrust()
 

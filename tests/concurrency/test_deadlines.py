@@ -44,7 +44,6 @@ from jwt_authz.endpoints import (
     token_blueprint,
 )
 from jwt_authz.errors import StoreUnavailable
-from jwt_authz.revocation import Target
 from jwt_authz.revocation import live_roles as live_catalogue
 from tests.admin.application import PASSWORD as ADMIN_PASSWORD
 from tests.admin.application import STORED, make_app
@@ -557,7 +556,7 @@ def test_a_source_that_falls_silent_at_a_change_is_503_and_then_answers_again(
     source.is_silent = True
     with app.app_context():
         view = app.extensions[KEY].needed_revocations()
-        view.write(Target("catalogue", None))
+        view.announce_catalogue()
 
     eventually(lambda: answers(503))
     assert client.get("/open").status_code == 200

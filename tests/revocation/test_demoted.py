@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from jwt_authz.errors import StoreUnavailable
-from jwt_authz.revocation import RevocationView
+from jwt_authz.revocation import RevocationView, Target
 from jwt_authz.revocation.stores import redis_scripts as scripts
 from jwt_authz.revocation.stores.redis import RedisStore
 from jwt_authz.revocation.stores.sqlalchemy import SQLAlchemyStore
@@ -100,7 +100,7 @@ def assert_bound_holds_after_a_failover(
     assert is_let_in(stays, "ann")
     eventually(lambda: new.client().exists("{authz}:mark") == 1)
     fail_over(old, new)
-    view_of(store_at(new.url)).revoke(subject="ann")
+    view_of(store_at(new.url)).revoke(Target("subject", "ann"))
 
     count = let_in_after_the_bound(stays, "ann", clock)
     assert count == 0, f"{count} requests with a revoked token were let in"

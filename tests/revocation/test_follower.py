@@ -12,7 +12,7 @@ import redis
 import sqlalchemy
 
 from jwt_authz.errors import StoreUnavailable
-from jwt_authz.revocation import RevocationView
+from jwt_authz.revocation import RevocationView, Target
 from jwt_authz.revocation.log import MarkMissing
 from jwt_authz.revocation.stores import redis as redis_module
 from jwt_authz.revocation.stores import sqlalchemy as sqlalchemy_module
@@ -71,10 +71,10 @@ def test_what_one_process_revokes_the_other_knows_after_its_next_look(
     two: list[RevocationView],
 ) -> None:
     one, other = two
-    one.revoke(subject="ann")
-    one.revoke(jti="x")
-    one.revoke(role="editor")
-    one.revoke(tenant="acme")
+    one.revoke(Target("subject", "ann"))
+    one.revoke(Target("jti", "x"))
+    one.revoke(Target("role", "editor"))
+    one.revoke(Target("tenant", "acme"))
     assert is_dead(one, "ann")
     assert not is_dead(other, "ann")
 
@@ -91,7 +91,7 @@ def test_a_process_that_comes_later_knows_all(
     two: list[RevocationView], process: Callable[[], RevocationView]
 ) -> None:
     for number in range(5):
-        two[number % 2].revoke(subject=f"s{number}")
+        two[number % 2].revoke(Target("subject", f"s{number}"))
 
     late = begin(process())
 
@@ -109,7 +109,7 @@ def test_a_log_of_many_pages_is_read_to_its_end(
     now = time.time()
     for number in range(40):
         # Of lives from minutes to months, so that they stand on several shelves.
-        two[0].revoke(jti=f"id{number}", expires_at=now + 60 * 4 ** (number % 9))
+        two[0].revoke(Target("jti", f"id{number}"), expires_at=now + 60 * 4 ** (number % 9))
 
     late = begin(process())
     look(two[1])
@@ -124,7 +124,7 @@ def test_a_statement_that_was_lost_before_it_was_read_back_is_written_again(
 ) -> None:
     one, other = two
     before = copy_of(prepared)
-    one.revoke(subject="ann")
+    one.revoke(Target("subject", "ann"))
     put_back(prepared, before)  # as a replica does that became the primary too soon
 
     look(one, one, other)
@@ -145,7 +145,7 @@ def test_a_statement_that_was_read_before_its_writer_knew_of_it_is_written_once(
         return entry
 
     monkeypatch.setattr(one.store, "revoke", interrupted)
-    one.revoke(subject="ann")
+    one.revoke(Target("subject", "ann"))
     look(one, one, one)
 
     assert entries_in(prepared) == 1
@@ -163,7 +163,7 @@ def test_preparing_a_store_twice_changes_nothing(
     two: list[RevocationView], prepared: Shared
 ) -> None:
     before = generation(two[0])
-    two[0].revoke(subject="ann")
+    two[0].revoke(Target("subject", "ann"))
     prepared.open().prepare()
     look(*two)
 
@@ -211,11 +211,11 @@ def test_an_emptied_store_is_written_back_by_those_who_know(
     two: list[RevocationView], prepared: Shared, process: Callable[[], RevocationView]
 ) -> None:
     one, other = two
-    one.revoke(subject="ann")
-    one.revoke(jti="x")
+    one.revoke(Target("subject", "ann"))
+    one.revoke(Target("jti", "x"))
     said = one.newest("ann")
     look(other)
-    other.revoke(role="editor")  # which one has not read yet
+    other.revoke(Target("role", "editor"))  # which one has not read yet
     before = generation(one)
     empty(prepared)
 
@@ -234,7 +234,7 @@ def test_an_emptied_store_is_written_back_by_those_who_know(
 def test_a_new_process_waits_for_others_to_repair_the_store(
     two: list[RevocationView], prepared: Shared, process: Callable[[], RevocationView]
 ) -> None:
-    two[0].revoke(subject="ann")
+    two[0].revoke(Target("subject", "ann"))
     empty(prepared)
     fresh = process()
     with pytest.raises(MarkMissing):
@@ -249,9 +249,9 @@ def test_a_new_process_waits_for_others_to_repair_the_store(
 def test_a_revocation_meets_an_emptied_store_and_repairs_it(
     two: list[RevocationView], prepared: Shared, process: Callable[[], RevocationView]
 ) -> None:
-    two[0].revoke(subject="ann")
+    two[0].revoke(Target("subject", "ann"))
     empty(prepared)
-    two[0].revoke(subject="bob")
+    two[0].revoke(Target("subject", "bob"))
 
     late = begin(process())
     assert is_dead(late, "ann")
@@ -261,7 +261,7 @@ def test_a_revocation_meets_an_emptied_store_and_repairs_it(
 
 def test_a_repaired_store_is_left_alone(two: list[RevocationView], prepared: Shared) -> None:
     for number in range(20):
-        two[0].revoke(jti=f"id{number}")
+        two[0].revoke(Target("jti", f"id{number}"))
     look(*two)
     empty(prepared)
     look(*two, *two)
@@ -286,7 +286,7 @@ def test_a_store_that_is_emptied_again_while_it_is_repaired_is_repaired_in_the_e
     two: list[RevocationView], prepared: Shared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, other = two
-    one.revoke(subject="ann")
+    one.revoke(Target("subject", "ann"))
     look(other)
     assert one._keeper is not None
     log: Any = one._keeper._follower._log
@@ -315,7 +315,7 @@ def test_a_store_that_loses_what_is_written_back_before_it_is_read_is_repaired_a
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     one, _ = two
-    one.revoke(subject="ann")
+    one.revoke(Target("subject", "ann"))
     assert one._keeper is not None
     log: Any = one._keeper._follower._log
     add = log.add
@@ -344,9 +344,9 @@ def test_an_old_copy_put_back_is_seen_and_brought_up_to_date(
     two: list[RevocationView], prepared: Shared, process: Callable[[], RevocationView]
 ) -> None:
     one, other = two
-    one.revoke(subject="ann")
+    one.revoke(Target("subject", "ann"))
     old = copy_of(prepared)
-    one.revoke(subject="bob")
+    one.revoke(Target("subject", "bob"))
     look(*two)
     before = generation(one)
     put_back(prepared, old)
@@ -366,12 +366,12 @@ def test_an_old_copy_is_seen_also_when_others_wrote_to_it_since(
 ) -> None:
     one, _ = two
     old = copy_of(prepared)
-    one.revoke(subject="ann")
+    one.revoke(Target("subject", "ann"))
     one.refresh()
     put_back(prepared, old)
     stranger = begin(process())  # knows only the old copy
     for number in range(3):
-        stranger.revoke(subject=f"s{number}")
+        stranger.revoke(Target("subject", f"s{number}"))
 
     look(one, stranger)
 
@@ -384,13 +384,13 @@ def test_an_old_copy_is_seen_by_the_newest_statement_that_is_still_of_use(
 ) -> None:
     one, _ = two
     old = copy_of(prepared)
-    one.revoke(subject="ann")
+    one.revoke(Target("subject", "ann"))
     # What comes later is forgotten sooner: nobody can ask for it any more.
     one.store.revoke(("jti", "past", None), time.time() - 10)  # type: ignore[arg-type]
     one.refresh()
     put_back(prepared, old)
     stranger = begin(process())
-    stranger.revoke(subject="bob")
+    stranger.revoke(Target("subject", "bob"))
 
     look(one, stranger)
 
@@ -425,8 +425,8 @@ def test_a_log_that_was_thrown_out_of_a_full_redis_is_seen(
 ) -> None:
     redis_place.open().prepare()
     one, other = look(view_of(redis_place.open()), view_of(redis_place.open()))
-    one.revoke(subject="ann", expires_at=time.time() + 100_000)
-    one.revoke(jti="short", expires_at=time.time() + 60)
+    one.revoke(Target("subject", "ann"), expires_at=time.time() + 100_000)
+    one.revoke(Target("jti", "short"), expires_at=time.time() + 60)
     look(one, other)
     thrown_out(redis_place, "log:3")  # that of the one id
 
@@ -442,7 +442,7 @@ def test_a_new_process_that_sees_that_a_part_is_missing_revokes_everything(
 ) -> None:
     redis_place.open().prepare()
     (one,) = look(view_of(redis_place.open()))
-    one.revoke(jti="short", expires_at=time.time() + 60)
+    one.revoke(Target("jti", "short"), expires_at=time.time() + 60)
     thrown_out(redis_place, "log:3")
     with pytest.raises(MarkMissing):
         view_of(redis_place.open()).refresh()  # one that knows may repair it yet
@@ -539,7 +539,7 @@ def test_a_store_that_is_not_trusted_ends_all_tokens_and_all_families(
 def test_a_repaired_store_is_reported_in_the_log(
     two: list[RevocationView], prepared: Shared, caplog: pytest.LogCaptureFixture
 ) -> None:
-    two[0].revoke(subject="a-secret-subject")
+    two[0].revoke(Target("subject", "a-secret-subject"))
     empty(prepared)
     with caplog.at_level(logging.INFO, "jwt_authz.revocation"):
         look(*two)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from jwt_authz.errors import StoreUnavailable
-from jwt_authz.revocation import CATALOGUE, RevocationView
+from jwt_authz.revocation import RevocationView, Target
 from jwt_authz.revocation import clock as clock_module
 from jwt_authz.revocation import keeper as keeper_module
 from jwt_authz.revocation.keeper import Keeper
@@ -85,7 +85,7 @@ def test_no_thread_runs_before_the_first_question(view: RevocationView, age_cloc
         lambda view: view.is_revoked(jti="a", subject="ann", issued_at=1.0),
         lambda view: view.newest("ann"),
         lambda view: view.next_iat("ann"),
-        lambda view: view.revoke(subject="ann"),
+        lambda view: view.revoke(Target("subject", "ann")),
     ],
 )
 def test_any_first_question_loads_the_view(
@@ -105,7 +105,7 @@ def test_what_another_process_revokes_is_known_without_a_question(
     view: RevocationView, other: RevocationView
 ) -> None:
     view.check_age()
-    other.revoke(subject="ann")
+    other.revoke(Target("subject", "ann"))
 
     eventually(lambda: is_dead(view, "ann"))
 
@@ -140,7 +140,7 @@ def test_a_thread_that_died_is_started_again(
     dead = thread(view)
     kill(view)
     age_clock.step(1)
-    other.revoke(subject="ann")
+    other.revoke(Target("subject", "ann"))
 
     eventually(lambda: is_dead(view, "ann"))
     assert thread(view) is not dead
@@ -324,7 +324,7 @@ def test_a_process_whose_clock_is_wrong_issues_by_the_stores(
     for module in (clock_module, keeper_module):
         set_clocks(monkeypatch, module, wall=lambda: time.time() + off)
     before = view.next_iat("ann")
-    said = other.revoke(subject="ann").revoked_at
+    said = other.revoke(Target("subject", "ann")).revoked_at
     view.refresh()
 
     assert before < said < view.next_iat("ann")
@@ -347,7 +347,7 @@ def test_a_step_of_the_wall_clock_is_repaired_by_the_next_look(
 
 FORK = """
 import os, sys, threading, time
-from jwt_authz.revocation import CATALOGUE, RevocationView
+from jwt_authz.revocation import RevocationView, Target
 sys.path.insert(0, "tests")
 from revocation.workers import open_shared
 
@@ -355,7 +355,7 @@ store = open_shared(*sys.argv[1:])
 store.prepare()
 view = RevocationView(store, longest=900, max_age=60, interval=0.1, first_load=60)
 view.check_age()
-view.revoke(subject="before")
+view.revoke(Target("subject", "before"))
 def followers():  # a call of the store has a thread of its own as well
     return sum(thread.name == "jwt_authz-revocations" for thread in threading.enumerate())
 assert followers() == 1
@@ -372,7 +372,7 @@ for number in range(3):
             view.check_age()
             assert view.is_revoked(jti="a", subject="before", issued_at=1.0)
             assert followers() == 1
-            view.revoke(subject=f"child{number}")
+            view.revoke(Target("subject", f"child{number}"))
             until = time.monotonic() + 60
             for subject in ("child0", "child1", "child2", "parent"):
                 while not view.is_revoked(jti="a", subject=subject, issued_at=1.0):
@@ -387,7 +387,7 @@ for number in range(3):
     children.append(child)
 store_lock.release()
 held.release()
-view.revoke(subject="parent")
+view.revoke(Target("subject", "parent"))
 codes = [os.waitpid(child, 0)[1] for child in children]
 view.check_age()
 assert view.is_revoked(jti="a", subject="child1", issued_at=1.0)
@@ -509,10 +509,10 @@ def test_news_of_the_catalog_and_nothing_else_changes_its_mark(
     view: RevocationView, other: RevocationView
 ) -> None:
     mark = view.mark_of_catalogue()
-    other.revoke(subject="ann")
+    other.revoke(Target("subject", "ann"))
     view.refresh()
     assert view.mark_of_catalogue() == mark
-    other.write(CATALOGUE)
+    other.announce_catalogue()
     view.refresh()
     assert view.mark_of_catalogue() != mark
 

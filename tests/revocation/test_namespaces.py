@@ -22,7 +22,7 @@ from jwt_authz.accounts.memory import MemoryAccounts
 from jwt_authz.application import current_parts
 from jwt_authz.cli.main import authz as commands
 from jwt_authz.errors import StoreUnavailable
-from jwt_authz.revocation import CATALOGUE, RevocationView, Rotation, Target, sharing
+from jwt_authz.revocation import RevocationView, Rotation, Target, sharing
 from jwt_authz.revocation.sharing import KEPT
 from jwt_authz.tokens import KeySet
 
@@ -72,8 +72,8 @@ def test_a_revocation_reaches_its_own_namespace_alone(
     here, there = view_of(shop), view_of(wiki)
     here.check_age()
     before, catalogue = time.time() - 1, here.mark_of_catalogue()
-    there.write(CATALOGUE)
-    there.revoke(everything=True)
+    there.announce_catalogue()
+    there.revoke(Target("everything"))
     there.distrust_store()
     here.refresh()
 

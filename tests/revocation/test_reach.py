@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from jwt_authz.revocation import RevocationView
+from jwt_authz.revocation import RevocationView, target_of
 from tests.patience import PATIENCE
 
 from .conftest import Shared
@@ -67,7 +67,7 @@ def delays(
         spoil()
         there.ask("seen_at", claims)
         time.sleep(0.002)  # so that the other process is asking by then
-        here.revoke(**given)
+        here.revoke(target_of(**given))
         done = time.monotonic()
         found.append(max(0.0, there.answer() - done))
     return found

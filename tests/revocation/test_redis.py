@@ -19,7 +19,7 @@ import redis
 from jwt_authz._concurrency import breaker as breaker_module
 from jwt_authz._concurrency.breaker import FAILURES, PAUSE, Breaker
 from jwt_authz.errors import MisuseError, StoreUnavailable
-from jwt_authz.revocation import RevocationView, Statement
+from jwt_authz.revocation import RevocationView, Statement, Target
 from jwt_authz.revocation.stores.redis import RedisStore
 from tests.patience import PATIENCE, eventually
 
@@ -70,7 +70,7 @@ def view(
 
 def seen_by(view: RevocationView) -> RevocationView:
     view.check_age()
-    view.revoke(subject="ann")
+    view.revoke(Target("subject", "ann"))
     return view
 
 
@@ -197,7 +197,7 @@ def test_two_applications_in_one_database_know_nothing_of_each_other(
     other.prepare()
     begun = other.start("ann", lifetime=10, idle=10)
     mine, theirs = view_of(store), view_of(other)
-    theirs.revoke(everything=True)
+    theirs.revoke(Target("everything"))
     mine.refresh()
 
     assert ask(mine, "ann") == "200"
@@ -228,7 +228,7 @@ def test_a_view_goes_on_when_the_connections_of_its_store_are_closed(
     with monkeypatch.context() as patched:
         patched.setattr(redis.client.PubSub, "get_message", read)
         eventually(lambda: readings > 2)
-    view_of(redis_place.open()).revoke(subject="ann")
+    view_of(redis_place.open()).revoke(Target("subject", "ann"))
 
     eventually(lambda: ask(view, "ann") == "401")
     assert view._keeper._thread is followed_by
@@ -241,7 +241,7 @@ def test_a_client_that_decodes_answers_does_as_well(
         store = RedisStore(client, redis_place.prefix)
         store.prepare()
         view = view_of(store)
-        view.revoke(subject="ann")
+        view.revoke(Target("subject", "ann"))
         begun = store.start("ann", lifetime=10, idle=10)
         assert begun.family is not None
         assert begun.jti is not None
@@ -333,12 +333,12 @@ def test_a_server_that_became_a_replica_is_an_unavailable_store_until_it_is_none
     with private_redis.client() as client:
         client.replicaof("127.0.0.1", 1)
         client.config_set("replica-serve-stale-data", "yes")
-        assert_unavailable(lambda: view.revoke(subject="bob"))
+        assert_unavailable(lambda: view.revoke(Target("subject", "bob")))
         assert_unavailable(lambda: private.start("ann", lifetime=10, idle=10))
         assert_serves_until_the_bound(view, age_clock)
 
         client.replicaof("NO", "ONE")
-    view.revoke(subject="bob")
+    view.revoke(Target("subject", "bob"))
     eventually(lambda: ask(view, "bob") == "401")
 
 
@@ -349,7 +349,7 @@ def test_a_full_server_is_an_unavailable_store_and_its_log_is_read(
     with private_redis.client() as client:
         client.config_set("maxmemory", "1")
         for call in (
-            lambda: view.revoke(subject="bob"),
+            lambda: view.revoke(Target("subject", "bob")),
             lambda: private.start("ann", lifetime=10, idle=10),
         ):
             assert_unavailable(call)
@@ -357,7 +357,7 @@ def test_a_full_server_is_an_unavailable_store_and_its_log_is_read(
         eventually(lambda: ask(view, "ann") == "401")
 
         client.config_set("maxmemory", "0")
-    view.revoke(subject="bob")
+    view.revoke(Target("subject", "bob"))
 
 
 # A server that is killed, stopped, slow
@@ -370,7 +370,7 @@ def test_with_redis_killed_what_was_known_serves_until_the_bound_and_then_503(
     private_redis.kill()
 
     assert_serves_until_the_bound(view, age_clock)
-    assert_unavailable(lambda: view.revoke(subject="bob"))
+    assert_unavailable(lambda: view.revoke(Target("subject", "bob")))
 
 
 @pytest.mark.parametrize("fault", ["refuse", "silence"])
@@ -396,7 +396,7 @@ def test_with_redis_out_of_reach_what_was_known_serves_until_the_bound_and_then_
     between.mend()
     eventually(lambda: ask(view, "bob") == "200")
     assert ask(view, "ann") == "401"
-    eventually(lambda: answers_again(lambda: view.revoke(subject="bob")))
+    eventually(lambda: answers_again(lambda: view.revoke(Target("subject", "bob"))))
     view.stop()
     store.close()
 
@@ -421,7 +421,7 @@ def test_a_redis_that_is_20_ms_late_does(
     store = patient(between.url)
     view = seen_by(view_of(store, max_age=BOUND))
     between.slow(0.01)  # each way
-    view.revoke(subject="bob")
+    view.revoke(Target("subject", "bob"))
     age_clock.step(2 * BOUND)
     eventually(lambda: ask(view, "ann") == "401")
 
@@ -518,7 +518,7 @@ def test_a_redis_that_comes_back_empty_is_written_back_without_a_restart(
     age_clock: Clock,
     is_too_old: bool,
 ) -> None:
-    view.revoke(jti="x")
+    view.revoke(Target("jti", "x"))
     private_redis.kill()
     eventually(lambda: is_failing(view))
     age_clock.step(2 * BOUND if is_too_old else 0)
@@ -564,7 +564,7 @@ def test_a_redis_started_from_an_old_dump_is_brought_up_to_date(
     """SECURITY 1.24, F4."""
     begun = private.start("ann", lifetime=100, idle=100)
     dump = private_redis.dump()
-    view.revoke(subject="bob")
+    view.revoke(Target("subject", "bob"))
     assert begun.family is not None
     assert begun.jti is not None
     private.rotate(begun.family.id, begun.jti, grace=10, idle=100)

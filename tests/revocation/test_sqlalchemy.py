@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import OperationalError
 
 from jwt_authz.errors import MisuseError, StoreUnavailable
-from jwt_authz.revocation import RevocationView
+from jwt_authz.revocation import RevocationView, Target
 from jwt_authz.revocation.families import KEPT
 from jwt_authz.revocation.stores.sqlalchemy import SQLAlchemyStore, metadata
 from tests.patience import PATIENCE, eventually
@@ -72,7 +72,7 @@ def view(
     """A view over the proxy that has seen ann revoked, and gets older as the test says."""
     made = view_of(distant, max_age=BOUND)
     made.check_age()
-    made.revoke(subject="ann")
+    made.revoke(Target("subject", "ann"))
     return made
 
 
@@ -394,7 +394,7 @@ def test_a_slow_postgres_does(
     between: Proxy, distant: SQLAlchemyStore, view: RevocationView, age_clock: Clock
 ) -> None:
     between.slow(0.005)
-    view.revoke(subject="bob")
+    view.revoke(Target("subject", "bob"))
     age_clock.step(2 * BOUND)
 
     eventually(lambda: ask(view, "ann") == "401")

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jwt_authz.errors import MisuseError, StoreUnavailable
-from jwt_authz.revocation.statements import Statement, target
+from jwt_authz.revocation.statements import Statement, target_of
 
 GOOD = ["subject", "zoe", "https://idp.example", 1_795_000_000.123456, 1_795_003_600.0]
 
@@ -92,7 +92,7 @@ def test_what_cannot_be_read_is_not_known_and_says_nothing_of_itself(stored: str
 def test_a_revocation_is_of_the_one_thing_given(
     given_: dict[str, Any], made: tuple[str, str | None, str | None]
 ) -> None:
-    assert target(**given_) == made
+    assert target_of(**given_) == made
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_revocation_is_of_the_one_thing_given(
 )
 def test_a_revocation_of_nothing_or_of_several_things_is_a_misuse(given_: dict[str, Any]) -> None:
     with pytest.raises(MisuseError, match="write one of jti=, subject=, role=, tenant="):
-        target(**given_)
+        target_of(**given_)
 
 
 @pytest.mark.parametrize(
@@ -123,5 +123,5 @@ def test_a_revocation_of_nothing_or_of_several_things_is_a_misuse(given_: dict[s
     ],
 )
 def test_a_revocation_of_what_is_not_a_text_is_a_misuse(given_: dict[str, Any]) -> None:
-    with pytest.raises(MisuseError, match=r"write str\(\.\.\.\)"):
-        target(**given_)
+    with pytest.raises(MisuseError, match=r"Write str\(\.\.\.\)"):
+        target_of(**given_)

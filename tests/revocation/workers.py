@@ -15,7 +15,7 @@ from threading import Barrier
 from typing import Any
 
 from jwt_authz.errors import StoreUnavailable
-from jwt_authz.revocation import RevocationView
+from jwt_authz.revocation import RevocationView, Target, target_of
 from jwt_authz.revocation import families as rules
 from jwt_authz.revocation.stores.redis import RedisStore
 from jwt_authz.revocation.stores.sqlalchemy import SQLAlchemyStore
@@ -183,7 +183,7 @@ class Place:
         assert self._view is not None
         assert self._view._keeper is not None
         self._view._keeper._stop.set()
-        self._view.revoke(jti="news")
+        self._view.revoke(Target("jti", "news"))
         self._view.stop()
 
     def kill_thread(self) -> None:
@@ -204,7 +204,7 @@ class Place:
     def revoke(self, given: dict[str, Any]) -> float:
         """Revoke, and say when that was done by the clock of the machine."""
         assert self._view is not None
-        self._view.revoke(**given)
+        self._view.revoke(target_of(**given))
         return time.monotonic()
 
 
