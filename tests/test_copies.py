@@ -262,8 +262,8 @@ def test_an_error_keeps_its_data(
 @EACH_WAY
 @pytest.mark.parametrize(
     "value",
-    [PROBLEM, Permission.parse("orders:*"), MANAGER.permissions, MANAGER.sources, *ROLES.values()],
-    ids=repr,
+    [PROBLEM, Permission.parse("orders:*"), MANAGER.permissions, MANAGER.sources, ROLES["clerk"]],
+    ids=lambda value: type(value).__name__,
 )
 def test_a_value_equals_its_copy(value: Any, through: Callable[[Any], Any]) -> None:
     assert through(value) == value

@@ -110,9 +110,7 @@ def accounts() -> Iterator[Silent]:
     made = Silent()
     yield made
     made.ends.set()
-    for thread in threading.enumerate():
-        if thread.name == "jwt_authz-call":
-            thread.join(PATIENCE)
+    eventually(lambda: "jwt_authz-call" not in [thread.name for thread in threading.enumerate()])
 
 
 def shop(accounts: Any, **config: Any) -> Flask:

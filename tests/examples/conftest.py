@@ -139,13 +139,17 @@ class Served:
     process: subprocess.Popen[str]
 
 
+HEARD = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+"""Signals that programs which the tests start must not ignore, and how the tests handle them."""
+
+
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
     """Runs `python -m ...` until one of its lines matches, and ends it after the test."""
     with contextlib.ExitStack() as stack:
-        # Whoever started the tests in the background may have had them ignore it.
-        ignored = signal.signal(signal.SIGINT, signal.default_int_handler)
-        stack.callback(signal.signal, signal.SIGINT, ignored)
+        # A shell that starts the tests in the background, and nohup, have them ignore a signal.
+        for number, handler in HEARD.items():
+            stack.callback(signal.signal, number, signal.signal(number, handler))
 
         def run(*command: str, until: str, **settings: str) -> Served:
             process = stack.enter_context(
