@@ -7,6 +7,7 @@ import importlib
 import inspect
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,7 @@ EXTRAS = (
 )
 WITHOUT_EXTRAS = f"""
 import sys
+from collections import Counter
 
 class Absent:
     def find_spec(self, name, path=None, target=None):
@@ -140,3 +142,19 @@ def test_importing_the_package_loads_nothing_that_few_requests_need() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
     assert not set(NOT_LOADED) & set(done.stdout.split())
+
+
+# The ready-made models of `accounts.models` are named like tables of any Flask application, and the
+# classes of `compat` like those that they replace.
+MODELS = ("User", "Role", "Permission")
+
+
+def test_a_class_name_occurs_once_in_the_package() -> None:
+    names = Counter(
+        node.name
+        for path in PACKAGE.rglob("*.py")
+        if "compat" not in path.parts
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef)
+    )
+    assert sorted(name for name, count in names.items() if count > 1) == sorted(MODELS)

@@ -173,7 +173,7 @@ class _Views:
         return _effects(self._roles.effect_of_change(role))
 
     def show_access(self) -> Response:
-        self._administration.rules()
+        self._administration.safeguards()
         return unstored(access_document(read_access()))
 
     def remove_role(self, name: str) -> Response:

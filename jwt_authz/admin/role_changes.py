@@ -1,4 +1,4 @@
-"""Change roles with all rules, the trail, and effect in all processes."""
+"""Change roles with the safeguards, the trail, and effect in all processes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..refusals import ProblemAnswer
 from ..revocation import Target
 from .effect import Effect, effect_of_catalogue
 from .roles import AdminRoles, CatalogueRule, RoleChange
-from .safeguards import Rules
+from .safeguards import Safeguards
 from .turn import Turn
 from .user_changes import Administration, fit, tell
 from .versions import ANY, Seen
@@ -33,7 +33,7 @@ class RoleAdministration:
 
     def roles(self) -> Roles:
         """Return the catalog; empty if the application has none."""
-        self.of_users.rules()
+        self.of_users.safeguards()
         return _catalogue()
 
     def role(self, name: str) -> Role:
@@ -51,14 +51,14 @@ class RoleAdministration:
     def why_fixed(self) -> str | None:
         """Return a sentence that says why the caller cannot change the roles, or None."""
         try:
-            self._rules()
+            self._safeguards()
         except ProblemAnswer as problem:
             return problem.description
         return None
 
     def effect_of_change(self, role: Role) -> list[Effect]:
         """Return the effect of changing the role to the given one."""
-        self.of_users.rules().refuse_unknown(role.includes)
+        self.of_users.safeguards().refuse_unknown(role.includes)
         return _effect_of(RoleChange("change role", role.name, role))
 
     def effect_of_removal(self, name: str) -> list[Effect]:
@@ -88,7 +88,7 @@ class RoleAdministration:
     def remove(self, name: str, seen: Seen = ANY) -> None:
         """Remove the role from all users and roles, and end the access tokens that have it."""
         change, parts = RoleChange("remove role", name, seen=seen), current_parts()
-        stored = parts.deadline.bound(self._rules()[1])
+        stored = parts.deadline.bound(self._safeguards()[1])
         if name not in stored.load():
             if stored.is_retired(name):
                 # It may have been removed by this call, which then failed: finish the rest.
@@ -101,15 +101,15 @@ class RoleAdministration:
         self._make(change)
 
     def _judge(self, change: RoleChange) -> None:
-        rules, stored = self._rules(change)
+        safeguards, stored = self._safeguards(change)
         roles = AdminRoles(self.of_users.accounts, stored)
-        fit(lambda: roles.judge(change, _fitting(rules)))
+        fit(lambda: roles.judge(change, _fitting(safeguards)))
 
     def _make(self, change: RoleChange) -> str:
-        (rules, stored), parts = self._rules(change), current_parts()
+        (safeguards, stored), parts = self._safeguards(change), current_parts()
         roles, actor = AdminRoles(self.of_users.accounts, stored), self.of_users.actor()
         parts.reload_roles()  # so that nothing changes if the store does not answer
-        entries, version = fit(lambda: roles.make(actor, change, _fitting(rules)))
+        entries, version = fit(lambda: roles.make(actor, change, _fitting(safeguards)))
         try:
             # Also if nothing changed, to repeat a call that did not reach the other processes.
             reload_everywhere(parts, change.name if change.role is None else None)
@@ -117,23 +117,23 @@ class RoleAdministration:
             tell(*entries)
         return version
 
-    def _rules(self, change: RoleChange | None = None) -> tuple[Rules, SQLAlchemyRoles]:
-        """Return the rules for a change, and the catalog, if it can be changed here."""
-        rules = self.of_users.rules()
-        rules.refuse_tenant()
-        if rules.stored is None:
+    def _safeguards(self, change: RoleChange | None = None) -> tuple[Safeguards, SQLAlchemyRoles]:
+        """Return the safeguards for a change, and the catalog, if it can be changed here."""
+        safeguards = self.of_users.safeguards()
+        safeguards.refuse_tenant()
+        if safeguards.stored is None:
             raise ProblemAnswer(409, "roles-elsewhere", ROLES_ELSEWHERE)
         if change is not None:
-            rules.refuse_unknown((*change.includes, *change.included_by))
-        return rules, rules.stored
+            safeguards.refuse_unknown((*change.includes, *change.included_by))
+        return safeguards, safeguards.stored
 
 
-def _fitting(rules: Rules) -> CatalogueRule:
+def _fitting(safeguards: Safeguards) -> CatalogueRule:
     """Return the rule for a change of a role, which also refuses tokens that would be too long."""
     parts = current_parts()
 
     def rule(turn: Turn, change: RoleChange, before: Roles, after: Roles) -> None:
-        rules.of_catalogue(turn, change, before, after)
+        safeguards.of_catalogue(turn, change, before, after)
         refuse_role_change(parts, before, after, lambda: {roles for _, roles in turn.role_sets()})
 
     return rule

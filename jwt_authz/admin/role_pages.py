@@ -116,7 +116,7 @@ class RolePages:
         )  # fmt: skip
 
     def _new(self, status: int = 200, alert: str = "") -> Response:
-        form, caller = request.form, self._administration.rules().caller
+        form, caller = request.form, self._administration.safeguards().caller
         held = [name for name in self._roles.roles() if caller.has_role(name)]
         is_sent = request.method == "POST"
         return self._render(

@@ -25,8 +25,8 @@ from .turn import Turn
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    """The rules for one caller; `required` is the requirement for administrators.
+class Safeguards:
+    """The safeguards for one caller; `required` is the requirement for administrators.
 
     `is_kept` says that the caller's roles are those in the accounts, `is_own` that the application
     issued their token. `stored` is the catalog if it is in the tables of the users.
@@ -57,8 +57,8 @@ class Rules:
             raise _opens_to_themselves()
         now._refuse_last_of(turn, then)
 
-    def _in_turn(self, turn: Turn, stored: Roles | None, before: User | None = None) -> Rules:
-        """Return the rules with what is stored now: the catalog, and the caller's own roles.
+    def _in_turn(self, turn: Turn, stored: Roles | None, before: User | None = None) -> Safeguards:
+        """Return the safeguards with what is stored now: the catalog, and the caller's own roles.
 
         `before` is a user before the change. Raise `ProblemAnswer` if the caller may no longer
         administer.
@@ -66,11 +66,11 @@ class Rules:
         user, roles = self._kept_caller(turn, before), self.caller.roles
         if user is not None:
             roles = roles.intersection(user.roles)
-        rules = self._as_of(self.catalogue if stored is None else stored.open_ended(), roles)
+        safeguards = self._as_of(self.catalogue if stored is None else stored.open_ended(), roles)
         is_disabled = user is not None and user.disabled
-        if is_disabled or rules._rank_of(rules.caller) == RANK[NO]:
+        if is_disabled or safeguards._rank_of(safeguards.caller) == RANK[NO]:
             raise ProblemAnswer(403, "not-allowed", "You can no longer administer.")
-        return rules
+        return safeguards
 
     def _kept_caller(self, turn: Turn, before: User | None) -> User | None:
         """Return the caller's account; None if their roles come from elsewhere."""
@@ -132,7 +132,7 @@ class Rules:
             if not self._is_among(left, rank, held):
                 raise _nobody_left()
 
-    def _refuse_last_of(self, turn: Turn, then: Rules) -> None:
+    def _refuse_last_of(self, turn: Turn, then: Safeguards) -> None:
         """Refuse a change of a role that removes an administrator without an equal one remaining.
 
         The remaining administrator has to hold everything that the other one held, or no one could
@@ -186,7 +186,7 @@ class Rules:
         included = () if self.catalogue is None else self.catalogue.with_included(roles)
         return {*roles, *included}
 
-    def _as_of(self, catalogue: Roles | None, roles: frozenset[str]) -> Rules:
+    def _as_of(self, catalogue: Roles | None, roles: frozenset[str]) -> Safeguards:
         return replace(self, catalogue=catalogue, caller=_as_of(self.caller, catalogue, roles))
 
     def _rank_of_user(self, user: User) -> int:

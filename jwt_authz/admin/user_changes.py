@@ -1,4 +1,4 @@
-"""Change users with all rules, the trail, and the end of outdated tokens."""
+"""Change users with the safeguards, the trail, and the end of outdated tokens."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ..refusals import NotAllowed, NotIdentified, ProblemAnswer
 from ..revocation import Family, Target
 from .accounts import AdminAccounts
 from .effect import Effect, effect_of
-from .safeguards import Rules
+from .safeguards import Safeguards
 from .turn import END_SESSIONS, Actor, Rule, Turn
 from .user_query import Wanted
 from .versions import ANY, Seen
@@ -56,18 +56,18 @@ class Administration:
 
     def users(self, wanted: Wanted) -> tuple[list[User], int]:
         """Return a page of the users (of the caller's tenant, if any), and the total number."""
-        return self.accounts.page_of(replace(wanted, tenant=self.rules().caller.tenant))
+        return self.accounts.page_of(replace(wanted, tenant=self.safeguards().caller.tenant))
 
     def changes(
         self, page: int, page_size: int, subject: str | None = None, role: str | None = None
     ) -> tuple[list[Entry], int]:
         """Return a page of the trail (of the caller's tenant, if any), and the total number."""
-        tenant = self.rules().caller.tenant
+        tenant = self.safeguards().caller.tenant
         return self.accounts.changes(page, page_size, subject, tenant, role)
 
     def user(self, subject: str) -> User:
         """Return the user; raise a 404 if there is none, or if they belong to another tenant."""
-        user, tenant = self.accounts.find(subject), self.rules().caller.tenant
+        user, tenant = self.accounts.find(subject), self.safeguards().caller.tenant
         if user is None or tenant not in (None, user.tenant):
             raise _no_such_user()
         return user
@@ -82,10 +82,10 @@ class Administration:
 
     def create(self, username: str, password: str | None, roles: Iterable[str]) -> User:
         """Create a user of the caller's tenant, with roles that the caller holds."""
-        rules, names = self.rules(), tuple(roles)
-        rules.refuse_unknown(names)
-        actor, tenant = self._actor(rules), rules.caller.tenant
-        rule = _fitting(rules)
+        safeguards, names = self.safeguards(), tuple(roles)
+        safeguards.refuse_unknown(names)
+        actor, tenant = self._actor(safeguards), safeguards.caller.tenant
+        rule = _fitting(safeguards)
         user, entry = fit(
             lambda: self.accounts.create(actor, username, password, names, tenant, rule)
         )
@@ -98,8 +98,8 @@ class Administration:
         Return the user and their version. Refuse if the user has none of the versions `seen`.
         """
         self.user(subject)
-        rules, names = self.rules(), tuple(roles)
-        actor, rule = self._actor(rules), _fitting(rules)
+        safeguards, names = self.safeguards(), tuple(roles)
+        actor, rule = self._actor(safeguards), _fitting(safeguards)
         changed = fit(lambda: self.accounts.give_roles(actor, subject, names, rule, seen))
         try:
             # Also if nothing changed, to repeat a call whose revocation failed.
@@ -111,9 +111,11 @@ class Administration:
     def set_disabled(self, subject: str, disabled: bool, seen: Seen = ANY) -> tuple[User, str]:
         """Disable the user and log them out everywhere, or enable them; see `give_roles`."""
         self.user(subject)
-        rules = self.rules()
-        actor = self._actor(rules)
-        changed = fit(lambda: self.accounts.set_disabled(actor, subject, disabled, rules, seen))
+        safeguards = self.safeguards()
+        actor = self._actor(safeguards)
+        changed = fit(
+            lambda: self.accounts.set_disabled(actor, subject, disabled, safeguards, seen)
+        )
         try:
             if disabled:
                 revoke(current_parts(), Target("subject", subject))
@@ -129,8 +131,11 @@ class Administration:
     def end_sessions(self, subject: str, seen: Seen = ANY) -> None:
         """Log the user out everywhere; refuse if they have none of the versions `seen`."""
         self.user(subject)
-        rules = self.rules()
-        actor, user = self._actor(rules), fit(lambda: self.accounts.judge(subject, rules, seen))
+        safeguards = self.safeguards()
+        actor, user = (
+            self._actor(safeguards),
+            fit(lambda: self.accounts.judge(subject, safeguards, seen)),
+        )
         before = len(families_of(current_parts(), subject))
         revoke(current_parts(), Target("subject", subject))
         change = ({"sessions": before}, {"sessions": 0})
@@ -139,11 +144,11 @@ class Administration:
     def effect_of_roles(self, user: User, roles: Iterable[str]) -> list[Effect]:
         """Return the effect of replacing the user's roles with these."""
         names = tuple(roles)
-        self.rules().refuse_unknown(names)
+        self.safeguards().refuse_unknown(names)
         return effect_of(user.roles, names)
 
-    def rules(self) -> Rules:
-        """Return the rules for the current caller, after checking the requirements again.
+    def safeguards(self) -> Safeguards:
+        """Return the safeguards for the current caller, after checking the requirements again.
 
         This is a second layer below the guards, which `AUTHZ_ENFORCE=False` may have opened.
         """
@@ -158,24 +163,26 @@ class Administration:
         stored = roles if isinstance(roles, SQLAlchemyRoles) else None
         if stored is not None and not self.accounts.keep_rows_of(stored):
             stored = None
-        return Rules(caller, is_own, is_kept, self.required, catalogue, stored)
+        return Safeguards(caller, is_own, is_kept, self.required, catalogue, stored)
 
     def actor(self) -> Actor:
         """Return the caller as the author of a change."""
-        return self._actor(self.rules())
+        return self._actor(self.safeguards())
 
-    def _actor(self, rules: Rules) -> Actor:
-        user = self.accounts.find(rules.caller.subject) if rules.is_own else None
-        name = rules.caller.subject if user is None else user.username
-        return Actor(rules.caller.subject, name, None if rules.is_own else rules.caller.issuer)
+    def _actor(self, safeguards: Safeguards) -> Actor:
+        user = self.accounts.find(safeguards.caller.subject) if safeguards.is_own else None
+        name = safeguards.caller.subject if user is None else user.username
+        return Actor(
+            safeguards.caller.subject, name, None if safeguards.is_own else safeguards.caller.issuer
+        )
 
 
-def _fitting(rules: Rules) -> Rule:
+def _fitting(safeguards: Safeguards) -> Rule:
     """Return the rule for a change of a user's roles: it must be allowed and fit in a token."""
     parts = current_parts()
 
     def rule(turn: Turn, before: User, after: User) -> None:
-        rules(turn, before, after)
+        safeguards(turn, before, after)
         refuse_user_change(parts, before.roles, after)
 
     return rule

@@ -56,7 +56,7 @@ class Caller(NamedTuple):
         return f"{self.account}@{self.address}"
 
 
-class Verdict(NamedTuple):
+class WaitTimes(NamedTuple):
     """How long to wait, in seconds, or 0.
 
     `here` results from failures at the caller's address, `elsewhere` from the account's failures at
@@ -76,11 +76,11 @@ class Attempts:
         self._tight = RateLimitItemPerSecond(amount, seconds, _NAMESPACE)
         self._wide = RateLimitItemPerSecond(WIDER * amount, seconds, _NAMESPACE)
 
-    def look_at(self, caller: Caller) -> Verdict:
+    def look_at(self, caller: Caller) -> WaitTimes:
         """Return how long the caller has to wait; nothing is counted."""
         tight = self._wait(self._tight, "both", caller.both)
         elsewhere = self._wait(self._wide, "account", caller.account)
-        return Verdict(max(tight, self.wait_at(caller.address)), elsewhere)
+        return WaitTimes(max(tight, self.wait_at(caller.address)), elsewhere)
 
     def wait_at(self, address: str) -> int:
         """Return how long callers at the address have to wait, whatever the account."""

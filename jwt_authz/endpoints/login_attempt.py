@@ -48,9 +48,9 @@ class Attempt:
         self.wait = 0
         if self._rate is not None:
             self._caller: Any = Caller.of(username, request.remote_addr)
-            verdict = self._rate.look_at(self._caller)
+            waits = self._rate.look_at(self._caller)
             self._known_as = self._known_owner(self._rate)
-            self.wait = verdict.here if self._known_as else max(verdict)
+            self.wait = waits.here if self._known_as else max(waits)
 
     @property
     def must_wait(self) -> bool:

@@ -12,7 +12,7 @@ from limits.storage import storage_from_string
 
 from .._concurrency.breaker import Breaker
 from ..errors import MisuseError, StoreUnavailable
-from .attempts import Attempts, Caller, Verdict, digest
+from .attempts import Attempts, Caller, WaitTimes, digest
 from .attempts_in_memory import AttemptsInMemory
 
 try:
@@ -49,10 +49,10 @@ class LoginRate:
         if store != "memory:":
             self._shared = Attempts(_open(store), amount, seconds)
 
-    def look_at(self, caller: Caller) -> Verdict:
+    def look_at(self, caller: Caller) -> WaitTimes:
         """Return how long the caller has to wait."""
         here, elsewhere = self._ask(lambda attempts: attempts.look_at(caller))
-        return Verdict(max(here, self.wait_here(caller.address)), elsewhere)
+        return WaitTimes(max(here, self.wait_here(caller.address)), elsewhere)
 
     def wait_here(self, address: str) -> int:
         """Return how long callers at the address have to wait, as counted by this process.

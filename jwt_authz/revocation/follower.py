@@ -22,7 +22,7 @@ from secrets import token_hex
 from ..errors import StoreUnavailable
 from .clock import StoreClock
 from .known import Known
-from .log import Entry, Log, MarkMissing, Page
+from .log import Log, LogEntry, MarkMissing, Page
 from .statements import SLACK, Statement
 
 BATCH = 500
@@ -45,7 +45,7 @@ class Follower:
         self._settle = settle
         self._generation: str | None = None
         self._position = 0
-        self._witnesses: list[Entry] = []
+        self._witnesses: list[LogEntry] = []
         self._unread: dict[int, Statement] = {}
         self._missing_since: float | None = None
 
@@ -54,7 +54,7 @@ class Follower:
         """The store's generation, None before the first look; a new one has forgotten something."""
         return self._generation
 
-    def wrote(self, entry: Entry) -> None:
+    def wrote(self, entry: LogEntry) -> None:
         """Remember what this process wrote until it has been read back: any thread may say so."""
         self._unread[entry.position] = entry.statement
 
@@ -121,7 +121,7 @@ class Follower:
         Nothing that tells that it has to be done is changed before it is done. Others do the same
         at the same time: what they have written meanwhile is not written again.
         """
-        there, witnesses = Known(), list[Entry]()
+        there, witnesses = Known(), list[LogEntry]()
         page = self._read_on(self._read(0, None), there, witnesses)
         missing = (known for known in self._known.statements() if not there.covers(known))
         for batch in _batches(missing):
@@ -136,7 +136,7 @@ class Follower:
         self._unread.clear()
         self._generation, self._position, self._witnesses = generation, page.position, witnesses
 
-    def _read_on(self, page: Page, there: Known, witnesses: list[Entry]) -> Page:
+    def _read_on(self, page: Page, there: Known, witnesses: list[LogEntry]) -> Page:
         """Learn all from this page to the log's end; the last page."""
         while True:
             self._learn(page, witnesses)
@@ -156,7 +156,7 @@ class Follower:
             if page.generation != self._generation or not page.intact:
                 raise StoreUnavailable("the store of revocations changed while it was read")
 
-    def _learn(self, page: Page, witnesses: list[Entry]) -> None:
+    def _learn(self, page: Page, witnesses: list[LogEntry]) -> None:
         for entry in sorted(page.entries):
             self._known.add(entry.statement)
             self._unread.pop(entry.position, None)
@@ -166,7 +166,7 @@ class Follower:
                 witnesses.pop()
             witnesses.append(entry)
 
-    def _witness(self) -> Entry | None:
+    def _witness(self) -> LogEntry | None:
         """The newest entry read that the store must still have."""
         now = (self.clock.latest() or time.time()) + 1
         while self._witnesses and self._witnesses[-1].statement.forget_at <= now:
@@ -187,7 +187,7 @@ class Follower:
         page = self._read(position - 1, None)
         return any(entry.position == position for entry in page.entries)
 
-    def _read(self, after: int, witness: Entry | None) -> Page:
+    def _read(self, after: int, witness: LogEntry | None) -> Page:
         asked = time.monotonic()
         page = self._log.read(after, witness)
         self.clock.answered(page.now, asked, time.monotonic())

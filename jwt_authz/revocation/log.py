@@ -33,7 +33,7 @@ class MarkMissing(StoreUnavailable):
         )
 
 
-class Entry(NamedTuple):
+class LogEntry(NamedTuple):
     """A statement and its position in the log; `shelf` is where the store keeps it."""
 
     position: int
@@ -54,7 +54,7 @@ class Page(NamedTuple):
     intact: bool
     position: int
     complete: bool
-    entries: list[Entry]
+    entries: list[LogEntry]
 
 
 class Listener(Protocol):
@@ -84,14 +84,14 @@ class Sleeper:
 class Log(Protocol):
     """What a store offers so that other processes can follow it; all raise StoreUnavailable."""
 
-    def read(self, after: int, witness: Entry | None) -> Page:
+    def read(self, after: int, witness: LogEntry | None) -> Page:
         """The entries after a position, a page of them at a time.
 
         The witness is an entry read before; where it is gone, the log is not intact.
         """
         ...
 
-    def revoke(self, target: Target, forget_at: float, not_before: float) -> Entry:
+    def revoke(self, target: Target, forget_at: float, not_before: float) -> LogEntry:
         """Write a statement, said at the store's time or at `not_before`, if that is later.
 
         Raises MarkMissing where the store has no mark.

@@ -8,7 +8,7 @@ from typing import Any, Protocol, cast
 from ..errors import MisuseError
 from .families import Families
 from .known import Known
-from .log import TIMEOUT, Entry
+from .log import TIMEOUT, LogEntry
 from .sharing import Shared
 from .statements import Target
 from .stores.memory import MemoryStore
@@ -26,7 +26,7 @@ class Store(Families, Shared, Protocol):
         """Make the tables that the store needs and, if it is new, the mark that says so."""
         ...
 
-    def revoke(self, target: Target, forget_at: float, not_before: float = 0.0) -> Entry:
+    def revoke(self, target: Target, forget_at: float, not_before: float = 0.0) -> LogEntry:
         """Keep a statement, said at the store's time or at `not_before`, if that is later."""
         ...
 

@@ -16,7 +16,7 @@ from flask import Flask
 from sqlalchemy import Engine, text
 
 from jwt_authz.admin import accounts
-from jwt_authz.admin.safeguards import Rules
+from jwt_authz.admin.safeguards import Safeguards
 from tests.patience import PATIENCE, eventually
 
 from .application import STORED, USERS, ask, close, make_app, tokens
@@ -82,14 +82,14 @@ def statuses_of(
 ) -> list[int]:
     """What is answered to two changes, each of which waits for the other to be judged."""
     meeting = threading.Barrier(2)
-    judge = getattr(Rules, rule)
+    judge = getattr(Safeguards, rule)
 
     def judged(*arguments: Any) -> None:
         judge(*arguments)
         with suppress(threading.BrokenBarrierError):
             meeting.wait(within)
 
-    monkeypatch.setattr(Rules, rule, judged)
+    monkeypatch.setattr(Safeguards, rule, judged)
     given = {who: tokens(app, who)["access_token"] for who in ("ann", "cy")}
     statuses: list[int] = []
 

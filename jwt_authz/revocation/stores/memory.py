@@ -27,7 +27,7 @@ from ..families import (
     owner_of,
 )
 from ..known import Known
-from ..log import MICROSECONDS, Entry
+from ..log import MICROSECONDS, LogEntry
 from ..statements import Statement, Target
 
 GENERATION = "memory"
@@ -65,14 +65,14 @@ class MemoryStore:
         """The store's clock, in seconds since the epoch."""
         return self._clock()
 
-    def revoke(self, target: Target, forget_at: float, not_before: float = 0.0) -> Entry:
+    def revoke(self, target: Target, forget_at: float, not_before: float = 0.0) -> LogEntry:
         """Know the statement from now on, said now or at `not_before`, if that is later."""
         with self._lock:
             now = self._clock()
             self._position = max(math.ceil(now * MICROSECONDS), self._position + 1)
             # Not before any token, also where the clock was set back since it was issued.
             said = max(self._position / MICROSECONDS, not_before, self._issued)
-            entry = Entry(self._position, Statement(*target, said, forget_at))
+            entry = LogEntry(self._position, Statement(*target, said, forget_at))
             self.known.add(entry.statement)
             self._sweep(now)
         return entry

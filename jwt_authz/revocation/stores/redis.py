@@ -29,7 +29,7 @@ from ..families import (
     owner_of,
     successor_of,
 )
-from ..log import TIMEOUT, Entry, Page
+from ..log import TIMEOUT, LogEntry, Page
 from ..statements import EVERYTHING, Statement, Target
 from . import redis_family_scripts as of_families
 from . import redis_scripts as scripts
@@ -96,7 +96,7 @@ class RedisStore:
         """Close the connections."""
         self._server.client.close()
 
-    def revoke(self, target: Target, forget_at: float, not_before: float = 0.0) -> Entry:
+    def revoke(self, target: Target, forget_at: float, not_before: float = 0.0) -> LogEntry:
         """Write a statement: see `Log`."""
         times = to_us(not_before), to_us(forget_at)
         return self._server.run_in_time(
@@ -118,7 +118,7 @@ class RedisStore:
             scripts.ESTABLISH, expected or "", generation, *everything, read=to_text
         )
 
-    def read(self, after: int, witness: Entry | None) -> Page:
+    def read(self, after: int, witness: LogEntry | None) -> Page:
         """The entries after a position: see `Log`."""
         seen = ("", "") if witness is None else (witness.position, witness.shelf)
         asked = time.monotonic()
@@ -225,8 +225,8 @@ def _page(answer: Any) -> Page:
     )
 
 
-def _entry(position: Any, shelf: Any, body: Any) -> Entry:
-    return Entry(int(position), Statement.from_json(body), int(shelf))
+def _entry(position: Any, shelf: Any, body: Any) -> LogEntry:
+    return LogEntry(int(position), Statement.from_json(body), int(shelf))
 
 
 def _family(id: str, shown: Any) -> Family:

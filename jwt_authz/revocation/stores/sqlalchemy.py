@@ -18,7 +18,7 @@ from ..._extras import needs_extra
 from ...errors import StoreUnavailable
 from .. import sharing
 from ..families import KEPT, Record
-from ..log import MICROSECONDS, TIMEOUT, Entry, MarkMissing, Page, Sleeper
+from ..log import MICROSECONDS, TIMEOUT, LogEntry, MarkMissing, Page, Sleeper
 from ..statements import EVERYTHING, Statement, Target
 from .database import Database, engine_of
 from .sql_families import SQLFamilies, from_primary
@@ -92,10 +92,10 @@ class SQLAlchemyStore(SQLFamilies):
         """Close the connections."""
         self._database.engine.dispose()
 
-    def revoke(self, target: Target, forget_at: float, not_before: float = 0.0) -> Entry:
+    def revoke(self, target: Target, forget_at: float, not_before: float = 0.0) -> LogEntry:
         """Write a statement: see `Log`."""
 
-        def write(connection: Connection) -> Entry:
+        def write(connection: Connection) -> LogEntry:
             position, generation = self._lock(connection, 1)
             if generation is None:
                 raise MarkMissing
@@ -110,7 +110,7 @@ class SQLAlchemyStore(SQLFamilies):
     def add(self, statements: Sequence[Statement]) -> list[int]:
         """Write statements again as they are: see `Log`."""
 
-        def write(connection: Connection) -> list[Entry]:
+        def write(connection: Connection) -> list[LogEntry]:
             position, _ = self._lock(connection, len(statements))
             return self._insert(connection, position, statements)
 
@@ -133,7 +133,7 @@ class SQLAlchemyStore(SQLFamilies):
 
         return self._database.run(write)
 
-    def read(self, after: int, witness: Entry | None) -> Page:
+    def read(self, after: int, witness: LogEntry | None) -> Page:
         """The entries after a position: see `Log`."""
         newer = select(statements.c.position, statements.c.body)
         newer = newer.where(self._is_mine(statements), statements.c.position > after)
@@ -150,7 +150,7 @@ class SQLAlchemyStore(SQLFamilies):
         is_intact = self._is_intact(state, after, witness, written)
         self._seen = state.generation
         self._sweep_now_and_then(state.now)
-        entries = [Entry(row.position, Statement.from_json(row.body)) for row in rows]
+        entries = [LogEntry(row.position, Statement.from_json(row.body)) for row in rows]
         is_full = len(entries) == PAGE
         newest = [after, *(entry.position for entry in entries[-1:])]
         return Page(
@@ -222,7 +222,7 @@ class SQLAlchemyStore(SQLFamilies):
         mark = connection.execute(select(marks).where(mine)).one()
         return mark.last - count + 1, mark.generation
 
-    def _state(self, witness: Entry | None, written: Record | None) -> Any:
+    def _state(self, witness: LogEntry | None, written: Record | None) -> Any:
         """A query for the mark, the clock, and whether what was seen and written is still there."""
         position = -1 if witness is None else witness.position
         id = "" if written is None else written.family.id
@@ -238,7 +238,7 @@ class SQLAlchemyStore(SQLFamilies):
         )
 
     def _is_intact(
-        self, state: Row[Any], after: int, witness: Entry | None, written: Record | None
+        self, state: Row[Any], after: int, witness: LogEntry | None, written: Record | None
     ) -> bool:
         if (state.last or 0) < after or (witness is not None and not state.witness):
             return False
@@ -251,8 +251,8 @@ class SQLAlchemyStore(SQLFamilies):
 
     def _insert(
         self, connection: Connection, first: int, several: Sequence[Statement]
-    ) -> list[Entry]:
-        entries = [Entry(first + n, statement) for n, statement in enumerate(several)]
+    ) -> list[LogEntry]:
+        entries = [LogEntry(first + n, statement) for n, statement in enumerate(several)]
         rows = [
             {
                 "position": entry.position,

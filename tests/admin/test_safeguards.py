@@ -1,4 +1,4 @@
-"""The rules of a change of a role, for callers whose permissions do not all come of their roles."""
+"""Safeguards of role changes, for callers with permissions that no role of theirs grants."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from flask import Flask
 
 from jwt_authz import Identity, Role, Roles, has_role
 from jwt_authz.admin.roles import RoleChange
-from jwt_authz.admin.safeguards import Rules
+from jwt_authz.admin.safeguards import Safeguards
 from jwt_authz.admin.turn import Turn
 from jwt_authz.refusals import ProblemAnswer
 
@@ -24,11 +24,11 @@ def refusal(app: Flask, role: Role, *claimed: str) -> str | None:
         "ann", issuer="https://id.example", roles=["admin"], permissions=permissions,
         catalogue=BEFORE,
     )  # fmt: skip
-    rules = Rules(caller, False, False, has_role("admin"), BEFORE, None)
+    safeguards = Safeguards(caller, False, False, has_role("admin"), BEFORE, None)
     turn = Turn(cast(Any, None), set, lambda subject, tenant: None, lambda subject: set())
     with app.app_context():
         try:
-            rules.of_catalogue(turn, change, BEFORE, change.applied_to(BEFORE))
+            safeguards.of_catalogue(turn, change, BEFORE, change.applied_to(BEFORE))
         except ProblemAnswer as problem:
             return problem.description
     return None
