@@ -22,7 +22,7 @@ from .authentication.verified import Authentication
 from .conditions.rules import Rules
 from .errors import KeyUnknown, MisuseError
 from .issuers.trust import Trust
-from .jwt_extended.bridge import own_claims
+from .jwt_extended.own_claims import own_claims
 from .jwt_extended.slots import filled_slots
 from .policy.role_sources import RolesSource
 from .policy.roles import Roles

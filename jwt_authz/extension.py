@@ -30,9 +30,10 @@ from .guards.flask_hooks import (
 from .inspection.first_request import FirstRequest
 from .issuers.issuer import Issuer
 from .issuers.trust import Trust
-from .jwt_extended.bridge import EXTENSION, use_default_leeway
+from .jwt_extended.bridge import EXTENSION
 from .jwt_extended.manager import OWN_TOKENS
 from .jwt_extended.slots import make_slots_lazy
+from .jwt_extended.times import use_default_leeway
 from .logins.issuing import claims_of, issue
 from .logins.log_in import Logins, Tokens
 from .logins.own_tokens import PartsTokens

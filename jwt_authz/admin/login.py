@@ -15,8 +15,8 @@ from ..endpoints.bodies import FORM, load
 from ..endpoints.common import current_logins
 from ..endpoints.login_attempt import Attempt
 from ..endpoints.token import LONGEST_PASSWORD
-from ..jwt_extended.bridge import access_lifetime
 from ..jwt_extended.locations import vary_by
+from ..jwt_extended.times import access_lifetime
 from ..logins.revoking import end_family
 from ..policy.problem import too_many_attempts, wrong_credentials
 from ..refusals import ProblemAnswer

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..jwt_extended.bridge import longest_token, own_claims, own_key_id
+from ..jwt_extended.own_claims import own_claims
+from ..jwt_extended.own_keys import own_key_id
+from ..jwt_extended.times import longest_token
 from ..revocation import RevocationView, open_store
 from ..revocation.sharing import Application, Sharing
 from ..settings import Settings

@@ -26,13 +26,9 @@ from ..errors import (
     TokenRevoked,
 )
 from ..issuers.trust import Trusted
-from ..jwt_extended.bridge import (
-    algorithms_for_loader,
-    is_blocklisted,
-    key_loader,
-    make_verifier,
-    own_claims,
-)
+from ..jwt_extended.bridge import is_blocklisted, key_loader
+from ..jwt_extended.own_claims import own_claims
+from ..jwt_extended.own_keys import algorithms_for_loader, make_verifier
 from ..policy.identity import Identity, size_of
 from ..tokens import Verified
 from ..tokens.cache import CacheEntry

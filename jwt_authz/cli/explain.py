@@ -17,7 +17,7 @@ from ..application import current_parts
 from ..errors import InvalidToken, MisuseError, StoreUnavailable
 from ..extension import Authz
 from ..inspection.explain import explain_call
-from ..jwt_extended.bridge import own_claims
+from ..jwt_extended.own_claims import own_claims
 
 _LONGEST_FILE = 65_536
 

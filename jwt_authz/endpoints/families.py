@@ -7,7 +7,7 @@ from flask import Response
 from .._context import get_app
 from ..application import current_parts
 from ..errors import MisuseError
-from ..jwt_extended.bridge import own_claims
+from ..jwt_extended.own_claims import own_claims
 from ..logins.revoking import end_family, families_of, revoke
 from ..policy.problem import token_invalid, token_missing
 from ..refusals import NotIdentified, ProblemAnswer, unstored

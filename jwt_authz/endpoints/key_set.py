@@ -9,7 +9,7 @@ from flask import Blueprint, Response, request
 
 from ..application import current_parts
 from ..guards.placement import exempt
-from ..jwt_extended.bridge import published_jwk
+from ..jwt_extended.own_keys import published_jwk
 
 URL = "/.well-known/jwks.json"
 MAX_AGE_SECONDS = 60

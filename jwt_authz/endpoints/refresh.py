@@ -11,7 +11,7 @@ from marshmallow import EXCLUDE, Schema, fields, validate
 from ..findings import Found, add_check
 from ..guards.placement import exempt
 from ..guards.verbs import requires
-from ..jwt_extended.bridge import refresh_lifetime
+from ..jwt_extended.times import refresh_lifetime
 from ..logins.log_in import NEVER_ENDS
 from ..refusals import ProblemAnswer, unstored
 from .bodies import UnsupportedGrant, load, read_members

@@ -1,1 +1,1 @@
-"""Flask-JWT-Extended: everything that reads its settings or calls what it does not document."""
+"""Flask-JWT-Extended: everything that reads its settings or uses what is private to it."""

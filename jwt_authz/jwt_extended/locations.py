@@ -1,4 +1,4 @@
-"""Locations: where in a request its token stands, and FJE's own checks for all but the header."""
+"""Find the token in a request: in the header, or by Flask-JWT-Extended in other locations."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ from .bridge import FINDERS
 
 
 def token_from_header(request: Request, longest: int) -> str | None:
-    """Return the bearer token of the `Authorization` header, None if it has none of our scheme.
+    """Return the bearer token in the `Authorization` header, None without the configured scheme.
 
-    Raises `TokenMalformed` if the header names our scheme and is not followed by one token. Two
-    headers reach an application joined by a comma, and either could be the one that was meant.
-    Only spaces and tabs separate the scheme from the token (RFC 9110 section 11.4).
+    Raise `TokenMalformed` unless exactly one token follows the scheme. Two headers arrive joined
+    by a comma, and it is unclear which is meant. Only spaces and tabs separate the scheme from the
+    token (RFC 9110 section 11.4).
     """
     header = request.headers.get(_fje.header_name, "").strip(" \t")
     scheme = _fje.header_type or ""
@@ -64,7 +64,7 @@ def token_from_header(request: Request, longest: int) -> str | None:
 
 
 def plain_scheme(locations: tuple[str, ...]) -> str:
-    """What stands before the token in `Authorization`; "" where tokens are not read from there."""
+    """Return the scheme before the token in `Authorization`; "" if another location comes first."""
     header_comes_first = not locations or locations[0] == "headers"
     if header_comes_first and _fje.header_name.lower() == "authorization" and _fje.header_type:
         return f"{_fje.header_type} "
@@ -72,21 +72,22 @@ def plain_scheme(locations: tuple[str, ...]) -> str:
 
 
 def other_locations() -> tuple[str, ...]:
-    """The places beside the header, or in another order, in which FJE is set to look for tokens."""
+    """Return `JWT_TOKEN_LOCATION`; empty if it is only the header."""
     locations = tuple(_fje.token_location)
     return () if locations == ("headers",) else locations
 
 
 def headers_that_decide(locations: tuple[str, ...]) -> list[str]:
-    """The request headers that an answer depends on, for its `Vary`."""
+    """Return the request headers that tokens are read from, for `Vary`."""
     names = [_fje.header_name] if not locations or "headers" in locations else []
     return [*names, "Cookie"] if "cookies" in locations else names or ["Authorization"]
 
 
 def vary_by(response: Any, names: str) -> Any:
-    """Say in an answer that it depends on these request headers (RFC 9110 section 12.5.5).
+    """Add these request headers to the response's `Vary` (RFC 9110 section 12.5.5).
 
-    In one header with what is there: what adds to it later (Flask's session) reads the first.
+    There is only one `Vary` header, since code that adds to it later (Flask's session) reads the
+    first.
     """
     headers = response.headers
     for name, _ in headers:  # a fourth of what `getlist` costs
@@ -100,9 +101,9 @@ def vary_by(response: Any, names: str) -> Any:
 def token_elsewhere(
     request: Request, locations: Iterable[str], longest: int
 ) -> tuple[str, str] | None:
-    """The token and its location, looked for in order, as FJE does; None if there is none.
+    """Return the token and its location, the first in the given order; None if there is none.
 
-    FJE finds it and verifies it first, so that its rules for cookies and CSRF hold to the letter.
+    Outside the header, FJE finds and verifies it first, so its rules for cookies and CSRF apply.
     """
     for location in locations:
         if location == "headers":
@@ -122,7 +123,7 @@ def _found_by_fje(location: str, longest: int) -> str | None:
     except JWTExtendedException as error:
         raise _condition_of(error) from None
     except (AttributeError, TypeError, ValueError, RecursionError):
-        raise TokenMalformed("what came with the request is nothing to find a token in") from None
+        raise TokenMalformed("the request has no valid place for a token") from None
     if not isinstance(token, str):
         raise TokenMalformed("the token is not a string")
     if len(token) > longest:
@@ -134,7 +135,7 @@ def _found_by_fje(location: str, longest: int) -> str | None:
     return token
 
 
-# Older PyJWTs let deep nesting and infinite numbers come through as Python's own errors.
+# Older versions of PyJWT raise Python's own errors for deep nesting and infinite numbers.
 _REFUSALS = (
     JWTExtendedException,
     PyJWTError,
@@ -156,7 +157,7 @@ _CONDITIONS: tuple[tuple[type[Exception], type[InvalidToken]], ...] = (
 
 
 def _condition_of(error: Exception) -> InvalidToken:
-    """Our condition for one of FJE's or PyJWT's exceptions."""
+    """Return the `InvalidToken` for an exception of FJE or PyJWT."""
     if isinstance(error, InvalidToken):
         return error
     for theirs, ours in _CONDITIONS:

@@ -1,7 +1,7 @@
-"""The JWTManager's maker and reader of tokens, in which an Authz has its say.
+"""Wrap how `JWTManager` encodes and decodes tokens, for applications with an Authz.
 
-Importing this file wraps both, on the class, since an application may make its JWTManager after
-its Authz, or share one; without an Authz on the current application nothing changes.
+Importing this file wraps both methods of the class, since an application may create its JWTManager
+after its Authz, or share one. Nothing changes for applications without an Authz.
 """
 
 from __future__ import annotations
@@ -26,27 +26,17 @@ from ..errors import InvalidToken, MisuseError
 from ..settings import Settings
 from ..tokens import KeySet
 from ..tokens.page import is_for_own_endpoint
-from .bridge import (
-    DefaultLeeway,
-    check_own,
-    decode_algorithms,
-    has_default_leeway,
-    has_encode_key_loader,
-    has_former_key,
-    key_loader,
-    lifetime_of,
-    manager_of,
-    own_claims,
-    published_kid,
-    verifying,
-)
+from .bridge import has_encode_key_loader, key_loader, manager_of
+from .own_claims import own_claims
+from .own_keys import check_own, decode_algorithms, has_former_key, published_kid, verifying
+from .times import DefaultLeeway, has_default_leeway, lifetime_of
 
 OWN_TOKENS = "jwt_authz.own_tokens"
-"""Under this name `app.extensions` has the `OwnTokens` of an application with an Authz."""
+"""The key of an application's `OwnTokens` in `app.extensions`."""
 
 
 class OwnTokens(Protocol):
-    """What an Authz adds to the tokens that its application makes, and needs to read them."""
+    """What an Authz adds to the tokens of its application, and what decoding them needs."""
 
     @property
     def settings(self) -> Settings:
@@ -54,52 +44,52 @@ class OwnTokens(Protocol):
 
     @property
     def keys(self) -> KeySet | None:
-        """The application's own key set as of now, None if it has none."""
+        """The application's current key set, None if it has none."""
 
     def keys_knowing(self, kid: str) -> KeySet | None:
-        """Return the key set as of now, read again if no key has this `kid`."""
+        """Return the current key set; read it again if no key has this `kid`."""
 
     def is_of_trusted_issuer(self, payload: dict[str, Any]) -> bool:
-        """Return whether the `iss` of a payload is a foreign issuer that is trusted."""
+        """Return whether the `iss` of a payload is a trusted foreign issuer."""
 
     def complete(
         self, subject: Any, claims: dict[str, Any]
     ) -> tuple[dict[str, Any], Callable[[str], dict[str, Any] | None]]:
-        """Return the claims that a token lacks, and the function that shortens it."""
+        """Return claims to add to a token, and a function that returns fewer if it is too long."""
 
     def times(
         self, subject: Any, claims: dict[str, Any], fresh: Any, expires: timedelta | None
     ) -> dict[str, Any]:
-        """Return the times of a token to be issued, by the store's clock."""
+        """Return the times of a new token, by the store's clock."""
 
 
 class Subject(str):
-    """A subject as it stands in a token, of which no `user_identity_loader` makes another."""
+    """The value of `sub`, which is not passed to the `user_identity_loader`."""
 
     __slots__ = ()
 
 
 class Measured(Subject):
-    """The subject of a token that is only measured: a claims loader that fails adds nothing."""
+    """The subject of a token that is only measured: errors of claims loaders are ignored."""
 
     __slots__ = ()
 
 
 class Sample(Subject):
-    """A subject that stands for any user in a token that is only measured: no loader is asked."""
+    """Any user as the subject of a token that is only measured: no loader is called."""
 
     __slots__ = ()
 
 
 def check_subject(identity: Any) -> None:
-    """Raises `MisuseError` unless the manager makes a text of what a token is to be issued for."""
+    """Raise `MisuseError` if the subject of a token would not be a non-empty string."""
     app = get_app()
     is_subject = isinstance(identity, Subject)
     subject = identity if is_subject else manager_of(app)._user_identity_callback(identity)
     if not isinstance(subject, str) or not subject:
         raise MisuseError(
-            f"a subject is a text that is not empty, not {type(subject).__name__}: "
-            "write issue(str(user.id)), or set a user_identity_loader"
+            f"Invalid subject of type {type(subject).__name__}: expected a non-empty string. "
+            "Write issue(str(user.id)), or set a user_identity_loader."
         )
 
 
@@ -110,17 +100,16 @@ _encode = JWTManager._encode_jwt_from_config
 def _encode_completed(
     manager: JWTManager, identity: Any, token_type: str, claims: Any = None, **rest: Any
 ) -> str:
-    """Make a token as FJE does, with what the current application's Authz adds.
+    """Encode a token as FJE does, with what the current application's Authz adds.
 
-    A plain `create_access_token(..., additional_claims={"roles": [...]})` carries the permissions
-    of its roles: `OwnTokens.complete` gets the claims and returns more of them, and a function of
-    the finished token that returns the claims of a shorter one where it is needed.
-    `OwnTokens.times` returns the times of every kind of token.
+    So a plain `create_access_token(..., additional_claims={"roles": [...]})` has the permissions of
+    its roles. `OwnTokens.complete` adds claims, and returns a function of the finished token that
+    returns the claims of a shorter one if needed. `OwnTokens.times` sets the times of all tokens.
     """
     own: OwnTokens | None = current_app.extensions.get(OWN_TOKENS)
     if own is None:
         return _encode(manager, identity, token_type, claims, **rest)
-    once = copy(manager)  # for this one token, so that nothing is asked twice
+    once = copy(manager)  # for this one token, so that no loader is called twice
     is_subject = isinstance(identity, Subject)
     subject = str(identity) if is_subject else manager._user_identity_callback(identity)
     once.user_identity_loader(lambda user: subject)
@@ -132,14 +121,14 @@ def _encode_completed(
         named = {"kid": keys.active, "alg": keys.signing.name}
         rest["headers"] = {**(rest.get("headers") or {}), **named}
     elif not has_encode_key_loader(manager) and (kid := published_kid()) is not None:
-        # By which others find the key in the published set.
+        # By it others find the key in the published set.
         rest["headers"] = {**(rest.get("headers") or {}), "kid": kid}
     shortened = None
     if token_type == "access":  # noqa: S105 no password
         more, shortened = own.complete(subject, claims)
         claims |= more
     times: dict[str, Any] = {}
-    if not isinstance(identity, Measured | Sample):  # measured without asking the store
+    if not isinstance(identity, Measured | Sample):  # measured without a call to the store
         lifetime = lifetime_of(token_type, rest.get("expires_delta"))
         times = own.times(subject, claims, rest.get("fresh"), lifetime)
     token = _encode(once, identity, token_type, {**times, **claims}, **rest)
@@ -165,9 +154,9 @@ _decode = JWTManager._decode_jwt_from_config
 def _decode_own(
     manager: JWTManager, encoded_token: str, csrf_value: Any, allow_expired: bool
 ) -> dict[str, Any]:
-    """FJE's reader of tokens, which refuses what a guard refuses for its kind, issuer or audience.
+    """Decode a token; refuse the same kinds, issuers and audiences as a guard does.
 
-    So that `jwt_required` and `requires` agree.
+    So `jwt_required` and `requires` agree.
     """
     own: OwnTokens | None = current_app.extensions.get(OWN_TOKENS)
     if own is None:
@@ -176,8 +165,8 @@ def _decode_own(
         raise InvalidTokenError("this kind of token is accepted by its own endpoint only")
     payload = _decode_by_key_set(own, manager, encoded_token, csrf_value, allow_expired)
     if key_loader(manager) is not None and own.is_of_trusted_issuer(payload):
-        return payload  # of a trusted issuer, whose key the application chose
-    # Once more without FJE's defaults: what `payload` has, the token may lack.
+        return payload  # the application's decode_key_loader chose the key
+    # Decode it again without FJE's defaults, which add claims that the token may lack.
     token = jwt.decode_complete(encoded_token, options={"verify_signature": False})
     try:
         check_own(token["header"], token["payload"], own_claims(own.settings))
@@ -193,9 +182,9 @@ def _decode_by_key_set(
     csrf_value: Any,
     allow_expired: bool,
 ) -> dict[str, Any]:
-    """Return a verified payload, by the key of the key set that `kid` names, and its algorithm.
+    """Return the verified payload, by the key in the key set that `kid` names.
 
-    So that `jwt_required` and cookies know the keys, too.
+    So the key set also applies to `jwt_required` and to cookies.
     """
     if key_loader(manager) is not None:
         return _decode(manager, encoded_token, csrf_value, allow_expired)
@@ -230,7 +219,7 @@ def _decode_by_key_set(
 
 
 def _is_of_former_key(header: dict[str, Any], keys: KeySet) -> bool:
-    """Return whether a `JWT_*` key kept beside the key set is the one that verifies a token."""
+    """Return whether a token is verified by the former key in the `JWT_*` settings."""
     if not has_former_key() or header.get("alg") not in decode_algorithms():
         return False
     if "kid" not in header:

@@ -1,9 +1,8 @@
-"""Flask-JWT-Extended's ("FJE's") four request slots, where `get_jwt()` and its siblings read.
+"""Fill the slots on `flask.g` that Flask-JWT-Extended's `get_jwt()` and its siblings read.
 
-They are written here and never read: by them FJE knows that the request's token is verified, and
-`fill_slots` is the only function that fills them. They are on `flask.g`, which belongs to the
-application context. A request that is made inside a view shares it; so the inner request takes the
-slots over, and gives them back when it ends.
+A filled slot means to Flask-JWT-Extended ("FJE") that the token is verified. This package only
+writes them, and only in `fill_slots`. `flask.g` belongs to the application context, which a request
+made inside a view shares: the inner request saves the slots, and restores them when it ends.
 """
 
 from __future__ import annotations
@@ -21,21 +20,21 @@ SLOTS = (
     "_jwt_extended_jwt_user",
     "_jwt_extended_jwt_location",
 )
-# Beside the slots stand what fills them, until one is read, and the request they are of.
+# Also on `flask.g`: the function that fills the slots, until one is read, and their request.
 _PENDING = "_jwt_authz_fills_slots"
 _OWNER = "_jwt_authz_request"
-_GIVEN_BACK = (*SLOTS, _OWNER, _PENDING)
+_SAVED = (*SLOTS, _OWNER, _PENDING)
 _BEFORE = "_jwt_authz_slots_before"
 
 Slots = tuple[dict[str, Any], dict[str, Any], Any, str | None]
-"""A token's header and payload, what FJE keeps of the user, and where the token was found."""
+"""A token's header and payload, FJE's user, and the location of the token."""
 Contents = Callable[[], Slots]
 
 
 def fill_slots(request: Request, contents: Contents) -> None:
-    """Have the slots filled by what `contents` returns: at once, or when one is first read.
+    """Fill the slots with what `contents` returns: immediately, or when one is first read.
 
-    If they belong to an outer request, it gets them back when this one ends.
+    If they belong to an outer request, they are restored when this one ends.
     """
     held = get_globals()
     slots = held.__dict__
@@ -48,17 +47,17 @@ def fill_slots(request: Request, contents: Contents) -> None:
 
 
 def filled_slots() -> dict[str, Any]:
-    """Return the slots as they are now, and what fills them, for another application context."""
+    """Return the slots, and the function that fills them, for another application context."""
     held = get_globals().__dict__
-    return {name: held[name] for name in _GIVEN_BACK if name in held}
+    return {name: held[name] for name in _SAVED if name in held}
 
 
 def _take_over(request: Request, slots: dict[str, Any]) -> None:
-    """Empty the slots, and keep what an outer request has in them."""
+    """Empty the slots, and save those of an outer request."""
     if slots.get(_OWNER) is not request:
-        request.__dict__[_BEFORE] = {name: slots[name] for name in _GIVEN_BACK if name in slots}
-        request_tearing_down.connect(_give_back, get_app())
-    for name in _GIVEN_BACK:
+        request.__dict__[_BEFORE] = {name: slots[name] for name in _SAVED if name in slots}
+        request_tearing_down.connect(_restore, get_app())
+    for name in _SAVED:
         slots.pop(name, None)
 
 
@@ -67,14 +66,14 @@ def _fill(slots: dict[str, Any]) -> None:
     slots.update(zip(SLOTS, (payload, header, user, location), strict=True))
 
 
-def _give_back(app: Flask, **keywords: Any) -> None:
-    """At the end of an inner request, however it ends: the slots as the outer one had them."""
+def _restore(app: Flask, **keywords: Any) -> None:
+    """Restore the slots of the outer request at the end of an inner one, also after an error."""
     if not has_request_context():
         return
     before = get_request().__dict__.pop(_BEFORE, None)
     if before is not None:
         slots = get_globals().__dict__
-        for name in _GIVEN_BACK:
+        for name in _SAVED:
             slots.pop(name, None)
         slots.update(before)
 

@@ -8,8 +8,8 @@ from time import time
 from typing import Any
 
 from ..application import Parts
-from ..jwt_extended.bridge import own_claims
 from ..jwt_extended.manager import check_subject
+from ..jwt_extended.own_claims import own_claims
 from ..policy.permissions import Permission
 from ..tokens.encodings import write_claims
 from ..tokens.refresh import LOGGED_IN_AT

@@ -18,8 +18,9 @@ from typing import Any, NoReturn, TypeGuard, cast
 from ..accounts import Accounts, TenantAccounts, User
 from ..application import Parts
 from ..errors import InvalidToken, MisuseError, RefreshRefused, StoreUnavailable, TokenReused
-from ..jwt_extended.bridge import access_lifetime, own_claims, refresh_lifetime
 from ..jwt_extended.manager import Subject
+from ..jwt_extended.own_claims import own_claims
+from ..jwt_extended.times import access_lifetime, refresh_lifetime
 from ..revocation import Family, Outcome, Rotation, is_id
 from ..tokens import page
 from ..tokens.refresh import RefreshClaims

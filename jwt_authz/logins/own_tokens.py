@@ -8,7 +8,7 @@ from typing import Any
 
 from ..application import Parts
 from ..errors import TokenDoesNotFit
-from ..jwt_extended.bridge import encodes_nbf
+from ..jwt_extended.times import encodes_nbf
 from ..settings import Settings
 from ..tokens import KeySet
 from ..tokens.claim_names import CATALOGUE

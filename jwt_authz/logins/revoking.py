@@ -7,7 +7,7 @@ from typing import Any
 
 from ..application import Parts
 from ..errors import MisuseError
-from ..jwt_extended.bridge import access_lifetime, leeway
+from ..jwt_extended.times import access_lifetime, leeway
 from ..revocation import Family, Target
 from ..tokens.refresh import number_or_none
 from ..tokens.verifier import START_LEEWAY

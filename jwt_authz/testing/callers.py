@@ -20,7 +20,7 @@ from flask_jwt_extended import get_csrf_token
 from .._context import get_app, get_request
 from ..application import Parts, current_parts
 from ..errors import MisuseError
-from ..jwt_extended.bridge import has_own_key
+from ..jwt_extended.own_keys import has_own_key
 from ..logins.issuing import claims_of, issue
 from ..policy.permissions import Permission
 

@@ -606,7 +606,7 @@ def test_the_test_of_inner_requests_would_notice_slots_that_are_not_given_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The negative control: with the way back taken out, the outer view reads bob's claims."""
-    monkeypatch.setattr("jwt_authz.jwt_extended.slots._give_back", lambda app, **keywords: None)
+    monkeypatch.setattr("jwt_authz.jwt_extended.slots._restore", lambda app, **keywords: None)
     app = guarded_app()
     app.add_url_rule("/who", "who", requires()(who))
     bob = token_for(app, "bob")

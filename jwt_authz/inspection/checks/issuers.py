@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from ...errors import MisuseError
 from ...findings import Found
 from ...issuers.issuer import Issuer
-from ...jwt_extended.bridge import has_own_key, has_user_lookup, manager_of, own_claims
+from ...jwt_extended.bridge import has_user_lookup, manager_of
+from ...jwt_extended.own_claims import own_claims
+from ...jwt_extended.own_keys import has_own_key
 from ..inspected import Inspected
 from ..subjects import places_of_subject
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ...errors import MisuseError
 from ...findings import Found, misuse_of
-from ...jwt_extended.bridge import (
+from ...jwt_extended.own_keys import (
     algorithms_configured,
     decode_algorithms,
     has_former_key,
