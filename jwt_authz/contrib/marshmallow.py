@@ -13,7 +13,7 @@ import functools
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from marshmallow import INCLUDE, RAISE, Schema, fields, missing
 
@@ -24,7 +24,7 @@ from ..guards.guard import Guard
 from ..policy.functions import NO_RESOURCE
 from ..refusals import raise_response
 
-AnyField = TypeVar("AnyField", bound=fields.Field[Any])
+AnyField = TypeVar("AnyField", bound="fields.Field[Any]")
 _edited: ContextVar[Any] = ContextVar("jwt_authz_edited", default=NO_RESOURCE)
 
 
@@ -62,7 +62,13 @@ def editing(resource: Any) -> Iterator[None]:
         _edited.reset(before)
 
 
-class _Guarded(fields.Field[Any]):
+if TYPE_CHECKING:
+    _Field = fields.Field[Any]
+else:
+    _Field = fields.Field  # not generic in marshmallow 3
+
+
+class _Guarded(_Field):
     """The mixin that adds the checks to the class of a guarded field."""
 
     shown_to: Guard | None

@@ -12,7 +12,7 @@ from .claim_names import CATALOGUE, ClaimNames
 from .compact import has_compact_form
 
 
-class Names(fields.Field[list[str]]):
+class Names(fields.Raw):
     """A JSON array of strings; checked as a whole, since one field per item is slow."""
 
     default_error_messages = {"invalid": "Not a list of strings."}  # noqa: RUF012 as in its base
@@ -32,7 +32,7 @@ class Permissions(Names):
         return super()._deserialize(value, attr, data, **kwargs)
 
 
-class Text(fields.Field[str]):
+class Text(fields.Raw):
     """A JSON string, unchanged."""
 
     default_error_messages = {"invalid": "Not a string."}  # noqa: RUF012 as in its base
