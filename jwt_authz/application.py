@@ -1,4 +1,4 @@
-"""Parts: what one application's Authz is made of, as the verbs reach it during a request."""
+"""The state of one application with an Authz: settings, keys, role catalog, store and caches."""
 
 from __future__ import annotations
 
@@ -37,11 +37,12 @@ from .tokens.key_set import KeyFile
 
 Found = TypeVar("Found")
 
-KEY = "jwt_authz.parts"
+KEY = "jwt_authz.state"
+"""The key of an application's `AppState` in `app.extensions`."""
 
 
-class Parts:
-    """One application's settings, catalog, authenticator and way of refusing."""
+class AppState:
+    """What an Authz keeps for one application; get it with `current_state()`."""
 
     def __init__(
         self,
@@ -58,21 +59,21 @@ class Parts:
         self.accounts = accounts
         self.denies_unguarded = default == "deny"
         self._roles = roles if isinstance(roles, Roles) else None
-        self._opened = self._roles  # as foreign issuers see it, too
+        self._opened = self._roles  # with any permission that issuers may grant
         self._roles_source = None if isinstance(roles, Roles) else roles
         self._live: LiveCatalogue | None = None
         self.source: IdentitySource | None = None
         self.audit = Audit()
         self.passes_answers_on = _passes_answers_on(app)
         self.exempt_endpoints: set[str] = set()
-        self.exemptions: dict[tuple[str, str], bool] = {}  # what guards worked out, kept
+        self.exemptions: dict[tuple[str, str], bool] = {}  # cached by guards
         self._failing = failing
         self._abort = abort
         self._settings: Settings | None = None
         self._refusing: Refusing | None = None
         self._reader: IdentityReader | None = None
         self._authenticator: Authenticator | None = None
-        self._counts_before = (0, 0)  # of caches that are gone
+        self._counts_before = (0, 0)  # of former caches
         self._key_file: KeyFile | None = None
         self.trust: Trust | None = None
         self._revocations: RevocationView | None = None
@@ -82,7 +83,7 @@ class Parts:
 
     @property
     def settings(self) -> Settings:
-        """The application's `AUTHZ_*`, read when they are first needed and then frozen."""
+        """The application's `AUTHZ_*` settings, read once, when they are first needed."""
         if self._settings is None:
             self._settings = Settings.read(current_app.config)
         return self._settings
@@ -96,31 +97,31 @@ class Parts:
 
     @property
     def catalogue(self) -> Roles | None:
-        """The catalog as of now; it knows every permission if issuers may grant some of their own.
+        """The current catalog, which knows every permission if issuers may grant their own.
 
-        From a source it may change from one call to the next, and raises `StoreUnavailable` where
-        what it is now is not known.
+        If it comes from a source, it may change between calls; raise `StoreUnavailable` if it
+        cannot be loaded.
         """
         return self._opened if self._roles_source is None else self._live_catalogue.current().opened
 
     @property
     def roles(self) -> Roles | None:
-        """The same, with the permissions alone that its own roles grant."""
+        """The current catalog, which knows only the permissions that its roles grant."""
         return self._roles if self._roles_source is None else self._live_catalogue.current().roles
 
     @property
     def roles_known(self) -> Roles | None:
-        """The same as far as it was loaded already: nobody is asked, and nothing connected to."""
+        """The catalog as last loaded, without a call to its source; None if not loaded yet."""
         loaded = self._live.loaded if self._live is not None else None
         return self._roles if loaded is None else loaded.roles
 
     @property
     def has_live_roles(self) -> bool:
-        """Whether the roles come from a source, and so may be others at the next request."""
+        """Whether the roles come from a source, and so may change between requests."""
         return self._roles_source is not None
 
     def reload_roles(self) -> None:
-        """Have all processes load the catalog again: see `Authz.reload_roles`."""
+        """Reload the catalog in all processes; see `Authz.reload_roles`."""
         live = self._live_catalogue
         self.needed_revocations().announce_catalogue()
         live.reload()
@@ -131,8 +132,8 @@ class Parts:
             return self._live
         if self._roles_source is None:
             raise MisuseError(
-                "the roles are in code, and change with it: write Authz(roles=...) with a source, "
-                "such as RolesFile(path) or SQLAlchemyRoles(sessions, Role)"
+                "The roles are defined in code: to change them at run time, pass a source to "
+                "Authz(roles=...), such as RolesFile(path) or SQLAlchemyRoles(sessions, Role)."
             )
         view = self.needed_revocations()
         with self._lock:
@@ -143,7 +144,7 @@ class Parts:
 
     @property
     def reader(self) -> IdentityReader:
-        """What reads the application's own tokens: one object, so a warning is logged once."""
+        """The reader of the application's own tokens, shared so that it logs each warning once."""
         settings, catalogue = self.settings, self.catalogue
         made = self._reader
         if made is None or made.catalogue is not catalogue:
@@ -153,7 +154,7 @@ class Parts:
 
     @property
     def revocations(self) -> RevocationView | None:
-        """This process's view of the revocations, None where `AUTHZ_STORE_URL` names no store."""
+        """This process's view of the revocations; None without `AUTHZ_STORE_URL`."""
         if self._revocations is None and self.settings.store_url is not None:
             with self._lock:
                 if self._revocations is None:
@@ -162,32 +163,32 @@ class Parts:
         return self._revocations
 
     def sharing_warnings(self) -> list[str]:
-        """Return a warning for each other application that uses the store as this one does."""
+        """Return a warning for each other application on the store with the same namespace."""
         return [] if self.revocations is None else self._sharing.warnings()
 
     @property
     def application_id(self) -> str:
-        """What tells this application from others that share a store: its namespace or issuer."""
+        """The namespace or issuer, which distinguishes applications that share a store."""
         return self.settings.store_namespace or own_claims(self.settings)["iss"]
 
     def needed_revocations(self) -> RevocationView:
-        """The same, for what cannot do without; raises `MisuseError` where there is no store."""
+        """Return `revocations`; raise `MisuseError` without a store."""
         view = self.revocations
         if view is None:
             raise MisuseError(
-                "there is no store to keep revocations and refresh families in: set "
-                "AUTHZ_STORE_URL to redis://..., a SQLAlchemy URL, or memory: for a single process"
+                "There is no store for revocations and token families: set AUTHZ_STORE_URL to "
+                "redis://..., a SQLAlchemy URL, or memory: for a single process."
             )
         return view
 
     def take_identities_from(self, source: IdentitySource | None) -> None:
-        """Use another identity loader from now on; what was kept of tokens is forgotten."""
+        """Use another identity loader from now on, and forget the verified tokens."""
         with self._lock:
             self.source = source
             self._drop_authenticator()
 
     def trust_in(self, trust: Trust | None) -> None:
-        """Accept the tokens of these issuers from now on; what was kept of tokens is forgotten."""
+        """Accept the tokens of these issuers from now on, and forget the verified tokens."""
         with self._lock:
             self.trust = trust
             self._drop_authenticator()
@@ -196,23 +197,23 @@ class Parts:
 
     @property
     def keys(self) -> KeySet | None:
-        """The application's own key set as of now, None where it has none."""
+        """The application's current key set; None if it has none."""
         if self._key_file is None and self.settings.keys_file is not None:
             self._key_file = KeyFile(self.settings.keys_file)
         return self._key_file.current(time()) if self._key_file is not None else None
 
     def keys_knowing(self, kid: str) -> KeySet | None:
-        """The key set as of now; its file is looked at at once where no key has this `kid`."""
+        """Return the current key set; read its file immediately if no key has this `kid`."""
         keys = self.keys
         if keys is None or self._key_file is None or kid in keys.verifying:
             return keys
         return self._key_file.current(time(), look=True)
 
     def authenticate(self, app: Flask, answered: Request | None = None) -> Authentication:
-        """Return who sent the current request; an error of their token is kept in the answer.
+        """Return who sent the current request, or the error of their token.
 
-        If no key has the token's `kid`, the file of keys is looked at at once. `answered` is the
-        current request if the caller of this function will set `Vary` on the response.
+        If no key has the token's `kid`, check the key file immediately. `answered` is the current
+        request if the caller of this function will set `Vary` on the response.
         """
         authenticator = self.authenticator(app)
         request = get_request() if answered is None else answered
@@ -224,9 +225,9 @@ class Parts:
         return found
 
     def read_token(self, read: Callable[[Verification], Found]) -> Found:
-        """Return what is read from a token that the request did not bring as its own.
+        """Return what `read` reads from a token that does not authenticate the request.
 
-        The file of keys is looked at as by `authenticate`. Raise what `read` does.
+        If no key has its `kid`, check the key file immediately. Raise what `read` raises.
         """
         app = get_app()
         authenticator = self.authenticator(app)
@@ -239,10 +240,10 @@ class Parts:
         return read(newer.verification)
 
     def authenticator(self, app: Flask, look: bool = False) -> Authenticator:
-        """Return the authenticator of now: the last one, unless its snapshot has changed.
+        """Return the current authenticator: a new one if its snapshot is outdated.
 
-        With `look` the file of keys is looked at even if that was done just now. Raise
-        `StoreUnavailable` if roles change at run time and are not known.
+        With `look`, check the key file even if that was done recently. Raise `StoreUnavailable` if
+        roles change at run time and cannot be loaded.
         """
         file = self._key_file
         keys = file.current(time(), look) if file is not None else None
@@ -273,7 +274,7 @@ class Parts:
 
     @property
     def cache_counts(self) -> tuple[int, int]:
-        """How often a token was found verified already, and how often one had to be verified."""
+        """The numbers of hits and misses of the verified-token cache."""
         with self._lock:
             made, before = self._authenticator, self._counts_before
             hits, misses = (0, 0) if made is None else made.snapshot.cache.counts
@@ -281,24 +282,24 @@ class Parts:
 
     @property
     def revocation_age(self) -> float | None:
-        """How old what is known of revocations is, in seconds; None as long as nobody asked."""
+        """The age of the view of the revocations in seconds; None if it was not used yet."""
         return None if self._revocations is None else self._revocations.age()
 
 
 def _passes_answers_on(app: Flask) -> bool:
     """Return whether the application handles what views return as Flask does.
 
-    A method of its own in place of one of these may expect what the view returned.
+    If it overrides one of these methods, that may expect what the view returned.
     """
     names = ("full_dispatch_request", "dispatch_request", "finalize_request", "make_response")
     own = (getattr(getattr(app, name), "__func__", None) for name in names)
     return all(one is getattr(Flask, name) for one, name in zip(own, names, strict=True))
 
 
-def current_parts() -> Parts:
-    """The parts of the current application's Authz; raises `MisuseError` where there is none."""
+def current_state() -> AppState:
+    """Return the state of the current application; raise `MisuseError` if it has no Authz."""
     if not has_app_context():
-        raise MisuseError("there is no application: write with app.app_context(): ...")
+        raise MisuseError("There is no application context: write with app.app_context(): ...")
     try:
         return current_app.extensions[KEY]  # type: ignore[no-any-return]
     except KeyError:
@@ -308,6 +309,6 @@ def current_parts() -> Parts:
 
 
 def require_request() -> None:
-    """Raises `MisuseError` outside a request, where nobody is calling."""
+    """Raise `MisuseError` outside a request, where there is no caller."""
     if not has_request_context():
-        raise MisuseError("nobody is calling outside a request: give the caller as identity=...")
+        raise MisuseError("There is no caller outside a request: pass one as identity=...")

@@ -12,7 +12,7 @@ from flask import Flask, current_app, has_app_context, request_started
 from flask_jwt_extended import JWTManager
 
 from .accounts import Accounts, User
-from .application import KEY, Parts, current_parts
+from .application import KEY, AppState, current_state
 from .authentication.identity_loader import IdentitySource
 from .conditions.rules import Rules
 from .errors import InvalidToken, MisuseError, StoreUnavailable, TokenDoesNotFit
@@ -36,7 +36,7 @@ from .jwt_extended.slots import make_slots_lazy
 from .jwt_extended.times import use_default_leeway
 from .logins.issuing import claims_of, issue
 from .logins.log_in import Logins, Tokens
-from .logins.own_tokens import PartsTokens
+from .logins.own_tokens import ApplicationTokens
 from .logins.revoking import families_of, revoke
 from .policy.decision import Decision
 from .policy.functions import NO_RESOURCE
@@ -107,7 +107,7 @@ class Authz:
         self._source: IdentitySource | None = None
         self._trust: Trust | None = None
         self._rules = Rules()
-        self._installed: weakref.WeakSet[Parts] = weakref.WeakSet()
+        self._installed: weakref.WeakSet[AppState] = weakref.WeakSet()
         if app is not None:
             self.init_app(app)
 
@@ -125,7 +125,7 @@ class Authz:
         if EXTENSION not in app.extensions:
             JWTManager(app)
         use_default_leeway(app)
-        parts = Parts(
+        state = AppState(
             app,
             self.roles_given,
             self.accounts,
@@ -134,12 +134,12 @@ class Authz:
             self._abort,
             self._rules,
         )
-        parts.take_identities_from(self._source)
-        parts.trust_in(self._trust)
-        self._installed.add(parts)
+        state.take_identities_from(self._source)
+        state.trust_in(self._trust)
+        self._installed.add(state)
         app.extensions["jwt_authz"] = self
-        app.extensions[KEY] = parts
-        app.extensions[OWN_TOKENS] = PartsTokens(parts)
+        app.extensions[KEY] = state
+        app.extensions[OWN_TOKENS] = ApplicationTokens(state)
         make_slots_lazy(app)
         blocklist.install()
         app.context_processor(for_templates)
@@ -163,8 +163,8 @@ class Authz:
         ...     return authz.read_identity(subject, claims)
         """
         self._source = IdentitySource(loader)
-        for parts in self._installed:
-            parts.take_identities_from(self._source)
+        for state in self._installed:
+            state.take_identities_from(self._source)
         return loader
 
     def trust(self, *issuers: Issuer) -> None:
@@ -187,8 +187,8 @@ class Authz:
         """
         in_code = self.roles_given if isinstance(self.roles_given, Roles) else None
         self._trust = (self._trust or Trust()).with_more(issuers, in_code)
-        for parts in self._installed:
-            parts.trust_in(self._trust)
+        for state in self._installed:
+            state.trust_in(self._trust)
 
     def rule(self, action: str | Permission, model: type, requirement: Any) -> Requirement:
         """Register the requirement of an action on a model, for `on=` and for `filter`.
@@ -229,11 +229,11 @@ class Authz:
         >>> authz.read_identity("ann", {"sub": "ann", "roles": ["clerk"]}).roles
         frozenset({'clerk'})
         """
-        parts = current_parts()
-        trusted = parts.trust.find(claims.get("iss")) if parts.trust is not None else None
+        state = current_state()
+        trusted = state.trust.find(claims.get("iss")) if state.trust is not None else None
         if trusted is not None:
-            return trusted.issuer.read(subject, claims, parts.catalogue)
-        return parts.reader.read(subject, claims)
+            return trusted.issuer.read(subject, claims, state.catalogue)
+        return state.reader.read(subject, claims)
 
     def explain(
         self, *requirements: Any, on: Any = NO_RESOURCE, identity: Any = NOT_GIVEN
@@ -265,7 +265,7 @@ class Authz:
         given = self.roles_given
         if given is None or (isinstance(given, Roles) and not self._is_current()):
             return given
-        return current_parts().catalogue
+        return current_state().catalogue
 
     def _is_current(self) -> bool:
         """Return whether this is the Authz of the current application."""
@@ -279,7 +279,7 @@ class Authz:
         `StoreUnavailable` if the store or the source fails: call it again. Raise `MisuseError` if
         the roles are defined in code or `AUTHZ_STORE_URL` names no store.
         """
-        current_parts().reload_roles()
+        current_state().reload_roles()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -288,12 +288,12 @@ class Authz:
         >>> authz.counts["allowed"]
         0
         """
-        return current_parts().audit.counts
+        return current_state().audit.counts
 
     @property
     def keys(self) -> KeySet | None:
         """The current application's own key set (`AUTHZ_KEYS_FILE`), or None."""
-        return current_parts().keys
+        return current_state().keys
 
     def claims(
         self,
@@ -312,7 +312,7 @@ class Authz:
         {...'roles': ['clerk']...}
         """
         return claims_of(
-            current_parts(), roles=roles, permissions=permissions, tenant=tenant, scope=scope
+            current_state(), roles=roles, permissions=permissions, tenant=tenant, scope=scope
         )
 
     def issue(
@@ -342,14 +342,14 @@ class Authz:
         claims = self.claims(roles=roles, permissions=permissions, tenant=tenant, scope=scope)
         if issued_at is not None:
             claims["iat"] = issued_at
-        return issue(current_parts(), subject, claims, fresh=fresh, expires=expires)
+        return issue(current_state(), subject, claims, fresh=fresh, expires=expires)
 
     def now(self) -> float:
         """Return the start time of a log-in by the store's clock, in seconds since the epoch.
 
         >>> since = authz.now()
         """
-        return Logins(current_parts(), current_parts().accounts).now()
+        return Logins(current_state(), current_state().accounts).now()
 
     def log_in(
         self, user: User, client: str | None = None, since: float | None = None
@@ -366,9 +366,9 @@ class Authz:
         >>> tokens.expires_in
         900
         """
-        parts = current_parts()
-        has_refresh = parts.revocations is not None
-        return Logins(parts, parts.accounts).start(
+        state = current_state()
+        has_refresh = state.revocations is not None
+        return Logins(state, state.accounts).start(
             user, has_refresh=has_refresh, since=since, client=client
         )
 
@@ -383,7 +383,7 @@ class Authz:
         >>> authz.refresh(tokens.refresh_token).expires_in
         900
         """
-        return Logins(current_parts(), current_parts().accounts).refresh(refresh_token)
+        return Logins(current_state(), current_state().accounts).refresh(refresh_token)
 
     def families(self, subject: str) -> tuple[Family, ...]:
         """Return the log-ins of a subject that can still be refreshed, most recently used first.
@@ -392,7 +392,7 @@ class Authz:
         >>> [family.client for family in authz.families("ann")]
         ['phone']
         """
-        return families_of(current_parts(), subject)
+        return families_of(current_state(), subject)
 
     def revoke(
         self,
@@ -429,7 +429,7 @@ class Authz:
             everything=everything,
             issuer=issuer,
         )
-        revoke(current_parts(), target, keeps_families=keeps_families)
+        revoke(current_state(), target, keeps_families=keeps_families)
 
     def distrust_store(self) -> None:
         """Revoke all tokens issued before now, including refresh tokens, in all processes.
@@ -438,7 +438,7 @@ class Authz:
 
         >>> authz.distrust_store()
         """
-        current_parts().needed_revocations().distrust_store()
+        current_state().needed_revocations().distrust_store()
 
     def prepare_store(self) -> None:
         """Initialize the store of `AUTHZ_STORE_URL`: create its tables and mark it as complete.
@@ -450,9 +450,9 @@ class Authz:
 
         >>> authz.prepare_store()
         """
-        parts = current_parts()
-        is_new = not parts.settings.store_namespace
-        parts.needed_revocations().prepare_store(is_new=is_new)
+        state = current_state()
+        is_new = not state.settings.store_namespace
+        state.needed_revocations().prepare_store(is_new=is_new)
 
     def check(self) -> list[str]:
         """Look for misuse in the current application; return the warnings.
@@ -462,12 +462,12 @@ class Authz:
         first request, and wherever you call it: at the end of `create_app`, or in a test. `flask
         authz check` reports more.
         """
-        warnings: list[str] = _inspection("check").check(current_parts())
+        warnings: list[str] = _inspection("check").check(current_state())
         return warnings
 
     def findings(self) -> list[Finding]:
         """Return what `check` finds in the current application, errors and warnings, as values."""
-        found: list[Finding] = _inspection("check").find(current_parts())
+        found: list[Finding] = _inspection("check").find(current_state())
         return found
 
 

@@ -39,7 +39,7 @@ from jwt_authz import (
     requires,
 )
 from jwt_authz.accounts.memory import MemoryAccounts
-from jwt_authz.application import Parts
+from jwt_authz.application import AppState
 from jwt_authz.endpoints import token_blueprint
 from jwt_authz.inspection import check as inspection
 from jwt_authz.inspection.first_request import FirstRequest
@@ -393,9 +393,9 @@ def test_the_claims_for_a_token_of_the_applications_own() -> None:
 
 def test_tokens_need_an_application() -> None:
     app = guarded_app()
-    with pytest.raises(MisuseError, match="there is no application"):
+    with pytest.raises(MisuseError, match="There is no application"):
         authz_of(app).issue("alice")
-    with pytest.raises(MisuseError, match="there is no application"):
+    with pytest.raises(MisuseError, match="There is no application"):
         authz_of(app).check()
 
 
@@ -749,7 +749,7 @@ def test_misuse_makes_every_request_a_500_but_static_ones_and_the_log_says_why(
 def test_misuse_is_looked_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     check = inspection.check
-    monkeypatch.setattr(inspection, "check", lambda parts: asked.append(1) or check(parts))
+    monkeypatch.setattr(inspection, "check", lambda state: asked.append(1) or check(state))
     bad, good = misused(tmp_path), guarded_app()
     good.add_url_rule("/", "view", requires()(lambda: "in"))
     for app in (bad, good):
@@ -766,10 +766,10 @@ def test_many_first_requests_at_once_check_once_and_wait_for_the_answer(
     check = inspection.check
     waiting = threading.Event()
 
-    def slow(parts: Parts) -> list[str]:
+    def slow(state: AppState) -> list[str]:
         asked.append(1)
         waiting.wait(0.2)
-        return check(parts)
+        return check(state)
 
     monkeypatch.setattr(inspection, "check", slow)
     app = guarded_app(JWT_SECRET_KEY="short")
@@ -792,7 +792,7 @@ def test_the_test_of_many_first_requests_would_notice_a_check_without_its_lock(
 
     asked, are_two = list[int](), threading.Event()
 
-    def slow(parts: Parts) -> list[str]:
+    def slow(state: AppState) -> list[str]:
         asked.append(1)
         if len(asked) > 1:
             are_two.set()
@@ -821,7 +821,7 @@ def test_the_test_of_many_first_requests_would_notice_a_check_without_its_lock(
 
 
 def test_a_check_that_crashes_lets_no_request_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    def crash(parts: Parts) -> list[str]:
+    def crash(state: AppState) -> list[str]:
         raise ZeroDivisionError
 
     monkeypatch.setattr(inspection, "check", crash)

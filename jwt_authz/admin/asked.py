@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .._context import get_app
-from ..application import current_parts
+from ..application import current_state
 from ..conditions.rules import Ruled
 from ..errors import MisuseError
 from ..inspection.matrix import read_matrix
@@ -42,7 +42,7 @@ def _asked() -> Iterator[Requirement]:
     for access in read_matrix(get_app()):
         if access.requirement is not None:
             yield access.requirement
-    for _, _, rule in current_parts().rules:
+    for _, _, rule in current_state().rules:
         yield rule
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from flask import request, url_for
 
 from .._context import get_app, get_request
-from ..application import current_parts
+from ..application import current_state
 
 COOKIE = "authz_admin"
 _LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d*)?", re.IGNORECASE)
@@ -27,7 +27,7 @@ def take_cookie(*_: object) -> None:
     text = request.cookies.get(COOKIE)
     if text:
         app = get_app()
-        authenticator = current_parts().authenticator(app)
+        authenticator = current_state().authenticator(app)
         authenticator.take(get_request(), text, is_page=True)
 
 

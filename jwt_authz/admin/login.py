@@ -9,7 +9,7 @@ from flask import Response, redirect, request, url_for
 from marshmallow import EXCLUDE, Schema, fields, validate
 
 from .._context import get_app
-from ..application import current_parts
+from ..application import current_state
 from ..contrib.browser import next_url
 from ..endpoints.bodies import FORM, load
 from ..endpoints.common import current_logins
@@ -113,10 +113,10 @@ def log_in() -> Any:
 
 def log_out() -> Any:
     """Log out: end the log-in, and delete the cookie."""
-    parts = current_parts()
-    found = parts.authenticate(get_app())
+    state = current_state()
+    found = state.authenticate(get_app())
     if found.token is not None and found.token.family is not None:
-        end_family(parts, found.token.family)
+        end_family(state, found.token.family)
     response: Any = redirect(url_for(".show_log_in"), 303)
     response.delete_cookie(COOKIE, **cookie_options())
     return response
@@ -124,7 +124,7 @@ def log_out() -> Any:
 
 def to_log_in(*_: object, **__: object) -> Any:
     """Redirect a refused caller to the log-in, or show a page that refuses them."""
-    found = current_parts().authenticate(get_app())
+    found = current_state().authenticate(get_app())
     if found.identity is None:
         return _go_to_log_in()
     message = "You are signed in, but you are not an administrator."
@@ -167,9 +167,9 @@ def _form(status: int, message: str = "") -> Response:
 
 
 def _refused(status: int, wait: int) -> Response:
-    parts = current_parts()
+    state = current_state()
     problem = too_many_attempts() if status == 429 else wrong_credentials()
-    parts.audit.refused(get_app(), None, None, problem, "log-in")
+    state.audit.refused(get_app(), None, None, problem, "log-in")
     advice = f" Try again in {wait} seconds." if wait else ""
     response = _form(status, f"{problem.detail}{advice}")
     if wait:

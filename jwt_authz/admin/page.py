@@ -10,7 +10,7 @@ from typing import Any
 from flask import Blueprint, Response, redirect, request, url_for
 
 from ..accounts import User
-from ..application import current_parts
+from ..application import current_state
 from ..endpoints.bodies import load
 from ..endpoints.login_attempt import add_rate_checks
 from ..errors import StoreUnavailable
@@ -215,7 +215,7 @@ class _Pages:
 
 
 def _role_names() -> tuple[str, ...]:
-    return tuple(current_parts().catalogue or ())
+    return tuple(current_state().catalogue or ())
 
 
 def _chosen() -> list[str]:

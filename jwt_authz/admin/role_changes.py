@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..accounts.sqlalchemy.roles import SQLAlchemyRoles
-from ..application import current_parts
+from ..application import current_state
 from ..logins.changes import reload_everywhere
 from ..logins.revoking import revoke
 from ..logins.token_sizes import refuse_role_change
@@ -87,17 +87,17 @@ class RoleAdministration:
 
     def remove(self, name: str, seen: Seen = ANY) -> None:
         """Remove the role from all users and roles, and end the access tokens that have it."""
-        change, parts = RoleChange("remove role", name, seen=seen), current_parts()
-        stored = parts.deadline.bound(self._safeguards()[1])
+        change, state = RoleChange("remove role", name, seen=seen), current_state()
+        stored = state.deadline.bound(self._safeguards()[1])
         if name not in stored.load():
             if stored.is_retired(name):
                 # It may have been removed by this call, which then failed: finish the rest.
-                reload_everywhere(parts, name)
+                reload_everywhere(state, name)
             raise _no_such_role()
         self._judge(change)
         # Also before the change, so that nothing changes if the store does not answer: tokens with
         # this name would be valid again with another role of this name.
-        revoke(parts, Target("role", name))
+        revoke(state, Target("role", name))
         self._make(change)
 
     def _judge(self, change: RoleChange) -> None:
@@ -106,13 +106,13 @@ class RoleAdministration:
         fit(lambda: roles.judge(change, _fitting(safeguards)))
 
     def _make(self, change: RoleChange) -> str:
-        (safeguards, stored), parts = self._safeguards(change), current_parts()
+        (safeguards, stored), state = self._safeguards(change), current_state()
         roles, actor = AdminRoles(self.of_users.accounts, stored), self.of_users.actor()
-        parts.reload_roles()  # so that nothing changes if the store does not answer
+        state.reload_roles()  # so that nothing changes if the store does not answer
         entries, version = fit(lambda: roles.make(actor, change, _fitting(safeguards)))
         try:
             # Also if nothing changed, to repeat a call that did not reach the other processes.
-            reload_everywhere(parts, change.name if change.role is None else None)
+            reload_everywhere(state, change.name if change.role is None else None)
         finally:
             tell(*entries)
         return version
@@ -130,11 +130,11 @@ class RoleAdministration:
 
 def _fitting(safeguards: Safeguards) -> CatalogueRule:
     """Return the rule for a change of a role, which also refuses tokens that would be too long."""
-    parts = current_parts()
+    state = current_state()
 
     def rule(turn: Turn, change: RoleChange, before: Roles, after: Roles) -> None:
         safeguards.of_catalogue(turn, change, before, after)
-        refuse_role_change(parts, before, after, lambda: {roles for _, roles in turn.role_sets()})
+        refuse_role_change(state, before, after, lambda: {roles for _, roles in turn.role_sets()})
 
     return rule
 
@@ -145,7 +145,7 @@ def _effect_of(change: RoleChange) -> list[Effect]:
 
 
 def _catalogue() -> Roles:
-    return current_parts().roles or Roles()
+    return current_state().roles or Roles()
 
 
 def _no_such_role() -> ProblemAnswer:

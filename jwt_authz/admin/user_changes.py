@@ -14,7 +14,7 @@ from .._context import get_app, get_request
 from ..accounts import User
 from ..accounts.sqlalchemy.roles import SQLAlchemyRoles
 from ..accounts.sqlalchemy.trail import Entry
-from ..application import current_parts
+from ..application import current_state
 from ..audit import tell_change
 from ..endpoints.common import missing_store
 from ..errors import MisuseError, PasswordRefused
@@ -103,7 +103,7 @@ class Administration:
         changed = fit(lambda: self.accounts.give_roles(actor, subject, names, rule, seen))
         try:
             # Also if nothing changed, to repeat a call whose revocation failed.
-            revoke(current_parts(), Target("subject", subject), keeps_families=True)
+            revoke(current_state(), Target("subject", subject), keeps_families=True)
         finally:
             tell(changed.entry)
         return changed.user, changed.version
@@ -118,7 +118,7 @@ class Administration:
         )
         try:
             if disabled:
-                revoke(current_parts(), Target("subject", subject))
+                revoke(current_state(), Target("subject", subject))
         finally:
             tell(changed.entry)
         return changed.user, changed.version
@@ -126,7 +126,7 @@ class Administration:
     def sessions(self, subject: str) -> tuple[Family, ...]:
         """Return the user's active log-ins."""
         self.user(subject)
-        return families_of(current_parts(), subject)
+        return families_of(current_state(), subject)
 
     def end_sessions(self, subject: str, seen: Seen = ANY) -> None:
         """Log the user out everywhere; refuse if they have none of the versions `seen`."""
@@ -136,8 +136,8 @@ class Administration:
             self._actor(safeguards),
             fit(lambda: self.accounts.judge(subject, safeguards, seen)),
         )
-        before = len(families_of(current_parts(), subject))
-        revoke(current_parts(), Target("subject", subject))
+        before = len(families_of(current_state(), subject))
+        revoke(current_state(), Target("subject", subject))
         change = ({"sessions": before}, {"sessions": 0})
         tell(self.accounts.record(actor, END_SESSIONS, user, *change))
 
@@ -155,11 +155,11 @@ class Administration:
         caller, is_own, is_kept = _caller()
         decision = self.required.evaluate(caller)
         if not decision:
-            parts = current_parts()
-            problem = not_allowed(decision, parts.settings.disclose)
-            parts.audit.refused(get_app(), caller, decision, problem, "administration")
-            raise NotAllowed(problem, parts.settings.realm)
-        catalogue, roles = current_parts().catalogue, current_parts().roles_given
+            state = current_state()
+            problem = not_allowed(decision, state.settings.disclose)
+            state.audit.refused(get_app(), caller, decision, problem, "administration")
+            raise NotAllowed(problem, state.settings.realm)
+        catalogue, roles = current_state().catalogue, current_state().roles_given
         stored = roles if isinstance(roles, SQLAlchemyRoles) else None
         if stored is not None and not self.accounts.keep_rows_of(stored):
             stored = None
@@ -179,11 +179,11 @@ class Administration:
 
 def _fitting(safeguards: Safeguards) -> Rule:
     """Return the rule for a change of a user's roles: it must be allowed and fit in a token."""
-    parts = current_parts()
+    state = current_state()
 
     def rule(turn: Turn, before: User, after: User) -> None:
         safeguards(turn, before, after)
-        refuse_user_change(parts, before.roles, after)
+        refuse_user_change(state, before.roles, after)
 
     return rule
 
@@ -200,13 +200,13 @@ def unsupported_accounts() -> Iterator[Found]:
 
 
 def _accounts() -> AdminAccounts:
-    accounts = current_parts().accounts
+    accounts = current_state().accounts
     if not isinstance(accounts, AdminAccounts):
         raise MisuseError(
             "the application has no accounts to administer: write "
             "Authz(app, accounts=AdminAccounts(sessions, User, Change))"
         )
-    return current_parts().deadline.bound(accounts)
+    return current_state().deadline.bound(accounts)
 
 
 def _caller() -> tuple[Identity, bool, bool]:
@@ -215,8 +215,8 @@ def _caller() -> tuple[Identity, bool, bool]:
     Roles from an identity loader are not those of the accounts. If it returns an object of its own
     kind, without roles, use the identity of the token.
     """
-    parts = current_parts()
-    found, held = parts.authenticate(get_app()), get_request().__dict__
+    state = current_state()
+    found, held = state.authenticate(get_app()), get_request().__dict__
     if found.identity is not None:
         held[_ADMINISTRATOR] = found
     else:  # this change may have just ended the caller's own token: complete it
@@ -225,7 +225,7 @@ def _caller() -> tuple[Identity, bool, bool]:
     if token is not None and identity is not None and not isinstance(identity, Identity):
         identity = token.identity
     if identity is None:
-        raise NotIdentified(token_missing(), parts.settings.realm)
+        raise NotIdentified(token_missing(), state.settings.realm)
     if not isinstance(identity, Identity):
         raise MisuseError("the caller is unknown: return an Identity from the identity loader")
     is_own = token is None or token.is_own

@@ -10,7 +10,7 @@ from typing import Any
 import click
 from flask.cli import with_appcontext
 
-from ..application import current_parts
+from ..application import current_state
 from ..errors import MisuseError, StoreUnavailable
 from ..inspection.tables import visible
 
@@ -28,7 +28,7 @@ def changing(
         @functools.wraps(function)
         def command(**given: Any) -> None:
             try:
-                current_parts()  # raises without an Authz
+                current_state()  # raises without an Authz
                 function(make(), **given)
             except (MisuseError, StoreUnavailable) as error:
                 raise click.ClickException(str(error)) from None

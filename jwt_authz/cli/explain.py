@@ -13,7 +13,7 @@ from flask.cli import with_appcontext
 from werkzeug.exceptions import HTTPException
 
 from .._context import get_app, get_request
-from ..application import current_parts
+from ..application import current_state
 from ..errors import InvalidToken, MisuseError, StoreUnavailable
 from ..extension import Authz
 from ..inspection.explain import explain_call
@@ -65,7 +65,7 @@ def explain(
         )
     method, path = words or ("GET", "/")
     try:
-        current_parts()  # raises without an Authz
+        current_state()  # raises without an Authz
         with current_app.test_request_context(path, method=method.upper()):
             _say_who_calls(token_file, supposed)
             allowed = _print_call(as_json) if words else _print_needs(needs, as_json)
@@ -80,7 +80,7 @@ def explain(
 
 
 def _print_call(as_json: bool) -> bool:
-    found = explain_call(get_app(), denies_unguarded=current_parts().denies_unguarded)
+    found = explain_call(get_app(), denies_unguarded=current_state().denies_unguarded)
     click.echo(json.dumps(found.as_dict(), indent=2) if as_json else "\n".join(found.lines()))
     return bool(found)
 
@@ -94,8 +94,8 @@ def _print_needs(needs: tuple[str, ...], as_json: bool) -> bool:
 
 
 def _say_who_calls(token_file: str | None, supposed: dict[str, Any]) -> None:
-    app, parts = get_app(), current_parts()
-    authenticator = parts.authenticator(app)
+    app, state = get_app(), current_state()
+    authenticator = state.authenticator(app)
     if token_file is not None:
         authenticator.take(get_request(), _read_token(token_file))
     elif supposed:
@@ -113,7 +113,7 @@ def _identity(
     """Return the identity of a hypothetical caller, as it would be read from their token."""
     extension: Authz = current_app.extensions["jwt_authz"]
     payload = {
-        **own_claims(current_parts().settings),
+        **own_claims(current_state().settings),
         "type": "access",
         "fresh": False,
         **extension.claims(roles=roles, permissions=permissions, tenant=tenant, scope=scopes),

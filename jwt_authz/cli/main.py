@@ -14,7 +14,7 @@ from flask import current_app
 from flask.cli import AppGroup, ScriptInfo
 
 from .._context import get_app
-from ..application import Parts, current_parts
+from ..application import AppState, current_state
 from ..errors import MisuseError, StoreUnavailable
 from ..extension import Authz
 from ..findings import Finding
@@ -45,14 +45,14 @@ for _command in _COMMANDS:
 @authz.command("init")
 def init() -> None:
     """Prepare a new store of revocations: its tables, and the marker that it has lost nothing."""
-    parts = current_parts()  # raises without an Authz
+    state = current_state()  # raises without an Authz
     extension: Authz = current_app.extensions["jwt_authz"]
     try:
         extension.prepare_store()
     except (MisuseError, StoreUnavailable) as error:
         raise click.ClickException(str(error)) from None
     click.echo("the store of revocations is prepared")
-    for text in parts.sharing_warnings():
+    for text in state.sharing_warnings():
         click.echo(f"warning: {text}")
 
 
@@ -65,8 +65,8 @@ def check(as_json: bool, strict: bool) -> None:
     Exits 0 if there is no error, 1 if there is one (with --strict also for a warning), and 2 for
     wrong arguments. Each code is explained in docs/checking.md.
     """
-    parts = current_parts()  # no Authz: say so
-    found = find(parts, by_command=True)
+    state = current_state()  # no Authz: say so
+    found = find(state, by_command=True)
     if as_json:
         click.echo(json.dumps([one.as_dict() for one in found], indent=2))
     else:
@@ -74,7 +74,7 @@ def check(as_json: bool, strict: bool) -> None:
     if any(strict or one.severity == "error" for one in found):
         sys.exit(1)
     if not as_json:
-        _write_summary(parts)
+        _write_summary(state)
 
 
 def _write(found: list[Finding]) -> None:
@@ -83,14 +83,14 @@ def _write(found: list[Finding]) -> None:
         click.echo(f"{one.severity}: {one}", err=one.severity == "error")
 
 
-def _write_summary(parts: Parts) -> None:
+def _write_summary(state: AppState) -> None:
     accesses = list(read_matrix(get_app()))
     is_bare = any(one.is_bare for one in accesses)
     said = "no errors found" if is_bare else "every view has a guard, or is exempt"
-    if not all(guard.is_enforced(parts) for one in accesses for guard in one.guards):
+    if not all(guard.is_enforced(state) for one in accesses for guard in one.guards):
         said += ", but not every guard is enforced"
-    if parts.settings.silence:
-        said += f"; silenced: {', '.join(sorted(parts.settings.silence))}"
+    if state.settings.silence:
+        said += f"; silenced: {', '.join(sorted(state.settings.silence))}"
     click.echo(said)
 
 
@@ -125,7 +125,7 @@ def _key_command(name: str) -> Callable[[Callable[..., None]], click.Command]:
 def _configured_file() -> Path:
     app = click.get_current_context().ensure_object(ScriptInfo).load_app()
     with app.app_context():
-        file = current_parts().settings.keys_file
+        file = current_state().settings.keys_file
     if file is None:
         raise MisuseError("the application has no key file: set AUTHZ_KEYS_FILE, or use --file")
     return Path(file)

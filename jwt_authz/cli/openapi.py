@@ -14,7 +14,7 @@ import click
 from flask.cli import with_appcontext
 
 from .._context import get_app
-from ..application import current_parts
+from ..application import current_state
 from ..errors import MisuseError
 from ..guards.placement import is_page
 from ..inspection.matrix import read_matrix
@@ -38,7 +38,7 @@ def openapi(source: str | None, checked: str | None) -> None:
     if source is not None and checked is not None:
         raise click.UsageError("--annotate and --check cannot be combined")
     try:
-        current_parts()  # raises without an Authz
+        current_state()  # raises without an Authz
         if checked is not None:
             _check(checked)
         else:

@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect
 
 from .._context import get_app
-from ..application import current_parts
+from ..application import current_state
 from ..errors import MisuseError, StoreUnavailable
 from ..inspection.access import (
     NOT_IDENTIFIED,
@@ -54,7 +54,7 @@ def _command(name: str, *forms: str) -> Callable[[Callable[..., None]], click.Co
         @functools.wraps(function)
         def command(**given: Any) -> None:
             try:
-                current_parts()  # raises without an Authz
+                current_state()  # raises without an Authz
                 function(**given)
             except (MisuseError, StoreUnavailable, OSError) as error:
                 raise _Failed(str(error)) from None
@@ -120,7 +120,7 @@ def who(method: str, path: str) -> None:
 @click.argument("role")
 def can(role: str) -> None:
     """Show which routes a role may call, and what it depends on."""
-    catalogue = current_parts().catalogue or ()
+    catalogue = current_state().catalogue or ()
     if role not in catalogue:
         known = f"the roles are {', '.join(catalogue)}"
         advice = known if catalogue else "write Authz(app, roles=Roles(...))"
@@ -172,7 +172,7 @@ def _callers(access: Access) -> Iterator[str]:
     callers: list[tuple[str, Identity | None]] = [
         (NOT_IDENTIFIED, None),
         (WITHOUT_ROLE, caller_with()),
-        *((role, caller_with(role)) for role in current_parts().catalogue or ()),
+        *((role, caller_with(role)) for role in current_state().catalogue or ()),
     ]
     answers = [(name, caller, answer(access, caller)) for name, caller in callers]
     for verdict in (YES, DEPENDS, NO):

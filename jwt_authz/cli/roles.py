@@ -8,7 +8,7 @@ from collections.abc import Callable
 import click
 
 from ..accounts import ManagedAccounts, User
-from ..application import current_parts
+from ..application import current_state
 from ..errors import MisuseError
 from ..inspection.tables import Table
 from ..logins.changes import RoleChanges
@@ -24,18 +24,18 @@ def roles() -> None:
 
 
 def _command(name: str) -> Callable[[Callable[..., None]], click.Command]:
-    return changing(roles, name, lambda: RoleChanges(current_parts(), _managed(), who(), _users))
+    return changing(roles, name, lambda: RoleChanges(current_state(), _managed(), who(), _users))
 
 
 def _look(name: str) -> Callable[[Callable[..., None]], click.Command]:
-    return changing(roles, name, current_parts)
+    return changing(roles, name, current_state)
 
 
 @_look("list")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON that RolesFile can read.")
 def list_roles(_: object, as_json: bool) -> None:
     """Show each role with its permissions, the roles that it includes, and its level."""
-    found = current_parts().roles or Roles()
+    found = current_state().roles or Roles()
     if as_json:
         click.echo(json.dumps({"roles": {name: _shown(found, name) for name in found}}, indent=2))
         return
@@ -54,7 +54,7 @@ def list_roles(_: object, as_json: bool) -> None:
 @_look("reload")
 def reload_roles(_: object) -> None:
     """Make all processes reload the roles, after editing a file or rows by hand."""
-    current_parts().reload_roles()
+    current_state().reload_roles()
     click.echo("all processes reload the roles")
 
 
@@ -99,7 +99,7 @@ def take(managed: RoleChanges, name: str, permissions: tuple[str, ...]) -> None:
     """Take permissions from a role, and from all tokens that have it."""
     managed.take(name, permissions)
     say(f"{name} {_grants(name)}")
-    held = (current_parts().roles or Roles()).permissions_of([name])
+    held = (current_state().roles or Roles()).permissions_of([name])
     for permission in permissions:
         by = next((one for one in Permission.parse(permission).covered_by if one in held.held), "")
         if by:
@@ -136,14 +136,14 @@ def set_level(managed: RoleChanges, name: str, level: int | None) -> None:
 
 def _users() -> list[User]:
     """Return the users, if they can be listed."""
-    accounts = current_parts().accounts
+    accounts = current_state().accounts
     return accounts.users() if isinstance(accounts, ManagedAccounts) else []
 
 
 def _managed() -> ManagedRoles:
-    given = current_parts().roles_given
+    given = current_state().roles_given
     if isinstance(given, ManagedRoles):
-        return current_parts().deadline.bound(given)
+        return current_state().deadline.bound(given)
     if given is None or isinstance(given, Roles):
         raise MisuseError("the roles are in code: change them there, or store them in a database")
     raise MisuseError(
@@ -154,7 +154,7 @@ def _managed() -> ManagedRoles:
 
 def _grants(name: str) -> str:
     """Return what the role grants now, including the roles that it includes."""
-    held = (current_parts().roles or Roles()).permissions_of([name])
+    held = (current_state().roles or Roles()).permissions_of([name])
     return f"grants {', '.join(sorted(held))}" if len(held) else "grants nothing"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from ..accounts import ManagedAccounts, User
-from ..application import current_parts
+from ..application import current_state
 from ..errors import MisuseError
 from ..inspection.tables import Table, visible
 from ..logins.changes import Users
@@ -32,7 +32,7 @@ def users() -> None:
 
 
 def _command(name: str) -> Callable[[Callable[..., None]], click.Command]:
-    return changing(users, name, lambda: Users(current_parts(), _accounts(), who()))
+    return changing(users, name, lambda: Users(current_state(), _accounts(), who()))
 
 
 @_command("add")
@@ -130,7 +130,7 @@ def reset_password(managed: Users, username: str, is_random: bool) -> None:
 
 
 def _accounts() -> ManagedAccounts:
-    accounts = current_parts().accounts
+    accounts = current_state().accounts
     if accounts is None:
         raise MisuseError("the application has no accounts: write Authz(app, accounts=...)")
     if not isinstance(accounts, ManagedAccounts):
@@ -141,7 +141,7 @@ def _accounts() -> ManagedAccounts:
         )
     if not accounts.is_shared:
         click.echo("warning: these users exist only in the memory of this process", err=True)
-    return current_parts().deadline.bound(accounts)
+    return current_state().deadline.bound(accounts)
 
 
 def _password(username: str, is_random: bool) -> str:
@@ -182,7 +182,7 @@ def _shown(user: User) -> dict[str, Any]:
 
 def _ended(what: str = "log-ins and tokens") -> str:
     """Return what happened to the tokens issued so far."""
-    url = current_parts().settings.store_url
+    url = current_state().settings.store_url
     if url is None or url == "memory:":
         return f"but {what} go on until they expire: AUTHZ_STORE_URL is not set"
     return f"and {what} issued until now are ended"

@@ -16,7 +16,7 @@ from werkzeug.exceptions import Forbidden
 from werkzeug.local import LocalProxy
 
 from .._context import get_app
-from ..application import KEY, Parts
+from ..application import KEY, AppState
 from ..audit import Audit
 from ..errors import MisuseError
 from ..guards.guard import Guard
@@ -145,8 +145,8 @@ class Allows:
     def _record(self, identity: Any, decision: Decision, level: int) -> None:
         """Record a decision in the audit of the application's Authz, if it has one."""
         app: Any = get_app() if has_app_context() else None
-        parts = None if app is None else app.extensions.get(KEY)
-        audit = self._audit if parts is None else parts.audit
+        state = None if app is None else app.extensions.get(KEY)
+        audit = self._audit if state is None else state.audit
         if decision:
             audit.allowed(app, identity, decision, decision.used_override)
         else:
@@ -255,7 +255,7 @@ class _Guard(Guard):
         )
         vars(self).update(_asked=asked, _extension=extension)
 
-    def is_enforced(self, parts: Parts) -> bool:
+    def is_enforced(self, state: AppState) -> bool:
         return True  # the old extension ignores AUTHZ_ENFORCE
 
     def refused(

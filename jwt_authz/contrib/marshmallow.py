@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from marshmallow import INCLUDE, RAISE, Schema, fields, missing
 
-from ..application import current_parts
+from ..application import current_state
 from ..errors import MisuseError
 from ..guards.arguments import refuse_mappings
 from ..guards.guard import Guard
@@ -75,7 +75,7 @@ class _Guarded(_Field):
     written_by: Guard | None
 
     def serialize(self, attr: str, obj: Any, accessor: Any = None, **keywords: Any) -> Any:
-        if self.shown_to is not None and not self.shown_to.is_met(current_parts(), obj):
+        if self.shown_to is not None and not self.shown_to.is_met(current_state(), obj):
             return missing
         return super().serialize(attr, obj, accessor, **keywords)
 
@@ -164,12 +164,12 @@ def _guard_of(asked: Any) -> Guard | None:
 
 def _insist(guard: Guard, name: str) -> None:
     """Raise a refusal that names the member unless the caller meets the guard."""
-    parts = current_parts()
-    problem, _ = guard.ask(parts, _edited.get())
-    if problem is None or not guard.is_enforced(parts):
+    state = current_state()
+    problem, _ = guard.ask(state, _edited.get())
+    if problem is None or not guard.is_enforced(state):
         return
     if problem.status == 403:
         problem = dataclasses.replace(
             problem, detail=f"You cannot write the member {name}. {problem.detail}"
         )
-    raise_response(parts.refusing.refuse(problem, guard.failing))
+    raise_response(state.refusing.refuse(problem, guard.failing))

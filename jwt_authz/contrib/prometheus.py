@@ -15,7 +15,7 @@ from typing import Any
 from flask import Flask, has_request_context, request
 
 from .._extras import needs_extra
-from ..application import KEY, Parts
+from ..application import KEY, AppState
 from ..audit import decided
 from ..errors import MisuseError
 from ..policy.problem import TYPE_PREFIX
@@ -35,18 +35,18 @@ def observe(app: Flask, registry: CollectorRegistry = REGISTRY) -> None:
     number is bounded. Raise `MisuseError` if the application has no Authz or the registry already
     has the metrics of an application.
     """
-    parts = app.extensions.get(KEY)
-    if parts is None:
+    state = app.extensions.get(KEY)
+    if state is None:
         raise MisuseError("the application has no Authz: write Authz(app) before observe(app)")
-    observer = Observer(parts, registry)
+    observer = Observer(state, registry)
     decided.connect(observer.receive, sender=app, weak=False)
 
 
 class Observer(Collector):
     """Update the metrics of one application on collection; yields no metrics itself."""
 
-    def __init__(self, parts: Parts, registry: CollectorRegistry) -> None:
-        self._parts = parts
+    def __init__(self, state: AppState, registry: CollectorRegistry) -> None:
+        self._state = state
         self._registry = registry
         self._lock = threading.Lock()
         self._seen = (0, 0)
@@ -63,7 +63,7 @@ class Observer(Collector):
                 "the registry already has the metrics of an application: write "
                 "observe(app, CollectorRegistry()) for a second application"
             ) from None
-        self._decisions = {name: decisions.labels(name) for name in parts.audit.counts}
+        self._decisions = {name: decisions.labels(name) for name in state.audit.counts}
         self._refusals = Counter(
             "jwt_authz_refusals",
             "Refusals, enforced or not, by outcome, problem type and endpoint.",
@@ -104,10 +104,10 @@ class Observer(Collector):
     def _update(self) -> None:
         with self._lock:
             self._next = time.monotonic() + _EVERY_SECONDS
-            seen, self._seen = self._seen, self._parts.cache_counts
+            seen, self._seen = self._seen, self._state.cache_counts
             self._hits.inc(self._seen[0] - seen[0])
             self._misses.inc(self._seen[1] - seen[1])
-            age = self._parts.revocation_age
+            age = self._state.revocation_age
             if age is not None:
                 self._set_age(age)
 

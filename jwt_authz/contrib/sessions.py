@@ -24,7 +24,7 @@ from flask import current_app, session
 
 from .._context import get_request
 from ..accounts import Accounts, User
-from ..application import KEY, Parts
+from ..application import KEY, AppState
 from ..errors import MisuseError, StoreUnavailable
 
 _FOUND = "_jwt_authz_account"
@@ -96,8 +96,8 @@ class SessionLogin:
 
     def _refuse_unknown(self, subject: str) -> None:
         """Raise MisuseError for a subject whose session would end at the next request."""
-        parts: Parts | None = current_app.extensions.get(KEY)
-        accounts = self._accounts_of(parts)
+        state: AppState | None = current_app.extensions.get(KEY)
+        accounts = self._accounts_of(state)
         if accounts is not None and _account(accounts, subject) is None:
             raise MisuseError(
                 "the accounts of the Authz have no user with this subject, so the session would "
@@ -105,16 +105,16 @@ class SessionLogin:
                 "SessionLogin(asks_accounts=False)"
             )
 
-    def _accounts_of(self, parts: Parts | None) -> Accounts | None:
+    def _accounts_of(self, state: AppState | None) -> Accounts | None:
         """Return the accounts that the session depends on, or None."""
-        if not self.asks_accounts or parts is None or parts.accounts is None:
+        if not self.asks_accounts or state is None or state.accounts is None:
             return None
-        return parts.deadline.bound(parts.accounts)
+        return state.deadline.bound(state.accounts)
 
     def _begin_at(self, user: Mapping[str, Any], since: float | None) -> float:
         """Return the time of a log-in, by the store's clock and after the user's revocations."""
-        parts: Parts | None = current_app.extensions.get(KEY)
-        view = None if parts is None else parts.revocations
+        state: AppState | None = current_app.extensions.get(KEY)
+        view = None if state is None else state.revocations
         if view is None:
             return time.time()
         view.refresh()
@@ -126,22 +126,22 @@ class SessionLogin:
 
     def _is_ended(self, user: Mapping[str, Any], began: float) -> bool:
         """Return whether the log-in was revoked, or its user is removed or disabled."""
-        parts: Parts | None = current_app.extensions.get(KEY)
-        if parts is None:
+        state: AppState | None = current_app.extensions.get(KEY)
+        if state is None:
             return False
         account, tenants = None, {_tenant(user)}
-        accounts = self._accounts_of(parts)
+        accounts = self._accounts_of(state)
         if accounts is not None:
             account = _account(accounts, str(user[self.subject]))
             if account is None or account.disabled:
                 return True
             tenants.add(account.tenant)
-        return any(self._is_revoked(parts, user, tenant, began) for tenant in tenants)
+        return any(self._is_revoked(state, user, tenant, began) for tenant in tenants)
 
     def _is_revoked(
-        self, parts: Parts, user: Mapping[str, Any], tenant: str | None, began: float
+        self, state: AppState, user: Mapping[str, Any], tenant: str | None, began: float
     ) -> bool:
-        view = parts.revocations
+        view = state.revocations
         if view is None:
             return False
         view.check_age()
@@ -150,7 +150,7 @@ class SessionLogin:
             return True
         if not roles:  # a revoked role ends the sessions that carry it, as it ends access tokens
             return False
-        catalogue = parts.catalogue
+        catalogue = state.catalogue
         carried = roles if catalogue is None else {*roles, *catalogue.with_included(roles)}
         newest = view.newest(subject, tenant=tenant, roles=carried)
         return newest is not None and not began > newest

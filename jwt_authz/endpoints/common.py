@@ -8,7 +8,7 @@ from typing import NoReturn
 from flask import current_app, request
 
 from .._context import get_app
-from ..application import current_parts
+from ..application import current_state
 from ..findings import Found, misuse_of
 from ..logins.log_in import NO_ACCOUNTS, Logins
 from ..policy.problem import Problem
@@ -22,8 +22,8 @@ REFRESH = "jwt_authz.refresh"
 
 def current_logins() -> Logins:
     """Return the log-ins of the current application; raise `MisuseError` without accounts."""
-    parts = current_parts()
-    return Logins(parts, parts.accounts)
+    state = current_state()
+    return Logins(state, state.accounts)
 
 
 def has_refresh() -> bool:
@@ -38,21 +38,21 @@ def client_of_request() -> str | None:
 
 def refuse(problem: Problem, wait: int, note: str = "log-in") -> NoReturn:
     """Refuse a caller who logs in or proves a password, and audit it; `wait` is in seconds."""
-    parts = current_parts()
-    parts.audit.refused(get_app(), None, None, problem, note)
+    state = current_state()
+    state.audit.refused(get_app(), None, None, problem, note)
     if problem.status == 429:
-        raise TooManyAttempts(problem, parts.settings.realm, wait)
-    raise NotIdentified(problem, parts.settings.realm)
+        raise TooManyAttempts(problem, state.settings.realm, wait)
+    raise NotIdentified(problem, state.settings.realm)
 
 
 def missing_accounts() -> Iterator[Found]:
     """Yield whether the current application has no users who could log in."""
-    if current_parts().accounts is None:
+    if current_state().accounts is None:
         yield Found(NO_ACCOUNTS)
 
 
 def missing_store() -> Iterator[Found]:
     """Yield whether the current application has no store."""
-    parts = current_parts()
-    if parts.settings.store_url is None:
-        yield from misuse_of(parts.needed_revocations)
+    state = current_state()
+    if state.settings.store_url is None:
+        yield from misuse_of(state.needed_revocations)

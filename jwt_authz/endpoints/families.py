@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response
 
 from .._context import get_app
-from ..application import current_parts
+from ..application import current_state
 from ..errors import MisuseError
 from ..jwt_extended.own_claims import own_claims
 from ..logins.revoking import end_family, families_of, revoke
@@ -17,41 +17,41 @@ from ..revocation import Family, Target
 def show_families() -> Response:
     """List the log-ins that can still be refreshed, most recently used first; times in seconds."""
     subject, issuer, current = caller()
-    found = families_of(current_parts(), subject, issuer)
+    found = families_of(current_state(), subject, issuer)
     return unstored({"families": [_shown(family, current) for family in found]})
 
 
 def end_families() -> Response:
     """Log the caller out everywhere: end all their families and tokens, this request's included."""
     subject, issuer, _ = caller()
-    revoke(current_parts(), Target("subject", subject, issuer))
+    revoke(current_state(), Target("subject", subject, issuer))
     return Response(status=204)
 
 
 def end_one_family(family: str) -> Response:
     """End one of the caller's log-ins; 404 for one that is not theirs or has ended."""
     subject, issuer, _ = caller()
-    parts = current_parts()
-    if all(one.id != family for one in families_of(parts, subject, issuer)):
+    state = current_state()
+    if all(one.id != family for one in families_of(state, subject, issuer)):
         raise ProblemAnswer(404, "log-in-unknown", "You have no log-in with this id.")
-    end_family(parts, family)
+    end_family(state, family)
     return Response(status=204)
 
 
 def caller() -> tuple[str, str | None, str | None]:
     """Return the caller's subject, issuer (None for this application), and their token's family."""
-    parts = current_parts()
-    found = parts.authenticate(get_app())
+    state = current_state()
+    found = state.authenticate(get_app())
     if found.identity is None:  # let through by AUTHZ_ENFORCE=False, but there is no subject
         problem = token_missing() if found.error is None else token_invalid(found.error)
-        parts.audit.refused(get_app(), None, None, problem, "log-ins")
-        raise NotIdentified(problem, parts.settings.realm)
+        state.audit.refused(get_app(), None, None, problem, "log-ins")
+        raise NotIdentified(problem, state.settings.realm)
     if found.token is None:
         subject = getattr(found.identity, "subject", None)
         if not isinstance(subject, str):
             raise MisuseError("the subject is unknown: return an Identity from the identity loader")
         issuer = getattr(found.identity, "issuer", None)
-        own = own_claims(parts.settings)["iss"]
+        own = own_claims(state.settings)["iss"]
         return subject, None if issuer == own else issuer, None
     identity = found.token.identity
     return identity.subject, None if found.token.is_own else identity.issuer, found.token.family

@@ -8,7 +8,7 @@ from flask import Blueprint, Response
 from flask_jwt_extended import JWTManager
 
 from .._context import get_app
-from ..application import Parts, current_parts
+from ..application import AppState, current_state
 from ..authentication.verified import Authentication, Token
 from ..errors import InvalidToken, MisuseError
 from ..guards.verbs import requires
@@ -39,19 +39,19 @@ def introspection_blueprint(*requirements: Any, url: str = "/token/introspect") 
 
 def introspect() -> Response:
     """Return whether a token is valid, with its claims if it is."""
-    found = _valid(current_parts(), read_token())
+    found = _valid(current_state(), read_token())
     active = None if found is None or found.token is None else _shown(found.token, found.identity)
     return unstored(active or {"active": False})
 
 
-def _valid(parts: Parts, text: str) -> Authentication | None:
+def _valid(state: AppState, text: str) -> Authentication | None:
     """Return the authentication of the application's own access token, or None if it is invalid."""
     try:
         manager = manager_of(get_app())
-        found = _own(parts.read_token(lambda found: found.check(text)), manager)
-        if found is None or parts.source is None or not parts.source.takes_token:
+        found = _own(state.read_token(lambda found: found.check(text)), manager)
+        if found is None or state.source is None or not state.source.takes_token:
             return found
-        return None if found.token is None else parts.source.identify(found.token, parts.trust)
+        return None if found.token is None else state.source.identify(found.token, state.trust)
     except InvalidToken:
         return None
 

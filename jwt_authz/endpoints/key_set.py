@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from ..application import current_parts
+from ..application import current_state
 from ..guards.placement import exempt
 from ..jwt_extended.own_keys import published_jwk
 
@@ -39,7 +39,7 @@ def show_key_set() -> Response:
 
 def key_set() -> dict[str, Any]:
     """Return the public JWK Set of the current application."""
-    keys, own = current_parts().keys, published_jwk()
+    keys, own = current_state().keys, published_jwk()
     published = [] if keys is None else keys.public()["keys"]
     if own is not None and own["kid"] not in {jwk["kid"] for jwk in published}:
         published.append(own)

@@ -15,7 +15,7 @@ from flask.sansio.app import App
 
 from .._concurrency.slots import HASHING, place_reserved_for
 from ..accounts import Accounts, NamedAccounts, User
-from ..application import current_parts
+from ..application import current_state
 from ..errors import HashingBusy, MisuseError
 from ..findings import Found, add_check, misuse_of
 from ..settings import rate_of, setting_name
@@ -143,8 +143,8 @@ def login_rate() -> LoginRate | None:
     found: LoginRate | None = current_app.extensions.get(_RATE)
     if found is not None:
         return found
-    parts = current_parts()
-    rate = rate_of(parts.settings.login_rate)
+    state = current_state()
+    rate = rate_of(state.settings.login_rate)
     if rate is None:
         return None
     if LoginRate is None:
@@ -152,7 +152,7 @@ def login_rate() -> LoginRate | None:
         return None
     with _making:
         made: LoginRate = current_app.extensions.get(_RATE) or LoginRate(
-            parts.settings.login_rate_store, *rate, parts.application_id
+            state.settings.login_rate_store, *rate, state.application_id
         )
         current_app.extensions[_RATE] = made
     return made
@@ -183,12 +183,12 @@ def unusable_rate() -> Iterator[Found]:
 
 def missing_rate() -> Iterator[Found]:
     """Yield whether log-ins have no limit although none was turned off."""
-    is_wanted = bool(current_parts().settings.login_rate)
+    is_wanted = bool(current_state().settings.login_rate)
     if is_wanted and LoginRate is None and not any(_set_by_application()):
         yield Found(f"the log-in has no limit on guesses: {_MISSING}")
 
 
 def hidden_addresses() -> Iterator[Found]:
     """Yield whether a proxy hides the addresses that the limit is for."""
-    if LoginRate is not None and current_parts().settings.login_rate:
+    if LoginRate is not None and current_state().settings.login_rate:
         yield from unconfigured_proxies()

@@ -13,7 +13,7 @@ from marshmallow import RAISE, Schema, fields, validate
 
 from .._context import get_app
 from ..accounts import ManagedAccounts, User
-from ..application import current_parts
+from ..application import current_state
 from ..errors import MisuseError, PasswordRefused, SubjectUnknown
 from ..findings import Found, add_check, misuse_of
 from ..guards.verbs import current_identity, requires
@@ -69,7 +69,7 @@ def _register(state: BlueprintSetupState) -> None:
 
 def fixed_passwords() -> Iterator[Found]:
     """Yield whether the accounts of the current application do not support a new password."""
-    if current_parts().accounts is not None:
+    if current_state().accounts is not None:
         yield from misuse_of(_accounts)
 
 
@@ -83,7 +83,7 @@ def change_password() -> Response:
     try:
         accounts.check_new_password(body["new_password"])
         _prove(user, body["old_password"])
-        Users(current_parts(), accounts, _BY).set_password(user, body["new_password"])
+        Users(current_state(), accounts, _BY).set_password(user, body["new_password"])
     except PasswordRefused as error:
         text = str(error)
         raise ProblemAnswer(422, "password-refused", f"{text[0].upper()}{text[1:]}.") from None
@@ -117,15 +117,15 @@ def _prove(user: User, password: str) -> None:
     if attempt.wait:
         refuse(too_many_attempts(), attempt.wait, "password")
     wrong = ProblemAnswer(403, "wrong-password", "The old password is wrong.")
-    current_parts().audit.refused(get_app(), None, None, wrong.problem, "password")
+    current_state().audit.refused(get_app(), None, None, wrong.problem, "password")
     raise wrong
 
 
 def _accounts() -> ManagedAccounts:
-    accounts = current_parts().accounts
+    accounts = current_state().accounts
     if not isinstance(accounts, ManagedAccounts):
         raise MisuseError(
             "password_blueprint changes passwords, which these accounts do not support: "
             f"{type(accounts).__name__} is not a jwt_authz.accounts.ManagedAccounts"
         )
-    return current_parts().deadline.bound(accounts)
+    return current_state().deadline.bound(accounts)

@@ -9,7 +9,7 @@ from typing import Any
 from flask import Blueprint, request
 
 from .._context import get_app
-from ..application import current_parts
+from ..application import current_state
 from ..errors import MisuseError
 from ..guards.verbs import current_identity, requires
 from ..policy.identity import Identity
@@ -31,7 +31,7 @@ def show_permissions() -> Any:
     """Return the caller's permissions, roles, scopes, level and tenant."""
     identity = current_identity._get_current_object()
     rights = _rights_of(identity)
-    catalogue = current_parts().catalogue
+    catalogue = current_state().catalogue
     version = "" if catalogue is None else catalogue.fingerprint
     text = json.dumps([rights, version], sort_keys=True)
     response: Any = get_app().json.response(rights)

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Response
 
-from ..application import Parts, current_parts
+from ..application import AppState, current_state
 from ..errors import InvalidToken
 from ..logins.revoking import end_family, end_token, has_expired
 from ..refusals import ProblemAnswer, unstored
@@ -25,27 +25,27 @@ def revoke_token() -> Response:
     token type that is not supported here (section 2.2.1).
     """
     text = read_token()
-    parts = current_parts()
+    state = current_state()
     try:
-        token = parts.read_token(lambda found: found.own_token(text))
+        token = state.read_token(lambda found: found.own_token(text))
     except InvalidToken:
         return unstored()
     if is_page_token(token.header):
         detail = "A token of the administration page cannot be revoked here. Log out on the page."
         raise ProblemAnswer(400, "unsupported-token-type", detail, "unsupported_token_type")
     payload = token.unverified()  # own_token has verified it
-    if not has_expired(parts, payload):
+    if not has_expired(state, payload):
         family = family_of_refresh_token(token.header, payload)
         if family is not None:
-            end_family(parts, family)
+            end_family(state, family)
         else:
-            _end_alone(parts, payload)
+            _end_alone(state, payload)
     return unstored()
 
 
-def _end_alone(parts: Parts, payload: dict[str, Any]) -> None:
+def _end_alone(state: AppState, payload: dict[str, Any]) -> None:
     jti = payload.get("jti")
     if not jti or not isinstance(jti, str):
         detail = "The token has no jti, so it cannot be revoked by itself."
         raise ProblemAnswer(400, "unsupported-token-type", detail, "unsupported_token_type")
-    end_token(parts, jti, payload)
+    end_token(state, jti, payload)

@@ -24,11 +24,11 @@ def request_answered_by(function: Any, app: Flask) -> Request | None:
     None as well if the request was authenticated before: `Vary` is cared for then, and a view that
     calls itself expects what it returned, not a response.
     """
-    parts, request = app.extensions.get(KEY), get_request()
+    state, request = app.extensions.get(KEY), get_request()
     rule = request.url_rule
     if (
-        parts is not None
-        and parts.passes_answers_on
+        state is not None
+        and state.passes_answers_on
         and rule is not None
         and app.view_functions.get(rule.endpoint) is function
         and not is_authenticated(request)

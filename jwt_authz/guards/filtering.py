@@ -7,7 +7,7 @@ from typing import Any
 
 from .._context import get_app
 from .._extras import needs_extra
-from ..application import Parts, current_parts, require_request
+from ..application import AppState, current_state, require_request
 from ..authentication.identity_loader import given
 from ..conditions.rules import Rules
 from ..errors import InvalidToken, MisuseError, StoreUnavailable
@@ -36,24 +36,24 @@ def criterion(asked: object, entity: Any, identity: Any) -> Any:
     Raises `MisuseError` for what cannot be a filter, and `AuthorizationUnavailable` where it is
     not known whether the caller's token is still good.
     """
-    parts = current_parts()
+    state = current_state()
     what = applied(as_requirement(asked)) if InUse.anything else (asked, ())
-    plan = _planned(parts.rules, asked, what[0], entity)
+    plan = _planned(state.rules, asked, what[0], entity)
     try:
-        caller = _caller(parts, identity)
+        caller = _caller(state, identity)
     except InvalidToken:
         caller = None
     except StoreUnavailable:
-        raise_response(parts.refusing.refuse(unavailable(), Failing(None, None)))
+        raise_response(state.refusing.refuse(unavailable(), Failing(None, None)))
     return plan.fill(entity, caller, what[1])
 
 
-def _caller(parts: Parts, identity: Any) -> Any:
+def _caller(state: AppState, identity: Any) -> Any:
     if identity is NOT_GIVEN:
         require_request()
-        return _ANYBODY.caller(parts, get_app())
+        return _ANYBODY.caller(state, get_app())
     refuse_unfit_identity(identity)
-    return given(identity, parts.trust)
+    return given(identity, state.trust)
 
 
 _ANYBODY = Guard(())

@@ -8,7 +8,7 @@ from typing import Any
 from flask import request
 
 from .._context import get_app
-from ..application import current_parts
+from ..application import current_state
 from ..errors import InvalidToken, StoreUnavailable, TokenDoesNotFit, TokenReused
 from ..policy.identity import Identity
 from ..policy.problem import Problem, token_invalid, token_not_issued, unavailable
@@ -44,17 +44,17 @@ def answer_invalid(error: InvalidToken) -> Any:
 
 
 def _refused(kind: type[Refusal], problem: Problem, identity: Identity | None, note: str) -> Any:
-    app, parts = get_app(), current_parts()
-    parts.audit.refused(app, identity, None, problem, note)
-    error = kind(problem, parts.settings.realm)
+    app, state = get_app(), current_state()
+    state.audit.refused(app, identity, None, problem, note)
+    error = kind(problem, state.settings.realm)
     answer = app.handle_http_exception(error)
     return error.get_response() if answer is error else answer  # Flask takes longer to convert it
 
 
 def deny_unguarded() -> Any:
     """Under `default="deny"`: refuse what has neither a guard nor `exempt`."""
-    parts = current_parts()
-    if passes_unguarded(parts):
+    state = current_state()
+    if passes_unguarded(state):
         return None
     app = get_app()
     if request.endpoint is not None and guards_of(app, request.endpoint, request.method):

@@ -19,7 +19,7 @@ from flask import Flask, Request, current_app, has_request_context
 from werkzeug.exceptions import NotFound
 
 from .._context import get_app, get_request
-from ..application import KEY, Parts, current_parts, require_request
+from ..application import KEY, AppState, current_state, require_request
 from ..authentication.identity_loader import given
 from ..errors import InvalidToken, MisuseError, StoreUnavailable
 from ..policy.decision import YES
@@ -175,17 +175,17 @@ class Guard:
         """Return None if a call of a view may go on, else the response that refuses it; or raise.
 
         With `into`, put the resource among the keyword arguments. `answered` is that of
-        `Parts.authenticate`.
+        `AppState.authenticate`.
         """
         app = get_app() if app is None else app
-        parts = app.extensions.get(KEY) or current_parts()
+        state = app.extensions.get(KEY) or current_state()
         load = None
         if self.on is not NO_RESOURCE:
             on, given = app.ensure_sync(self.on), without_self(arguments)
             load = functools.cache(lambda: self._load(on, given, keywords.copy()))
-        problem, _ = self.decide(parts, app, load, answered)
+        problem, _ = self.decide(state, app, load, answered)
         if problem is not None:
-            refused = self._refuse(parts, problem, arguments, keywords)
+            refused = self._refuse(state, problem, arguments, keywords)
             if refused is not None:
                 return refused
         if load is not None and self.into is not None:
@@ -203,20 +203,24 @@ class Guard:
             raise
 
     def _refuse(
-        self, parts: Parts, problem: Problem, arguments: tuple[Any, ...], keywords: dict[str, Any]
+        self,
+        state: AppState,
+        problem: Problem,
+        arguments: tuple[Any, ...],
+        keywords: dict[str, Any],
     ) -> Any:
-        if not self.is_enforced(parts):
+        if not self.is_enforced(state):
             return _let_pass(problem)
         arguments = without_self(arguments)
-        return parts.refusing.refuse(problem, self.failing, self.hide, arguments, keywords)
+        return state.refusing.refuse(problem, self.failing, self.hide, arguments, keywords)
 
-    def is_enforced(self, parts: Parts) -> bool:
+    def is_enforced(self, state: AppState) -> bool:
         """Return whether a no refuses; where it does not, the call is logged and goes through."""
-        return self.enforce and parts.settings.enforce
+        return self.enforce and state.settings.enforce
 
     def decide(
         self,
-        parts: Parts,
+        state: AppState,
         app: Flask,
         load: Callable[[], Any] | None = None,
         answered: Request | None = None,
@@ -230,7 +234,7 @@ class Guard:
         identity, decision, note = None, None, ""
         problem: Problem | None = None
         try:
-            identity = self.caller(parts, app, answered)
+            identity = self.caller(state, app, answered)
             if identity is not None:
                 requirement, overridden = self.requirement, ()
                 if self.by_method is not None:
@@ -240,13 +244,13 @@ class Guard:
                 resource = NO_RESOURCE
                 if load is not None:
                     resource = load()
-                    requirement = parts.rules.applied(requirement, resource)
+                    requirement = state.rules.applied(requirement, resource)
                 decision = requirement.evaluate(identity, resource, overridden)
                 if decision.verdict is YES and not decision.error:
-                    parts.audit.allowed(app, identity, decision, InUse.anything)
+                    state.audit.allowed(app, identity, decision, InUse.anything)
                     return None, identity
                 decision = with_claims(decision, identity)
-                problem = not_allowed(decision, parts.settings.disclose)
+                problem = not_allowed(decision, state.settings.disclose)
             elif not self.optional:
                 problem = token_missing()
         except InvalidToken as error:
@@ -255,18 +259,18 @@ class Guard:
         except StoreUnavailable as error:
             problem, note = unavailable(), str(error)
         if problem is None:
-            parts.audit.allowed(app, None, None)
+            state.audit.allowed(app, None, None)
         else:
             level = logging.DEBUG if is_question else logging.WARNING
-            enforced = is_question or self.is_enforced(parts)
-            parts.audit.refused(app, identity, decision, problem, note, level, enforced)
+            enforced = is_question or self.is_enforced(state)
+            state.audit.refused(app, identity, decision, problem, note, level, enforced)
         return problem, identity
 
-    def caller(self, parts: Parts, app: Flask, answered: Request | None = None) -> Any:
+    def caller(self, state: AppState, app: Flask, answered: Request | None = None) -> Any:
         """Return the identity given, or the token's, fresh if it must be; raise `InvalidToken`."""
         if self.identity is not NOT_GIVEN:
-            return given(self.identity, parts.trust)
-        found = parts.authenticate(app, answered)
+            return given(self.identity, state.trust)
+        found = state.authenticate(app, answered)
         if found.error is not None:
             raise found.error
         if self.fresh and found.identity is not None:
@@ -282,36 +286,36 @@ class Guard:
                 "enforce=False belongs on a view, blueprint or application, where flask authz "
                 "check sees it: take it out of with requires(...)"
             )
-        return self.insist(current_parts())
+        return self.insist(current_state())
 
     def __exit__(self, *exception: object) -> None:
         return None
 
-    def insist(self, parts: Parts) -> Any:
+    def insist(self, state: AppState) -> Any:
         """What `authorize` and `with` share: the resource or the identity, or a refusal raised."""
-        problem, identity = self.ask(parts, self.on)
-        if problem is not None and self.is_enforced(parts):
-            raise_response(parts.refusing.refuse(problem, self.failing, self.hide))
+        problem, identity = self.ask(state, self.on)
+        if problem is not None and self.is_enforced(state):
+            raise_response(state.refusing.refuse(problem, self.failing, self.hide))
         if problem is not None:
             _let_pass(problem)
         return identity if self.on is NO_RESOURCE else self.on
 
     def ask(
-        self, parts: Parts, resource: Any, *, is_question: bool = False
+        self, state: AppState, resource: Any, *, is_question: bool = False
     ) -> tuple[Problem | None, Any]:
         """Return what `decide` returns, for a resource itself; refuse nothing."""
         if self.identity is NOT_GIVEN or self.by_method is not None:
             require_request()
-        return self.decide(parts, get_app(), lambda: resource, is_question=is_question)
+        return self.decide(state, get_app(), lambda: resource, is_question=is_question)
 
-    def is_met(self, parts: Parts, resource: Any) -> bool:
+    def is_met(self, state: AppState, resource: Any) -> bool:
         """Return whether the caller meets the requirements for a resource.
 
         Raise the response of a 503 where that cannot be known.
         """
-        problem, _ = self.ask(parts, resource, is_question=True)
+        problem, _ = self.ask(state, resource, is_question=True)
         if problem is not None and problem.status == 503:
-            raise_response(parts.refusing.refuse(problem, self.failing))
+            raise_response(state.refusing.refuse(problem, self.failing))
         return problem is None
 
     def __repr__(self) -> str:

@@ -17,7 +17,7 @@ from flask import current_app
 from flask_jwt_extended import view_decorators as _view_decorators
 from flask_jwt_extended.exceptions import RevokedTokenError
 
-from ..application import KEY, Parts
+from ..application import KEY, AppState
 from ..authentication.verified import Token
 from ..errors import InvalidToken
 from ..revocation import RevocationView
@@ -30,8 +30,8 @@ _check = getattr(_view_decorators, _CHECK)
 @functools.wraps(_check)
 def _check_revocations(jwt_header: dict[str, Any], jwt_data: dict[str, Any]) -> None:
     _check(jwt_header, jwt_data)  # the application's own token_in_blocklist_loader
-    parts: Parts | None = current_app.extensions.get(KEY)
-    if parts is not None and is_revoked(parts, jwt_data):
+    state: AppState | None = current_app.extensions.get(KEY)
+    if state is not None and is_revoked(state, jwt_data):
         raise RevokedTokenError(jwt_header, jwt_data)
 
 
@@ -40,27 +40,27 @@ def install() -> None:
     setattr(_view_decorators, _CHECK, _check_revocations)
 
 
-def is_revoked(parts: Parts, payload: dict[str, Any]) -> bool:
+def is_revoked(state: AppState, payload: dict[str, Any]) -> bool:
     """Return whether a token with this verified payload is revoked; raise `StoreUnavailable`."""
-    view = parts.revocations
+    view = state.revocations
     if view is None:
         return False
     view.check_age()
     try:
-        trusted = parts.trust.find(payload.get("iss")) if parts.trust is not None else None
+        trusted = state.trust.find(payload.get("iss")) if state.trust is not None else None
         if trusted is not None:  # a decode_key_loader has its key
             subject = trusted.issuer.subject_of(payload)
-            identity = trusted.issuer.read(subject, payload, parts.catalogue)
+            identity = trusted.issuer.read(subject, payload, state.catalogue)
             return Token(identity, {}, is_own=False).is_revoked(view)
-        return _is_own_revoked(parts, view, payload)
+        return _is_own_revoked(state, view, payload)
     except InvalidToken:  # what its issuer or its roles are cannot be read
         return True
 
 
-def _is_own_revoked(parts: Parts, view: RevocationView, payload: dict[str, Any]) -> bool:
+def _is_own_revoked(state: AppState, view: RevocationView, payload: dict[str, Any]) -> bool:
     subject = str(payload[current_app.config["JWT_IDENTITY_CLAIM"]])
     jti, family = _text(payload, "jti"), _text(payload, FAMILY)
-    tenant = _text(payload, parts.settings.tenant_claim)
+    tenant = _text(payload, state.settings.tenant_claim)
     issued_at = number_or_none(payload.get("iat"))
     if payload["type"] == "refresh":  # which outlives its roles, as those of a family do
         is_ended = view.is_revoked(jti=jti, subject=None, issued_at=issued_at, family=family)
@@ -70,15 +70,15 @@ def _is_own_revoked(parts: Parts, view: RevocationView, payload: dict[str, Any])
         subject=subject,
         issued_at=issued_at,
         tenant=tenant,
-        roles=_roles(parts, subject, payload),
+        roles=_roles(state, subject, payload),
         family=family,
         logged_in_at=number_or_none(payload.get(LOGGED_IN_AT)),
     )
 
 
-def _roles(parts: Parts, subject: str, payload: dict[str, Any]) -> Iterator[str]:
+def _roles(state: AppState, subject: str, payload: dict[str, Any]) -> Iterator[str]:
     """Yield the token's roles; it is read only where a role has been revoked at all."""
-    yield from Token(parts.reader.read(subject, payload), {}, is_own=True).roles
+    yield from Token(state.reader.read(subject, payload), {}, is_own=True).roles
 
 
 def _text(payload: dict[str, Any], name: str) -> str | None:

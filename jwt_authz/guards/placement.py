@@ -11,7 +11,7 @@ from flask.views import MethodView
 from flask.views import View as FlaskView
 
 from .._context import get_app, get_request
-from ..application import KEY, Parts, current_parts
+from ..application import KEY, AppState, current_state
 from ..errors import MisuseError
 
 GUARDS = "__jwt_authz_guards__"  # on a wrapped view: the guards around it, outermost first
@@ -36,11 +36,11 @@ def exempt(what: Any, app: Flask | None = None) -> Any:
     200
     """
     if isinstance(what, str):
-        parts = current_parts() if app is None else app.extensions.get(KEY)
-        if parts is None:
+        state = current_state() if app is None else app.extensions.get(KEY)
+        if state is None:
             raise MisuseError("the application has no Authz yet: write Authz(app) before exempt")
-        parts.exempt_endpoints.add(what)
-        parts.exemptions.clear()
+        state.exempt_endpoints.add(what)
+        state.exemptions.clear()
         return what
     if isinstance(what, Flask) or not (callable(what) or isinstance(what, Blueprint)):
         raise MisuseError(f"exempt takes a view, class, method, blueprint or name, not {what!r}")
@@ -49,7 +49,7 @@ def exempt(what: Any, app: Flask | None = None) -> Any:
     return what
 
 
-def passes_unguarded(parts: Parts) -> bool:
+def passes_unguarded(state: AppState) -> bool:
     """Whether blueprint, application and default guards let the current request pass unasked."""
     rule = request.url_rule
     if rule is None or request.routing_exception is not None:
@@ -57,11 +57,11 @@ def passes_unguarded(parts: Parts) -> bool:
     if request.method == "OPTIONS" and getattr(rule, "provide_automatic_options", False):
         return True
     place = (rule.endpoint, request.method)
-    passes = parts.exemptions.get(place)
+    passes = state.exemptions.get(place)
     if passes is None:
         app = get_app()
         passes = is_static(app, rule.endpoint) or is_exempt(app, *place)
-        parts.exemptions[place] = passes
+        state.exemptions[place] = passes
     return passes
 
 
@@ -76,12 +76,12 @@ def is_static(app: Flask, endpoint: str) -> bool:
 
 def is_exempt(app: Flask, endpoint: str, method: str) -> bool:
     """Whether `exempt` was said of the endpoint, its blueprint, class, view or method."""
-    parts: Parts = app.extensions[KEY]
+    state: AppState = app.extensions[KEY]
     view = app.view_functions.get(endpoint)
     view_class = getattr(view, "view_class", None)
     blueprint = app.blueprints.get(endpoint.rpartition(".")[0])
     return (
-        endpoint in parts.exempt_endpoints
+        endpoint in state.exempt_endpoints
         or getattr(blueprint, EXEMPT, False)
         or getattr(view, EXEMPT, False)
         or (view_class is not None and EXEMPT in vars(view_class))

@@ -9,7 +9,7 @@ from flask import Blueprint, Flask, has_request_context, request
 from werkzeug.local import LocalProxy
 
 from .._context import get_app, get_request
-from ..application import current_parts
+from ..application import current_state
 from ..errors import MisuseError, StoreUnavailable
 from ..policy.functions import NO_RESOURCE
 from .arguments import NOT_GIVEN, refuse_mappings
@@ -78,7 +78,7 @@ def authorize(
     """
     refuse_mappings("authorize", requirements)
     guard = Guard(requirements, on, identity, on_fail, throws, hide, fresh=fresh)
-    return guard.insist(current_parts())
+    return guard.insist(current_state())
 
 
 def allowed(*requirements: Any, on: Any = NO_RESOURCE, identity: Any = NOT_GIVEN) -> bool:
@@ -93,7 +93,7 @@ def allowed(*requirements: Any, on: Any = NO_RESOURCE, identity: Any = NOT_GIVEN
     (True, False)
     """
     refuse_mappings("allowed", requirements)
-    return Guard(requirements, on, identity).is_met(current_parts(), on)
+    return Guard(requirements, on, identity).is_met(current_state(), on)
 
 
 def guard(
@@ -128,7 +128,7 @@ def guard(
     made.refuse_without_resource()
 
     def ask_before_request() -> Any:
-        if passes_unguarded(current_parts()):
+        if passes_unguarded(current_state()):
             return None
         return made.refused((), request.view_args or {})
 
@@ -163,7 +163,7 @@ def _current_identity() -> Any:
     if not has_request_context():
         return None
     try:
-        found = current_parts().authenticate(get_app())
+        found = current_state().authenticate(get_app())
         return _EndedIdentity() if found.has_ended else found.identity
     except StoreUnavailable:
         if PASSED in get_request().__dict__:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from .._context import get_app
-from ..application import current_parts
+from ..application import current_state
 from ..errors import MisuseError
 from ..guards.arguments import NOT_GIVEN
 from ..guards.guard import Guard
@@ -61,14 +61,14 @@ def read_access() -> AccessMatrix:
     that raises an error refuses, even if the answer is `YES`. Guards that are not enforced allow
     everyone.
     """
-    catalogue = current_parts().catalogue
+    catalogue = current_state().catalogue
     roles = tuple(catalogue or ())
     return AccessMatrix(roles, tuple(_row(access, roles) for access in read_matrix(get_app())))
 
 
 def caller_with(*roles: str) -> Identity:
     """Return an identity with these roles of the current application's catalog."""
-    return Identity("anybody", roles=roles, catalogue=current_parts().catalogue)
+    return Identity("anybody", roles=roles, catalogue=current_state().catalogue)
 
 
 def answer(access: Access, identity: Identity | None) -> Verdict:
@@ -122,7 +122,7 @@ def _asked_by(guard: Guard, access: Access) -> Requirement:
     requirement = guard.requirement_for(access.method, access.has_head)
     if guard.on is NO_RESOURCE:
         return requirement
-    return current_parts().rules.applied_to_some(requirement)
+    return current_state().rules.applied_to_some(requirement)
 
 
 def _analysed(requirement: Requirement, identity: Identity) -> Verdict:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from .._context import get_app
-from ..application import Parts
+from ..application import AppState
 from ..errors import MisuseError
 from ..findings import CHECKS, REGISTERED, Finding, Found
 from .checks import guards, issuers, keys, roles, routes, settings, store
@@ -56,14 +56,14 @@ FIRST = "AZ403"
 """If threads were patched too late, any other check could wait forever."""
 
 
-def find(parts: Parts, *, by_command: bool = False) -> list[Finding]:
+def find(state: AppState, *, by_command: bool = False) -> list[Finding]:
     """Return what is wrong with the current application, in the order of the codes.
 
     Findings that `AUTHZ_SILENCE` names are left out. `by_command` also runs the checks that are
     for the command only, and loads a catalog that comes from a source.
     """
     app = get_app()
-    seen = Inspected(app, parts, loads_roles=by_command)
+    seen = Inspected(app, state, loads_roles=by_command)
     found = list(_run(seen, FIRST))
     if found:
         return found
@@ -90,9 +90,9 @@ def _run(seen: Inspected, code: str) -> Iterator[Finding]:
             yield Finding(code, CHECKS[code].severity, message, place)
 
 
-def check(parts: Parts) -> list[str]:
+def check(state: AppState) -> list[str]:
     """Return the warnings, each with its code; raise `MisuseError` with all errors, one a line."""
-    found = find(parts)
+    found = find(state)
     errors = [str(one) for one in found if one.severity == "error"]
     if errors:
         raise MisuseError("\n".join(errors))

@@ -15,7 +15,7 @@ from flask import Flask, request
 from werkzeug.exceptions import HTTPException
 
 from .._context import get_app
-from ..application import Parts, current_parts, require_request
+from ..application import AppState, current_state, require_request
 from ..errors import InvalidToken, MisuseError, StoreUnavailable
 from ..guards.arguments import NOT_GIVEN, refuse_mappings
 from ..guards.guard import UNGUARDED, Guard
@@ -133,7 +133,7 @@ def explain(requirements: tuple[Any, ...], on: Any, identity: Any) -> Decision:
     guard = Guard(requirements, on, identity)
     if identity is NOT_GIVEN:
         require_request()
-    answer = _answer(guard, current_parts(), get_app(), guard.requirement, lambda: on)
+    answer = _answer(guard, current_state(), get_app(), guard.requirement, lambda: on)
     if answer.decision is not None:
         return answer.decision
     return Decision(NO, guard.requirement, error=answer.note)
@@ -176,23 +176,23 @@ def _answer_of_place(guard: Guard, app: Flask) -> Answer:
         on = guard.on
         return NO_RESOURCE if on is NO_RESOURCE else app.ensure_sync(on)(**arguments)
 
-    return _answer(guard, current_parts(), app, requirement, load)
+    return _answer(guard, current_state(), app, requirement, load)
 
 
 def _answer(
-    guard: Guard, parts: Parts, app: Flask, requirement: Requirement, load: Callable[[], Any]
+    guard: Guard, state: AppState, app: Flask, requirement: Requirement, load: Callable[[], Any]
 ) -> Answer:
     """Return a guard's answer for the caller, with all parts of its decision."""
     try:
-        identity = guard.caller(parts, app)
+        identity = guard.caller(state, app)
     except InvalidToken as error:
-        return _refusal(guard, parts, token_invalid(error), error.detail or error.sentence)
+        return _refusal(guard, state, token_invalid(error), error.detail or error.sentence)
     except StoreUnavailable as error:
-        return _refusal(guard, parts, unavailable(), str(error))
+        return _refusal(guard, state, unavailable(), str(error))
     if identity is None:
         if guard.optional:
             return Answer(guard, note="no token was sent, and none is required")
-        return _refusal(guard, parts, token_missing(), "no token was sent")
+        return _refusal(guard, state, token_missing(), "no token was sent")
     requirement, overridden = applied(requirement)
     try:
         resource = load()
@@ -200,19 +200,19 @@ def _answer(
         return Answer(guard, status=error.code or 500, note="on= returned no resource")
     except Exception as error:
         return Answer(guard, status=500, note=f"on= failed: {describe_error(error)}")
-    requirement = parts.rules.applied(requirement, resource)
+    requirement = state.rules.applied(requirement, resource)
     try:
         decision = explanation.explain(requirement, identity, resource, overridden)
     except StoreUnavailable as error:
-        return _refusal(guard, parts, unavailable(), str(error))
+        return _refusal(guard, state, unavailable(), str(error))
     if decision:
         return Answer(guard, decision)
-    return _refusal(guard, parts, not_allowed(decision), "", decision)
+    return _refusal(guard, state, not_allowed(decision), "", decision)
 
 
 def _refusal(
-    guard: Guard, parts: Parts, problem: Problem, note: str, decision: Decision | None = None
+    guard: Guard, state: AppState, problem: Problem, note: str, decision: Decision | None = None
 ) -> Answer:
     status = 404 if guard.hide and problem.status == 403 else problem.status
     name = problem.type.removeprefix(TYPE_PREFIX)
-    return Answer(guard, decision, status, name, note, guard.is_enforced(parts))
+    return Answer(guard, decision, status, name, note, guard.is_enforced(state))

@@ -10,7 +10,7 @@ from typing import Any
 from flask import Flask, request, request_started
 from werkzeug.exceptions import InternalServerError
 
-from ..application import current_parts
+from ..application import current_state
 from ..errors import MisuseError, StoreUnavailable
 from ..guards.placement import is_static
 
@@ -49,7 +49,7 @@ class FirstRequest:
 
     def _check(self, app: Flask) -> None:
         try:
-            for warning in import_module(_CHECK).check(current_parts()):
+            for warning in import_module(_CHECK).check(current_state()):
                 _log.warning("%s", warning)
         except MisuseError as error:
             self._misuse = str(error)

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from flask import Flask
 
-from ..application import Parts
+from ..application import AppState
 from ..authentication.identity_loader import IdentitySource
 from ..conditions.rules import Rules
 from ..errors import MisuseError, StoreUnavailable
@@ -23,10 +23,10 @@ class Inspected:
     could not be.
     """
 
-    def __init__(self, app: Flask, parts: Parts, *, loads_roles: bool) -> None:
+    def __init__(self, app: Flask, state: AppState, *, loads_roles: bool) -> None:
         self.app = app
-        self.parts = parts
-        self.not_loaded = _load_roles(parts) if loads_roles else None
+        self.state = state
+        self.not_loaded = _load_roles(state) if loads_roles else None
 
     @cached_property
     def accesses(self) -> list[Access]:
@@ -35,12 +35,12 @@ class Inspected:
 
     @property
     def rules(self) -> Rules:
-        return self.parts.rules
+        return self.state.rules
 
     @property
     def source(self) -> IdentitySource | None:
         """The identity loader."""
-        return self.parts.source
+        return self.state.source
 
     @property
     def takes_token(self) -> bool:
@@ -51,7 +51,7 @@ class Inspected:
     def settings(self) -> Settings | None:
         """The settings; None if they are invalid, which is a finding of its own."""
         try:
-            return self.parts.settings
+            return self.state.settings
         except MisuseError:
             return None
 
@@ -72,12 +72,12 @@ class Inspected:
 
         With a foreign issuer it knows all permissions, since the issuer may grant others.
         """
-        return None if self.parts.has_live_roles else self.parts.catalogue
+        return None if self.state.has_live_roles else self.state.catalogue
 
     @property
     def roles_known(self) -> Roles | None:
         """The catalog as far as it was loaded already."""
-        return self.parts.roles_known
+        return self.state.roles_known
 
 
 def place_of(access: Access) -> Place:
@@ -90,10 +90,10 @@ def named(access: Access) -> str:
     return f"{access.method} {access.rule} ({access.endpoint})"
 
 
-def _load_roles(parts: Parts) -> str | None:
+def _load_roles(state: AppState) -> str | None:
     """Load the catalog, and return why that fails; None if it is there."""
     try:
-        _ = parts.catalogue
+        _ = state.catalogue
     except (MisuseError, StoreUnavailable) as error:
         return str(error)
     return None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .._context import get_app
-from ..application import current_parts
+from ..application import current_state
 from ..guards.arguments import NOT_GIVEN
 from ..guards.guard import Guard
 from ..policy.requirements import Or
@@ -42,7 +42,7 @@ def read_routes() -> list[Route]:
 
     Raise `MisuseError` if the application has no Authz.
     """
-    current_parts()
+    current_state()
     return [describe(access) for access in read_matrix(get_app())]
 
 
@@ -78,14 +78,14 @@ def requirement_of(access: Access) -> str:
 
 def is_denied(access: Access) -> bool:
     """Return whether a route without guards or `exempt` is refused because of the default."""
-    parts = current_parts()
-    return access.is_bare and parts.denies_unguarded and parts.settings.enforce
+    state = current_state()
+    return access.is_bare and state.denies_unguarded and state.settings.enforce
 
 
 def enforced_guards(access: Access) -> list[Guard]:
     """Return the guards of a route that refuse; the others only log what they would refuse."""
-    parts = current_parts()
-    return [guard for guard in access.guards if guard.is_enforced(parts)]
+    state = current_state()
+    return [guard for guard in access.guards if guard.is_enforced(state)]
 
 
 def _state(access: Access) -> State:
@@ -108,7 +108,7 @@ def _asked(guard: Guard, access: Access, bracketed: bool = False) -> str:
         words, is_choice = f"{asked} and brings a fresh token", False
     if guard.optional:
         words, is_choice = f"brings no token or {words}", True
-    if not guard.is_enforced(current_parts()):
+    if not guard.is_enforced(current_state()):
         return f"not enforced ({words})"
     return f"({words})" if bracketed and is_choice else words
 

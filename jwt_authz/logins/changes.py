@@ -12,7 +12,7 @@ from typing import TypeGuard
 
 from .._context import get_app
 from ..accounts import Accounts, ManagedAccounts, TenantAccounts, User
-from ..application import Parts
+from ..application import AppState
 from ..audit import tell_change
 from ..errors import MisuseError, StoreUnavailable
 from ..policy.role_sources import ManagedRoles
@@ -29,8 +29,8 @@ class Users:
     `AUTHZ_STORE_URL` is set; otherwise they stay valid until they expire.
     """
 
-    def __init__(self, parts: Parts, accounts: ManagedAccounts, by: str) -> None:
-        self._parts = parts
+    def __init__(self, state: AppState, accounts: ManagedAccounts, by: str) -> None:
+        self._state = state
         self._accounts = accounts
         self._by = by
 
@@ -43,7 +43,7 @@ class Users:
     ) -> User:
         """Add a user; see `ManagedAccounts`. Raise `MisuseError` for an unknown role."""
         names = self._known(roles)
-        refuse_user_change(self._parts, (), User(SOME_SUBJECT, username, names, tenant))
+        refuse_user_change(self._state, (), User(SOME_SUBJECT, username, names, tenant))
         return self._told("add", self._accounts.add(username, password, names, tenant))
 
     def remove(self, username: str) -> User:
@@ -62,7 +62,7 @@ class Users:
         names, user = self._known(roles), self.find(username)
         held = self._as_in(user, tenant)
         wanted = replace(held, roles=tuple({*held.roles, *names}))
-        refuse_user_change(self._parts, held.roles, wanted)
+        refuse_user_change(self._state, held.roles, wanted)
         user = self._accounts.grant_roles(user.subject, names, **_in(tenant))
         return self._told("grant", user)
 
@@ -107,7 +107,7 @@ class Users:
         return there or replace(user, tenant=tenant, roles=())
 
     def _known(self, roles: Iterable[str]) -> tuple[str, ...]:
-        names, catalogue = tuple(roles), self._parts.roles
+        names, catalogue = tuple(roles), self._state.roles
         for name in names:
             if catalogue is not None and name not in catalogue:
                 there = f"the roles are {', '.join(catalogue)}" if catalogue else "add it first"
@@ -115,11 +115,11 @@ class Users:
         return names
 
     def _end(self, user: User, *, keeps_families: bool = False) -> None:
-        if self._parts.revocations is None:
+        if self._state.revocations is None:
             return
         try:
             what = Target("subject", user.subject)
-            revoke(self._parts, what, keeps_families=keeps_families)
+            revoke(self._state, what, keeps_families=keeps_families)
         except StoreUnavailable as error:
             raise StoreUnavailable(
                 f"tokens of {user.username!r} issued until now were not ended: repeat the change: "
@@ -157,13 +157,13 @@ class RoleChanges:
 
     def __init__(
         self,
-        parts: Parts,
+        state: AppState,
         roles: ManagedRoles,
         by: str,
         users: Callable[[], Iterable[User]] = tuple,
     ) -> None:
-        parts.needed_revocations()  # fail before a change that no process would learn of
-        self._parts = parts
+        state.needed_revocations()  # fail before a change that no process would learn of
+        self._state = state
         self._roles = roles
         self._by = by
         self._users = users
@@ -181,10 +181,10 @@ class RoleChanges:
         catalogue = self._roles.load()
         if name not in catalogue:
             # Perhaps by the same command, which failed after that: what it left undone is done.
-            reload_everywhere(self._parts, name)
+            reload_everywhere(self._state, name)
         elif not catalogue.including(name):
             # Before as well, so that nothing has changed where the store does not answer.
-            revoke(self._parts, Target("role", name))
+            revoke(self._state, Target("role", name))
         self._roles.remove(name)
         self._tell("remove", name, is_gone=True)
 
@@ -226,27 +226,27 @@ class RoleChanges:
             )
             others = (role for role in before.values() if role.name != more.name)
             after = Roles(*others, changed)
-            refuse_role_change(self._parts, before, after, self._role_sets)
+            refuse_role_change(self._state, before, after, self._role_sets)
 
     def _role_sets(self) -> set[tuple[str, ...]]:
         return {user.roles for user in self._users()}
 
     def _tell(self, action: str, name: str, is_gone: bool = False) -> None:
         try:
-            reload_everywhere(self._parts, name if is_gone else None)
+            reload_everywhere(self._state, name if is_gone else None)
         finally:  # last, since a receiver may raise
             tell_change(get_app(), self._by, f"roles {action}", name)
 
 
-def reload_everywhere(parts: Parts, removed: str | None = None) -> None:
+def reload_everywhere(state: AppState, removed: str | None = None) -> None:
     """Make all processes reload the catalog after a change; raise `StoreUnavailable`.
 
     End the tokens with the role `removed`: they would be valid again if its name were reused.
     """
     try:
         if removed is not None:
-            revoke(parts, Target("role", removed))
-        parts.reload_roles()
+            revoke(state, Target("role", removed))
+        state.reload_roles()
     except StoreUnavailable as error:
         again = "run `flask authz roles reload`" if removed is None else "repeat the change"
         raise StoreUnavailable(

@@ -7,7 +7,7 @@ from datetime import timedelta
 from time import time
 from typing import Any
 
-from ..application import Parts
+from ..application import AppState
 from ..jwt_extended.manager import check_subject
 from ..jwt_extended.own_claims import own_claims
 from ..policy.permissions import Permission
@@ -17,7 +17,7 @@ from .access_token import TYP, issue_token
 
 
 def claims_of(
-    parts: Parts,
+    state: AppState,
     *,
     roles: Iterable[str],
     permissions: Iterable[str | Permission] | None = None,
@@ -25,10 +25,10 @@ def claims_of(
     scope: str | Iterable[str] | None = None,
 ) -> dict[str, Any]:
     """Return the claims of a token with these roles; see `Authz.claims`."""
-    settings = parts.settings
+    settings = state.settings
     return write_claims(
         settings.encoding,
-        parts.catalogue,
+        state.catalogue,
         roles,
         permissions,
         tenant,
@@ -38,7 +38,7 @@ def claims_of(
 
 
 def issue(
-    parts: Parts,
+    state: AppState,
     subject: Any,
     claims: dict[str, Any],
     *,
@@ -51,8 +51,8 @@ def issue(
     A fresh token gets the time of the log-in as `auth_time`, unless the claims have it.
     """
     check_subject(subject)
-    more: dict[str, Any] = own_claims(parts.settings)
+    more: dict[str, Any] = own_claims(state.settings)
     if fresh:
-        view = parts.revocations
+        view = state.revocations
         more[LOGGED_IN_AT] = int(time() if view is None else view.now())
     return issue_token(subject, {**more, **claims}, fresh, expires, typ)

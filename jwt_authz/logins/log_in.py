@@ -16,7 +16,7 @@ from time import time
 from typing import Any, NoReturn, TypeGuard, cast
 
 from ..accounts import Accounts, TenantAccounts, User
-from ..application import Parts
+from ..application import AppState
 from ..errors import InvalidToken, MisuseError, RefreshRefused, StoreUnavailable, TokenReused
 from ..jwt_extended.manager import Subject
 from ..jwt_extended.own_claims import own_claims
@@ -61,16 +61,16 @@ class Tokens:
 class Logins:
     """The log-ins of one application's users. Needs an application context."""
 
-    def __init__(self, parts: Parts, accounts: Accounts | None) -> None:
+    def __init__(self, state: AppState, accounts: Accounts | None) -> None:
         if accounts is None:
             raise MisuseError(NO_ACCOUNTS)
-        self.accounts = parts.deadline.bound(accounts)
-        self._in_tenants = parts.deadline.bound(accounts) if _has_tenants(accounts) else None
-        self._parts = parts
+        self.accounts = state.deadline.bound(accounts)
+        self._in_tenants = state.deadline.bound(accounts) if _has_tenants(accounts) else None
+        self._state = state
 
     def now(self) -> float:
         """Return the time at which a log-in begins, by the store's clock, in seconds since 1970."""
-        view = self._parts.revocations
+        view = self._state.revocations
         return time() if view is None else view.after_all()
 
     def start(
@@ -113,12 +113,12 @@ class Logins:
         the same successor, signed again. A token that was used before that ends its family, and so
         does a user who was removed or disabled.
         """
-        parts = self._parts
-        parts.needed_revocations().check_age()
+        state = self._state
+        state.needed_revocations().check_age()
         claims = self._read(text)
         issued_at, user, _ = self._user_now(claims.subject, claims.tenant)
         if user is None or claims.tenant not in (None, user.tenant):
-            end_family(parts, claims.family)
+            end_family(state, claims.family)
             raise RefreshRefused("its subject was removed or disabled")
         self._refuse_ended(claims, user.tenant)
         token = self._access_token(user, issued_at, claims)
@@ -131,10 +131,10 @@ class Logins:
 
     def _refuse_ended(self, claims: RefreshClaims, tenant: str | None) -> None:
         """Raise `RefreshRefused` for a token that is revoked, or whose log-in has ended."""
-        view = self._parts.needed_revocations()
+        view = self._state.needed_revocations()
         is_over = view.is_login_over(claims.subject, claims.logged_in_at, tenant=tenant)
         if is_over or view.knows_id(claims.jti):
-            end_family(self._parts, claims.family)
+            end_family(self._state, claims.family)
             raise RefreshRefused("it has been revoked")
 
     def _read(self, text: str) -> RefreshClaims:
@@ -142,7 +142,7 @@ class Logins:
         if not isinstance(text, str):
             raise RefreshRefused("it is not a string")
         try:
-            claims = self._parts.read_token(lambda found: found.refresh_claims(text))
+            claims = self._state.read_token(lambda found: found.refresh_claims(text))
         except InvalidToken as error:
             raise RefreshRefused(f"{error.name} {error.detail}") from None
         if not is_id(claims.family):
@@ -173,9 +173,9 @@ class Logins:
         change happens in between, its revocation is later than the token, and ends it.
         """
         (user, away), issued_at = self._find(subject, tenant), None
-        view = self._parts.revocations
+        view = self._state.revocations
         if view is not None and user is not None:
-            catalogue, roles = self._parts.catalogue, set(user.roles)
+            catalogue, roles = self._state.catalogue, set(user.roles)
             if catalogue is not None:
                 roles |= catalogue.with_included(roles)
             issued_at = view.next_iat(subject, tenant=user.tenant, roles=roles)
@@ -188,11 +188,11 @@ class Logins:
         lifetime = refresh_lifetime() if lifetime is None else lifetime
         if lifetime is None:
             raise MisuseError(NEVER_ENDS)
-        return self._parts.needed_revocations().ask_families(
+        return self._state.needed_revocations().ask_families(
             lambda families: families.start(
                 user.subject,
                 lifetime=lifetime,
-                idle=self._parts.settings.refresh_idle,
+                idle=self._state.settings.refresh_idle,
                 tenant=user.tenant,
                 client=client,
             )
@@ -207,12 +207,12 @@ class Logins:
             if started is not None and started.family is not None:
                 id = started.family.id
                 with suppress(StoreUnavailable):
-                    self._parts.needed_revocations().ask_families(lambda found: found.end(id))
+                    self._state.needed_revocations().ask_families(lambda found: found.end(id))
             raise
 
     def _refuse_ended_since(self, user: User, since: float) -> None:
         """Raise `StoreUnavailable` if the user's tokens were revoked, as by a password change."""
-        view = self._parts.revocations
+        view = self._state.revocations
         if view is None:
             return
         view.refresh()
@@ -221,8 +221,8 @@ class Logins:
             raise StoreUnavailable("the user's tokens were revoked during the log-in: try again")
 
     def _rotate(self, claims: RefreshClaims) -> Rotation:
-        settings = self._parts.settings
-        return self._parts.needed_revocations().ask_families(
+        settings = self._state.settings
+        return self._state.needed_revocations().ask_families(
             lambda families: families.rotate(
                 claims.family,
                 claims.jti,
@@ -233,7 +233,7 @@ class Logins:
 
     def _refuse(self, outcome: Outcome, claims: RefreshClaims) -> NoReturn:
         if outcome in ("reused", "ended"):  # also if the process that noticed the reuse died
-            end_access_tokens(self._parts, claims.family)
+            end_access_tokens(self._state, claims.family)
         if outcome == "reused":
             raise TokenReused(subject=claims.subject, family=claims.family)
         raise RefreshRefused(f"its log-in is {outcome}")
@@ -246,13 +246,13 @@ class Logins:
         is_fresh: bool = False,
         is_for_page: bool = False,
     ) -> str:
-        catalogue = self._parts.catalogue
+        catalogue = self._state.catalogue
         roles = [name for name in user.roles if catalogue is None or name in catalogue]
         if len(roles) < len(user.roles):
             _log.warning(
                 "a user has a role that is not in the catalog; it is left out of the token"
             )
-        claims = claims_of(self._parts, roles=roles, tenant=user.tenant)
+        claims = claims_of(self._state, roles=roles, tenant=user.tenant)
         if issued_at is not None:
             claims["iat"] = issued_at
         if family is not None:
@@ -260,14 +260,14 @@ class Logins:
         if is_for_page:
             claims.update(page.CLAIMS)
         typ = page.TYP if is_for_page else TYP
-        return issue(self._parts, Subject(user.subject), claims, fresh=is_fresh, typ=typ)
+        return issue(self._state, Subject(user.subject), claims, fresh=is_fresh, typ=typ)
 
     def _tokens(
         self, access: str, claims: RefreshClaims | None, rotation: Rotation | None
     ) -> Tokens:
         refresh = None
         if claims is not None and rotation is not None and rotation.family is not None:
-            family, own = rotation.family, own_claims(self._parts.settings)
+            family, own = rotation.family, own_claims(self._state.settings)
             refresh = claims.encode(Subject(claims.subject), own, family.used_at, family.expires_at)
         return Tokens(access, refresh, int(access_lifetime()))
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from ..application import Parts
+from ..application import AppState
 from ..errors import TokenDoesNotFit
 from ..jwt_extended.times import encodes_nbf
 from ..settings import Settings
@@ -16,29 +16,29 @@ from ..tokens.encodings import Encoding, granted_claims
 from ..tokens.sizes import Written, claims_of_token, written_as
 
 
-class PartsTokens:
-    """The `OwnTokens` of an application: what its parts add to the tokens that it makes."""
+class ApplicationTokens:
+    """The `OwnTokens` of an application: what an Authz adds to the tokens that it issues."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, state: AppState) -> None:
+        self._state = state
 
     @property
     def settings(self) -> Settings:
         """The application's `AUTHZ_*` settings."""
-        return self._parts.settings
+        return self._state.settings
 
     @property
     def keys(self) -> KeySet | None:
         """The application's own key set as of now, None if it has none."""
-        return self._parts.keys
+        return self._state.keys
 
     def keys_knowing(self, kid: str) -> KeySet | None:
         """Return the key set as of now, read again if no key has this `kid`."""
-        return self._parts.keys_knowing(kid)
+        return self._state.keys_knowing(kid)
 
     def is_of_trusted_issuer(self, payload: dict[str, Any]) -> bool:
         """Return whether the `iss` of a payload is a foreign issuer that is trusted."""
-        trust = self._parts.trust
+        trust = self._state.trust
         return trust is not None and trust.find(payload.get("iss")) is not None
 
     def complete(
@@ -52,15 +52,15 @@ class PartsTokens:
         `AUTHZ_MAX_TOKEN_BYTES`; with `auto` it returns the claims of a shorter one. It raises
         `TokenDoesNotFit` if none fits.
         """
-        parts = self._parts
-        settings, view = parts.settings, parts.revocations
-        names, limit, catalogue = settings.claim_names, settings.max_token_bytes, parts.catalogue
+        state = self._state
+        settings, view = state.settings, state.revocations
+        names, limit, catalogue = settings.claim_names, settings.max_token_bytes, state.catalogue
         more: dict[str, Any] = {}
         roles = claims.get(names.roles)
         lacks = names.permissions not in claims and catalogue is not None
         if lacks and isinstance(roles, list | tuple):
             more = granted_claims(settings.encoding, catalogue, map(str, roles), names)
-        if _are_its_own(parts, claims):
+        if _are_its_own(state, claims):
             more[CATALOGUE] = ""  # so that another catalog does not change them
         if view is not None and "iat" not in claims:
             named = roles if isinstance(roles, list | tuple) else ()
@@ -90,13 +90,13 @@ class PartsTokens:
         Without a store, return none of them: Flask-JWT-Extended then uses this machine's clock.
         Times in the claims take precedence.
         """
-        parts, view = self._parts, self._parts.revocations
+        state, view = self._state, self._state.revocations
         if view is None:
             return {}
         now = view.now()
         times: dict[str, Any] = {"nbf": int(now)} if encodes_nbf() else {}
         if "iat" not in claims:
-            times["iat"] = view.next_iat(subject, tenant=claims.get(parts.settings.tenant_claim))
+            times["iat"] = view.next_iat(subject, tenant=claims.get(state.settings.tenant_claim))
         if expires:
             times["exp"] = int(now + expires.total_seconds())
         if isinstance(fresh, timedelta):
@@ -104,9 +104,9 @@ class PartsTokens:
         return times
 
 
-def _are_its_own(parts: Parts, claims: dict[str, Any]) -> bool:
+def _are_its_own(state: AppState, claims: dict[str, Any]) -> bool:
     """Return whether claims with the catalog's fingerprint differ from what their roles grant."""
-    names, catalogue = parts.settings.claim_names, parts.catalogue
+    names, catalogue = state.settings.claim_names, state.catalogue
     held, roles = claims.get(names.permissions), claims.get(names.roles)
     if catalogue is None or held is None or claims.get(CATALOGUE) != catalogue.fingerprint:
         return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..application import Parts
+from ..application import AppState
 from ..errors import MisuseError
 from ..jwt_extended.times import access_lifetime, leeway
 from ..revocation import Family, Target
@@ -13,12 +13,12 @@ from ..tokens.refresh import number_or_none
 from ..tokens.verifier import START_LEEWAY
 
 
-def revoke(parts: Parts, target: Target, *, keeps_families: bool = False) -> None:
+def revoke(state: AppState, target: Target, *, keeps_families: bool = False) -> None:
     """End the tokens issued until now that match the target; see `Authz.revoke`.
 
     The revocation is written first, and is what counts. Ending the families only frees space.
     """
-    view = parts.needed_revocations()
+    view = state.needed_revocations()
     if keeps_families:
         if target.kind != "subject":
             raise MisuseError(
@@ -26,43 +26,43 @@ def revoke(parts: Parts, target: Target, *, keeps_families: bool = False) -> Non
             )
         view.revoke(target._replace(kind="claims"))
     elif target.kind == "family":
-        end_family(parts, str(target.value))
+        end_family(state, str(target.value))
     else:
         view.revoke(target)
         if target.kind == "subject":
             view.ask_families(lambda families: families.end_all(str(target.value), target.issuer))
 
 
-def end_family(parts: Parts, family: str) -> None:
+def end_family(state: AppState, family: str) -> None:
     """End a family and the access tokens that came with it; raise `StoreUnavailable`.
 
     The access tokens come first, so that the call can be repeated if it fails halfway.
     """
-    end_access_tokens(parts, family)
-    parts.needed_revocations().ask_families(lambda families: families.end(family))
+    end_access_tokens(state, family)
+    state.needed_revocations().ask_families(lambda families: families.end(family))
 
 
-def end_access_tokens(parts: Parts, family: str) -> None:
+def end_access_tokens(state: AppState, family: str) -> None:
     """End the access tokens of a family that has already ended, unless this was done before."""
-    view = parts.needed_revocations()
+    view = state.needed_revocations()
     if not view.knows_family(family):
         # This concerns only access tokens: refresh tokens depend on the family itself.
         view.revoke(Target("family", family), view.now() + access_lifetime() + leeway())
 
 
-def has_expired(parts: Parts, payload: dict[str, Any]) -> bool:
+def has_expired(state: AppState, payload: dict[str, Any]) -> bool:
     """Return whether a token with this payload has expired, even if a clock is slow.
 
     Raise `StoreUnavailable` if the store's clock is not known.
     """
-    view = parts.needed_revocations()
+    view = state.needed_revocations()
     view.check_age()
     return _end_of(payload) + START_LEEWAY <= view.now()
 
 
-def end_token(parts: Parts, jti: str, payload: dict[str, Any]) -> None:
+def end_token(state: AppState, jti: str, payload: dict[str, Any]) -> None:
     """End the one token with this id and payload; raise `StoreUnavailable`."""
-    parts.needed_revocations().revoke(Target("jti", jti), _end_of(payload))
+    state.needed_revocations().revoke(Target("jti", jti), _end_of(payload))
 
 
 def _end_of(payload: dict[str, Any]) -> float:
@@ -71,7 +71,7 @@ def _end_of(payload: dict[str, Any]) -> float:
     return math.inf if expires is None else expires + leeway()
 
 
-def families_of(parts: Parts, subject: str, issuer: str | None = None) -> tuple[Family, ...]:
+def families_of(state: AppState, subject: str, issuer: str | None = None) -> tuple[Family, ...]:
     """Return the subject's log-ins that can still be refreshed, the most recently used first.
 
     Raise `StoreUnavailable`, and `MisuseError` for a subject that is not a string.
@@ -80,7 +80,7 @@ def families_of(parts: Parts, subject: str, issuer: str | None = None) -> tuple[
         raise MisuseError(
             f"a subject must be a string, not {type(subject).__name__}: write user.subject"
         )
-    view = parts.needed_revocations()
+    view = state.needed_revocations()
     found = view.ask_families(lambda families: families.families(subject, issuer))
     return tuple(
         family

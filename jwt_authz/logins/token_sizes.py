@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from ..accounts import User
-from ..application import Parts
+from ..application import AppState
 from ..errors import TokenDoesNotFit
 from ..findings import Found
 from ..jwt_extended.manager import Measured, Sample
@@ -32,19 +32,19 @@ _A_TIME = 1_900_000_000.123457  # as many digits as a real time
 _FAMILY = RefreshClaims("", "", 22 * "x", _A_TIME)
 
 
-def refuse_user_change(parts: Parts, before: Iterable[str], after: User) -> None:
+def refuse_user_change(state: AppState, before: Iterable[str], after: User) -> None:
     """Raise `TokenDoesNotFit` if the user's roles no longer fit into a token.
 
     `before` are the previous roles. A change that does not lengthen the token is never refused.
     """
-    draft = _draft(parts, Measured(after.subject), after.tenant)
+    draft = _draft(state, Measured(after.subject), after.tenant)
     if draft is not None:
-        was = draft.sizes(before, parts.catalogue)
-        _refuse(parts, was, draft.sizes(after.roles, parts.catalogue), "of the user")
+        was = draft.sizes(before, state.catalogue)
+        _refuse(state, was, draft.sizes(after.roles, state.catalogue), "of the user")
 
 
 def refuse_role_change(
-    parts: Parts,
+    state: AppState,
     before: Roles,
     after: Roles,
     role_sets: Callable[[], Collection[Collection[str]]],
@@ -54,23 +54,23 @@ def refuse_role_change(
     `role_sets` returns the combinations of roles that users have, and is called only if needed. A
     change that lengthens no token is never refused.
     """
-    draft = _draft(parts, Sample(SOME_SUBJECT), None)
-    if draft is None or not _can_lengthen(parts, before, after):
+    draft = _draft(state, Sample(SOME_SUBJECT), None)
+    if draft is None or not _can_lengthen(state, before, after):
         return
     for name in after:
         was = draft.sizes([name], before) if name in before else {}
-        _refuse(parts, was, draft.sizes([name], after), f"with the role {name!r}")
+        _refuse(state, was, draft.sizes([name], after), f"with the role {name!r}")
     if draft.fits(after, after):  # so the roles of each user fit, too
         return
     for roles in role_sets():
         was, will = draft.sizes(roles, before), draft.sizes(roles, after)
-        _refuse(parts, was, will, f"with the roles {', '.join(sorted(roles))}")
+        _refuse(state, was, will, f"with the roles {', '.join(sorted(roles))}")
 
 
-def roles_too_long(parts: Parts, catalogue: Roles) -> Iterator[Found]:
+def roles_too_long(state: AppState, catalogue: Roles) -> Iterator[Found]:
     """Yield each role whose access tokens fit in no encoding."""
     try:
-        draft = _draft(parts, Sample(SOME_SUBJECT), None)
+        draft = _draft(state, Sample(SOME_SUBJECT), None)
     except TokenDoesNotFit as error:
         yield Found(f"no one can log in: {error}")
         return
@@ -79,7 +79,7 @@ def roles_too_long(parts: Parts, catalogue: Roles) -> Iterator[Found]:
     for name in catalogue:
         sizes = draft.sizes([name], catalogue)
         if not draft.fits([name], catalogue):
-            limit = parts.settings.max_token_bytes
+            limit = state.settings.max_token_bytes
             yield Found(
                 f"no one with the role {name!r} can log in: an access token would have "
                 f"{sizes_in_words(sizes)}, and AUTHZ_MAX_TOKEN_BYTES is {limit}: set "
@@ -91,14 +91,14 @@ def roles_too_long(parts: Parts, catalogue: Roles) -> Iterator[Found]:
 class _Draft:
     """The claims of a token without roles, and the length around its payload."""
 
-    def __init__(self, parts: Parts, claims: dict[str, Any], around: int) -> None:
-        names, encoding = parts.settings.claim_names, parts.settings.encoding
+    def __init__(self, state: AppState, claims: dict[str, Any], around: int) -> None:
+        names, encoding = state.settings.claim_names, state.settings.encoding
         dropped = {names.permissions, CATALOGUE}
         self._claims = {name: value for name, value in claims.items() if name not in dropped}
         self._around = around
         self._names = names
         self._allowed = ENCODINGS if encoding == "auto" else (encoding,)
-        self._limit = parts.settings.max_token_bytes
+        self._limit = state.settings.max_token_bytes
 
     def sizes(self, roles: Iterable[str], catalogue: Roles | None) -> dict[Encoding, int]:
         """Return the length with these roles in each encoding that the settings allow."""
@@ -113,12 +113,12 @@ class _Draft:
         return not sizes or min(sizes.values()) <= self._limit
 
 
-def _draft(parts: Parts, subject: Sample | Measured, tenant: str | None) -> _Draft | None:
+def _draft(state: AppState, subject: Sample | Measured, tenant: str | None) -> _Draft | None:
     """Return the draft for a subject; None if this application issues no tokens."""
     try:
-        claims = {**claims_of(parts, roles=(), tenant=tenant), "iat": _A_TIME}
-        claims |= _FAMILY.shared if parts.settings.store_url is not None else {}
-        return _Draft(parts, *claims_of_token(issue(parts, subject, claims)))
+        claims = {**claims_of(state, roles=(), tenant=tenant), "iat": _A_TIME}
+        claims |= _FAMILY.shared if state.settings.store_url is not None else {}
+        return _Draft(state, *claims_of_token(issue(state, subject, claims)))
     except TokenDoesNotFit:
         raise
     except Exception:  # wrong settings, no signing key, or a failing callback of the application
@@ -126,15 +126,15 @@ def _draft(parts: Parts, subject: Sample | Measured, tenant: str | None) -> _Dra
         return None
 
 
-def _can_lengthen(parts: Parts, before: Roles, after: Roles) -> bool:
+def _can_lengthen(state: AppState, before: Roles, after: Roles) -> bool:
     """Return whether the change may lengthen tokens; with `auto`, only a new name does."""
-    return parts.settings.encoding not in ("auto", "roles") or not after.keys() <= before.keys()
+    return state.settings.encoding not in ("auto", "roles") or not after.keys() <= before.keys()
 
 
 def _refuse(
-    parts: Parts, was: Mapping[Encoding, int], will: Mapping[Encoding, int], whose: str
+    state: AppState, was: Mapping[Encoding, int], will: Mapping[Encoding, int], whose: str
 ) -> None:
-    limit, shortest = parts.settings.max_token_bytes, min(will.values(), default=0)
+    limit, shortest = state.settings.max_token_bytes, min(will.values(), default=0)
     if shortest <= max(limit, min(was.values(), default=0)):
         return
     raise TokenDoesNotFit(

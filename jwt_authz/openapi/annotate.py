@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from flask import Flask
 from werkzeug.routing import Rule
 
-from ..application import current_parts
+from ..application import current_state
 from ..errors import MisuseError
 from ..inspection.matrix import Access, read_matrix
 from ..inspection.routes import enforced_guards, requirement_of
@@ -54,7 +54,7 @@ def annotate(spec: Any, app: Flask) -> dict[str, Any]:
     """
     document = _copied(spec)
     with app.app_context():
-        current_parts()
+        current_state()
         schemes = schemes_of(app)
         names = not document["openapi"].startswith("3.0")
         refusals: set[str] = set()

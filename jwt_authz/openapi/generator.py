@@ -11,7 +11,7 @@ from flask import Flask
 from marshmallow import Schema
 
 from .._extras import needs_extra
-from ..application import current_parts
+from ..application import current_state
 from ..guards.placement import is_page, method_of
 from ..inspection.matrix import Access, read_matrix
 from .annotate import GENERATOR, annotate
@@ -35,7 +35,7 @@ def generate(app: Flask, *, title: str | None = None, version: str = "1.0.0") ->
     plugin = MarshmallowPlugin(schema_name_resolver=_name_of)
     spec = APISpec(title or app.name, version, "3.1.0", plugins=[plugin])
     with app.app_context():
-        current_parts()
+        current_state()
         names = Counter[str]()
         for access in (one for one in read_matrix(app) if not is_page(app, one.endpoint)):
             operation = _operation(access)

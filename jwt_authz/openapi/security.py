@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Flask
 
-from ..application import KEY, Parts
+from ..application import KEY, AppState
 from ..guards.arguments import NOT_GIVEN
 from ..guards.guard import Guard
 from ..inspection.matrix import Access
@@ -22,9 +22,9 @@ Names = frozenset[str]
 
 def schemes_of(app: Flask) -> dict[str, dict[str, Any]]:
     """Return the security schemes with which the application authenticates, in its order."""
-    parts: Parts = app.extensions[KEY]
+    state: AppState = app.extensions[KEY]
     config = app.config
-    if parts.source is not None and not parts.source.takes_token:
+    if state.source is not None and not state.source.takes_token:
         return {"sessionAuth": _key("cookie", config["SESSION_COOKIE_NAME"])}
     locations = config["JWT_TOKEN_LOCATION"]
     found: dict[str, dict[str, Any]] = {}

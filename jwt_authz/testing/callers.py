@@ -18,7 +18,7 @@ from flask.testing import FlaskClient
 from flask_jwt_extended import get_csrf_token
 
 from .._context import get_app, get_request
-from ..application import Parts, current_parts
+from ..application import AppState, current_state
 from ..errors import MisuseError
 from ..jwt_extended.own_keys import has_own_key
 from ..logins.issuing import claims_of, issue
@@ -91,13 +91,13 @@ def acting_as(
                 _take(app, identity, token)
             yield
             if is_inside:
-                current_parts().authenticator(app).forget(get_request())
+                current_state().authenticator(app).forget(get_request())
     finally:
         _innermost.reset(before)
 
 
 def _take(app: Flask, identity: Any, token: str | None) -> None:
-    authenticator = current_parts().authenticator(app)
+    authenticator = current_state().authenticator(app)
     if token is not None:
         authenticator.take(get_request(), token)
     else:
@@ -113,19 +113,19 @@ def _token(
     scope: str | Iterable[str] | None,
     fresh: bool | timedelta,
 ) -> str:
-    parts = current_parts()
-    _refuse_without_tokens(parts)
-    granted = claims_of(parts, roles=roles, permissions=permissions, tenant=tenant, scope=scope)
-    return issue(parts, subject, {**granted, **(claims or {})}, fresh=fresh)
+    state = current_state()
+    _refuse_without_tokens(state)
+    granted = claims_of(state, roles=roles, permissions=permissions, tenant=tenant, scope=scope)
+    return issue(state, subject, {**granted, **(claims or {})}, fresh=fresh)
 
 
-def _refuse_without_tokens(parts: Parts) -> None:
+def _refuse_without_tokens(state: AppState) -> None:
     """Raise `MisuseError` if the application accepts no token that it could issue itself."""
-    if parts.source is not None and not parts.source.takes_token:
+    if state.source is not None and not state.source.takes_token:
         raise MisuseError(
             "the identity loader does not use a token: write with acting_as(app, the_identity): ..."
         )
-    if parts.keys is None and not has_own_key():
+    if state.keys is None and not has_own_key():
         raise MisuseError(
             "the application has no key to sign a token with: write "
             "with acting_as(app, Identity(...)): ..., or set JWT_SECRET_KEY in the tests"

@@ -17,7 +17,7 @@ from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter, Rule, ValidationError
 
-from ..application import current_parts
+from ..application import current_state
 from ..audit import UNENFORCED, decided
 from ..errors import MisuseError
 from ..inspection.access import NOT_IDENTIFIED, WITHOUT_ROLE, answer, caller_with
@@ -41,7 +41,7 @@ def access_cases(
     omitted.
     """
     with app.app_context():
-        roles = tuple(current_parts().catalogue or ())
+        roles = tuple(current_state().catalogue or ())
         callers = {NOT_IDENTIFIED: None, WITHOUT_ROLE: caller_with()}
         callers |= {role: caller_with(role) for role in roles}
         rules = {(rule.endpoint, rule.rule): rule for rule in app.url_map.iter_rules()}

@@ -10,7 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from jwt_authz.admin.api import FRESH
-from jwt_authz.application import Parts
+from jwt_authz.application import AppState
 from jwt_authz.authentication import verified
 from jwt_authz.errors import StoreUnavailable
 
@@ -179,10 +179,10 @@ def test_a_name_that_no_url_can_end_in_is_shown_without_a_link(
 def test_a_store_that_does_not_answer_is_reported_on_a_page(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(parts: Parts) -> None:
+    def fail(state: AppState) -> None:
         raise StoreUnavailable("no answer")
 
-    monkeypatch.setattr(Parts, "reload_roles", fail)
+    monkeypatch.setattr(AppState, "reload_roles", fail)
     answer = send(client, "role/viewer", permissions=["articles:read"])
     assert (answer.status_code, answer.mimetype) == (503, "text/html")
     assert "does not answer" in answer.text

@@ -15,7 +15,7 @@ from flask import Flask, current_app
 from jwt_authz import Identity, Requirement, attr, has_level, has_role, has_scope, requires
 from jwt_authz.admin import api
 from jwt_authz.admin.api import FRESH
-from jwt_authz.application import Parts
+from jwt_authz.application import AppState
 from jwt_authz.audit import changed
 from jwt_authz.authentication import verified
 from jwt_authz.conditions import subject
@@ -143,11 +143,11 @@ def test_a_token_with_the_name_of_a_removed_role_does_not_come_back_with_it(
 def test_nothing_changes_where_the_store_does_not_answer(
     stored: Flask, as_ann: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(parts: Parts) -> None:
+    def fail(state: AppState) -> None:
         raise StoreUnavailable("no answer")
 
     before = as_ann("GET", ROLES).json
-    monkeypatch.setattr(Parts, "reload_roles", fail)
+    monkeypatch.setattr(AppState, "reload_roles", fail)
     for method, path, body in CHANGED:
         assert as_ann(method, path, json=body).status_code == 503
     monkeypatch.undo()
@@ -158,15 +158,15 @@ def test_a_change_that_other_processes_missed_can_be_repeated(
     as_ann: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[str] = []
-    reload = Parts.reload_roles
+    reload = AppState.reload_roles
 
-    def fail_once(parts: Parts) -> None:
+    def fail_once(state: AppState) -> None:
         told.append("notified")
         if len(told) == 2:
             raise StoreUnavailable("no answer")
-        reload(parts)
+        reload(state)
 
-    monkeypatch.setattr(Parts, "reload_roles", fail_once)
+    monkeypatch.setattr(AppState, "reload_roles", fail_once)
     body = {**WRITER, "permissions": []}
     assert as_ann("PUT", f"{ROLES}/editor", json=body).status_code == 503
     assert as_ann("PUT", f"{ROLES}/editor", json=body).status_code == 200

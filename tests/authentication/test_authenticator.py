@@ -637,12 +637,12 @@ def test_the_caller_is_known_until_the_answer_is_written() -> None:
     @app.route("/stream")
     @requires()
     def stream() -> Any:
-        def parts() -> Iterator[str]:
+        def stream_parts() -> Iterator[str]:
             yield current_identity.subject
             yield get_jwt_identity()
             yield str(allowed("article:edit"))
 
-        return stream_with_context(parts())
+        return stream_with_context(stream_parts())
 
     client = app.test_client()
     for subject, role in (("alice", "editor"), ("bob", "viewer"), ("alice", "editor")):

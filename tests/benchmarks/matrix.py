@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from flask import Flask
 
 from jwt_authz import Authz, Role, Roles, has_claim, has_role, requires
-from jwt_authz.application import current_parts
+from jwt_authz.application import current_state
 from jwt_authz.inspection.access import read_access
 from jwt_authz.inspection.check import find
 from jwt_authz.inspection.documents import access_as_json
@@ -71,7 +71,7 @@ def _works(app: Flask) -> dict[str, Callable[[], object]]:
         "the matrix, as JSON": lambda: access_as_json(read_access()),
         "the matrix, as a page": lambda: render_page("large", read_access(), read_routes()),
         "the routes": read_routes,
-        "the check": lambda: find(current_parts(), by_command=True),
+        "the check": lambda: find(current_state(), by_command=True),
     }
 
 

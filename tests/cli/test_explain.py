@@ -274,8 +274,8 @@ def test_a_store_that_does_not_answer_is_reported_and_nothing_is_explained() -> 
     result = explain(app, "PUT", "/edit", "--token-file", "-", standard_input=token)
     assert result.exit_code == 1
     assert "the store of revocations has not answered yet" in result.stderr
-    app.extensions["jwt_authz.parts"].revocations.stop()
-    app.extensions["jwt_authz.parts"].revocations.store.close()
+    app.extensions["jwt_authz.state"].revocations.stop()
+    app.extensions["jwt_authz.state"].revocations.store.close()
 
 
 def test_no_token_is_ever_echoed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

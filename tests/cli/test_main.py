@@ -324,7 +324,7 @@ def test_what_a_running_application_signs_follows_the_commands(file: Path) -> No
     done(app, "new")
     first = token_for(app, "alice", "viewer")
     done(app, "rotate")
-    parts = app.extensions["jwt_authz.parts"]
+    parts = app.extensions["jwt_authz.state"]
     parts._key_file.current(0.0, look=True)  # in place of a second
     second = token_for(app, "alice", "viewer")
     assert [get(app.test_client(), "/", token).status_code for token in (first, second)] == [

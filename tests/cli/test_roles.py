@@ -166,7 +166,7 @@ def test_a_store_that_does_not_take_the_news_is_said(
         raise StoreUnavailable("the store does not answer")
 
     with monkeypatch.context() as patch:
-        patch.setattr(RevocationView, "write", gone)
+        patch.setattr(RevocationView, "revoke", gone)
         result = here.run("roles", "take", "clerk", "orders:read")
     assert result.exit_code == 1
     assert "other processes may not know of it: run `flask authz rol" in result.stderr

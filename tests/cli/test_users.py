@@ -276,7 +276,7 @@ def test_a_store_that_does_not_take_it_is_said_and_the_command_may_be_repeated(
         raise StoreUnavailable("the store does not answer")
 
     with monkeypatch.context() as patch:
-        patch.setattr(RevocationView, "write", gone)
+        patch.setattr(RevocationView, "revoke", gone)
         result = here.run(*arguments, input="another good password\n")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "tokens of 'ann' issued until now were not ended: repeat the change" in result.stderr

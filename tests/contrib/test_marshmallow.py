@@ -233,7 +233,7 @@ def test_a_store_that_does_not_answer_is_503_and_not_a_field_left_out(app: Flask
 def test_without_a_request_or_an_authz_it_is_a_misuse(app: Flask) -> None:
     with app.app_context(), pytest.raises(MisuseError, match="outside a request"):
         ArticleSchema().dump(ARTICLE)
-    with pytest.raises(MisuseError, match="there is no application"):
+    with pytest.raises(MisuseError, match="There is no application"):
         ArticleSchema().dump(ARTICLE)
     with Flask("bare").test_request_context(), pytest.raises(MisuseError, match="has no Authz"):
         ArticleSchema().dump(ARTICLE)

@@ -160,10 +160,10 @@ def close(module: types.ModuleType) -> None:
     for made in vars(module).values():
         if isinstance(made, Engine):
             made.dispose()
-        parts = made.extensions.get(KEY) if isinstance(made, Flask) else None
-        if parts is not None and parts._revocations is not None:
-            parts._revocations.stop()
-            parts._revocations.store.close()
+        state = made.extensions.get(KEY) if isinstance(made, Flask) else None
+        if state is not None and state._revocations is not None:
+            state._revocations.stop()
+            state._revocations.store.close()
 
 
 def run(page: Page, block: Block, module: types.ModuleType) -> None:

@@ -112,7 +112,7 @@ def test_a_new_key_is_published_within_a_second_under_another_etag(path: Path) -
     client = app.test_client()
     before = client.get(PATH)
     held.with_new_key().write(path)
-    app.extensions["jwt_authz.parts"]._key_file.current(0.0, look=True)  # in place of a second
+    app.extensions["jwt_authz.state"]._key_file.current(0.0, look=True)  # in place of a second
     after = client.get(PATH, headers={"If-None-Match": before.headers["ETag"]})
     assert after.status_code == 200
     assert after.headers["ETag"] != before.headers["ETag"]

@@ -224,15 +224,15 @@ def test_a_store_that_does_not_take_it_is_a_503_and_nobody_is_let_in_by_less(
 ) -> None:
     """Before the change nothing has changed, and after it all that was issued before is dead."""
     here, calls = log_in(app), []
-    write = RevocationView.write
+    revoke = RevocationView.revoke
 
     def fail(self: RevocationView, *given: Any) -> Any:
         calls.append(given)
         if len(calls) == fails_at:
             raise StoreUnavailable("no answer")
-        return write(self, *given)
+        return revoke(self, *given)
 
-    monkeypatch.setattr(RevocationView, "write", fail)
+    monkeypatch.setattr(RevocationView, "revoke", fail)
     answer = change(app, here["access_token"])
     assert (answer.status_code, "Retry-After" in answer.headers) == (503, True)
     good = PASSWORD if fails_at == 1 else NEW

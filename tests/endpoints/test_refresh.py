@@ -222,7 +222,7 @@ def test_a_process_that_died_over_a_reuse_leaves_no_living_access_token(
     first = log_in(app)
     refreshed(app, refreshed(app, first["refresh_token"])["refresh_token"])
     with monkeypatch.context() as patch:
-        patch.setattr(RevocationView, "write", _raising(StoreUnavailable("gone")))
+        patch.setattr(RevocationView, "revoke", _raising(StoreUnavailable("gone")))
         assert refresh(app, first["refresh_token"]).status_code == 503
     assert refresh(app, first["refresh_token"]).status_code == 401
     assert status(app, first["access_token"]) == 401

@@ -241,7 +241,7 @@ def test_a_refresh_does_not_go_over_to_ones_own_tenant_where_there_is_but_one_of
     app: Flask,
 ) -> None:
     away = log_in(app, "north")
-    app.extensions["jwt_authz.parts"].accounts = OneTenant()
+    app.extensions["jwt_authz.state"].accounts = OneTenant()
     assert refreshed(app, away).status_code == 401
 
 

@@ -640,9 +640,9 @@ def test_asking_without_a_request_is_a_misuse_and_never_an_answer(app: Flask) ->
         lambda: allowed(),
     ]
     for ask in asking:
-        with app.app_context(), pytest.raises(MisuseError, match="nobody is calling outside"):
+        with app.app_context(), pytest.raises(MisuseError, match="no caller outside a request"):
             ask()
-        with pytest.raises(MisuseError, match="there is no application"):
+        with pytest.raises(MisuseError, match="There is no application"):
             ask()
 
 

@@ -368,7 +368,7 @@ def test_exempt_on_what_cannot_be_exempt_is_a_misuse(what: Any) -> None:
 
 
 def test_exempt_by_name_without_an_application_is_a_misuse() -> None:
-    with pytest.raises(MisuseError, match="there is no application"):
+    with pytest.raises(MisuseError, match="There is no application"):
         exempt("view")
     with pytest.raises(MisuseError, match="has no Authz"):
         exempt("view", bare_app())

@@ -16,7 +16,7 @@ from flask import Flask
 from jwt_authz import MisuseError, Role, Roles, exempt, has_role, requires
 from jwt_authz.accounts.memory import MemoryAccounts
 from jwt_authz.admin import admin_page_blueprint
-from jwt_authz.application import current_parts
+from jwt_authz.application import current_state
 from jwt_authz.cli.main import authz as commands
 from jwt_authz.endpoints import (
     login_attempt,
@@ -81,7 +81,7 @@ def found(app: Flask) -> list[Finding]:
     """What the command would find during a request, through a proxy, to several processes."""
     environ = {"wsgi.multiprocess": True, "HTTP_X_FORWARDED_FOR": "192.0.2.1"}
     with app.test_request_context(environ_overrides=environ):
-        return find(current_parts(), by_command=True)
+        return find(current_state(), by_command=True)
 
 
 @pytest.fixture

@@ -428,8 +428,8 @@ def test_a_token_can_be_taken_wherever_the_application_looks_for_tokens() -> Non
     for role, status in (("viewer", 403), ("editor", None)):
         token = token_for(app, "bob", role)
         with app.test_request_context("/"):
-            parts = app.extensions[KEY]
-            parts.authenticator(app).take(real_request(), token)
+            state = app.extensions[KEY]
+            state.authenticator(app).take(real_request(), token)
             assert explain_call(app, denies_unguarded=False).status == status
 
 

@@ -466,7 +466,7 @@ def test_a_source_without_a_store_is_a_misuse_that_says_what_to_set() -> None:
 
 def test_roles_in_code_cannot_be_loaded_again() -> None:
     app = app_with(Roles(Role("clerk", "orders:read")), "memory:")
-    with app.app_context(), pytest.raises(MisuseError, match="the roles are in code"):
+    with app.app_context(), pytest.raises(MisuseError, match="roles are defined in code"):
         authz_of(app).reload_roles()
 
 

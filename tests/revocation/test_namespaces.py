@@ -19,7 +19,7 @@ from sqlalchemy import create_engine, inspect, text
 from jwt_authz import Authz, requires
 from jwt_authz.accounts import User
 from jwt_authz.accounts.memory import MemoryAccounts
-from jwt_authz.application import current_parts
+from jwt_authz.application import current_state
 from jwt_authz.cli.main import authz as commands
 from jwt_authz.errors import StoreUnavailable
 from jwt_authz.revocation import RevocationView, Rotation, Target, sharing
@@ -223,7 +223,7 @@ def warnings_of(app: Flask) -> list[str]:
         authz = app.extensions["jwt_authz"]
         authz.prepare_store()
         found = [text for text in authz.check() if "AUTHZ_STORE_NAMESPACE" in text]
-        current_parts().needed_revocations().store.close()
+        current_state().needed_revocations().store.close()
     return found
 
 
@@ -318,7 +318,7 @@ def test_a_running_process_logs_that_another_application_came(
     assert warnings_of(shop) == []
     warnings_of(application_of(shared_url, "wiki"))
     with shop.app_context():
-        view = current_parts().needed_revocations()
+        view = current_state().needed_revocations()
         with caplog.at_level("WARNING"):
             for _ in range(3):
                 view.refresh()
@@ -406,7 +406,7 @@ def started(shared_url: str) -> Iterator[Callable[[str], Guarded]]:
     yield start
     for one in made:
         with one.app.app_context():
-            view = current_parts().needed_revocations()
+            view = current_state().needed_revocations()
             view.stop()
             view.store.close()
 

@@ -576,7 +576,7 @@ def test_a_key_that_was_made_and_used_this_moment_elsewhere_is_not_a_false_401(p
         keys = keys.with_new_key().rotated()
         keys.write(path)
         with elsewhere.app_context():
-            elsewhere.extensions["jwt_authz.parts"]._key_file.current(time.time(), look=True)
+            elsewhere.extensions["jwt_authz.state"]._key_file.current(time.time(), look=True)
         token = issued(elsewhere)
         assert kid_of(token) == keys.active
         assert get(here.test_client(), where, token).status_code == 200, where

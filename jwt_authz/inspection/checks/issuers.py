@@ -21,7 +21,7 @@ _PREFIX = (
 
 def own_tokens_of_an_issuer(seen: Inspected) -> Iterator[Found]:
     """Yield whether the application's own tokens have the `iss` of a trusted issuer."""
-    trust = seen.parts.trust
+    trust = seen.state.trust
     if trust is None or seen.settings is None or not _makes_tokens(seen):
         return
     own = own_claims(seen.settings)["iss"]
@@ -46,7 +46,7 @@ def shared_secrets(seen: Inspected) -> Iterator[Found]:
 
 def compared_subjects(seen: Inspected) -> Iterator[Found]:
     """Yield the issuers whose callers never meet a comparison with the subject."""
-    places = places_of_subject(seen.accesses, seen.rules) if seen.parts.trust is not None else []
+    places = places_of_subject(seen.accesses, seen.rules) if seen.state.trust is not None else []
     for issuer in _issuers(seen) if places else ():
         if issuer.subject_prefix is None:
             yield _found(
@@ -71,7 +71,7 @@ def looked_up_subjects(seen: Inspected) -> Iterator[Found]:
 
 
 def _issuers(seen: Inspected) -> tuple[Issuer, ...]:
-    return () if seen.parts.trust is None else seen.parts.trust.issuers
+    return () if seen.state.trust is None else seen.state.trust.issuers
 
 
 def _makes_tokens(seen: Inspected) -> bool:

@@ -39,7 +39,7 @@ def weak_key(seen: Inspected) -> Iterator[Found]:
 def unusable_key_set(seen: Inspected) -> Iterator[Found]:
     """Yield why the file of keys cannot be used."""
     if seen.settings is not None:
-        yield from misuse_of(lambda: seen.parts.keys)
+        yield from misuse_of(lambda: seen.state.keys)
 
 
 class _Examined(NamedTuple):
@@ -88,7 +88,7 @@ def _is_used(seen: Inspected) -> bool:
     """
     if seen.has_key_set:
         return has_former_key()
-    return seen.parts.trust is None or has_own_key()
+    return seen.state.trust is None or has_own_key()
 
 
 def _has_none() -> bool:

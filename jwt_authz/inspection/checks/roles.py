@@ -57,14 +57,14 @@ def unused_permissions(seen: Inspected) -> Iterator[Found]:
 def long_tokens(seen: Inspected) -> Iterator[Found]:
     """Yield the roles whose tokens fit in no encoding."""
     if seen.roles_known is not None:
-        yield from roles_too_long(seen.parts, seen.roles_known)
+        yield from roles_too_long(seen.state, seen.roles_known)
 
 
 def live_roles_without_store(seen: Inspected) -> Iterator[Found]:
     """Yield whether changes of the catalog would not reach the other processes."""
     if seen.settings is None:
         return
-    if seen.parts.has_live_roles and seen.settings.store_url is None:
+    if seen.state.has_live_roles and seen.settings.store_url is None:
         yield Found(
             "the roles come from a source, and without a store no process learns of a change: set "
             "AUTHZ_STORE_URL, or write Authz(app, roles=source.load()) for roles that never change"
@@ -73,7 +73,7 @@ def live_roles_without_store(seen: Inspected) -> Iterator[Found]:
 
 def compact_without_catalog(seen: Inspected) -> Iterator[Found]:
     """Yield whether tokens are to have positions in a catalog that does not exist."""
-    has_roles = seen.parts.has_live_roles or seen.roles_known is not None
+    has_roles = seen.state.has_live_roles or seen.roles_known is not None
     if seen.settings is not None and seen.settings.encoding == "compact" and not has_roles:
         yield Found(
             "AUTHZ_ENCODING='compact' needs a role catalog: write Authz(app, roles=Roles(...))",

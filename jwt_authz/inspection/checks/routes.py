@@ -11,13 +11,13 @@ from ..matrix import Access
 
 def denied_views(seen: Inspected) -> Iterator[Found]:
     """Yield the views without a guard that the default refuses."""
-    if seen.parts.denies_unguarded:
+    if seen.state.denies_unguarded:
         yield from _bare_views(seen)
 
 
 def open_views(seen: Inspected) -> Iterator[Found]:
     """Yield the views without a guard that are open."""
-    if not seen.parts.denies_unguarded:
+    if not seen.state.denies_unguarded:
         yield from _bare_views(seen)
 
 
@@ -34,7 +34,7 @@ def guards_in_vain(seen: Inspected) -> Iterator[Found]:
 
 def unknown_endpoints(seen: Inspected) -> Iterator[Found]:
     """Yield the endpoints that `exempt` names and the application does not have."""
-    for endpoint in sorted(seen.parts.exempt_endpoints - seen.app.view_functions.keys()):
+    for endpoint in sorted(seen.state.exempt_endpoints - seen.app.view_functions.keys()):
         yield Found(
             f"exempt({endpoint!r}) names an endpoint that the application does not have",
             {"endpoint": endpoint},

@@ -12,7 +12,7 @@ from ..inspected import Inspected
 
 def invalid_settings(seen: Inspected) -> Iterator[Found]:
     """Yield the `AUTHZ_*` settings that are unknown or have an invalid value."""
-    for found in misuse_of(lambda: seen.parts.settings):
+    for found in misuse_of(lambda: seen.state.settings):
         name = found.message.partition(" ")[0]
         yield found._replace(place={"setting": name} if name.startswith("AUTHZ_") else None)
 

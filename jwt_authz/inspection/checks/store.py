@@ -21,7 +21,7 @@ def late_patching(seen: Inspected) -> Iterator[Found]:
 def unusable_store(seen: Inspected) -> Iterator[Found]:
     """Yield why the store cannot be used; it is opened, and no connection is made."""
     if seen.settings is not None and seen.settings.store_url is not None:
-        yield from misuse_of(seen.parts.needed_revocations)
+        yield from misuse_of(seen.state.needed_revocations)
 
 
 def memory_of_many(seen: Inspected) -> Iterator[Found]:
@@ -42,4 +42,4 @@ def memory_of_many(seen: Inspected) -> Iterator[Found]:
 def shared_store(seen: Inspected) -> Iterator[Found]:
     """Yield the other applications that use the same store under the same namespace."""
     with suppress(MisuseError, ImportError):  # the store's, which are findings of their own
-        yield from map(Found, seen.parts.sharing_warnings())
+        yield from map(Found, seen.state.sharing_warnings())

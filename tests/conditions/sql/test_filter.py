@@ -367,7 +367,7 @@ def test_a_filter_needs_a_request_or_an_identity(authz: Authz, app: Flask) -> No
 
 
 def test_a_filter_needs_an_application(authz: Authz) -> None:
-    with pytest.raises(MisuseError, match="there is no application"):
+    with pytest.raises(MisuseError, match="There is no application"):
         authz.filter(OWN, Note, identity=who())
 
 
