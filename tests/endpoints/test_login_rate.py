@@ -63,9 +63,11 @@ def statuses(app: Flask, times: int, **options: Any) -> list[int]:
 
 @pytest.mark.slow
 def test_a_guesser_is_stopped_after_ten_guesses_a_minute(users: Users, store: str) -> None:
-    """SECURITY 2.41: a thousand guesses, of which ten are looked at."""
+    """SECURITY 2.41: a thousand guesses, of which ten are looked at; a hundred in Redis."""
     app = login_app(users, store)
-    assert statuses(app, 1_000, password="wrong", address=EVIL) == [401] * 10 + [429] * 990
+    guesses = 1_000 if store == "memory:" else 100
+    found = statuses(app, guesses, password="wrong", address=EVIL)
+    assert found == [401] * 10 + [429] * (guesses - 10)
     assert len(users.asked) == 10
     assert log_in(app, PASSWORD, address=EVIL).status_code == 429  # nor is a lucky guess
     assert len(users.asked) == 10
@@ -95,17 +97,17 @@ def test_after_the_time_in_retry_after_there_is_another_try(
 @pytest.mark.slow
 def test_one_account_is_guarded_against_many_addresses(users: Users, store: str) -> None:
     app = login_app(users, store)
-    addresses = [f"203.0.{n // 250}.{n % 250}" for n in range(500)]
+    addresses = [f"203.0.{n // 250}.{n % 250}" for n in range(120)]
     found = [log_in(app, "wrong", address=address).status_code for address in addresses]
-    assert found == [401] * 10 * WIDER + [429] * (500 - 10 * WIDER)
+    assert found == [401] * 10 * WIDER + [429] * (120 - 10 * WIDER)
     assert log_in(app, "wrong", "bob", HOME).status_code == 401  # another account is not
 
 
 @pytest.mark.slow
 def test_one_address_is_stopped_at_many_accounts(users: Users, store: str) -> None:
     app = login_app(users, store)
-    found = [log_in(app, "wrong", f"user-{n}", EVIL).status_code for n in range(300)]
-    assert found == [401] * 10 * WIDER + [429] * (300 - 10 * WIDER)
+    found = [log_in(app, "wrong", f"user-{n}", EVIL).status_code for n in range(120)]
+    assert found == [401] * 10 * WIDER + [429] * (120 - 10 * WIDER)
     assert log_in(app, "wrong", "someone", HOME).status_code == 401
 
 

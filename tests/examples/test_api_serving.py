@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import re
@@ -115,7 +114,7 @@ def test_a_setting_that_cannot_work_ends_the_start_with_what_to_write(run: Any) 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("algorithm", ["HS256", "RS256", "ES256", "EdDSA"])
+@pytest.mark.parametrize("algorithm", ["HS256", "ES256"])
 def test_gunicorn_serves_it_with_one_worker_and_prints_the_passwords(
     serve: Any, algorithm: str
 ) -> None:
@@ -154,10 +153,11 @@ def test_four_workers_start_on_a_fresh_sqlite_file(serve: Any, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("server", "number"),
     [
-        *itertools.product(
-            ["its own", "gunicorn", "gunicorn --preload"], [signal.SIGTERM, signal.SIGINT]
-        ),
+        ("its own", signal.SIGTERM),
+        ("its own", signal.SIGINT),
         ("its own", signal.SIGHUP),  # by which gunicorn reloads
+        ("gunicorn", signal.SIGTERM),
+        ("gunicorn --preload", signal.SIGINT),
     ],
 )
 def test_the_fresh_folder_is_gone_after_a_signal(

@@ -65,7 +65,7 @@ def compare(rows: Rows, requirement: Requirement, identity: Identity, first: int
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(requirements, identities, st.integers(0, ROWS // WINDOW - 1))
 def test_a_filter_lets_through_the_rows_that_the_item_check_does(
     rows: Rows, requirement: Requirement, identity: Identity, window: int
