@@ -278,6 +278,15 @@ class Authz:
         tokens then have the permissions that their roles have in the new catalog. Raise
         `StoreUnavailable` if the store or the source fails: call it again. Raise `MisuseError` if
         the roles are defined in code or `AUTHZ_STORE_URL` names no store.
+
+        >>> class StoredRoles:
+        ...     def load(self):
+        ...         return Roles(Role("clerk", "orders:read"))
+        >>> shop = Flask("shop")
+        >>> shop.config.update(JWT_SECRET_KEY=64 * "s", AUTHZ_STORE_URL="memory:")
+        >>> authz = Authz(shop, roles=StoredRoles())
+        >>> with shop.app_context():
+        ...     authz.reload_roles()
         """
         current_state().reload_roles()
 
@@ -292,7 +301,11 @@ class Authz:
 
     @property
     def keys(self) -> KeySet | None:
-        """The current application's own key set (`AUTHZ_KEYS_FILE`), or None."""
+        """The current application's own key set, from `AUTHZ_KEYS_FILE`; None if it is not set.
+
+        >>> authz.keys is None
+        True
+        """
         return current_state().keys
 
     def claims(
@@ -457,20 +470,31 @@ class Authz:
     def check(self) -> list[str]:
         """Look for misuse in the current application; return the warnings.
 
-        Raises `MisuseError` with all errors, one a line. Each line ends in the code under which
-        `docs/checking.md` explains it, and which `AUTHZ_SILENCE` silences. Runs once before the
-        first request, and wherever you call it: at the end of `create_app`, or in a test. `flask
-        authz check` reports more.
+        Raise `MisuseError` with all errors, one a line. Each line ends with a code, which
+        `docs/checking.md` explains and `AUTHZ_SILENCE` silences. It runs once before the first
+        request; you can also call it at the end of `create_app` or in a test. `flask authz check`
+        reports more.
+
+        >>> authz.check()
+        []
         """
         warnings: list[str] = _inspection("check").check(current_state())
         return warnings
 
     def findings(self) -> list[Finding]:
-        """Return what `check` finds in the current application, errors and warnings, as values."""
+        """Return what `check` finds in the current application, errors and warnings, as values.
+
+        >>> @app.get("/refunds")
+        ... @requires("refunds:read")
+        ... def refunds():
+        ...     return "refunds"
+        >>> [(finding.code, finding.severity) for finding in authz.findings()]
+        [('AZ101', 'error')]
+        """
         found: list[Finding] = _inspection("check").find(current_state())
         return found
 
 
 def _inspection(name: str) -> Any:
-    """Return a module of `inspection`, which serving requests needs no more than once."""
+    """Return a module of `inspection`; it is imported late, since few requests need one."""
     return import_module(f"jwt_authz.inspection.{name}")

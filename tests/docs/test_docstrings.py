@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import importlib
 import inspect
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -16,9 +18,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 import jwt_authz
 from jwt_authz import issuers
 from jwt_authz.accounts.memory import MemoryAccounts
-
-# `current_identity` is a proxy, whose docstring is a comment of the module.
-WITHOUT_EXAMPLE = {"current_identity"}
+from jwt_authz.guards import verbs
 
 
 class Base(DeclarativeBase):
@@ -66,7 +66,18 @@ def examples(module: ModuleType, names: list[str]) -> Iterator[tuple[str, doctes
             yield from ((test.name, test) for test in found if test.examples)
 
 
+def example_of_current_identity() -> tuple[str, doctest.DocTest]:
+    """Return the example below the assignment: a proxy has the docstring of what it stands for."""
+    file = Path(verbs.__file__)
+    body = ast.parse(file.read_text()).body
+    (at,) = (n for n, node in enumerate(body) if "current_identity" in ast.unparse(node)[:16])
+    text = ast.literal_eval(ast.unparse(body[at + 1]))
+    name = "current_identity"
+    return name, doctest.DocTestParser().get_doctest(text, {}, name, str(file), body[at + 1].lineno)
+
+
 PUBLIC = [*examples(jwt_authz, list(jwt_authz.__all__)), *examples(issuers, list(issuers.__all__))]
+PUBLIC.append(example_of_current_identity())
 
 
 @pytest.mark.parametrize("test", [test for _, test in PUBLIC], ids=[name for name, _ in PUBLIC])
@@ -78,6 +89,9 @@ def test_an_example_prints_what_it_shows(test: doctest.DocTest) -> None:
     assert not report, "".join(report)
 
 
-@pytest.mark.parametrize("name", sorted(set(jwt_authz.__all__) - WITHOUT_EXAMPLE))
+METHODS = [f"Authz.{name}" for name in vars(jwt_authz.Authz) if not name.startswith("_")]
+
+
+@pytest.mark.parametrize("name", [*jwt_authz.__all__, *METHODS])
 def test_a_public_name_has_an_example(name: str) -> None:
     assert name in {found for found, _ in PUBLIC}
