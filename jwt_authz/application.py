@@ -67,6 +67,7 @@ class AppState:
         self.passes_answers_on = _passes_answers_on(app)
         self.exempt_endpoints: set[str] = set()
         self.exemptions: dict[tuple[str, str], bool] = {}  # cached by guards
+        self.guarded: dict[tuple[str, str], Any] = {}  # views on which a guard was seen
         self._failing = failing
         self._abort = abort
         self._settings: Settings | None = None

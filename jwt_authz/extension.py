@@ -19,6 +19,7 @@ from .errors import InvalidToken, MisuseError, StoreUnavailable, TokenDoesNotFit
 from .findings import Finding
 from .guards import jwt_required as blocklist
 from .guards.arguments import NOT_GIVEN
+from .guards.error_handlers import answer_complete, answer_refusal
 from .guards.filtering import add_rule, criterion
 from .guards.flask_hooks import (
     answer_invalid,
@@ -45,7 +46,7 @@ from .policy.permissions import Permission
 from .policy.requirements import Requirement
 from .policy.role_sources import RolesSource
 from .policy.roles import Roles
-from .refusals import Failing
+from .refusals import CompleteAnswer, Failing, Refusal
 from .revocation import Family, target_of
 from .tokens import KeySet
 
@@ -147,6 +148,8 @@ class Authz:
         handlers.setdefault(StoreUnavailable, answer_unavailable)
         handlers.setdefault(InvalidToken, answer_invalid)
         handlers.setdefault(TokenDoesNotFit, answer_token_does_not_fit)
+        handlers.setdefault(Refusal, answer_refusal)
+        handlers.setdefault(CompleteAnswer, answer_complete)
         request_started.connect(FirstRequest(), app, weak=False)
         if self.default == "deny":
             app.before_request(deny_unguarded)

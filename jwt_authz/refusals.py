@@ -98,7 +98,11 @@ class TooManyAttempts(Refusal, TooManyRequests):
         self.retry_after = retry_after
 
 
-class ProblemAnswer(HTTPException):
+class CompleteAnswer(HTTPException):
+    """An exception whose response is complete, whatever handles errors."""
+
+
+class ProblemAnswer(CompleteAnswer):
     """An exception whose response is a problem (RFC 9457) without a challenge."""
 
     def __init__(self, status: int, name: str, detail: str, error: str | None = None) -> None:
@@ -204,4 +208,4 @@ class Refusing:
 
 def raise_response(value: Any) -> NoReturn:
     """Raise a response where there is no view to return it from."""
-    raise HTTPException(response=make_response(value))
+    raise CompleteAnswer(response=make_response(value))

@@ -19,9 +19,10 @@ from .._context import get_app
 from ..application import KEY, AppState
 from ..audit import Audit
 from ..errors import MisuseError
+from ..guards.call_path import GUARDS
 from ..guards.guard import Guard
 from ..guards.overrides import applied
-from ..guards.placement import EXEMPT, GUARDS, exempt
+from ..guards.placement import EXEMPT, exempt
 from ..policy.decision import Decision
 from ..policy.problem import not_allowed
 from ..policy.requirements import And as NativeAnd

@@ -7,14 +7,14 @@ from typing import Any
 
 from flask import request
 
-from .._context import get_app
+from .._context import get_app, handle_http_exception
 from ..application import current_state
 from ..errors import InvalidToken, StoreUnavailable, TokenDoesNotFit, TokenReused
 from ..policy.identity import Identity
 from ..policy.problem import Problem, token_invalid, token_not_issued, unavailable
 from ..refusals import AuthorizationUnavailable, NotIdentified, Refusal, TokenNotIssued
 from .guard import UNGUARDED
-from .placement import guards_of, passes_unguarded
+from .placement import has_seen_guard, passes_unguarded
 from .verbs import allowed, current_identity
 
 _log = logging.getLogger("jwt_authz")
@@ -47,7 +47,7 @@ def _refused(kind: type[Refusal], problem: Problem, identity: Identity | None, n
     app, state = get_app(), current_state()
     state.audit.refused(app, identity, None, problem, note)
     error = kind(problem, state.settings.realm)
-    answer = app.handle_http_exception(error)
+    answer = handle_http_exception(app, error)
     return error.get_response() if answer is error else answer  # Flask takes longer to convert it
 
 
@@ -57,6 +57,6 @@ def deny_unguarded() -> Any:
     if passes_unguarded(state):
         return None
     app = get_app()
-    if request.endpoint is not None and guards_of(app, request.endpoint, request.method):
+    if request.endpoint is not None and has_seen_guard(app, request.endpoint, request.method):
         return None
     return UNGUARDED.refused((), request.view_args or {})

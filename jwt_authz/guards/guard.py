@@ -39,8 +39,9 @@ from .arguments import (
     refuse_unfit_view,
     requirements_of,
 )
+from .call_path import GUARDS
 from .overrides import InUse, applied
-from .placement import GUARDS, WRAPPED, mark, view_has_head, without_self
+from .placement import WRAPPED, mark, view_has_head, without_self
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -126,7 +127,8 @@ class Guard:
             app = get_app() if may_answer else None
             request = None if app is None else request_answered_by(guarded, app)
             try:
-                answer = self.refused(arguments, keywords, app, request)
+                of_url = without_self(arguments, view) if arguments else arguments
+                answer = self.refused(of_url, keywords, app, request)
                 if answer is None:
                     call = current_app.ensure_sync(view) if is_async else view
                     answer = call(*arguments, **keywords)
@@ -174,15 +176,15 @@ class Guard:
     ) -> Any:
         """Return None if a call of a view may go on, else the response that refuses it; or raise.
 
-        With `into`, put the resource among the keyword arguments. `answered` is that of
-        `AppState.authenticate`.
+        `arguments` come without the view object. With `into`, put the resource among the keyword
+        arguments. `answered` is that of `AppState.authenticate`.
         """
         app = get_app() if app is None else app
         state = app.extensions.get(KEY) or current_state()
         load = None
         if self.on is not NO_RESOURCE:
-            on, given = app.ensure_sync(self.on), without_self(arguments)
-            load = functools.cache(lambda: self._load(on, given, keywords.copy()))
+            on = app.ensure_sync(self.on)
+            load = functools.cache(lambda: self._load(on, arguments, keywords.copy()))
         problem, _ = self.decide(state, app, load, answered)
         if problem is not None:
             refused = self._refuse(state, problem, arguments, keywords)
@@ -211,7 +213,6 @@ class Guard:
     ) -> Any:
         if not self.is_enforced(state):
             return _let_pass(problem)
-        arguments = without_self(arguments)
         return state.refusing.refuse(problem, self.failing, self.hide, arguments, keywords)
 
     def is_enforced(self, state: AppState) -> bool:

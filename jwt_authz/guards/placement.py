@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
 from flask import Blueprint, Flask, request
-from flask.views import MethodView
 from flask.views import View as FlaskView
 
 from .._context import get_app, get_request
 from ..application import KEY, AppState, current_state
 from ..errors import MisuseError
+from .call_path import GUARDS, call_path, class_of, followed, guards_on, method_of
 
-GUARDS = "__jwt_authz_guards__"  # on a wrapped view: the guards around it, outermost first
 WRAPPED = "__jwt_authz_wrapped__"  # on the bare view inside: that a guard was put around it
 EXEMPT = "__jwt_authz_exempt__"  # on a view, class, method or blueprint
 _LRUCache = type(lru_cache(lambda: None))
@@ -78,7 +77,7 @@ def is_exempt(app: Flask, endpoint: str, method: str) -> bool:
     """Whether `exempt` was said of the endpoint, its blueprint, class, view or method."""
     state: AppState = app.extensions[KEY]
     view = app.view_functions.get(endpoint)
-    view_class = getattr(view, "view_class", None)
+    view_class = class_of(view)
     blueprint = app.blueprints.get(endpoint.rpartition(".")[0])
     return (
         endpoint in state.exempt_endpoints
@@ -109,18 +108,18 @@ def placed_guards(app: Flask, endpoint: str, method: str) -> Iterator[tuple[str,
             for function in app.before_request_funcs.get(name, ()):
                 for guard in getattr(function, GUARDS, ()):
                     yield "application" if name is None else f"blueprint {name}", guard
-    view_class = getattr(view, "view_class", None)
-    handlers = {
-        "view" if view_class is None else "class": (
-            view,
-            getattr(view_class, "dispatch_request", None),
-        ),
-        "method": (method_of(view_class, method),),
-    }
-    for place, functions in handlers.items():
-        for function in functions:
-            for guard in getattr(function, GUARDS, ()):
-                yield place, guard
+    yield from call_path(view, method).guards()
+
+
+def has_seen_guard(app: Flask, endpoint: str, method: str) -> bool:
+    """Return whether a call meets a guard, as far as it can be seen; a yes is kept."""
+    view = app.view_functions.get(endpoint)
+    seen: dict[tuple[str, str], Any] = app.extensions[KEY].guarded
+    if view is None or seen.get((endpoint, method)) is not view:
+        if not guards_of(app, endpoint, method):
+            return False
+        seen[endpoint, method] = view
+    return True
 
 
 def has_cache_above_guard(view: Any, method: str) -> bool:
@@ -129,23 +128,22 @@ def has_cache_above_guard(view: Any, method: str) -> bool:
     Such a cache (`cached` and `memoize` of Flask-Caching, `functools.lru_cache`) gives what one
     caller was answered to all who come after, without asking the guard.
     """
-    view_class = getattr(view, "view_class", None)
-    dispatch = getattr(view_class, "dispatch_request", None)
-    functions = (view, dispatch, method_of(view_class, method))  # each calls the next
+    functions = [function for _, function in call_path(view, method).functions]
     return any(
-        getattr(below, GUARDS, ())
-        for number, function in enumerate(functions, 1)
+        guards_on(below)
+        for number, function in enumerate(functions, 1)  # each calls the next
         for cached in _cached_functions(function)
         for below in (cached, *functions[number:])
     )
 
 
 def _cached_functions(function: Any) -> Iterator[Any]:
-    """What the caches around a function call where they have no answer, outermost first."""
-    while (below := getattr(function, "__wrapped__", None)) is not None:
-        if isinstance(function, _LRUCache) or getattr(function, "uncached", None) is below:
+    """Yield what the caches around a function call if they have no answer, outermost first."""
+    for each in followed(function):
+        below = getattr(each, "__wrapped__", None)
+        is_cache = isinstance(each, _LRUCache) or getattr(each, "uncached", each) is below
+        if below is not None and is_cache:
             yield below
-        function = below
 
 
 def left_out_guard(view: Any, method: str) -> tuple[str, str] | None:
@@ -153,17 +151,20 @@ def left_out_guard(view: Any, method: str) -> tuple[str, str] | None:
 
     As `("Child.get", "Parent.get")`; None where nothing is lost, or something was said instead.
     """
-    view_class = getattr(view, "view_class", None)
+    view_class = class_of(view)
     if view_class is None or EXEMPT in vars(view_class):
         return None
     handler = method_of(view_class, method)
     names = ["dispatch_request"]
     if handler is not None:
         names.append("get" if handler is getattr(view_class, "get", None) else method.lower())
-    if not any(getattr(function, GUARDS, ()) for function in (view, handler)):
-        names.append("decorators")
+    if not any(True for _ in call_path(view, method).guards()):
+        names += ["decorators", "method_decorators"]
     for name in names:
-        of, *parents = (kind for kind in view_class.__mro__ if name in vars(kind))
+        holders = [kind for kind in view_class.__mro__ if name in vars(kind)]
+        if not holders:
+            continue
+        of, *parents = holders
         if not (_is_guarded(vars(of)[name]) or getattr(handler, EXEMPT, False)):
             for parent in parents:
                 if _is_guarded(vars(parent)[name]):
@@ -173,27 +174,11 @@ def left_out_guard(view: Any, method: str) -> tuple[str, str] | None:
 
 def _is_guarded(part: Any) -> bool:
     """Whether a guard stands on a function, or in a list of decorators."""
+    if isinstance(part, Mapping):
+        part = [decorator for decorators in part.values() for decorator in decorators]
     if isinstance(part, list | tuple):
         return any(getattr(getattr(d, "__self__", d), "is_guard", False) for d in part)
-    return bool(getattr(part, GUARDS, ()))
-
-
-def method_of(view_class: type | None, method: str) -> Any:
-    """The function of a class that answers a method; `get` answers HEAD where no `head` does."""
-    if not _is_dispatched_by_method(view_class):
-        return None
-    handler = getattr(view_class, method.lower(), None)
-    if handler is None and method == "HEAD":
-        handler = getattr(view_class, "get", None)
-    return handler
-
-
-def _is_dispatched_by_method(view_class: type | None) -> bool:
-    """Whether Flask calls the class's `get`, `post` ... at all."""
-    dispatch: Any = getattr(view_class, "dispatch_request", None)
-    while hasattr(dispatch, "__wrapped__"):  # a guard may stand around it
-        dispatch = dispatch.__wrapped__
-    return dispatch is MethodView.dispatch_request
+    return bool(guards_on(part))
 
 
 def _blueprint_names(endpoint: str) -> list[str]:
@@ -212,9 +197,26 @@ def mark(target: Any, name: str) -> bool:
 def view_has_head(app: Flask) -> bool:
     """Whether the view being called is a class with a `head` of its own."""
     view = app.view_functions.get(get_request().endpoint or "")
-    return hasattr(getattr(view, "view_class", None), "head")
+    return hasattr(class_of(view), "head")
 
 
-def without_self(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A method's arguments without its view object: what the URL gave, as for a function."""
-    return arguments[1:] if arguments and isinstance(arguments[0], FlaskView) else arguments
+def without_self(arguments: tuple[Any, ...], function: Any = None) -> tuple[Any, ...]:
+    """Return a view's arguments without its view object: what the URL gave, as for a function.
+
+    `function` is what the guard is around; a method of any class gets its view object first.
+    """
+    if not arguments:
+        return arguments
+    first = arguments[0]
+    if isinstance(first, FlaskView) or (function is not None and _is_method_of(function, first)):
+        return arguments[1:]
+    return arguments
+
+
+def _is_method_of(function: Any, first: Any) -> bool:
+    """Return whether a function was defined in the class of its first argument, or a base of it."""
+    names = getattr(function, "__qualname__", "").rpartition(".")
+    kinds = first.__mro__ if isinstance(first, type) else type(first).__mro__
+    return any(
+        kind.__qualname__ == names[0] and kind.__module__ == function.__module__ for kind in kinds
+    )

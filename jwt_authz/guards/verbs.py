@@ -13,8 +13,9 @@ from ..application import current_state
 from ..errors import MisuseError, StoreUnavailable
 from ..policy.functions import NO_RESOURCE
 from .arguments import NOT_GIVEN, refuse_mappings
+from .call_path import GUARDS
 from .guard import PASSED, Guard
-from .placement import GUARDS, passes_unguarded
+from .placement import passes_unguarded
 
 
 def requires(

@@ -57,7 +57,8 @@ def read_access() -> AccessMatrix:
     """Return the access matrix of the current application; raise `MisuseError` without an Authz.
 
     `YES` and `NO` are independent of the rest of a caller's token; `DEPENDS` means that the answer
-    needs a resource, a claim, a scope, a fresh token or the result of a function. A requirement
+    needs a resource, a claim, a scope, a fresh token, the result of a function, or is decided in
+    the view. A requirement
     that raises an error refuses, even if the answer is `YES`. Guards that are not enforced allow
     everyone.
     """
@@ -74,8 +75,10 @@ def caller_with(*roles: str) -> Identity:
 def answer(access: Access, identity: Identity | None) -> Verdict:
     """Return whether a route allows a caller; None is an unauthenticated caller."""
     if not access.guards:
-        return NO if is_denied(access) else YES
+        return NO if is_denied(access) else DEPENDS if access.inner else YES
     verdicts = {_answer(guard, access, identity) for guard in enforced_guards(access)}
+    if access.inner:
+        verdicts.add(DEPENDS)
     return NO if NO in verdicts else DEPENDS if DEPENDS in verdicts else YES
 
 
@@ -92,6 +95,8 @@ def depends_on(access: Access, identity: Identity | None) -> list[str]:
             found.update(dict.fromkeys(_open_parts(requirement, identity)))
             if guard.fresh:
                 found["brings a fresh token"] = None
+    if access.inner:
+        found[f"may call it: {access.inner}"] = None
     return list(found)
 
 

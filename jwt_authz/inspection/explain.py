@@ -18,6 +18,7 @@ from .._context import get_app
 from ..application import AppState, current_state, require_request
 from ..errors import InvalidToken, MisuseError, StoreUnavailable
 from ..guards.arguments import NOT_GIVEN, refuse_mappings
+from ..guards.call_path import class_of
 from ..guards.guard import UNGUARDED, Guard
 from ..guards.overrides import applied
 from ..guards.placement import guards_of, is_exempt, is_static
@@ -168,7 +169,7 @@ def _answer_of_place(guard: Guard, app: Flask) -> Answer:
             f"{guard!r} is a guard of jwt_authz.compat: only guards of jwt_authz itself can be "
             "explained"
         )
-    view_class = getattr(app.view_functions.get(request.endpoint or ""), "view_class", None)
+    view_class = class_of(app.view_functions.get(request.endpoint or ""))
     requirement = guard.requirement_for(request.method, hasattr(view_class, "head"))
     arguments = request.view_args or {}
 

@@ -12,6 +12,7 @@ from werkzeug.exceptions import InternalServerError
 
 from ..application import current_state
 from ..errors import MisuseError, StoreUnavailable
+from ..guards.error_handlers import keep_refusals
 from ..guards.placement import is_static
 
 LONGEST_CHECK = 5.0
@@ -34,6 +35,7 @@ class FirstRequest:
         self._misuse = ""
 
     def __call__(self, app: Flask, **keywords: Any) -> None:
+        keep_refusals(app)
         if request.endpoint is not None and is_static(app, request.endpoint):
             return
         if not self._lock.acquire(timeout=LONGEST_CHECK):

@@ -8,10 +8,12 @@ from typing import Any
 
 from flask import Flask
 
+from ..guards.call_path import CallPath, call_path, class_of, guards_on
 from ..guards.guard import Guard
+from ..guards.inner_decisions import inner_decision
 from ..guards.placement import (
-    GUARDS,
     WRAPPED,
+    guards_of,
     has_cache_above_guard,
     is_exempt,
     is_static,
@@ -28,7 +30,8 @@ class Access:
     """What one endpoint and method of an application requires.
 
     `places` says where each of the `guards` is placed: `application`, `blueprint shop`, `view`,
-    `class` or `method`.
+    `class` or `method`. `inner` says what may refuse a call beside the guards; it is empty if
+    nothing is found.
     """
 
     endpoint: str
@@ -40,6 +43,12 @@ class Access:
     view: Any
     has_head: bool
     arguments: frozenset[str]
+    inner: str
+
+    @property
+    def path(self) -> CallPath:
+        """The functions that a call goes through."""
+        return call_path(self.view, self.method)
 
     @property
     def requirement(self) -> Requirement | None:
@@ -61,7 +70,7 @@ class Access:
     def is_guarded_in_vain(self) -> bool:
         """Whether the guard is above the route decorator, so the route has the unguarded view."""
         is_wrapped = bool(getattr(self.view, WRAPPED, False))
-        return is_wrapped and not self.exempt and not getattr(self.view, GUARDS, ())
+        return is_wrapped and not self.exempt and not guards_on(self.view)
 
     @property
     def has_cache_above_guard(self) -> bool:
@@ -80,11 +89,12 @@ def read_matrix(app: Flask) -> Iterator[Access]:
         if is_static(app, rule.endpoint):
             continue
         view = app.view_functions.get(rule.endpoint)
-        view_class = getattr(view, "view_class", None)
+        view_class = class_of(view)
         for method in sorted(rule.methods or ()):
             placed = tuple(placed_guards(app, rule.endpoint, method))
             guards = tuple(guard for _, guard in placed)
-            if method in _ANSWERED_BY_FLASK and not _has_own(view_class, rule, method, guards):
+            is_own = method not in _ANSWERED_BY_FLASK or _has_own(view_class, rule, method, guards)
+            if not is_own and not _is_other_head(app, rule, method, guards):
                 continue
             yield Access(
                 rule.endpoint,
@@ -96,6 +106,7 @@ def read_matrix(app: Flask) -> Iterator[Access]:
                 view,
                 hasattr(view_class, "head"),
                 frozenset(rule.arguments),
+                inner_decision(call_path(view, method)),
             )
 
 
@@ -105,3 +116,12 @@ def _has_own(view_class: type | None, rule: Any, method: str, guards: Iterable[G
         return not getattr(rule, "provide_automatic_options", False)
     has_head = "GET" not in rule.methods or hasattr(view_class, "head")
     return has_head or any("HEAD" in (guard.by_method or ()) for guard in guards)
+
+
+def _is_other_head(app: Flask, rule: Any, method: str, guards: Iterable[Guard]) -> bool:
+    """Return whether HEAD is guarded otherwise than GET, as `method_decorators` may have it."""
+    if method != "HEAD":
+        return False
+    of_get = guards_of(app, rule.endpoint, "GET")
+    one, other = ([guard.requirement_for("GET") for guard in each] for each in (guards, of_get))
+    return one != other

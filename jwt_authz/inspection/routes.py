@@ -12,7 +12,7 @@ from ..guards.guard import Guard
 from ..policy.requirements import Or
 from .matrix import Access, read_matrix
 
-State = Literal["guarded", "not enforced", "exempt", "open", "denied"]
+State = Literal["guarded", "not enforced", "exempt", "open", "denied", "unknown"]
 
 _EVERYBODY, _NOBODY, _ANY_IDENTITY = "everybody", "nobody", "is identified"
 
@@ -22,7 +22,8 @@ class Route:
     """What one route and method requires.
 
     `state` is `guarded`, `not enforced` (no guard refuses anyone), `exempt`, `open` (neither
-    guarded nor exempt: everyone may call it) or `denied` (neither, with `default="deny"`).
+    guarded nor exempt: everyone may call it), `unknown` (the same, but something that is not seen
+    may refuse) or `denied` (neither, with `default="deny"`).
     `guards` are pairs of a place and its guard's requirement, in the order in which they are
     checked. `requirement` combines them, as the end of a sentence that starts with "a caller who".
     `remarks` are short notes on what is wrong.
@@ -61,9 +62,14 @@ def describe(access: Access) -> Route:
 
 
 def requirement_of(access: Access) -> str:
-    """Return a route's combined requirement in words; `everybody` or `nobody` if unguarded."""
+    """Return a route's combined requirement in words; `everybody` or `nobody` if unguarded.
+
+    What may refuse beside the guards is named after `unknown` or `and more`.
+    """
     if not access.guards:
-        return _NOBODY if is_denied(access) else _EVERYBODY
+        if is_denied(access):
+            return _NOBODY
+        return f"unknown: {access.inner}" if access.inner else _EVERYBODY
     enforced = enforced_guards(access)
     if any(guard.lacks(access.method, access.has_head) for guard in enforced):
         return f"{_NOBODY}: no entry for {access.method}"
@@ -73,7 +79,8 @@ def requirement_of(access: Access) -> str:
     if len(words) > 1:
         words.pop(_ANY_IDENTITY, None)
     words.update(dict.fromkeys(_asked(guard, access) for guard in others))
-    return ("" if enforced else f"{_EVERYBODY}: ") + " and ".join(words)
+    more = f" and more: {access.inner}" if access.inner else ""
+    return ("" if enforced else f"{_EVERYBODY}: ") + " and ".join(words) + more
 
 
 def is_denied(access: Access) -> bool:
@@ -93,7 +100,9 @@ def _state(access: Access) -> State:
         return "guarded" if enforced_guards(access) else "not enforced"
     if access.exempt:
         return "exempt"
-    return "denied" if is_denied(access) else "open"
+    if is_denied(access):
+        return "denied"
+    return "unknown" if access.inner else "open"
 
 
 def _asked(guard: Guard, access: Access, bracketed: bool = False) -> str:

@@ -15,6 +15,7 @@ _MARKS = {
     "exempt": "exempt",
     "open": "NO GUARD",
     "denied": "NO GUARD, denied by default",
+    "unknown": "UNKNOWN",
 }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 from collections.abc import Iterable, Iterator
 from dis import get_instructions
 from types import CodeType
@@ -11,7 +10,7 @@ from typing import Any
 
 from ..conditions.rules import Rules
 from ..errors import MisuseError
-from ..guards.placement import method_of
+from ..guards.call_path import innermost
 from ..policy.permissions import Permission
 from ..policy.requirements import Requirement, has_permission
 from ..policy.roles import Roles
@@ -33,10 +32,8 @@ def unasked(accesses: Iterable[Access], roles: Roles, rules: Rules) -> list[str]
 
 def named_by_view(access: Access) -> Iterator[object]:
     """Yield the constants in the code of a view, and the values of its global names."""
-    view_class = getattr(access.view, "view_class", None)
-    dispatch = getattr(view_class, "dispatch_request", None)
-    for function in (access.view, dispatch, method_of(view_class, access.method)):
-        yield from _named_in(inspect.unwrap(function) if callable(function) else None)
+    for _, function in access.path.functions:
+        yield from _named_in(innermost(function))
 
 
 def _asked_for(access: Access) -> Iterator[Permission]:

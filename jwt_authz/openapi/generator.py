@@ -12,7 +12,8 @@ from marshmallow import Schema
 
 from .._extras import needs_extra
 from ..application import current_state
-from ..guards.placement import is_page, method_of
+from ..guards.call_path import class_of, method_of
+from ..guards.placement import is_page
 from ..inspection.matrix import Access, read_matrix
 from .annotate import GENERATOR, annotate
 from .blueprints import documentation_of_blueprints
@@ -70,7 +71,7 @@ def _operation(access: Access) -> dict[str, Any]:
 
 def _handler(access: Access) -> Any:
     """Return the function that handles the request: the view, or the method of its class."""
-    found = method_of(getattr(access.view, "view_class", None), access.method)
+    found = method_of(class_of(access.view), access.method)
     return access.view if found is None else found
 
 

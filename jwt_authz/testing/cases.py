@@ -9,13 +9,14 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter, Rule, ValidationError
+from werkzeug.test import create_environ
 
 from ..application import current_state
 from ..audit import UNENFORCED, decided
@@ -24,9 +25,11 @@ from ..inspection.access import NOT_IDENTIFIED, WITHOUT_ROLE, answer, caller_wit
 from ..inspection.matrix import Access, read_matrix
 from ..policy.decision import DEPENDS, YES, Decision, Verdict
 from ..policy.functions import NO_RESOURCE
+from ..refusals import CompleteAnswer
 from .callers import DEFAULT_SUBJECT, authz_client
 
 _LONGEST = 64
+_ATTEMPTS = 8
 _SAMPLES = ("1", "0", "1.5", "x", "00000000-0000-4000-8000-000000000000")
 
 
@@ -38,7 +41,7 @@ def access_cases(
     The callers are an unauthenticated one, one without a role, and one with each role of the
     catalog, all with the same `subject`. Routes are called with `values` for their parameters, and
     with generated values for those that are not listed. Access that depends on more than roles is
-    omitted.
+    omitted, and so are routes that no call reaches because another one has the same path.
     """
     with app.app_context():
         roles = tuple(current_state().catalogue or ())
@@ -52,10 +55,11 @@ def access_cases(
                 None if name == NOT_IDENTIFIED else () if name == WITHOUT_ROLE else (name,),
                 subject,
                 access,
-                *_place(app, rules[access.endpoint, access.rule], values or {}),
+                *place,
                 expected,
             )
             for access in read_matrix(app)
+            if (place := _place(app, access, rules[access.endpoint, access.rule], values or {}))
             for name, caller in callers.items()
             if (expected := answer(access, caller)) is not DEPENDS
         ]
@@ -107,8 +111,8 @@ class AccessCase:
         return "" if call.got_in or loads else "did not reach the view"
 
 
-class _GotIn(HTTPException):
-    """End a call before its view; without a code, Flask returns its response unchanged."""
+class _GotIn(CompleteAnswer):
+    """End a call before its view."""
 
     def __init__(self) -> None:
         super().__init__(response=Response(status=204))
@@ -160,11 +164,22 @@ def _without_view(app: Flask, call: _Call) -> Iterator[None]:
         views[call.endpoint] = view
 
 
-def _place(app: Flask, rule: Rule, values: Mapping[str, Any]) -> tuple[str, str]:
+def _place(
+    app: Flask, access: Access, rule: Rule, values: Mapping[str, Any]
+) -> tuple[str, str] | None:
+    """Return a host and path that lead to a route, None if another route has all its paths."""
+    for attempt in range(_ATTEMPTS):
+        place = _built(app, rule, values, attempt)
+        if _leads_to(app, place, access):
+            return place
+    return None
+
+
+def _built(app: Flask, rule: Rule, values: Mapping[str, Any], attempt: int) -> tuple[str, str]:
     """Return the host and the path of a rule with its parameters filled in."""
     converters: Mapping[str, BaseConverter] = rule._converters
     filled = {
-        name: values[name] if name in values else _sample(rule, name, converters[name])
+        name: values[name] if name in values else _sample(rule, name, converters[name], attempt)
         for name in converters
     }
     built = rule.build({**filled, **(rule.defaults or {})}, append_unknown=False)
@@ -178,18 +193,33 @@ def _place(app: Flask, rule: Rule, values: Mapping[str, Any]) -> tuple[str, str]
     return host, path
 
 
-def _sample(rule: Rule, name: str, converter: BaseConverter) -> Any:
-    """Return a value that the converter accepts."""
+def _leads_to(app: Flask, place: tuple[str, str], access: Access) -> bool:
+    """Return whether a call of a host and path is routed to a route."""
+    host, path = place
+    environ = create_environ(path, f"http://{host}/", method=access.method)
+    adapter = app.create_url_adapter(app.request_class(environ))
+    try:
+        found, _ = adapter.match(return_rule=True) if adapter is not None else (None, {})
+    except HTTPException:
+        return False
+    return found is not None and (found.endpoint, found.rule) == (access.endpoint, access.rule)
+
+
+def _sample(rule: Rule, name: str, converter: BaseConverter, attempt: int) -> Any:
+    """Return a value that the converter accepts: at each attempt another one, if there is one."""
     listed = (str(item) for item in getattr(converter, "items", ()))
     bounds = (str(getattr(converter, bound, "")) for bound in ("min", "max"))
     texts = (*_SAMPLES, *listed, *bounds, *("1" * length for length in range(2, _LONGEST)))
+    found: list[Any] = []
     for text in texts:
-        try:
+        with suppress(ValidationError):
             if re.fullmatch(converter.regex, text):
-                return converter.to_python(text)
-        except ValidationError:
-            continue
-    raise MisuseError(
-        f"cannot generate a value for {name} in {rule.rule}: pass one, as in "
-        f"values={{{name!r}: ...}}"
-    )
+                found.append(converter.to_python(text))
+                if len(found) > attempt:
+                    break
+    if not found:
+        raise MisuseError(
+            f"cannot generate a value for {name} in {rule.rule}: pass one, as in "
+            f"values={{{name!r}: ...}}"
+        )
+    return found[-1]

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
+
+from flask import Flask
 
 from ...findings import Found
 from ..inspected import Inspected, named, place_of
 from ..matrix import Access
+
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
 
 
 def denied_views(seen: Inspected) -> Iterator[Found]:
@@ -92,11 +98,32 @@ def missing_methods(seen: Inspected) -> Iterator[Found]:
 def _bare_views(seen: Inspected) -> Iterator[Found]:
     for access in seen.accesses:
         if access.is_bare:
-            yield _found(
-                access,
-                "has no guard: write @requires(...) on the view, guard(...) on its blueprint, or "
-                "@exempt if anyone may call it",
-            )
+            yield _found(access, _unguarded(access, seen.app))
+
+
+def _unguarded(access: Access, app: Flask) -> str:
+    """Return what is wrong with a view without a guard, and what to write."""
+    exempt = f"exempt({json.dumps(access.endpoint)}, app)"
+    if access.inner:
+        return (
+            f"has no guard that can be seen, and {access.inner}: write @requires(...) on the view, "
+            f"or {exempt} if the guards inside it are enough"
+        )
+    package = _package_of(access, app)
+    if package:
+        return f"has no guard, and belongs to {package}: write {exempt} if anyone may call it"
+    return (
+        "has no guard: write @requires(...) on the view, guard(...) on its blueprint, or @exempt "
+        "if anyone may call it"
+    )
+
+
+def _package_of(access: Access, app: Flask) -> str:
+    """Return the installed package that a view comes from; empty if it is the application's."""
+    held = getattr(access.path.handler, "__globals__", {})
+    package = str(held.get("__name__", "")).partition(".")[0]
+    is_installed = not _INSTALLED.isdisjoint(Path(str(held.get("__file__", ""))).parts)
+    return package if is_installed and package != app.import_name.partition(".")[0] else ""
 
 
 def _found(access: Access, message: str) -> Found:

@@ -1,0 +1,126 @@
+"""Guards are seen in each framework: by the check, the matrix, cases, documents and the default."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import apiflask
+import flask_openapi3
+import flask_restx
+import flask_smorest
+import pytest
+from flask import Flask
+
+from jwt_authz import MisuseError, exempt
+from jwt_authz.cli.main import authz as commands
+from jwt_authz.inspection.access import read_access
+from jwt_authz.openapi.generator import generate
+from jwt_authz.policy.decision import DEPENDS, NO, YES
+from jwt_authz.testing import access_cases, authz_client
+
+from .apps import authz_for, authz_of, each_framework
+
+pytestmark = pytest.mark.versions
+
+READ, CREATE = "has the permission orders:read", "has the permission orders:create"
+NOBODY, COOK, CLERK, MANAGER = None, "cook", "clerk", "manager"
+STATUSES = {
+    ("GET", "/orders"): {NOBODY: 401, COOK: 403, CLERK: 200, MANAGER: 200},
+    ("POST", "/orders"): {NOBODY: 401, COOK: 403, CLERK: 403, MANAGER: 200},
+    ("GET", "/failing"): {NOBODY: 401, COOK: 403, CLERK: 503, MANAGER: 503},
+    ("GET", "/health"): {NOBODY: 200, COOK: 200, CLERK: 200, MANAGER: 200},
+    ("GET", "/orders/1"): {NOBODY: 401, COOK: 404, CLERK: 404, MANAGER: 404},
+}
+
+
+@each_framework
+def test_each_route_answers_each_role_as_its_guard_says(make: Any) -> None:
+    app = make()
+    with app.app_context():
+        assert authz_of().check() == []
+    for (method, path), expected in STATUSES.items():
+        for role, status in expected.items():
+            client = app.test_client() if role is None else authz_client(app, roles=[role])
+            answer = client.open(path, method=method, json={} if method == "POST" else None)
+            assert answer.status_code == status, (method, path, role)
+    assert authz_client(app, subject="ada").get("/orders/1").status_code == 200
+
+
+@each_framework
+def test_the_matrix_says_the_same(make: Any) -> None:
+    app = make()
+    with app.app_context():
+        rows = {(row.method, row.rule): row for row in read_access().rows}
+    for (method, path), expected in STATUSES.items():
+        rule = path.replace("1", "<int:number>")
+        row = rows.get((method, rule)) or rows[method, rule.replace("int:", "")]
+        answers = [row.unidentified, row.access["cook"], row.access["clerk"]]
+        if "number" in rule:
+            assert answers == [NO, DEPENDS, DEPENDS]
+        else:
+            statuses = [expected[role] for role in (NOBODY, COOK, CLERK)]
+            assert answers == [NO if status in (401, 403) else YES for status in statuses]
+    assert (rows["GET", "/orders"].requirement, rows["POST", "/orders"].requirement) == (
+        READ,
+        CREATE,
+    )
+
+
+@each_framework
+def test_cases_of_each_route_and_role_pass(make: Any) -> None:
+    cases = access_cases(make())
+    assert {case.path for case in cases} >= {"/orders", "/failing", "/health"}
+    for case in cases:
+        case.check()
+
+
+@each_framework
+def test_the_document_and_the_command_name_the_guards(make: Any) -> None:
+    app = make()
+    made = generate(app)["paths"]
+    assert made["/orders"]["get"]["x-authz"] == READ
+    assert made["/orders"]["post"]["security"] == [{"bearerAuth": ["orders:create"]}]
+    printed = app.test_cli_runner().invoke(commands, ["routes"]).output
+    assert not re.search("NO GUARD|UNKNOWN", printed)
+
+
+def _smorest() -> Flask:
+    app = Flask("shop")
+    app.config.update(API_TITLE="shop", API_VERSION="1", OPENAPI_VERSION="3.1.0")
+    app.config.update(OPENAPI_URL_PREFIX="/", OPENAPI_SWAGGER_UI_PATH="/docs")
+    app.config.update(OPENAPI_SWAGGER_UI_URL="https://cdn.example/")
+    flask_smorest.Api(app)
+    return app
+
+
+def _restx() -> Flask:
+    app = Flask("shop")
+    flask_restx.Api(app)
+    return app
+
+
+@pytest.mark.parametrize(
+    ("make", "package"),
+    [
+        (_restx, "flask_restx"),
+        (_smorest, "flask_smorest"),
+        (lambda: apiflask.APIFlask("shop"), "apiflask"),
+        (lambda: flask_openapi3.OpenAPI("shop"), "flask_openapi3"),
+    ],
+)
+def test_views_of_a_framework_are_named_with_the_line_that_exempts_them(
+    make: Any, package: str
+) -> None:
+    app = make()
+    authz = authz_for(app)
+    with app.app_context():
+        with pytest.raises(MisuseError) as raised:
+            authz.check()
+        lines = str(raised.value).splitlines()
+        assert lines
+        for line in lines:
+            assert f"belongs to {package}: write exempt(" in line
+            endpoint = re.findall(r'exempt\("(.*?)", app\)', line)[0]
+            exempt(endpoint, app)
+        assert authz.check() == []
