@@ -58,7 +58,7 @@ def _log_in(function: Any) -> str:
     for each in followed(function):
         package = _package_of(each)
         if package in _LOGIN_DECORATORS:
-            return f"a decorator of {package} decides"
+            return f"decided by a decorator of {package}"
     return ""
 
 
@@ -82,9 +82,9 @@ def _decides(function: FunctionType, depth: int) -> str:
             continue
         if isinstance(found, ModuleType):
             if found.__name__.partition(".")[0] in _PACKAGES and names & _REFUSING:
-                return f"{function.__qualname__} decides"
+                return f"decided in {function.__qualname__}"
         elif _refuses(found) or (_is_ours(found, _ASKING) and _may_refuse(function.__code__)):
-            return f"{function.__qualname__} decides"
+            return f"decided in {function.__qualname__}"
         elif isinstance(found, FunctionType) and depth and found is not function:
             is_near = found.__globals__ is function.__globals__
             inner = _decides(found, depth - 1) if is_near else ""

@@ -96,7 +96,7 @@ def depends_on(access: Access, identity: Identity | None) -> list[str]:
             if guard.fresh:
                 found["brings a fresh token"] = None
     if access.inner:
-        found[f"may call it: {access.inner}"] = None
+        found[f"is let in: {access.inner}"] = None
     return list(found)
 
 

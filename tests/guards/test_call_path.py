@@ -239,7 +239,7 @@ def test_a_view_that_decides_below_its_guard_is_not_said_to_be_open_to_a_role() 
     app = app_with(requires("article:read")(decides))
     with app.app_context():
         (row,) = read_access().rows
-    assert row.requirement == "has the permission article:read and more: decides decides"
+    assert row.requirement == "has the permission article:read and more: decided in decides"
     assert (row.unidentified, row.access["viewer"]) == (NO, DEPENDS)
 
 

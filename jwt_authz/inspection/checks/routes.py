@@ -106,7 +106,7 @@ def _unguarded(access: Access, app: Flask) -> str:
     exempt = f"exempt({json.dumps(access.endpoint)}, app)"
     if access.inner:
         return (
-            f"has no guard that can be seen, and {access.inner}: write @requires(...) on the view, "
+            f"has no guard that can be seen ({access.inner}): write @requires(...) on the view, "
             f"or {exempt} if the guards inside it are enough"
         )
     package = _package_of(access, app)
