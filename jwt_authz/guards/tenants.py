@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from flask import has_request_context
 
-from .._context import get_request
+from .._context import get_app, get_request
 from ..errors import MisuseError
 from ..policy.decision import DEPENDS, NO, YES, Decision
 from ..policy.functions import Undecided
@@ -39,15 +39,25 @@ class same_tenant(Requirement):
     def _judge(self, identity: Any, on: Any, overridden: Collection[Requirement]) -> Decision:
         if not isinstance(identity, Identity):
             raise Undecided(f"{self!r} looks at an Identity, not at {type(identity).__name__}")
-        arguments = (get_request().view_args or {}) if has_request_context() else {}
-        if self.view_argument not in arguments:
-            raise Undecided(
-                f"{self!r} needs a request for a view with the argument {self.view_argument}"
-            )
+        name = str(self.view_argument)
+        arguments = _arguments(name) if has_request_context() else {}
+        if name not in arguments:
+            raise Undecided(f"{self!r} needs a request for a view with the argument {name}")
         if identity.tenant is None:
             return Decision(DEPENDS, self)
-        is_same = str(arguments[self.view_argument]) == identity.tenant
+        is_same = str(arguments[name]) == identity.tenant
         return Decision(YES if is_same else NO, self)
 
     def __repr__(self) -> str:
         return f"same_tenant({self.view_argument!r})"
+
+
+def _arguments(name: str) -> Mapping[str, Any]:
+    """Return the arguments of the URL, also if a `url_value_preprocessor` has removed this one."""
+    request = get_request()
+    arguments = request.view_args or {}
+    rule = request.url_rule
+    if name in arguments or rule is None or name not in rule.arguments:
+        return arguments
+    adapter = get_app().create_url_adapter(request)
+    return {} if adapter is None else adapter.match()[1]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from flask import Blueprint, Flask, jsonify
+from flask import Blueprint, Flask, jsonify, request
 from flask.testing import FlaskClient
 
 from jwt_authz import Authz, Identity, MisuseError, Role, Roles, exempt, guard, requires
@@ -250,3 +250,27 @@ def test_it_is_a_value_with_a_name_and_a_sentence() -> None:
 def test_what_is_no_argument_is_a_misuse(argument: Any) -> None:
     with pytest.raises(MisuseError, match=r"write same_tenant\('org_id'\) for <org_id>"):
         same_tenant(argument)
+
+
+@pytest.mark.parametrize("removes", ["pop", "replace"])
+def test_the_tenant_counts_that_a_url_value_preprocessor_takes_out_of_the_arguments(
+    removes: str,
+) -> None:
+    app = Flask("shop")
+    app.config["JWT_SECRET_KEY"] = "k" * 64
+    Authz(app, roles=ROLES, default="deny")
+    orgs = Blueprint("orgs", __name__, url_prefix="/orgs/<org_id>/<int:page>")
+    guard(orgs, same_tenant("org_id"))
+
+    @orgs.url_value_preprocessor
+    def keep(endpoint: str | None, values: dict[str, Any] | None) -> None:
+        assert values is not None
+        if removes == "pop":
+            del values["org_id"], values["page"]
+        else:
+            request.view_args = {}
+
+    orgs.get("/orders")(lambda: "in")
+    app.register_blueprint(orgs)
+    ann = authz_client(app, roles=["clerk"], tenant="acme")
+    assert [ann.get(f"/orgs/{org}/1/orders").status_code for org in TENANTS] == [200, 403]
