@@ -116,6 +116,7 @@ _ROWS = (
     Check("AZ302", "warning", "An issuer shares its secret."),
     Check("AZ303", "warning", "A subject is compared that some callers do not have."),
     Check("AZ304", "warning", "Users are looked up by the subjects of another issuer."),
+    Check("AZ305", "warning", "The keys of an issuer are fetched over plain http."),
     # Store and server.
     Check("AZ401", "error", "The store cannot be used."),
     Check("AZ402", "error", "Several processes use a store in memory.", can_be_silenced=False),

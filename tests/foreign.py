@@ -93,15 +93,23 @@ class WebServer:
     """A web server on loopback, which answers well or as badly as it is told.
 
     `respond` is how it answers well; `answer`, where it is set, takes the request's handler and
-    answers in its own way.
+    answers in its own way. `connections` are all that were made to it.
     """
 
     def __init__(self, certificate: Path | None = None) -> None:
         self.answer: Callable[[BaseHTTPRequestHandler], None] | None = None
         self.ends = threading.Event()
+        self.connections: list[socket.socket] = []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def setup(self) -> None:
+                super().setup()
+                outer.connections.append(self.connection)
+
             def do_GET(self) -> None:
                 outer.respond(self)
 
@@ -137,6 +145,13 @@ class WebServer:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+        self.close_connections()
+
+    def close_connections(self) -> None:
+        """End the connections that clients keep."""
+        for connection in self.connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     # The ways to misbehave.
 
@@ -163,6 +178,10 @@ class WebServer:
     def sends(self, body: str | bytes, status: int = 200, **headers: str) -> None:
         """Answer every request with this."""
         self.answer = lambda handler: send(handler, body, status, **headers)
+
+    def sends_path(self, handler: BaseHTTPRequestHandler) -> None:
+        """Answer a request with its path."""
+        send(handler, json.dumps({"path": handler.path}))
 
     def hangs_up(self, handler: BaseHTTPRequestHandler) -> None:
         """The connection is closed without a word."""
@@ -207,27 +226,62 @@ def send(
 
 def self_signed(folder: Path) -> Path:
     """A certificate for localhost with its key, in one file."""
-    key, name = (
-        private_key("ES256"),
-        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")]),
+    path = folder / "localhost.pem"
+    path.write_bytes(
+        certificate("localhost").public_bytes(Encoding.PEM) + private_pem("ES256").encode()
     )
+    return path
+
+
+def issued(folder: Path, host: str) -> tuple[Path, Path]:
+    """A private authority's certificate, and one for a host that it issued, with its key."""
+    authority, server = folder / "authority.pem", folder / "server.pem"
+    root = certificate("a private authority", which=1)
+    authority.write_bytes(root.public_bytes(Encoding.PEM))
+    made = certificate(host, root)
+    server.write_bytes(made.public_bytes(Encoding.PEM) + private_pem("ES256").encode())
+    return authority, server
+
+
+def certificate(
+    host: str, authority: x509.Certificate | None = None, which: int = 0
+) -> x509.Certificate:
+    """A certificate for a host, issued by the authority, whose key is the second, or by itself."""
+    key = private_key("ES256", which)
+    signer = key if authority is None else private_key("ES256", 1)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     today = datetime.datetime.now(datetime.UTC)
-    made = (
+    identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
+    is_authority = x509.BasicConstraints(ca=authority is None, path_length=None)
+    return (
         x509.CertificateBuilder()
         .subject_name(name)
-        .issuer_name(name)
+        .issuer_name(name if authority is None else authority.subject)
         .public_key(key.public_key())
-        .serial_number(1)
+        .serial_number(x509.random_serial_number())
         .not_valid_before(today - datetime.timedelta(days=1))
         .not_valid_after(today + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        .add_extension(is_authority, critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
+        .add_extension(identifier, critical=False)
+        .add_extension(_usage(is_authority.ca), critical=True)
+        .sign(signer, hashes.SHA256())
     )
-    path = folder / "localhost.pem"
-    path.write_bytes(made.public_bytes(Encoding.PEM) + private_pem("ES256").encode())
-    return path
+
+
+def _usage(is_authority: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        key_cert_sign=is_authority,
+        crl_sign=is_authority,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 @contextlib.contextmanager

@@ -45,6 +45,7 @@ FUNCTIONS: dict[str, Callable[[Inspected], Iterable[Found]]] = {
     "AZ302": issuers.shared_secrets,
     "AZ303": issuers.compared_subjects,
     "AZ304": issuers.looked_up_subjects,
+    "AZ305": issuers.plain_http,
     "AZ401": store.unusable_store,
     "AZ402": store.memory_of_many,
     "AZ403": store.late_patching,

@@ -1,237 +1,235 @@
-"""HTTP: fetches one JSON object over HTTPS, with limits on time and size.
-
-Redirects and proxies are not used, and plain HTTP only on this machine: the operator decides which
-addresses are contacted (OWASP ASVS 15.3.2).
-"""
+"""HTTP: exchanges JSON objects with issuers and decision points, with limits on time and size."""
 
 from __future__ import annotations
 
 import functools
-import http.client
-import io
-import ipaddress
 import json
 import os
 import re
-import socket
 import ssl
 from collections.abc import Mapping
 from time import monotonic
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
+from .._concurrency.forks import renew_after_fork
+from .._extras import needs_extra
 from ..errors import MisuseError, StoreUnavailable, TokenMalformed
 from ..tokens.jws import read_object
+from .connections import (
+    Exchange,
+    PlainPool,
+    StaleConnection,
+    TimedTLSSocket,
+    TLSPool,
+    exchange,
+    time_left,
+)
+from .egress import PORTS, WrongStatus, check_url, may_connect, proxy_for
+
+with needs_extra("requests to issuers and decision points", "urllib3 2", "http"):
+    from urllib3 import BaseHTTPResponse, PoolManager, ProxyManager, Timeout, make_headers
+    from urllib3.exceptions import HTTPError, ProxyError
 
 MOST_BYTES = 512 * 1024
 """The longest response that is read, in bytes."""
+MOST_KEPT = 32
+"""How many unused connections to one server are kept."""
 
 _HEADERS = {
     "Accept": "application/json, application/jwk-set+json",
     "Accept-Encoding": "identity",
-    "Connection": "close",
     "User-Agent": "jwt_authz",
 }
-_PORTS = {"http": 80, "https": 443}
-_VISIBLE = re.compile("[!-~]+")
+_OK = 200
 _AUTHORITIES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _AUTHORITIES_KEPT = 600  # seconds
+_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})")
+
+_Authorities = tuple[tuple[str | None, ...], int]
 
 
-class WrongStatus(StoreUnavailable):
-    """A response whose status is not 200; `status` is that status."""
+class HttpClient:
+    """Sends requests over connections that are kept, also from several threads and greenlets.
 
-    def __init__(self, status: int) -> None:
-        super().__init__(f"the response has the status {status}, expected 200")
-        self.status = status
-
-
-def check_url(url: object) -> str:
-    """Return the URL if requests may be sent to it, else raise `MisuseError`.
-
-    Accepted are https URLs with a host, without user and fragment, and plain http to a loopback
-    address. A URL may contain a password or a key, so errors show only its scheme and host.
+    `ca_bundle` is a file of certificate authorities that are trusted instead of the machine's.
+    Certificates are loaded again every ten minutes. `plain_http` permits http without TLS inside a
+    private network. Redirects are not followed. Raises `MisuseError` for an unusable `ca_bundle`.
     """
-    parts = _split(url)
-    if parts is None:
-        kind = "" if isinstance(url, str) else f" a {type(url).__name__},"
-        raise MisuseError(f"Invalid URL:{kind} expected https://host/path, without blanks.")
-    shown = f"{parts.scheme}://{parts.hostname}"
-    if "@" in parts.netloc:
-        raise MisuseError(
-            f"Invalid URL of {shown}: it must not contain a user name or a password. Remove "
-            "everything up to the '@'."
+
+    def __init__(self, *, ca_bundle: str | None = None, plain_http: bool = False) -> None:
+        self._ca_bundle, self._plain_http = ca_bundle, plain_http
+        if ca_bundle is not None:
+            _check_authorities(ca_bundle)
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Leave the connections and locks to the process that this one was forked from."""
+        self._authorities: _Authorities | None = None
+        self._managers: dict[str | None, PoolManager] = {}
+
+    def check_url(self, url: object) -> str:
+        """Return the URL if requests may be sent to it, else raise `MisuseError`."""
+        checked = check_url(url, plain_http=self._plain_http)
+        proxy_for(checked)
+        return checked
+
+    def get_json(self, url: str, until: float) -> dict[str, Any]:
+        """Return the JSON object at a URL; raise `StoreUnavailable` for anything else.
+
+        `until` is the deadline on the monotonic clock, from resolving the name to the last byte.
+        """
+        return self._exchange("GET", url, until, None, _HEADERS)
+
+    def post_json(
+        self, url: str, members: Mapping[str, Any], until: float, headers: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """Post a JSON object to a URL and return the response; otherwise as `get_json`."""
+        body = json.dumps(members).encode()
+        more = {**_HEADERS, "Content-Type": "application/json", **headers}
+        return self._exchange("POST", url, until, body, more)
+
+    def _exchange(
+        self, method: str, url: str, until: float, body: bytes | None, headers: Mapping[str, str]
+    ) -> dict[str, Any]:
+        parts = urlsplit(self.check_url(url))
+        proxy, host = proxy_for(url), parts.hostname or ""
+        token = exchange.set(
+            Exchange(until, lambda to: proxy is not None or may_connect(parts.scheme, host, to))
         )
-    if parts.fragment:
-        raise MisuseError(f"Invalid URL of {shown}: remove the fragment, from the '#' on.")
-    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
-        raise MisuseError(
-            f"Invalid URL of {shown}: plain http is only for loopback addresses. Write https://..."
+        try:
+            while True:
+                try:
+                    return self._attempt(method, parts, proxy, body, headers)
+                except HTTPError as error:
+                    if not _is_stale(error):  # else try again, until a new connection is made
+                        raise
+        except TokenMalformed as error:
+            raise StoreUnavailable(f"{host}: {error.detail}") from None
+        except (OSError, HTTPError, ValueError) as error:
+            raise StoreUnavailable(f"{host}: {_described(error)}") from None
+        finally:
+            exchange.reset(token)
+
+    def _attempt(
+        self,
+        method: str,
+        parts: SplitResult,
+        proxy: str | None,
+        body: bytes | None,
+        headers: Mapping[str, str],
+    ) -> dict[str, Any]:
+        pool = self._manager(proxy).connection_from_host(
+            parts.hostname, parts.port or PORTS[parts.scheme], parts.scheme
         )
-    return str(url)
+        response = pool.urlopen(
+            method,
+            _target(parts),
+            body,
+            headers,
+            retries=False,
+            redirect=False,
+            timeout=Timeout(total=time_left()),
+            preload_content=False,
+            decode_content=False,
+        )
+        try:
+            return read_object(_body(response), "answer")
+        finally:
+            response.close()  # and the connection with it, unless the whole body was read
+
+    def _manager(self, proxy: str | None) -> PoolManager:
+        """Return the pools of a proxy, or those without one."""
+        authorities = _authorities()
+        if self._authorities != authorities:
+            self._managers, self._authorities = {}, authorities
+        found = self._managers.get(proxy)
+        if found is None:
+            context = _tls(self._ca_bundle, authorities)
+            found = self._managers.setdefault(proxy, _new_manager(proxy, context, authorities))
+        return found
 
 
-def is_plain_loopback(url: str) -> bool:
-    """Return whether a URL is plain http to this machine itself."""
-    parts = _split(url)
-    return parts is not None and parts.scheme == "http" and _is_loopback(parts.hostname or "")
+def _authorities() -> _Authorities:
+    """Return what decides which authorities the machine trusts now."""
+    return tuple(map(os.environ.get, _AUTHORITIES)), int(monotonic() // _AUTHORITIES_KEPT)
 
 
-def _split(url: object) -> SplitResult | None:
-    """Return the parts of an http or https URL; None for anything else."""
-    if not isinstance(url, str) or not _VISIBLE.fullmatch(url):
-        return None
+@functools.lru_cache(maxsize=8)
+def _tls(ca_bundle: str | None, authorities: _Authorities) -> ssl.SSLContext:
+    """Return a TLS context, kept for a while, since loading the authorities is slow."""
+    context = ssl.create_default_context(cafile=ca_bundle)
+    context.sslsocket_class = TimedTLSSocket
+    return context
+
+
+def _new_manager(
+    proxy: str | None, context: ssl.SSLContext, authorities: _Authorities
+) -> PoolManager:
+    options: dict[str, Any] = {"ssl_context": context, "maxsize": MOST_KEPT}
+    if proxy is None:
+        manager = PoolManager(**options)
+    else:
+        parts = urlsplit(proxy)
+        login = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+        manager = ProxyManager(
+            parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(),
+            proxy_headers=make_headers(proxy_basic_auth=login) if login != ":" else None,
+            proxy_ssl_context=_tls(None, authorities),
+            **options,
+        )
+    manager.pool_classes_by_scheme = {"http": PlainPool, "https": TLSPool}
+    return manager
+
+
+def _check_authorities(ca_bundle: object) -> None:
+    if not isinstance(ca_bundle, str):
+        raise MisuseError(f"Invalid ca_bundle {ca_bundle!r}: expected the path of a PEM file.")
     try:
-        parts = urlsplit(url)
-        is_whole = parts.scheme in _PORTS and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # an invalid port
-        return None
-    return parts if is_whole else None
-
-
-def fetch_json(url: str, until: float) -> dict[str, Any]:
-    """Return the JSON object at a URL; raise `StoreUnavailable` for anything else.
-
-    `until` is the deadline on the monotonic clock, for connecting and the whole response together.
-    """
-    return _exchange("GET", url, until, None, _HEADERS)
-
-
-def post_json(
-    url: str, members: Mapping[str, Any], until: float, headers: Mapping[str, str]
-) -> dict[str, Any]:
-    """Post a JSON object to a URL and return the response; otherwise as `fetch_json`."""
-    body = json.dumps(members).encode()
-    return _exchange(
-        "POST", url, until, body, {**_HEADERS, "Content-Type": "application/json", **headers}
-    )
-
-
-def _exchange(
-    method: str, url: str, until: float, body: bytes | None, headers: Mapping[str, str]
-) -> dict[str, Any]:
-    parts = urlsplit(check_url(url))
-    connection = _Connection(parts, until)
-    try:
-        connection.request(method, _target(parts), body, headers)
-        return read_object(_body(connection.getresponse()), "answer")
-    except TokenMalformed as error:
-        raise StoreUnavailable(f"{parts.hostname}: {error.detail}") from None
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise StoreUnavailable(f"{parts.hostname}: {type(error).__name__}") from None
-    finally:
-        connection.hang_up()
+        ssl.create_default_context(cafile=ca_bundle)
+    except OSError as error:
+        is_read = isinstance(error, ssl.SSLError)
+        reason = "it has no certificate" if is_read else error.strerror
+        raise MisuseError(f"Unusable ca_bundle {ca_bundle!r}: {reason}.") from None
 
 
 def _target(parts: SplitResult) -> str:
     return f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
 
 
-def _body(answer: http.client.HTTPResponse) -> bytes:
-    if answer.status != http.client.OK:  # also for a redirect, which is not followed
-        raise WrongStatus(answer.status)
-    if answer.getheader("Content-Encoding", "identity").lower() != "identity":
+def _body(response: BaseHTTPResponse) -> bytes:
+    if response.status != _OK:  # also for a redirect, which is not followed
+        raise WrongStatus(response.status)
+    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise StoreUnavailable("the response is encoded, which was not requested")
-    if answer.length is not None and answer.length > MOST_BYTES:
-        raise StoreUnavailable(f"the response has more than {MOST_BYTES} bytes")
-    body = answer.read(MOST_BYTES + 1)
+    body = b""
+    while len(body) <= MOST_BYTES and (read := response.read(MOST_BYTES + 1 - len(body))):
+        body += read  # the last, empty read finds out whether the whole body arrived
     if len(body) > MOST_BYTES:
         raise StoreUnavailable(f"the response has more than {MOST_BYTES} bytes")
     return body
 
 
-class _Connection(http.client.HTTPConnection):
-    """A connection whose steps share one deadline."""
-
-    def __init__(self, parts: SplitResult, until: float) -> None:
-        super().__init__(parts.hostname or "", parts.port or _PORTS[parts.scheme])
-        self._is_tls = parts.scheme == "https"
-        self._until = until
-        self._raw: socket.socket | None = None
-
-    def hang_up(self) -> None:
-        """Close the connection and its socket."""
-        self.close()
-        if self._raw is not None:
-            self._raw.close()
-
-    def connect(self) -> None:
-        self._raw = raw = self._reach()
-        if self._is_tls:
-            context = _tls()
-            raw.settimeout(_left(self._until))
-            self._raw = raw = context.wrap_socket(raw, server_hostname=self.host)
-        elif not _is_loopback(raw.getpeername()[0]):
-            raise OSError("the name of this machine resolved to another one")
-        self.sock: Any = _TimedSocket(raw, self._until)
-
-    def _reach(self) -> socket.socket:
-        """Return a socket to the first address of the host that responds."""
-        found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
-        failed = OSError("the host has no address")
-        for tried, (*_, address) in enumerate(found):
-            # An equal share for each: an address that never responds leaves time for the next.
-            share = _left(self._until) / (len(found) - tried)
-            try:
-                return socket.create_connection((str(address[0]), self.port), timeout=share)
-            except OSError as error:
-                failed = error
-        raise failed
+def _is_stale(error: HTTPError) -> bool:
+    return any(isinstance(each, StaleConnection) for each in error.args)
 
 
-def _tls() -> ssl.SSLContext:
-    """Return the TLS context, cached for a while, since loading the authorities is slow."""
-    return _read_authorities(
-        tuple(os.environ.get(name) for name in _AUTHORITIES), int(monotonic() // _AUTHORITIES_KEPT)
-    )
+def _described(error: BaseException) -> str:
+    """Return what went wrong, without anything that the other side sent."""
+    cause = _cause(error)
+    refused = _TUNNEL.search(str(cause))
+    if refused is not None:
+        return f"the proxy answered with the status {refused[1]}"
+    return f"{'the proxy: ' if isinstance(error, ProxyError) else ''}{type(cause).__name__}"
 
 
-@functools.lru_cache(maxsize=1)
-def _read_authorities(named: tuple[str | None, ...], period: int) -> ssl.SSLContext:
-    """Return a new TLS context with the certificate authorities of this machine."""
-    return ssl.create_default_context()
-
-
-class _TimedSocket:
-    """The part of a socket that http.client uses, with one deadline for all calls."""
-
-    def __init__(self, raw: socket.socket, until: float) -> None:
-        self._raw, self._until = raw, until
-
-    def sendall(self, data: bytes) -> None:
-        self._raw.settimeout(_left(self._until))
-        self._raw.sendall(data)
-
-    def makefile(self, mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_TimedReader(self._raw, self._until))
-
-    def close(self) -> None:
-        """Do nothing: http.client closes before it reads; the connection closes it afterwards."""
-
-
-class _TimedReader(io.RawIOBase):
-    """The raw stream of a socket; single bytes now and then do not extend the deadline."""
-
-    def __init__(self, raw: socket.socket, until: float) -> None:
-        self._raw, self._until = raw, until
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        self._raw.settimeout(_left(self._until))
-        return self._raw.recv_into(buffer)
-
-
-def _left(until: float) -> float:
-    left = until - monotonic()
-    if left <= 0:
-        raise TimeoutError
-    return left
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def _cause(error: BaseException) -> BaseException:
+    """Return the error that urllib3's errors wrap."""
+    while isinstance(error, HTTPError):
+        inner = [each for each in error.args if isinstance(each, BaseException)]
+        cause = inner[-1] if inner else error.__cause__
+        if cause is None:
+            break
+        error = cause
+    return error

@@ -47,6 +47,10 @@ class Issuer:
     - `algorithms`: those of its keys.
     - `discovery` (True, or the URL of the metadata), `jwks_uri` or `keys` (JWKs): where its keys
       come from.
+    - `ca_bundle`: the path of a PEM file of the certificate authorities that its server is trusted
+      by, instead of those of the machine.
+    - `unsafe_plain_http`: fetch its keys without TLS inside a private network, where anyone
+      who changes the responses can sign tokens.
     - `unsafe_shared_secret`: required for a shared secret (HS*).
     - `leeway`: the tolerance for clocks in seconds; by default 5 for `nbf` and `iat`, 0 for `exp`.
     - `typ`: the accepted values of the header's `typ`; None among them if it may be missing.
@@ -84,6 +88,8 @@ class Issuer:
     keys: Mapping[str, Any] | Iterable[Mapping[str, Any]] | None = field(
         default=None, repr=False, hash=False
     )
+    ca_bundle: str | None = None
+    unsafe_plain_http: bool = False
     unsafe_shared_secret: bool = False
     leeway: float | None = None
     typ: Collection[str | None] = ("JWT", "at+jwt", None)

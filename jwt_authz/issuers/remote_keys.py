@@ -12,16 +12,16 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any, NamedTuple, Protocol
-from weakref import WeakSet
 
+from .._concurrency.forks import renew_after_fork
 from ..errors import KeyUnknown, MisuseError, StoreUnavailable
 from ..tokens.jws import Key
-from .http import check_url, fetch_json, is_plain_loopback
+from .egress import check_url, is_plain_http, is_plain_loopback
 from .jwk_set import PublicKeys, read_jwk_set
 
 FRESH = 300.0
@@ -87,8 +87,9 @@ class _Held(NamedTuple):
 class RemoteKeys:
     """The keys of one issuer at `jwks_uri`, or at the address in its `metadata`.
 
-    `algorithms` are those that keys are used for, and `template` is the issuer of several tenants.
-    `clock` and `fetch` replace the time and the network in tests. Raises `MisuseError` for a URL
+    `fetch` returns the JSON object at a URL until a deadline. `algorithms` are those that keys are
+    used for, and `template` is the issuer of several tenants. `plain_http` permits http without TLS
+    inside a private network. `clock` replaces the time in tests. Raises `MisuseError` for a URL
     that keys must not be fetched from.
     """
 
@@ -96,21 +97,24 @@ class RemoteKeys:
         self,
         issuer: str,
         algorithms: Collection[str],
+        fetch: Callable[[str, float], dict[str, Any]],
         *,
         jwks_uri: str | None = None,
         metadata: str | None = None,
         template: str | None = None,
+        plain_http: bool = False,
         clock: Callable[[], float] | None = None,
-        fetch: Callable[[str, float], dict[str, Any]] = fetch_json,
     ) -> None:
         self._issuer, self._algorithms, self._template = issuer, algorithms, template
-        self._jwks_uri = check_url(jwks_uri) if jwks_uri is not None else None
-        self._metadata = check_url(metadata) if metadata is not None else ""
+        check = partial(check_url, plain_http=plain_http)
+        self._jwks_uri = check(jwks_uri) if jwks_uri is not None else None
+        self._metadata = check(metadata) if metadata is not None else ""
+        self._may_be_plain = plain_http and is_plain_http(self._metadata)
         self._clock, self._fetch = clock or _now, fetch
         self._held: _Held | None = None
         self._began = -math.inf
         self.after_fork()
-        _kept.add(self)
+        renew_after_fork(self)
 
     def after_fork(self) -> None:
         """Reset the locks and threads in a forked process, which keeps the keys."""
@@ -215,7 +219,7 @@ class RemoteKeys:
         if metadata.get("issuer") != self._issuer:
             raise StoreUnavailable("the metadata is that of another issuer")
         try:
-            uri = check_url(metadata.get("jwks_uri"))
+            uri = check_url(metadata.get("jwks_uri"), plain_http=self._may_be_plain)
         except MisuseError:
             raise StoreUnavailable("the metadata has no jwks_uri") from None
         if is_plain_loopback(uri) and not is_plain_loopback(self._metadata):
@@ -225,15 +229,3 @@ class RemoteKeys:
 
 def _now() -> float:
     return time.time()
-
-
-_kept: WeakSet[RemoteKeys] = WeakSet()
-
-
-def _renew_all() -> None:
-    for keys in list(_kept):
-        keys.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_all)

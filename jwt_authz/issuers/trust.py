@@ -11,6 +11,7 @@ from ..policy.roles import Roles
 from ..tokens import Verified
 from ..tokens.jws import Signed
 from ..tokens.verifier import START_LEEWAY
+from .egress import open_client
 from .foreign import ForeignVerifier, plain_typ
 from .issuer import Issuer
 from .jwk_set import read_jwk_set
@@ -134,9 +135,11 @@ def _key_source(issuer: Issuer) -> KeySource:
     return RemoteKeys(
         issuer.issuer,
         algorithms,
+        open_client(issuer.ca_bundle, issuer.unsafe_plain_http).get_json,
         jwks_uri=issuer.jwks_uri,
         metadata=metadata,
         template=template,
+        plain_http=issuer.unsafe_plain_http,
     )
 
 

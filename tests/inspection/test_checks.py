@@ -37,7 +37,7 @@ EVER_USED = [
     *(f"AZ{number:03}" for number in range(1, 13)),
     *(f"AZ{number:03}" for number in range(101, 111)),
     *(f"AZ{number:03}" for number in range(201, 208)),
-    *(f"AZ{number:03}" for number in range(301, 305)),
+    *(f"AZ{number:03}" for number in range(301, 306)),
     *(f"AZ{number:03}" for number in range(401, 405)),
     *(f"AZ{number:03}" for number in range(501, 509)),
 ]

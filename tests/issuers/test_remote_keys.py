@@ -11,6 +11,7 @@ import json
 import multiprocessing
 import os
 import queue
+import socket
 import ssl
 import threading
 import time
@@ -24,7 +25,8 @@ import pytest
 from jwt_authz.errors import KeyUnknown, MisuseError, SignatureInvalid, StoreUnavailable
 from jwt_authz.issuers import http as fetch
 from jwt_authz.issuers import remote_keys
-from jwt_authz.issuers.http import MOST_BYTES, check_url, fetch_json
+from jwt_authz.issuers.egress import check_url
+from jwt_authz.issuers.http import MOST_BYTES, HttpClient
 from jwt_authz.issuers.jwk_set import MOST_KEYS, read_jwk_set
 from jwt_authz.issuers.remote_keys import APART, FRESH, KEPT, FixedKeys, Lease, RemoteKeys
 from jwt_authz.tokens.jwk import new_jwk
@@ -48,7 +50,12 @@ def clock() -> Clock:
 
 def keys_of(server: KeyServer, clock: Callable[[], float], **more: Any) -> RemoteKeys:
     more.setdefault("jwks_uri", f"{server.url}/jwks")
+    more.setdefault("fetch", fetch_json)
     return RemoteKeys(server.url, ["ES256"], clock=clock, **more)
+
+
+def fetch_json(url: str, until: float) -> dict[str, Any]:
+    return HttpClient().get_json(url, until)
 
 
 def ask(keys: RemoteKeys | FixedKeys, kid: str | None = "k1") -> Lease:
@@ -81,7 +88,7 @@ MISBEHAVIOURS: dict[str, Callable[[KeyServer], None]] = {
     "a drip": lambda server: setattr(server, "answer", server.drips),
     "a drip of headers": lambda server: setattr(server, "answer", server.drips_headers),
     "silence": lambda server: setattr(server, "answer", server.is_silent),
-    "a closed connection": lambda server: setattr(server, "answer", lambda handler: None),
+    "a closed connection": lambda server: setattr(server, "answer", server.hangs_up),
     "nonsense": lambda server: setattr(
         server, "answer", lambda handler: handler.wfile.write(b"SSH-2.0-OpenSSH\r\n")
     ),
@@ -507,10 +514,12 @@ def test_a_name_of_this_machine_that_leads_elsewhere_is_not_spoken_to(
     server: KeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SECURITY 2.54."""
-    assert fetch_json(server.url.replace("127.0.0.1", "localhost"), time.monotonic() + PATIENCE)
-    monkeypatch.setattr("jwt_authz.issuers.http._is_loopback", lambda host: host == "localhost")
-    with pytest.raises(StoreUnavailable):
-        fetch_json(server.url.replace("127.0.0.1", "localhost"), time.monotonic() + PATIENCE)
+    url = server.url.replace("127.0.0.1", "localhost")
+    assert fetch_json(url, time.monotonic() + PATIENCE)
+    elsewhere = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", server.port))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *asked, **more: [elsewhere])
+    with pytest.raises(StoreUnavailable, match="localhost: OSError"):
+        fetch_json(url, time.monotonic() + PATIENCE)
 
 
 URLS_TO_REFUSE = [
@@ -531,7 +540,9 @@ def test_a_url_that_keys_may_not_be_fetched_from_is_a_misuse(url: Any) -> None:
     with pytest.raises(MisuseError):
         check_url(url)
     with pytest.raises(MisuseError):
-        RemoteKeys("https://issuer.example", ["ES256"], jwks_uri=url, metadata=url or "")
+        RemoteKeys(
+            "https://issuer.example", ["ES256"], fetch_json, jwks_uri=url, metadata=url or ""
+        )
 
 
 @pytest.mark.parametrize(

@@ -837,6 +837,21 @@ def test_a_shared_secret_is_warned_of() -> None:
     assert refusal(app, signed(payload_of(), "HS256", key=SECRET)) == "signature-invalid"
 
 
+def test_keys_that_are_fetched_over_plain_http_are_warned_of() -> None:
+    url = "http://keycloak.internal:8080/jwks"
+    with pytest.raises(MisuseError, match="or unsafe_plain_http=True for a server in a private"):
+        app_trusting(one(jwks_uri=url))
+    app = app_trusting(one(jwks_uri=url, unsafe_plain_http=True))
+    with app.app_context():
+        (warning,) = app.extensions["jwt_authz"].check()
+    assert "are fetched over plain http" in warning
+
+
+def test_a_ca_bundle_that_cannot_be_read_is_a_misuse() -> None:
+    with pytest.raises(MisuseError, match=r"Unusable ca_bundle 'missing\.pem'"):
+        app_trusting(one(jwks_uri="https://issuer.example/jwks", ca_bundle="missing.pem"))
+
+
 def test_a_user_look_up_by_foreign_subjects_is_warned_of() -> None:
     for prefix, warnings in ((None, 1), ("one|", 0), ("", 0)):
         app = app_trusting(one(subject_prefix=prefix))

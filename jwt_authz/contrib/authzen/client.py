@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from ..._concurrency.breaker import Breaker
 from ...errors import MisuseError, StoreUnavailable
-from ...issuers.http import WrongStatus, check_url, post_json
+from ...issuers.egress import WrongStatus, open_client
 from ...policy.decision import printable
 from .question import Question
 
@@ -30,15 +30,28 @@ class AuthZEN:
     """A decision point whose endpoint is `/access/v1/evaluation` below a base URL.
 
     `token` is this application's own credential, sent as a bearer token (RFC 6750); `timeout` is
-    the limit for one exchange in seconds, at most 60. Only `{"decision": true}` allows and only
+    the limit for one exchange in seconds, at most 60. `ca_bundle` is the path of a PEM file of
+    certificate authorities that are trusted instead of those of the machine. `unsafe_plain_http`
+    permits http without TLS inside a private network, where others can read the questions and
+    change the answers. Only `{"decision": true}` allows and only
     `{"decision": false}` denies: any other answer, no answer, or a decision with an error raises
     `StoreUnavailable`. After three failures in a row the server is tried once a second; an error
-    about a single question does not count as a failure. Raise `MisuseError` for a URL that is
-    neither https nor on this machine.
+    about a single question does not count as a failure. Connections are kept for further
+    questions. Raise `MisuseError` for a URL that is neither https nor on this machine, and
+    ImportError if the extra `http` is missing.
     """
 
-    def __init__(self, url: str, *, token: str | None = None, timeout: float = 1.0) -> None:
-        self.url = _base(url)
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        timeout: float = 1.0,
+        ca_bundle: str | None = None,
+        unsafe_plain_http: bool = False,
+    ) -> None:
+        self._client = open_client(ca_bundle, unsafe_plain_http)
+        self.url = _base(self._client.check_url(url))
         self.timeout = _seconds(timeout)
         self._headers = {} if token is None else {"Authorization": f"Bearer {_bearer(token)}"}
         self._breaker = Breaker()
@@ -67,7 +80,7 @@ class AuthZEN:
         headers = {**self._headers, "X-Request-ID": str(uuid4())}
         try:
             until = time.monotonic() + self.timeout
-            answer = read(post_json(self.url + path, members, until, headers))
+            answer = read(self._client.post_json(self.url + path, members, until, headers))
         except StoreUnavailable as error:
             if not _concerns_one_question(error):
                 self._breaker.failed()
@@ -81,7 +94,7 @@ class AuthZEN:
 
 def _base(url: str) -> str:
     """Return the base URL of the endpoints, without a trailing slash."""
-    if "?" in check_url(url):
+    if "?" in url:
         raise MisuseError(
             "The URL of a decision point must not have a query: write https://host/path."
         )

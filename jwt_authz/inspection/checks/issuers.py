@@ -70,6 +70,17 @@ def looked_up_subjects(seen: Inspected) -> Iterator[Found]:
             )
 
 
+def plain_http(seen: Inspected) -> Iterator[Found]:
+    """Yield the issuers whose keys can be replaced on their way."""
+    for issuer in _issuers(seen):
+        if issuer.unsafe_plain_http:
+            yield _found(
+                issuer,
+                f"the keys of {issuer.issuer!r} are fetched over plain http: anyone who can change "
+                "the responses can sign its tokens",
+            )
+
+
 def _issuers(seen: Inspected) -> tuple[Issuer, ...]:
     return () if seen.state.trust is None else seen.state.trust.issuers
 

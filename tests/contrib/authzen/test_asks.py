@@ -70,6 +70,16 @@ def make_app(edit: asks) -> Flask:
         again = [one for one in found if allowed(edit, on=one)]
         return jsonify([one.id for one in again])
 
+    @app.get("/twenty")
+    @requires()
+    def twenty() -> Any:
+        return jsonify([number for number in range(1, 21) if allowed(edit, on=Article(number))])
+
+    @app.get("/twenty-at-once")
+    @requires()
+    def twenty_at_once() -> Any:
+        return jsonify([one.id for one in edit.allowed_among(map(Article, range(1, 21)))])
+
     @app.get("/any")
     @requires(edit)
     def any_article() -> str:
@@ -122,6 +132,24 @@ def test_a_list_is_asked_for_at_once_and_its_checks_ask_nothing(
     assert authz_client(app, roles=["editor"]).get("/articles").json == [12, 14, 12]
     assert server.paths == ["evaluations"]
     assert len(server.asked[0][1]["evaluations"]) == 3
+
+
+def test_twenty_questions_of_a_request_take_one_connection(
+    app: Flask, server: PolicyServer
+) -> None:
+    editor = authz_client(app, roles=["editor"])
+    assert editor.get("/twenty").json == [number for number in range(1, 21) if number != 13]
+    assert server.paths == ["evaluation"] * 20
+    assert len(server.connections) == 1
+    editor.get("/twenty")
+    assert len(server.connections) == 1
+
+
+def test_twenty_questions_in_a_batch_take_one_exchange(app: Flask, server: PolicyServer) -> None:
+    editor = authz_client(app, roles=["editor"])
+    assert editor.get("/twenty-at-once").json == [number for number in range(1, 21) if number != 13]
+    assert server.paths == ["evaluations"]
+    assert len(server.connections) == 1
 
 
 def test_outside_a_request_nobody_is_remembered(edit: asks, server: PolicyServer) -> None:
