@@ -90,6 +90,7 @@ _ROWS = (
     Check("AZ010", "warning", "A guard has `enforce=False`."),
     Check("AZ011", "warning", "`AUTHZ_ENFORCE` is False."),
     Check("AZ012", "warning", "An override or addition was pushed."),
+    Check("AZ013", "warning", "A guard refuses the preflights of its view."),
     # Roles, permissions and rules.
     Check("AZ101", "error", "No role grants a permission that a guard or rule names."),
     Check("AZ102", "error", "The catalog lacks a role that a guard or rule names."),

@@ -13,6 +13,7 @@ from .._context import get_app, get_request
 from ..application import KEY, AppState, current_state
 from ..errors import MisuseError
 from .call_path import GUARDS, call_path, class_of, followed, guards_on, method_of
+from .preflight import guards_above, is_preflight
 
 WRAPPED = "__jwt_authz_wrapped__"  # on the bare view inside: that a guard was put around it
 EXEMPT = "__jwt_authz_exempt__"  # on a view, class, method or blueprint
@@ -60,6 +61,7 @@ def passes_unguarded(state: AppState) -> bool:
     if passes is None:
         app = get_app()
         passes = is_static(app, rule.endpoint) or is_exempt(app, *place)
+        passes = passes or is_preflight(app, app.view_functions.get(rule.endpoint), request.method)
         state.exemptions[place] = passes
     return passes
 
@@ -103,6 +105,9 @@ def placed_guards(app: Flask, endpoint: str, method: str) -> Iterator[tuple[str,
     """Those guards, and where each stands: `application`, `blueprint ...`, `view`, `class`,
     `method`."""
     view = app.view_functions.get(endpoint)
+    if is_preflight(app, view, method):
+        yield from (("view", guard) for guard in guards_above(app, view))
+        return
     if not is_exempt(app, endpoint, method):
         for name in (None, *_blueprint_names(endpoint)):
             for function in app.before_request_funcs.get(name, ()):

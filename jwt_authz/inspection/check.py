@@ -24,6 +24,7 @@ FUNCTIONS: dict[str, Callable[[Inspected], Iterable[Found]]] = {
     "AZ010": guards.unenforced_guards,
     "AZ011": guards.unenforced_application,
     "AZ012": guards.pushed_overrides,
+    "AZ013": routes.refused_preflights,
     "AZ101": roles.unknown_permissions,
     "AZ102": roles.unknown_roles,
     "AZ103": roles.unknown_levels,

@@ -20,6 +20,7 @@ from ..guards.placement import (
     left_out_guard,
     placed_guards,
 )
+from ..guards.preflight import is_preflight
 from ..policy.requirements import And, Requirement
 
 _ANSWERED_BY_FLASK = frozenset({"HEAD", "OPTIONS"})
@@ -93,6 +94,8 @@ def read_matrix(app: Flask) -> Iterator[Access]:
         for method in sorted(rule.methods or ()):
             placed = tuple(placed_guards(app, rule.endpoint, method))
             guards = tuple(guard for _, guard in placed)
+            if not guards and is_preflight(app, view, method):
+                continue
             is_own = method not in _ANSWERED_BY_FLASK or _has_own(view_class, rule, method, guards)
             if not is_own and not _is_other_head(app, rule, method, guards):
                 continue

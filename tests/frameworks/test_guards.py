@@ -7,12 +7,16 @@ from typing import Any
 
 import apiflask
 import flask_openapi3
+import flask_restful
 import flask_restx
 import flask_smorest
 import pytest
 from flask import Flask
+from flask_caching import Cache
+from flask_restful.utils.cors import crossdomain as restful_crossdomain
+from flask_restx.cors import crossdomain as restx_crossdomain
 
-from jwt_authz import MisuseError, exempt
+from jwt_authz import MisuseError, exempt, guard, requires
 from jwt_authz.cli.main import authz as commands
 from jwt_authz.inspection.access import read_access
 from jwt_authz.openapi.generator import generate
@@ -124,3 +128,79 @@ def test_views_of_a_framework_are_named_with_the_line_that_exempts_them(
             endpoint = re.findall(r'exempt\("(.*?)", app\)', line)[0]
             exempt(endpoint, app)
         assert authz.check() == []
+
+
+@pytest.mark.parametrize(
+    ("api", "resource", "crossdomain"),
+    [
+        (flask_restful.Api, flask_restful.Resource, restful_crossdomain),
+        (flask_restx.Api, flask_restx.Resource, restx_crossdomain),
+    ],
+)
+def test_a_preflight_that_crossdomain_answers_passes_the_guard_of_the_application(
+    api: Any, resource: Any, crossdomain: Any
+) -> None:
+    class Orders(resource):  # type: ignore[misc]
+        def get(self) -> Any:
+            return []
+
+        def options(self) -> Any:
+            return "its own"
+
+    app = Flask("shop")
+    authz_for(app)
+    guard(app, "orders:read")
+    api(app, decorators=[crossdomain(origin="*")]).add_resource(Orders, "/orders")
+    for endpoint in {"root", "specs", "doc"} & app.view_functions.keys():
+        exempt(endpoint, app)
+    client = app.test_client()
+    preflight = client.options("/orders")
+    assert (preflight.status_code, preflight.headers["Access-Control-Allow-Origin"]) == (200, "*")
+    assert client.get("/orders").status_code == 401
+
+
+def test_a_guard_of_an_api_is_seen_and_asked() -> None:
+    for api, resource in (
+        (flask_restful.Api, flask_restful.Resource),
+        (flask_restx.Api, flask_restx.Resource),
+    ):
+
+        class Orders(resource):  # type: ignore[misc]
+            def get(self) -> Any:
+                return []
+
+        app = Flask("shop")
+        authz = authz_for(app)
+        api(app, decorators=[requires("orders:read")]).add_resource(Orders, "/orders")
+        for endpoint in {"root", "specs", "doc"} & app.view_functions.keys():
+            exempt(endpoint, app)
+        with app.app_context():
+            assert authz.check() == []
+        assert app.test_client().get("/orders").status_code == 401
+        assert authz_client(app, roles=["clerk"]).get("/orders").json == []
+
+
+def test_a_cache_among_the_method_decorators_is_warned_of() -> None:
+    app = Flask("shop")
+    authz = authz_for(app, CACHE_TYPE="SimpleCache")
+    cache = Cache(app)
+
+    class Orders(flask_restful.Resource):  # type: ignore[misc]
+        method_decorators = (cache.cached(),)
+
+        @requires("orders:read")
+        def get(self) -> Any:
+            return []
+
+    class Prices(flask_restful.Resource):  # type: ignore[misc]
+        method_decorators = (cache.cached(), requires("orders:read"))
+
+        def get(self) -> Any:
+            return []
+
+    api = flask_restful.Api(app)
+    api.add_resource(Orders, "/orders")
+    api.add_resource(Prices, "/prices")
+    with app.app_context():
+        (warning,) = authz.check()
+    assert "GET /orders (orders) has a cache above its guard" in warning

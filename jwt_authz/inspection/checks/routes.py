@@ -9,6 +9,7 @@ from pathlib import Path
 from flask import Flask
 
 from ...findings import Found
+from ...guards.preflight import is_preflight
 from ..inspected import Inspected, named, place_of
 from ..matrix import Access
 
@@ -93,6 +94,18 @@ def missing_methods(seen: Inspected) -> Iterator[Found]:
                 yield _found(
                     access, f"{refused}: requires({{...}}) has no entry for {access.method}"
                 )
+
+
+def refused_preflights(seen: Inspected) -> Iterator[Found]:
+    """Yield the views whose guard refuses the preflights that a decorator below it would answer."""
+    for access in seen.accesses:
+        refusing = [guard for guard in access.guards if guard.enforce and not guard.optional]
+        if refusing and is_preflight(seen.app, access.view, access.method):
+            yield _found(
+                access,
+                "refuses preflights, which carry no token: write @cross_origin() above "
+                f"@{refusing[0]!r}",
+            )
 
 
 def _bare_views(seen: Inspected) -> Iterator[Found]:
