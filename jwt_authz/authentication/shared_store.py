@@ -24,7 +24,7 @@ def open_view(
     store = open_store(url, settings.store_namespace, settings.store_timeout)
     view = RevocationView(store, longest=longest_token(), max_age=settings.revocation_max_age)
     sharing = Sharing(store, _description(settings, read_keys))
-    view.have_heeded(lambda _: sharing.renew_now_and_then())
+    view.call_after_look(lambda _: sharing.renew_now_and_then())
     return view, sharing
 
 

@@ -1,4 +1,4 @@
-"""Revocation: statements that tokens are no longer good, refresh families, and their stores."""
+"""Revocation: which tokens are no longer valid, token families, and the stores of both."""
 
 from .families import Families, Family, Outcome, Rotation, is_id
 from .statements import Statement, Target, target_of

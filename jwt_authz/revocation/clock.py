@@ -1,4 +1,4 @@
-"""StoreClock: what a process knows of its store's clock, so that its own may be wrong."""
+"""StoreClock: estimates the store's time, so that a wrong clock of this machine does not matter."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import time
 
 
 class StoreClock:
-    """The store's clock as its last answer gave it, carried on by this machine's monotonic one.
+    """The store's clock: the time in its last answer, plus this machine's monotonic time since.
 
-    An answer was written after it was asked for and before it came: the store's clock now lies
-    between `earliest()` and `latest()`, whatever this machine's wall clock says.
+    The answer was written after the request and before it arrived. So the store's time is between
+    `earliest()` and `latest()`, whatever this machine's wall clock says.
     """
 
     def __init__(self) -> None:
         self._answer: tuple[float, float, float] | None = None
 
     def answered(self, store_time: float, asked: float, came: float) -> None:
-        """Take an answer's time; `asked` and `came` are this machine's monotonic seconds."""
+        """Set the time in an answer, and when it was requested and arrived (monotonic seconds)."""
         self._answer = (store_time, asked, came)
 
     def earliest(self) -> float:
-        """The time that it is at the store at least; this machine's where no answer came yet.
+        """Return the earliest possible time at the store; this machine's time before any answer.
 
-        What is stamped with it never lies after what the store stamps later.
+        It is never later than a time that the store sets afterwards.
         """
         answer = self._answer
         if answer is None:
@@ -31,7 +31,7 @@ class StoreClock:
         return store_time + max(0.0, time.monotonic() - came)
 
     def latest(self) -> float | None:
-        """The time that it is at the store at most; None where no answer came yet."""
+        """Return the latest possible time at the store; None before any answer."""
         answer = self._answer
         if answer is None:
             return None

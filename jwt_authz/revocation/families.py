@@ -1,14 +1,14 @@
-"""Refresh families: what is kept of one, and the rules by which it goes on or dies.
+"""Token families: the data of a family, and the rules by which it continues or ends.
 
-A family is a refresh token and all that are rotated out of it (RFC 9700 section 4.14.2). One
-token of it is good at a time. Using it makes its successor; using an older one again means that
-someone has a copy, and ends the family. The one exception is a repeat: the token just rotated,
-within the grace, while its successor is still the newest, is answered with that same successor,
-for a client whose answer was lost.
+A family is a refresh token and its successors (RFC 9700 section 4.14.2). One of them is valid at a
+time. Using it creates its successor; using an older one again means that someone has a copy, and
+ends the family. There is one exception, for a client that did not get the response: the token that
+was rotated last can be used again during the grace period, until its successor is used, and returns
+the same successor.
 
-No token is kept and no token's id. Of an id there is the SHA-256 digest. A successor's id is
-itself a digest, of the id presented and of a random seed: the seed is kept, so the id can be
-given again to a caller who presents the same token, and to no one else.
+Neither tokens nor their ids are stored, but SHA-256 digests of ids. The id of a successor is a
+digest, too, of the presented id and a random seed. The seed is stored, so the same id can be
+returned to a caller who presents the same token, and to no one else.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ Outcome = Literal["started", "rotated", "repeated", "reused", "unknown", "ended"
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
 
 MOST_FAMILIES = 500
-"""Living families that a subject may have: one more ends the one used the longest ago."""
+"""The maximum of active families of a subject; one more ends the least recently used one."""
 
 KEPT = 3600.0
-"""Seconds that an ended or expired family can still be distinguished from an unknown one."""
+"""The seconds that an ended or expired family can be distinguished from an unknown one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A refresh family as it may be shown to its subject; all times are seconds since the epoch.
+    """A token family, as its subject may see it; all times are in seconds since the epoch.
 
-    `expires_at` is the end of the newest token (the idle end, at most `ends_at`), `used_at` the
-    last rotation, `ends_at` the absolute end; `issuer` is None for this application's subjects.
+    `used_at` is the time of the last rotation, `expires_at` that at which the newest token expires,
+    and `ends_at` the absolute end. `issuer` is None for this application's own subjects.
     """
 
     id: str
@@ -56,11 +56,11 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """What came of presenting a refresh token.
+    """The result of presenting a refresh token.
 
-    `started`, `rotated` and `repeated` carry the family and the `jti` of the token to issue, which
+    `started`, `rotated` and `repeated` have the family and the `jti` of the token to issue, which
     expires at `family.expires_at`. `reused` (the family has just been ended), `ended` and
-    `expired` carry the family alone; `unknown` carries nothing.
+    `expired` have only the family, `unknown` neither.
     """
 
     outcome: Outcome
@@ -70,7 +70,7 @@ class Rotation:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What a store keeps of a family: digests of ids, and a revision that each change counts up."""
+    """What a store has of a family: digests of ids, and a revision that each change increments."""
 
     family: Family
     generation: str
@@ -83,24 +83,24 @@ class Record:
 
     @property
     def kept_until(self) -> float:
-        """When the store may forget the family."""
+        """The time from which the store may delete the family."""
         return self.family.expires_at + KEPT
 
     def is_living(self, generation: str | None, now: float) -> bool:
-        """Whether a token of the family can still be good."""
+        """Return whether a token of the family can still be valid."""
         return not self.has_ended(generation) and now < self.family.expires_at
 
     def has_ended(self, generation: str | None) -> bool:
-        """Whether the family was ended, or the store's generation, in which it was started.
+        """Return whether the family has ended, or the store's generation in which it started.
 
-        A new generation says that the store had forgotten something, and so that it is not known
-        which of the family's tokens is the newest.
+        A new generation means that the store has lost data, so it is not known which of the
+        family's tokens is the newest.
         """
         return self.ended_at is not None or self.generation != generation
 
 
 class Families(Protocol):
-    """The refresh families of a store; all methods raise StoreUnavailable. Each is atomic."""
+    """The token families of a store; all methods are atomic and raise `StoreUnavailable`."""
 
     def start(
         self,
@@ -112,38 +112,39 @@ class Families(Protocol):
         tenant: str | None = None,
         client: str | None = None,
     ) -> Rotation:
-        """A new family and the `jti` of its first token (`started`).
+        """Start a family; return it with the `jti` of its first token (`started`).
 
-        It ends for good after `lifetime` seconds, and when it is not used for `idle` seconds. Of
-        more than `MOST_FAMILIES` of a subject the one used the longest ago is ended.
+        It ends after `lifetime` seconds, or if it is not used for `idle` seconds. If the subject
+        has more than `MOST_FAMILIES`, end the least recently used one.
         """
         ...
 
     def rotate(self, family: str, presented: str, *, grace: float, idle: float) -> Rotation:
-        """Take the token with the `jti` presented, and tell what comes of it: see `Rotation`.
+        """Use the token with the presented `jti`, and return the result; see `Rotation`.
 
-        `grace` is the seconds in which a repeat is answered, 0 for none. The caller has verified
-        the token's signature. A call that fails has counted nothing and may be repeated.
+        `grace` is the period in seconds in which it may be used again, 0 for none. The caller must
+        have verified the token's signature. A call that fails has changed nothing and may be
+        repeated.
         """
         ...
 
     def end(self, family: str) -> bool:
-        """End the family; whether it was living."""
+        """End the family; return whether it was active."""
         ...
 
     def end_all(self, subject: str, issuer: str | None = None) -> int:
-        """End all families of the subject; how many were living."""
+        """End all families of the subject; return how many were active."""
         ...
 
     def families(self, subject: str, issuer: str | None = None) -> tuple[Family, ...]:
-        """The living families of the subject, the one used last first."""
+        """Return the active families of the subject, most recently used first."""
         ...
 
 
 def judge(
     record: Record | None, presented: str, generation: str | None, now: float, grace: float
 ) -> Outcome:
-    """What presenting the `jti` means for the family at this time; changes nothing."""
+    """Return the outcome of presenting the `jti` at this time, without changing anything."""
     if record is None:
         return "unknown"
     if record.has_ended(generation):
@@ -154,13 +155,13 @@ def judge(
     if digest == record.current:
         return "rotated"
     if digest == record.previous and record.rotated_at is not None:
-        # The distance, so that a clock that stepped back does not stretch the grace.
+        # The distance, so that a clock that is set back does not extend the grace period.
         return "repeated" if abs(now - record.rotated_at) < grace else "reused"
     return "reused"
 
 
 def apply(outcome: Outcome, record: Record, presented: str, now: float, idle: float) -> Record:
-    """The record after the outcome; the same one where nothing changes."""
+    """Return the record after the outcome; the same one if nothing changes."""
     if outcome == "reused":
         return replace(record, ended_at=now, revision=record.revision + 1)
     if outcome != "rotated":
@@ -179,7 +180,7 @@ def apply(outcome: Outcome, record: Record, presented: str, now: float, idle: fl
 
 
 def answer(outcome: Outcome, record: Record | None, presented: str) -> Rotation:
-    """The rotation to tell, from the record as it is after the outcome."""
+    """Return the result of an outcome, from the record after it."""
     if record is None:
         return Rotation("unknown")
     if outcome in ("rotated", "repeated"):
@@ -188,37 +189,37 @@ def answer(outcome: Outcome, record: Record | None, presented: str) -> Rotation:
 
 
 def is_id(text: object) -> bool:
-    """Whether the text can be a family's id at all."""
+    """Return whether a value has the form of a family's id."""
     return isinstance(text, str) and _ID.fullmatch(text) is not None
 
 
 def new_id() -> str:
-    """A random id of 128 bits, for a family or its first token."""
+    """Return a random id of 128 bits, for a family or its first token."""
     return token_urlsafe(16)
 
 
-def new_family(about: About, now: float, lifetime: float, idle: float) -> Family:
-    """A family that starts now, under a random id."""
+def new_family(about: FamilyOwner, now: float, lifetime: float, idle: float) -> Family:
+    """Return a family that starts now, with a random id."""
     ends = now + lifetime
     return Family(new_id(), *about.fields, now, now, ends, min(now + idle, ends))
 
 
 def successor_of(presented: str, seed: str) -> str:
-    """The `jti` of the token that follows the one presented."""
+    """Return the `jti` of the successor of the presented token."""
     digest = sha256(f"{seed}:{presented}".encode("utf-8", "surrogatepass")).digest()
     return urlsafe_b64encode(digest[:16]).decode().rstrip("=")
 
 
 def digest_of(jti: str) -> str:
-    """What is kept of an id."""
+    """Return the digest of an id, as it is stored."""
     return sha256(jti.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
-class About:
-    """Whose family it is: the part that never changes.
+class FamilyOwner:
+    """Who logged in, and with which client: what never changes in a family.
 
-    Raises MisuseError for a value that is not text, and for a subject that is empty.
+    Raise `MisuseError` for a value that is not a string, and for an empty subject.
     """
 
     subject: str
@@ -230,34 +231,34 @@ class About:
         texts = [text for text in self.fields[1:] if text is not None]
         if not all(isinstance(text, str) for text in (self.subject, *texts)) or not self.subject:
             raise MisuseError(
-                "a refresh family has a subject that is text, and an issuer, tenant and client "
-                "that are text or None: write str(...)"
+                "The subject of a token family must be a string, and its issuer, tenant and client "
+                "strings or None: write str(...)."
             )
 
     @property
     def fields(self) -> tuple[str, str | None, str | None, str | None]:
-        """The four as a tuple, in the order in which `Family` has them."""
+        """All four as a tuple, in the order of `Family`."""
         return self.subject, self.issuer, self.tenant, self.client
 
     @property
     def owner(self) -> str:
-        """A digest of subject and issuer, by which a store finds a subject's families."""
+        """The digest of subject and issuer, by which a store finds a subject's families."""
         return owner_of(self.subject, self.issuer)
 
     def to_json(self) -> str:
-        """The four as a JSON list."""
+        """Return all four as a JSON list."""
         return json.dumps(self.fields)
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> About:
-        """What `to_json` wrote; raises ValueError for anything else."""
+    def from_json(cls, text: str | bytes) -> FamilyOwner:
+        """Return the owner in the output of `to_json`; raise `ValueError` for anything else."""
         with suppress(ValueError, RecursionError, MisuseError):
             fields = json.loads(text)
             if isinstance(fields, list) and len(fields) == 4:
                 return cls(*fields)
-        raise ValueError("this is not what to_json writes")
+        raise ValueError("not the output of to_json")
 
 
 def owner_of(subject: str, issuer: str | None) -> str:
-    """A digest of a subject and its issuer; no two pairs share one."""
+    """Return the digest of a subject and its issuer, which no other pair has."""
     return sha256(json.dumps([subject, issuer]).encode()).hexdigest()

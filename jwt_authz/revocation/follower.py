@@ -1,13 +1,13 @@
-"""Follower: what one process knows of a shared log, kept up to date, and what it does for the log.
+"""Follower: reads a shared log into a process's copy, and repairs a log that has lost statements.
 
-How it works. A process never unlearns a statement before its time, whatever becomes of the store.
-So the processes repair a store that has forgotten: each process writes back what it knows
-and the store lacks, and the store's generation is changed, so that all others do the same. That
-something was forgotten is seen when the mark is gone, when its generation is another one, when the
-log ends before what was read, or when the newest statement read that is still of use is not there.
+How it works. A process keeps each statement until it expires, whatever happens to the store. So the
+processes repair a store that has lost data: each writes back what it knows and the store lacks, and
+changes the store's generation, so that all others do the same. Data is lost if the mark is missing,
+if its generation has changed, if the log ends before the position that was read, or if the newest
+statement that was read and has not expired is missing.
 
-A process that has only just started knows nothing and cannot tell a new store from an emptied one.
-It gives the others a moment to repair it; after that it begins a new generation by revoking all
+A process that has just started knows nothing, and cannot distinguish a new store from an empty one.
+It waits a moment for others to repair the store, and then begins a new generation by revoking all
 tokens that were issued before.
 """
 
@@ -21,7 +21,7 @@ from secrets import token_hex
 
 from ..errors import StoreUnavailable
 from .clock import StoreClock
-from .known import Known
+from .known import KnownRevocations
 from .log import Log, LogEntry, MarkMissing, Page
 from .statements import SLACK, Statement
 
@@ -31,13 +31,13 @@ _log = logging.getLogger("jwt_authz.revocation")
 
 
 class Follower:
-    """Follows a log into what is known; its methods are called by one thread at a time.
+    """Reads a log into `known`; only one thread at a time may call its methods.
 
-    `longest` is the seconds that a token can live, `settle` those that a process without
-    knowledge waits for others to repair a store that has no mark.
+    `longest` is the maximum lifetime of a token, and `settle` how long a process that has just
+    started waits for others to repair a store without a mark, both in seconds.
     """
 
-    def __init__(self, log: Log, known: Known, longest: float, settle: float) -> None:
+    def __init__(self, log: Log, known: KnownRevocations, longest: float, settle: float) -> None:
         self.clock = StoreClock()
         self._log = log
         self._known = known
@@ -51,24 +51,24 @@ class Follower:
 
     @property
     def generation(self) -> str | None:
-        """The store's generation, None before the first look; a new one has forgotten something."""
+        """The store's generation, None before the first read; it changes if data is lost."""
         return self._generation
 
     def wrote(self, entry: LogEntry) -> None:
-        """Remember what this process wrote until it has been read back: any thread may say so."""
+        """Remember what this process wrote until it is read back. Thread-safe."""
         self._unread[entry.position] = entry.statement
 
     def follow(self) -> bool:
-        """Know all that is in the log; whether there was something new in it.
+        """Read the rest of the log, and return whether there was anything new.
 
-        Raises StoreUnavailable where it cannot be said that all is known.
+        Raise `StoreUnavailable` if it is not certain that everything is known.
         """
-        expected = list(self._unread)  # before the log is read, so that they must be found in it
+        expected = list(self._unread)  # before the log is read, so it must have them
         page = self._read(self._position, self._witness())
         if self._generation is None:
             page = self._begin(page)
         elif page.generation != self._generation or not page.intact:
-            self._mend()
+            self._repair()
             return True
         before = self._position
         self._take_all(page)
@@ -76,11 +76,11 @@ class Follower:
         return self._position != before
 
     def begin_untrusted(self) -> None:
-        """Begin a store that has no mark yet by revoking all tokens issued before now."""
+        """Begin a store without a mark by revoking all tokens issued before now."""
         page = self._read(self._position, None)
         if page.generation is None:
             _log.warning(
-                "the store of revocations has nothing yet under AUTHZ_STORE_NAMESPACE: all tokens "
+                "the store of revocations is empty under AUTHZ_STORE_NAMESPACE: all tokens "
                 "issued before now are revoked, since some may have been revoked elsewhere"
             )
             self._log.establish(None, token_hex(16), self._forget_at())
@@ -90,17 +90,17 @@ class Follower:
         page = self._read(self._position, None)
         generation = token_hex(16)
         if self._log.establish(page.generation, generation, self._forget_at()) != generation:
-            raise StoreUnavailable("the store began another generation meanwhile: try again")
+            raise StoreUnavailable("another process changed the store at the same time: try again")
         self.follow()
 
     def _begin(self, page: Page) -> Page:
-        """The first page for a process that knows nothing yet; the store may be new, or broken."""
+        """Return the first page for a process that knows nothing; the store may have lost data."""
         if page.generation is None or not page.intact:
             self._wait_for_others()
             _log.warning(
                 "the store of revocations is new or has lost its contents: all tokens issued "
-                "before now are revoked; run `flask authz init` for a new store, to say that it is "
-                "new"
+                "before now are revoked; run `flask authz init` before the first use of a new "
+                "store"
             )
             self._log.establish(page.generation, token_hex(16), self._forget_at())
             page = self._read(0, None)
@@ -115,13 +115,13 @@ class Follower:
         if now - self._missing_since < self._settle:
             raise MarkMissing
 
-    def _mend(self) -> None:
-        """Write back what the store lacks and this process knows, and follow it from the start.
+    def _repair(self) -> None:
+        """Write back what this process knows and the store lacks, and read it from the start.
 
-        Nothing that tells that it has to be done is changed before it is done. Others do the same
-        at the same time: what they have written meanwhile is not written again.
+        The signs of the loss change last, so an interrupted repair is repeated. Other processes
+        repair at the same time: what they have written is not written again.
         """
-        there, witnesses = Known(), list[LogEntry]()
+        there, witnesses = KnownRevocations(), list[LogEntry]()
         page = self._read_on(self._read(0, None), there, witnesses)
         missing = (known for known in self._known.statements() if not there.covers(known))
         for batch in _batches(missing):
@@ -131,13 +131,13 @@ class Follower:
                 raise StoreUnavailable("the store lost its contents while they were written back")
         generation = page.generation
         if generation in (None, self._generation):
-            _log.error("the store of revocations had forgotten something: it is written back")
+            _log.error("the store of revocations had lost data: it has been written back")
             generation = self._log.establish(generation, token_hex(16))
         self._unread.clear()
         self._generation, self._position, self._witnesses = generation, page.position, witnesses
 
-    def _read_on(self, page: Page, there: Known, witnesses: list[LogEntry]) -> Page:
-        """Learn all from this page to the log's end; the last page."""
+    def _read_on(self, page: Page, there: KnownRevocations, witnesses: list[LogEntry]) -> Page:
+        """Add all statements from this page to the end of the log; return the last page."""
         while True:
             self._learn(page, witnesses)
             for entry in page.entries:
@@ -160,23 +160,23 @@ class Follower:
         for entry in sorted(page.entries):
             self._known.add(entry.statement)
             self._unread.pop(entry.position, None)
-            # The newest entry that is still of use stands for all before it; those that go
-            # out of use sooner than it will never be asked for.
+            # The newest entry that has not expired proves all before it; those that expire
+            # earlier are not needed.
             while witnesses and witnesses[-1].statement.forget_at <= entry.statement.forget_at:
                 witnesses.pop()
             witnesses.append(entry)
 
     def _witness(self) -> LogEntry | None:
-        """The newest entry read that the store must still have."""
+        """Return the newest entry that was read and that the store must still have."""
         now = (self.clock.latest() or time.time()) + 1
         while self._witnesses and self._witnesses[-1].statement.forget_at <= now:
             self._witnesses.pop()
         return self._witnesses[-1] if self._witnesses else None
 
     def _write_again(self, expected: list[int]) -> None:
-        """Write again what this process wrote before the log was read, and is not in it."""
+        """Write again what this process wrote before the log was read, and is missing there."""
         missing = [at for at in expected if at in self._unread]
-        # An entry that was read before `wrote` reported it is there too.
+        # An entry that was read before `wrote` was called is not missing.
         lost = [self._unread[at] for at in missing if not self._is_there(at)]
         for position, statement in zip(self._log.add(lost) if lost else [], lost, strict=True):
             self._unread[position] = statement

@@ -1,9 +1,9 @@
-"""Keeper: keeps what a process knows of a shared log fresh, and says how old it is.
+"""Keeper: the thread that keeps this process's copy of a shared log up to date, and its age.
 
-How it works. One thread follows the log: the store notifies it of news where it can, and it looks
-by itself every `interval` seconds anyway. The first request in a process starts it, so that it is
-there again after a fork; a request that finds the knowledge older than two intervals starts it
-again where it has died. Requests wait for the first look alone, and for that only so long.
+How it works. The thread reads the log when the store notifies it, and every `interval` seconds. The
+first request in a process starts it, also after a fork, and a request that finds the copy older
+than two intervals restarts it if it has died. Requests wait only for the first read, and not longer
+than `first_load`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from weakref import ReferenceType, ref
 from .._concurrency.forks import renew_after_fork
 from ..errors import StoreUnavailable
 from .follower import Follower
-from .known import Known
+from .known import KnownRevocations
 from .log import Listener, Log
 from .statements import SLACK
 
@@ -30,14 +30,20 @@ _log = logging.getLogger("jwt_authz.revocation")
 
 
 class Keeper:
-    """Follows `log` into `known`; any thread may call it.
+    """Copies `log` to `known`. Thread-safe.
 
-    `interval` is the seconds between two looks into the store; `first_load` those that the first
-    requests may wait for the first look; `longest` those that a token can live.
+    All times are in seconds: `interval` is the time between two reads of the store, `first_load`
+    the time that requests wait for the first one, and `longest` the maximum lifetime of a token.
     """
 
     def __init__(
-        self, log: Log, known: Known, *, longest: float, interval: float, first_load: float
+        self,
+        log: Log,
+        known: KnownRevocations,
+        *,
+        longest: float,
+        interval: float,
+        first_load: float,
     ) -> None:
         self._log = log
         self._known = known
@@ -49,14 +55,14 @@ class Keeper:
         self._is_stopped = False
         self._is_failing = False
         self._gaps = 0
-        self.heeds: list[Callable[[tuple[float, float]], None]] = []
+        self.after_look: list[Callable[[tuple[float, float]], None]] = []
         self.clock = self._follower.clock
         self.wrote = self._follower.wrote
         self.after_fork()
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """What belongs to one process: locks, a thread, and a first look into the store."""
+        """Reset what belongs to one process: locks, the thread, and the first read."""
         self._known.after_fork()
         self._looking = Lock()
         self._starting = Lock()
@@ -68,14 +74,14 @@ class Keeper:
 
     @property
     def mark(self) -> tuple[str | None, int]:
-        """Another one where something may have been said that was never read here.
+        """A value that changes if statements may have been missed.
 
-        The store has forgotten something, or nobody looked for longer than a statement may live.
+        That is so if the store has lost data, or was not read for longer than a statement lives.
         """
         return self._follower.generation, self._gaps
 
     def check_age(self, max_age: float) -> None:
-        """Raises StoreUnavailable where what is known is older than `max_age` seconds."""
+        """Raise `StoreUnavailable` if the copy is older than `max_age` seconds."""
         if not self.is_loaded:
             self.load()
         age = self.age()
@@ -83,34 +89,34 @@ class Keeper:
             self._keep_following()
         if age > max_age:
             raise StoreUnavailable(
-                "what is revoked was last read too long ago: look whether the store of "
-                "revocations runs and answers"
+                "the revocations were last read too long ago: check that the store of "
+                "AUTHZ_STORE_URL runs and answers"
             )
 
     def age(self) -> float:
-        """The seconds since all that was in the store was known here.
+        """Return the seconds since the store was last read completely.
 
-        The longer one by the monotonic and by the wall clock: the one stands still while the
-        machine does, and the other may be set back.
+        By the monotonic or the wall clock, whichever says more: the one stops while the machine is
+        suspended, and the other may be set back.
         """
         monotonic, wall = self._fresh
         return max(time.monotonic() - monotonic, time.time() - wall)
 
     def load(self) -> None:
-        """Wait for the first look into the store, until those who wait may wait no longer."""
+        """Wait for the first read of the store; raise `StoreUnavailable` if it takes too long."""
         self._keep_following()
         if self._give_up_at is None:
             self._give_up_at = time.monotonic() + self._first_load
         if not self._first.wait(max(0.0, self._give_up_at - time.monotonic())):
             raise StoreUnavailable(
-                "the store of revocations has not answered yet: look whether it runs, and what "
-                "AUTHZ_STORE_URL names"
+                "the store of revocations has not answered yet: check that it runs, and that "
+                "AUTHZ_STORE_URL is correct"
             )
 
     def refresh(self) -> bool:
-        """Look into the store now; whether there was news. Raises StoreUnavailable."""
+        """Read the store now, and return whether there was news; raise `StoreUnavailable`."""
         with self._turn_to_look():
-            # What is read was there when it was asked for; what came later may be missing.
+            # The result is as of the start of the read; later statements may be missing.
             before, began = self._fresh, (time.monotonic(), time.time())
             is_news = self._follower.follow()
             self._gaps += max(began[0] - before[0], began[1] - before[1]) > SLACK
@@ -118,23 +124,23 @@ class Keeper:
             self._forget_now_and_then()
             self.is_loaded = True
             self._first.set()
-        for heed in self.heeds:  # which may ask a database, and hold up no other look
-            heed(before)
+        for function in self.after_look:  # without the lock: it may query a database
+            function(before)
         return is_news
 
     def begin_untrusted(self) -> None:
-        """Begin a store that has no mark yet by revoking all tokens issued before now."""
+        """Begin a store without a mark by revoking all tokens issued before now."""
         with self._turn_to_look():
             self._follower.begin_untrusted()
 
     def distrust(self) -> None:
-        """Begin a new generation of the store, by revoking all tokens issued before now."""
+        """Begin a new generation of the store by revoking all tokens issued before now."""
         with self._turn_to_look():
             self._follower.distrust()
 
     @contextmanager
     def _turn_to_look(self) -> Iterator[None]:
-        """Look when other threads have; raise StoreUnavailable if that takes too long."""
+        """Wait until no other thread reads the store; raise `StoreUnavailable` after too long."""
         if not self._looking.acquire(timeout=self._first_load):
             raise StoreUnavailable("the store of revocations is being read by another thread")
         try:
@@ -143,18 +149,18 @@ class Keeper:
             self._looking.release()
 
     def stop(self) -> None:
-        """End the thread; what is known gets older from now on."""
+        """Stop the thread; the copy ages from now on."""
         self._is_stopped = True
         self._stop.set()
         if self._thread is not None:
             self._thread.join(2 * self._interval + 1)
 
     def pause(self) -> float:
-        """The seconds until the thread looks again."""
+        """Return the seconds until the thread reads the store again."""
         return self._interval if self.is_loaded else min(RETRY, self._interval)
 
     def look(self) -> bool:
-        """`refresh` for the thread, which goes on whatever happens."""
+        """Call `refresh` in the thread, and log errors instead of raising them."""
         try:
             is_news = self.refresh()
         except StoreUnavailable as error:
@@ -172,7 +178,7 @@ class Keeper:
         return is_news
 
     def _keep_following(self) -> None:
-        """Start the thread, unless it lives."""
+        """Start the thread unless it is running."""
         with self._starting:
             is_alive = self._thread is not None and self._thread.is_alive()
             if is_alive or self._is_stopped:
@@ -192,7 +198,7 @@ class Keeper:
 
 
 def _follow(keeper_of: ReferenceType[Keeper], listener: Listener, stop: Event) -> None:
-    """The thread: it looks, waits for news, and ends with the keeper."""
+    """Read the store, wait for news, and repeat; end when the keeper is garbage collected."""
     is_notified = False
     try:
         while not stop.is_set():

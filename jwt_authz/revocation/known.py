@@ -1,10 +1,10 @@
-"""Known: the revocations that a process knows, made to be asked on every request.
+"""KnownRevocations: the revocations in the memory of a process, fast to query on every request.
 
-How it works. Readers take no lock: each question is a few look-ups in dicts of which one writer
-at a time changes single entries, and nothing is ever taken out before its time. Of a subject,
-role, tenant or family only the newest revocation counts, so only that is kept. The ids of single
-tokens are the many; each costs its text and a place in one dict, and shares with all that are
-forgotten in the same minute the slot that says when.
+How it works. Readers take no lock: each query is a few look-ups in dicts, of which one writer at a
+time changes single entries, and nothing is removed before it expires. Only the newest revocation of
+a subject, role, tenant or family is kept, since no other matters. Ids of single tokens may be many:
+each takes its text and an entry in a dict, and all that expire in the same minute share one slot
+with the time.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _NEVER = (-math.inf, -math.inf)
 _Key = str | tuple[str, str | None]
 
 
-class Known:
-    """Statements in memory; a set that only grows until each one's `forget_at`."""
+class KnownRevocations:
+    """A set of statements, each of which stays until its `forget_at`."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._ids: dict[_Key, _Slot] = {}
         self._slots: dict[int, _Slot] = {}
-        # Of the others the newest: when it was said, and when the last of them is forgotten.
+        # For everything else, the time of the newest, and when the last one can be forgotten.
         self._subjects: dict[_Key, tuple[float, float]] = {}
         self._claims: dict[_Key, tuple[float, float]] = {}
         self._roles: dict[_Key, tuple[float, float]] = {}
@@ -37,9 +37,9 @@ class Known:
         self._families: dict[_Key, tuple[float, float]] = {}
         self._everything: dict[_Key, tuple[float, float]] = {}
         self._catalogue: dict[_Key, tuple[float, float]] = {}
-        self.news_of_catalogue = 0  # how many changes were announced
-        self.said_last = -math.inf  # by any of them
-        self.additions = 0  # while it stays the same, what was good is good
+        self.catalogue_changes = 0  # the number of announced changes
+        self.last_revoked_at = -math.inf  # of all statements
+        self.additions = 0  # while it stays the same, valid tokens stay valid
         self._newest_of = {
             "subject": self._subjects,
             "claims": self._claims,
@@ -51,15 +51,15 @@ class Known:
         }
 
     def __len__(self) -> int:
-        """How many things are revoked; everything is one."""
+        """Return the number of revoked targets; everything counts as one."""
         return len(self._ids) + sum(map(len, self._newest_of.values()))
 
     def has_id(self, jti: str, issuer: str | None) -> bool:
-        """Whether this one token is revoked."""
+        """Return whether this single token is revoked."""
         return (jti if issuer is None else (jti, issuer)) in self._ids
 
     def has_family(self, family: str) -> bool:
-        """Whether there is a revocation of this family."""
+        """Return whether this family is revoked."""
         return family in self._families
 
     def newest(
@@ -69,7 +69,7 @@ class Known:
         tenant: str | None,
         roles: Iterable[str],
     ) -> float:
-        """When the newest revocation was said that concerns these; -inf where there is none."""
+        """Return the time of the newest revocation that applies to these; -inf if there is none."""
         newest = self.newest_of_logins(subject, issuer, tenant)
         if self._claims and subject is not None:
             said = self._claims.get(subject if issuer is None else (subject, issuer), _NEVER)[0]
@@ -83,7 +83,7 @@ class Known:
     def newest_of_logins(
         self, subject: str | None, issuer: str | None, tenant: str | None
     ) -> float:
-        """The same, of the revocations that end log-ins and not access tokens alone."""
+        """Return the same for revocations that end log-ins, not only access tokens."""
         newest = self._everything.get("", _NEVER)[0] if self._everything else -math.inf
         if self._subjects and subject is not None:
             said = self._subjects.get(subject if issuer is None else (subject, issuer), _NEVER)[0]
@@ -94,13 +94,13 @@ class Known:
         return newest
 
     def add(self, statement: Statement) -> None:
-        """Know the statement from now on."""
+        """Add a statement."""
         with self._lock:
             if statement.kind == "jti":
                 self._add_id(_key(statement.target), statement.forget_at)
             else:
-                self.said_last = max(self.said_last, statement.revoked_at)
-                self.news_of_catalogue += statement.kind == "catalogue"
+                self.last_revoked_at = max(self.last_revoked_at, statement.revoked_at)
+                self.catalogue_changes += statement.kind == "catalogue"
                 newest = self._newest_of[statement.kind]
                 key = _key(statement.target)
                 said, until = newest.get(key, _NEVER)
@@ -108,10 +108,10 @@ class Known:
                     max(said, statement.revoked_at),
                     max(until, statement.forget_at),
                 )
-            self.additions += 1  # last, so that who read it before looks again
+            self.additions += 1  # last, so that a reader that was faster reads again
 
     def forget(self, now: float) -> None:
-        """Forget the statements whose `forget_at` has passed at `now`."""
+        """Remove the statements whose `forget_at` is before `now`."""
         with self._lock:
             for end in [end for end in self._slots if end < now]:
                 slot = self._slots.pop(end)
@@ -123,7 +123,7 @@ class Known:
                     del newest[key]
 
     def covers(self, statement: Statement) -> bool:
-        """Whether all that the statement says is known, for as long as it says it."""
+        """Return whether the statement adds nothing to what is known, until its `forget_at`."""
         key = _key(statement.target)
         if statement.kind == "jti":
             slot = self._ids.get(key)
@@ -132,10 +132,10 @@ class Known:
         return said >= statement.revoked_at and until >= statement.forget_at
 
     def statements(self) -> Iterator[Statement]:
-        """All that is known, as statements that say the same; a single token's time is lost.
+        """Yield statements for everything that is known, without the times of single tokens.
 
-        It begins anywhere among the ids: several processes that all write theirs down share the
-        work, where each leaves out what another has written.
+        It begins at a random id: if several processes write theirs to the store, and each omits
+        what another has written, they share the work.
         """
         with self._lock:
             ids = list(self._ids.items())
@@ -160,12 +160,12 @@ class Known:
         slot = self._slots.get(end)
         if slot is None:
             slot = self._slots[end] = _Slot(end)
-        slot.keys.append(key)  # first, so that an id is never there without its end
+        slot.keys.append(key)  # first, so that no id lacks its end
         self._ids[key] = slot
 
 
 class _Slot:
-    """The ids that are forgotten in one minute; `end` is the minute's end."""
+    """The ids that are removed in the same minute, which ends at `end`."""
 
     __slots__ = ("end", "keys")
 

@@ -1,10 +1,10 @@
-"""Live roles: the role catalog of one application whose roles change while it runs.
+"""Live roles: the role catalog of an application whose roles change at run time.
 
-How it works. The store of revocations notifies all processes that the catalog has changed, and each
-loads it from its source again. The thread that follows the store does so: requests wait only for
-the very first load, and never ask the source. Until a change is loaded the old catalog is used, for
-`AUTHZ_REVOCATION_MAX_AGE` at most; after that requests try to load it themselves, and are answered
-503 if that fails. While the source is silent only the thread asks it.
+How it works. The store of revocations notifies all processes of a change, and each reloads the
+catalog from its source. The thread that follows the store does that: requests wait only for the
+first load. Until a change is loaded, the old catalog is used, for `AUTHZ_REVOCATION_MAX_AGE` at
+most. After that, requests try to load it themselves, and are answered 503 if that fails. While the
+source does not answer, only the thread calls it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _log = logging.getLogger("jwt_authz")
 
 
 class Loaded(NamedTuple):
-    """A catalog, the same with every permission known, and the mark of its last change."""
+    """A catalog, its copy that knows every permission, and the mark of its last change."""
 
     roles: Roles
     opened: Roles
@@ -34,11 +34,11 @@ class Loaded(NamedTuple):
 
 
 class LiveCatalogue:
-    """What `source` held when `view` last announced a change; any thread may call it.
+    """The catalog in `source` as of the last change that `view` announced. Thread-safe.
 
-    `max_age` is the seconds for which a change may be known of and not be loaded; `timeout` those
-    that the source may take to answer. `carried` gives the attributes of a request's `flask.g` that
-    the source sees on its own.
+    `max_age` is how long a known change may stay unloaded, and `timeout` how long the source may
+    take to answer, both in seconds. `carried` returns the attributes of a request's `flask.g` that
+    the source sees in its own thread.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class LiveCatalogue:
         self._behind_since: tuple[float, float] | None = None
         self._failures = 0
         self._is_silent = False
-        self._is_told = view.have_heeded(self._heed)
+        self._is_followed = view.call_after_look(self._after_look)
         self.after_fork()
         renew_after_fork(self)
 
@@ -69,30 +69,30 @@ class LiveCatalogue:
         self._loading = Lock()
 
     def current(self) -> Loaded:
-        """Return the catalog as of now; raise StoreUnavailable if it is not known."""
+        """Return the current catalog; raise `StoreUnavailable` if it cannot be loaded."""
         self._view.check_age()
         loaded = self.loaded
         if loaded is not None and (
             loaded.mark == self._view.mark_of_catalogue() or not self._is_late()
         ):
             return loaded
-        if self._is_silent and loaded is not None and self._is_told:
-            # The thread that follows the store asks it again, and holds up no request.
+        if self._is_silent and loaded is not None and self._is_followed:
+            # The thread that follows the store tries again, without blocking a request.
             raise StoreUnavailable("the role catalog has changed, and its source does not answer")
         return self._load_in_turn()
 
     def reload(self) -> None:
-        """Load the catalog in this thread after a change; raise StoreUnavailable."""
+        """Load the catalog in this thread after a change; raise `StoreUnavailable`."""
         self._load_in_turn()
 
     def _load_in_turn(self) -> Loaded:
-        """Load it when the thread that is loading it is done; raise StoreUnavailable if that fails.
+        """Load the catalog once no other thread is loading it; raise `StoreUnavailable`.
 
         While the source is failing, callers do not wait for each other.
         """
         failures = self._failures
         if not self._loading.acquire(timeout=0 if failures else self._timeout):
-            raise StoreUnavailable("the role catalog is being loaded, and not there yet")
+            raise StoreUnavailable("the role catalog is still being loaded")
         try:
             if self._failures > failures:
                 raise StoreUnavailable("the role catalog could not be loaded just now")
@@ -101,14 +101,14 @@ class LiveCatalogue:
             self._loading.release()
 
     def _is_late(self) -> bool:
-        """Whether a change that is known of may wait no longer for being loaded."""
+        """Return whether a known change has been unloaded for too long."""
         since = self._behind_since
         if since is None:
-            return not self._is_told  # nobody else will load it
+            return not self._is_followed  # no thread will load it
         return max(time.monotonic() - since[0], time.time() - since[1]) > self._max_age
 
-    def _heed(self, looked_before: tuple[float, float]) -> None:
-        """Load the catalog if it has changed; called by the thread, which goes on in any case."""
+    def _after_look(self, looked_before: tuple[float, float]) -> None:
+        """Load the catalog if it has changed; the thread calls it, so errors are only logged."""
         loaded = self.loaded
         if loaded is None or loaded.mark == self._view.mark_of_catalogue():
             return
@@ -125,7 +125,7 @@ class LiveCatalogue:
                 self._loading.release()
 
     def _load(self) -> Loaded:
-        mark = self._view.mark_of_catalogue()  # first: of what comes later there will be news
+        mark = self._view.mark_of_catalogue()  # first, so that later changes are noticed
         if self.loaded is not None and self.loaded.mark == mark:
             return self.loaded  # another thread was quicker
         began = time.monotonic()
@@ -148,7 +148,7 @@ class LiveCatalogue:
         try:
             roles = self._source.load()
             if not isinstance(roles, Roles):
-                raise MisuseError(f"load() gives Roles, not {type(roles).__name__}")
+                raise MisuseError(f"load() must return Roles, not {type(roles).__name__}")
         except (MisuseError, StoreUnavailable) as error:
             raise StoreUnavailable(f"the role catalog cannot be loaded: {error}") from None
         return roles

@@ -1,11 +1,11 @@
-"""The log of a store that several processes share: statements in the order of their writing.
+"""The log of a shared store: the statements of all processes in the order of their writing.
 
-A store numbers what is written to it: each entry has a position, which is the microsecond of its
-writing by the store's own clock, or one more than the entry before it. So positions only grow,
-no two entries have the same, and a reader who has read up to one asks for what came after it.
+Each entry has a position: the time of its writing in microseconds, by the store's own clock, or one
+more than that of the entry before. So positions are unique and increase, and a process reads what
+comes after the last position that it read.
 
-A store also has a mark, which names its generation. A store without a mark is new or has
-forgotten everything; a new generation says that the one before it had forgotten something.
+A store also has a mark, which names its generation. A store without a mark is new or has lost
+everything; a new generation means that data was lost in the one before.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from .statements import Statement, Target
 MICROSECONDS = 1_000_000
 
 TIMEOUT = 1.0
-"""Seconds that a call of a store may take by default."""
+"""The default timeout of a call to a store, in seconds."""
 
 
 class MarkMissing(StoreUnavailable):
-    """The store has no mark: it is new, or it has forgotten what was in it."""
+    """The store has no mark: it is new or has lost its contents."""
 
     def __init__(self) -> None:
         super().__init__(
             "the store of revocations is new or has lost its contents: run `flask authz init` for "
-            "a new one; what the running processes know is written back by itself"
+            "a new one; running processes write back what they know"
         )
 
 
 class LogEntry(NamedTuple):
-    """A statement and its position in the log; `shelf` is where the store keeps it."""
+    """A statement and its position in the log; `shelf` is where the store has it."""
 
     position: int
     statement: Statement
@@ -42,11 +42,11 @@ class LogEntry(NamedTuple):
 
 
 class Page(NamedTuple):
-    """What one reading of the log found.
+    """The result of one read of the log.
 
-    `now` is the store's clock, `generation` None where there is no mark. `intact` is False where
-    something is missing that was written before. `position` is where to read on, and `complete`
-    whether that is the log's end.
+    `now` is the store's time, `generation` None without a mark. `intact` is False if something is
+    missing that was written before. `position` is where to continue, and `complete` whether that
+    is the end of the log.
     """
 
     now: float
@@ -58,61 +58,61 @@ class Page(NamedTuple):
 
 
 class Listener(Protocol):
-    """What tells a process that something was written to the log; it belongs to one thread."""
+    """Waits for notifications of a store; used by one thread."""
 
     def wait(self, timeout: float, stop: Event) -> bool:
-        """Whether something was written; comes back after `timeout` seconds, or at a stop."""
+        """Return whether something was written; wait `timeout` seconds at most, or until a stop."""
         ...
 
     def close(self) -> None:
-        """Give back what was opened for listening."""
+        """Close the connection, if any."""
         ...
 
 
 class Sleeper:
-    """The listener of a store that tells nothing: it sleeps, and the log is read again then."""
+    """The listener of a store without notifications, which only sleeps."""
 
     def wait(self, timeout: float, stop: Event) -> bool:
-        """False after `timeout` seconds, or at a stop."""
+        """Return False after `timeout` seconds, or at a stop."""
         stop.wait(timeout)
         return False
 
     def close(self) -> None:
-        """Nothing was opened."""
+        """Do nothing: there is no connection."""
 
 
 class Log(Protocol):
-    """What a store offers so that other processes can follow it; all raise StoreUnavailable."""
+    """What a shared store offers to the processes that follow it; all raise `StoreUnavailable`."""
 
     def read(self, after: int, witness: LogEntry | None) -> Page:
-        """The entries after a position, a page of them at a time.
+        """Return a page of the entries after a position.
 
-        The witness is an entry read before; where it is gone, the log is not intact.
+        The witness is an entry that was read before; if it is missing, the log is not intact.
         """
         ...
 
     def revoke(self, target: Target, forget_at: float, not_before: float) -> LogEntry:
-        """Write a statement, said at the store's time or at `not_before`, if that is later.
+        """Write a statement with the store's time, or `not_before` if that is later.
 
-        Raises MarkMissing where the store has no mark.
+        Raise `MarkMissing` if the store has no mark.
         """
         ...
 
     def add(self, statements: Sequence[Statement]) -> list[int]:
-        """Write statements again as they are, mark or no mark; their new positions."""
+        """Write existing statements again, even without a mark; return their new positions."""
         ...
 
     def establish(
         self, expected: str | None, generation: str, revoke_until: float | None = None
     ) -> str:
-        """Begin a new generation in place of the expected one; the generation that now holds.
+        """Replace the expected generation by a new one; return the current generation.
 
-        That is another one where the store's was no longer the one expected: then nothing is
-        written. With `revoke_until` everything is revoked in the same step, as a statement that
-        is forgotten at that time.
+        If the store has another generation than the expected one, nothing is written. With
+        `revoke_until`, everything is revoked in the same step, by a statement that may be forgotten
+        at that time.
         """
         ...
 
     def listen(self) -> Listener:
-        """A listener for the calling thread."""
+        """Return a listener for the calling thread."""
         ...

@@ -48,7 +48,7 @@ class Application(NamedTuple):
 
 
 class Shared(Protocol):
-    """What a store offers to tell its applications apart."""
+    """What a store offers to distinguish its applications."""
 
     def record(self, application: str) -> list[str]:
         """Keep the record of an application for `KEPT` seconds; return all that are kept."""
@@ -92,7 +92,7 @@ class Sharing:
 
 
 def id_of_secret(secret: str | bytes) -> str:
-    """Return a short digest of a secret: enough to tell two apart, too little to know it by."""
+    """Return a short digest of a secret, which distinguishes secrets without revealing one."""
     key = secret.encode() if isinstance(secret, str) else secret
     return "secret-" + digest(key, b"jwt_authz.revocation.sharing", "sha256").hex()[:8]
 

@@ -1,12 +1,11 @@
-"""Statement: that tokens issued before a moment are no longer good; and its form in a store.
+"""Statement: tokens that were issued before a moment are no longer valid.
 
-A statement is of one token (`jti`), of a subject, of a subject's claims (their access tokens, while
-their log-ins go on), of a role, of a tenant, of a refresh family (the access tokens that came with
-its refresh tokens), or of everything. One kind ends nothing: that the role catalog has
-changed and must be loaded again. The issuer belongs to those of a token and of a subject:
-`jti` and `sub` are unique for one issuer (RFC 7519 sections 4.1.2 and 4.1.7), so that two
-issuers' equal `sub` are two subjects. Roles and tenants are the application's own words, no matter
-who signed the token that carries them.
+A statement is about one token (`jti`), a subject, a subject's claims (their access tokens, but not
+their log-ins), a role, a tenant, a token family (the access tokens that came with its refresh
+tokens), or everything. One kind revokes nothing: it announces that the role catalog has changed.
+Tokens and subjects are identified together with the issuer, since `jti` and `sub` are unique for
+one issuer only (RFC 7519 sections 4.1.2 and 4.1.7). Roles and tenants are the application's own, in
+tokens of all issuers.
 """
 
 from __future__ import annotations
@@ -22,9 +21,9 @@ _WITHOUT_VALUE = frozenset({"everything", "catalogue"})
 KINDS = WITH_ISSUER | _WITHOUT_VALUE | {"role", "tenant", "family"}
 
 SLACK = 3600.0
-"""Seconds that a statement outlives its tokens: a clock that steps back finds it still there."""
+"""The seconds that a statement outlives its tokens, in case a clock is set back."""
 LATEST = 9e9 - 60
-"""The last `forget_at`, a full minute: stores count microseconds up to 2**53, in the year 2255."""
+"""The maximum of `forget_at`, a full minute: stores count microseconds up to 2**53 (year 2255)."""
 
 
 class Target(NamedTuple):
@@ -41,12 +40,11 @@ CATALOGUE = Target("catalogue")
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """Tokens that carry `value` and were not issued after `revoked_at` are no longer good.
+    """Tokens with `value` that were not issued after `revoked_at` are no longer valid.
 
-    One of the kind `catalogue` says that the roles were changed before `revoked_at`. `kind` is one
-    of `KINDS`; `issuer` is None for this application's own tokens. `revoked_at` and `forget_at` are
-    seconds since the epoch with their fraction; after `forget_at` no token is left that the
-    statement could concern.
+    `kind` is one of `KINDS`; the kind `catalogue` means that the roles were changed before
+    `revoked_at`. `issuer` is None for this application's own tokens. `revoked_at` and `forget_at`
+    are in seconds since the epoch, with fractions; after `forget_at`, these tokens have expired.
     """
 
     kind: str
@@ -61,7 +59,7 @@ class Statement:
         return Target(self.kind, self.value, self.issuer)
 
     def to_json(self) -> str:
-        """The statement as a JSON list, which is how a store keeps it."""
+        """Return the statement as a JSON list, as stores have it."""
         return json.dumps(
             [self.kind, self.value, self.issuer, self.revoked_at, self.forget_at],
             separators=(",", ":"),
@@ -69,10 +67,10 @@ class Statement:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Statement:
-        """The statement that `to_json` wrote.
+        """Return the statement in the output of `to_json`.
 
-        Raises StoreUnavailable for anything else: whom an unreadable statement concerns cannot
-        be known, so nobody may be let in over it.
+        Raise `StoreUnavailable` for anything else: an invalid statement could be about any token,
+        so no token may be accepted.
         """
         try:
             fields = json.loads(text if isinstance(text, str) else text.decode())
@@ -80,8 +78,8 @@ class Statement:
             fields = None
         if not _is_statement(fields):
             raise StoreUnavailable(
-                "the store holds a revocation that cannot be read: remove what else writes to "
-                "it, or upgrade this process where a newer version of jwt_authz wrote it"
+                "the store has a revocation that cannot be read: check that nothing else writes to "
+                "it, and upgrade this process if a newer version of jwt_authz wrote it"
             )
         kind, value, issuer, revoked_at, forget_at = fields
         return cls(kind, value, issuer, float(revoked_at), float(forget_at))
@@ -139,5 +137,5 @@ def _is_text(value: object) -> bool:
 
 
 def _is_time(value: Any) -> bool:
-    # Up to 2**53 microseconds, which is what a store counts in: the year 2255.
+    # Stores count microseconds up to 2**53, in the year 2255.
     return type(value) in (int, float) and 0 <= value < 9e9

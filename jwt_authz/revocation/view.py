@@ -1,8 +1,8 @@
-"""RevocationView: a process's own copy of the revocations, from which every request is answered.
+"""RevocationView: this process's copy of all revocations, which every request reads.
 
-A request asks what is in this process's memory, and how old that is; it never waits for the store
-but for the very first load. `keeper.py` says how the copy is kept fresh, `follower.py` what
-becomes of it when the store forgets, `known.py` how it stands in memory.
+A request reads the copy and its age, and waits for the store only if the copy was never loaded.
+`known.py` has the copy, `keeper.py` keeps it up to date, and `follower.py` repairs a store that
+has lost data.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TypeVar, cast
 from ..errors import MisuseError
 from .families import Families
 from .keeper import Keeper
-from .known import Known
+from .known import KnownRevocations
 from .log import MICROSECONDS, Log, MarkMissing
 from .statements import CATALOGUE, EVERYTHING, LATEST, SLACK, Statement, Target, checked
 from .store import Store
@@ -24,12 +24,12 @@ _Result = TypeVar("_Result")
 
 
 class RevocationView:
-    """What is revoked, as far as this process knows, and how old its knowledge is.
+    """The revocations that this process knows, and their age. Thread-safe.
 
-    `longest` is the seconds that the longest token lives, leeway included; `max_age` the age from
-    which `check_age` refuses; `interval` the seconds between two looks into the store;
-    `first_load` those that the first requests may wait for the first look. With a store in memory
-    the view is the store's own, and never ages. Any thread may call it.
+    All times are in seconds: `longest` is the maximum lifetime of a token, leeway included;
+    `max_age` the age above which `check_age` raises; `interval` the time between two reads of the
+    store; `first_load` the time that the first requests wait for the first read. A view of a store
+    in memory shares its data, and has no age.
     """
 
     def __init__(
@@ -43,13 +43,13 @@ class RevocationView:
     ) -> None:
         if not 0 < interval < max_age:
             raise MisuseError(
-                "a view must be renewed before it is too old: write an interval below max_age"
+                "Invalid interval: expected a number of seconds above 0 and below max_age."
             )
         self.store = store
         self._longest = longest
         self._max_age = max_age
         self._latest_iat = 0.0
-        self._known = Known() if store.known is None else store.known
+        self._known = KnownRevocations() if store.known is None else store.known
         self._keeper: Keeper | None = None
         if store.known is None:
             self._keeper = Keeper(
@@ -60,7 +60,7 @@ class RevocationView:
                 first_load=first_load,
             )
 
-    # What every request asks
+    # For every request
 
     def is_revoked(
         self,
@@ -75,16 +75,16 @@ class RevocationView:
         logged_in_at: float | None = None,
         is_own: bool = True,
     ) -> bool:
-        """Whether a token with these claims is no longer good, by what this process knows.
+        """Return whether a token with these claims is revoked, as far as this process knows.
 
-        An own token has an `iat` with its fraction, and is dead where that is not after the
-        revocation. A foreign one's is taken for whole seconds: it is dead where its `iat` is not
-        after the second of the revocation, and so is one without. Of a claim that is left out (a
-        refresh token's subject, say) revocations are not looked at. A token of a family, which may
-        have been issued by a process that did not know yet, is also dead where its log-in
-        (`logged_in_at`) is not after a revocation of its subject, its tenant or of everything.
-        Raises StoreUnavailable where the revocations were never loaded; how old they are is
-        `check_age`'s to say.
+        An own token has an `iat` with fractions of a second, and is revoked unless that is later
+        than the revocation. A foreign `iat` counts in whole seconds: the token is revoked unless
+        it was issued in a later second, and if it has no `iat`. Revocations of a claim that is not
+        passed, such as the subject of a refresh token, do not apply. A process that did not know
+        of a revocation yet may have issued a token to a family, so such a token is also revoked
+        unless its log-in (`logged_in_at`) is later than any revocation of its subject, its tenant
+        or everything. Raise `StoreUnavailable` if the revocations were never loaded; `check_age`
+        checks how old they are.
         """
         keeper = self._keeper
         if keeper is not None and not keeper.is_loaded:
@@ -93,7 +93,7 @@ class RevocationView:
         if jti is not None and self._known.has_id(jti, signer):
             return True
         if family is not None and self._known.has_family(family):
-            return True  # whenever it was issued: a family that was ended stays so
+            return True  # whenever it was issued: a family that has ended cannot continue
         newest = self._known.newest(subject, signer, tenant, roles)
         if newest == -math.inf:
             return False
@@ -107,61 +107,61 @@ class RevocationView:
 
     @property
     def additions(self) -> int:
-        """A number that changes with each revocation known here: until then what is good stays."""
+        """A number that changes with each revocation; while it stays, valid tokens stay valid."""
         return self._known.additions
 
     def is_login_over(
         self, subject: str, began: float, *, tenant: str | None, issuer: str | None = None
     ) -> bool:
-        """Whether a log-in that began at that time was ended: by subject, tenant or everything.
+        """Return whether a revocation of its subject, its tenant or everything ended a log-in.
 
-        Raises StoreUnavailable where the revocations were never loaded.
+        `began` is its time. Raise `StoreUnavailable` if the revocations were never loaded.
         """
-        self.now()  # which loads them
+        self.now()  # loads them
         return not began > self._known.newest_of_logins(subject, issuer, tenant)
 
     def knows_id(self, jti: str) -> bool:
-        """Whether it is known here that this one token of the application's own is revoked."""
+        """Return whether this one of the application's own tokens is known to be revoked."""
         return self._known.has_id(jti, None)
 
     def knows_family(self, family: str) -> bool:
-        """Whether it is known here that the access tokens of this family are revoked."""
+        """Return whether the access tokens of this family are known to be revoked."""
         return self._known.has_family(family)
 
     def check_age(self, max_age: float | None = None) -> None:
-        """Raises StoreUnavailable where the view is older than `max_age`, or was never loaded."""
+        """Raise `StoreUnavailable` if the view is older than `max_age` or was never loaded."""
         if self._keeper is not None:
             self._keeper.check_age(self._max_age if max_age is None else max_age)
 
     def age(self) -> float:
-        """The seconds since all that was in the store was known here; 0 with a store in memory."""
+        """Return the seconds since the store was last read completely; 0 for a store in memory."""
         return 0.0 if self._keeper is None else self._keeper.age()
 
-    # What the role catalog asks
+    # For the role catalog
 
     def mark_of_catalogue(self) -> tuple[object, ...]:
-        """Return a value that differs whenever the catalog may have changed; ask before loading it.
+        """Return a value that differs if the catalog may have changed; call it before loading it.
 
-        Raises StoreUnavailable where the revocations were never loaded.
+        Raise `StoreUnavailable` if the revocations were never loaded.
         """
         if self._keeper is None:
-            return (self._known.news_of_catalogue,)
+            return (self._known.catalogue_changes,)
         if not self._keeper.is_loaded:
             self._keeper.load()
-        return (*self._keeper.mark, self._known.news_of_catalogue)
+        return (*self._keeper.mark, self._known.catalogue_changes)
 
-    def have_heeded(self, heed: Callable[[tuple[float, float]], None]) -> bool:
-        """Have this called after each look into the store; whether anybody looks at all.
+    def call_after_look(self, function: Callable[[tuple[float, float]], None]) -> bool:
+        """Call a function after each read of the store; return False if nothing reads it.
 
-        It is given when the look before began, by the monotonic and by the wall clock: what is new
-        was said after that.
+        Its argument is the start of the previous read, by the monotonic and the wall clock:
+        whatever is new was written after that.
         """
         if self._keeper is None:
             return False
-        self._keeper.heeds.append(heed)
+        self._keeper.after_look.append(function)
         return True
 
-    # What a log-in asks
+    # For log-ins
 
     def newest(
         self,
@@ -171,9 +171,9 @@ class RevocationView:
         tenant: str | None = None,
         roles: Iterable[str] = (),
     ) -> float | None:
-        """When the newest revocation was said that concerns these; None where there is none.
+        """Return the time of the newest revocation that applies to these; None if there is none.
 
-        `issuer` is None for this application's own subjects. Raises StoreUnavailable where the
+        `issuer` is None for this application's own subjects. Raise `StoreUnavailable` if the
         revocations were never loaded.
         """
         if self._keeper is not None and not self._keeper.is_loaded:
@@ -189,10 +189,10 @@ class RevocationView:
         tenant: str | None = None,
         roles: Iterable[str] = (),
     ) -> float:
-        """The `iat` of a token to be issued: the store's time, after all that concerns these.
+        """Return the `iat` of a new token: the store's time, after every revocation of these.
 
-        Ask for it before the subject's roles are read: of a change made in between, the
-        revocation then comes later than the token, and ends it.
+        Call it before the subject's roles are read: if they change in between, the revocation is
+        later than the token, and ends it.
         """
         newest = self.newest(subject, issuer=issuer, tenant=tenant, roles=roles)
         ticks = math.floor(self.now() * MICROSECONDS)  # as stores count, so that none rounds it
@@ -203,9 +203,9 @@ class RevocationView:
         return iat
 
     def now(self) -> float:
-        """The store's clock as far as it is known here, and rather too early than too late.
+        """Return the store's time, or a slightly earlier one.
 
-        Raises StoreUnavailable where the store was never asked.
+        Raise `StoreUnavailable` if the store was never read.
         """
         if self._keeper is None:
             return cast(MemoryStore, self.store).now()
@@ -214,10 +214,10 @@ class RevocationView:
         return self._keeper.clock.earliest()
 
     def after_all(self) -> float:
-        """The store's time, or when the last revocation known here was said, if that is later."""
-        return max(self.now(), self._known.said_last)
+        """Return the store's time or that of the last known revocation, whichever is later."""
+        return max(self.now(), self._known.last_revoked_at)
 
-    # What ends tokens
+    # Revoking
 
     def revoke(self, target: Target, expires_at: float | None = None) -> Statement:
         """Revoke the tokens issued until now that the target describes.
@@ -242,18 +242,18 @@ class RevocationView:
         self.revoke(CATALOGUE)
 
     def prepare_store(self, *, is_new: bool) -> None:
-        """Make what the store needs, once; unless it is new, revoke all tokens issued before now.
+        """Initialize the store; unless it is new, revoke all tokens issued before now.
 
-        A store that was prepared before is left as it is.
+        Do nothing if it was prepared before.
         """
         self.store.prepare(is_new=is_new)
         if not is_new and self._keeper is not None:
             self._keeper.begin_untrusted()
 
     def distrust_store(self) -> None:
-        """Revoke all tokens issued before now, and end all refresh families, in all processes.
+        """Revoke all tokens issued before now, and end all token families, in all processes.
 
-        For an operator who has put back an old copy of the store, or has other reasons to think
+        For operators who have restored an old copy of the store, or have another reason to assume
         that it lacks something that no running process knows.
         """
         if self._keeper is None:
@@ -262,25 +262,28 @@ class RevocationView:
             self._keeper.distrust()
 
     def ask_families(self, work: Callable[[Families], _Result]) -> _Result:
-        """What the work gives, for the refresh families of the store; raises StoreUnavailable."""
+        """Call `work` with the token families of the store, and return its result.
+
+        Raise `StoreUnavailable`.
+        """
         return self._repaired(lambda: work(self.store))
 
-    # The thread that keeps it fresh
+    # The thread that keeps the view up to date
 
     def refresh(self) -> None:
-        """Look into the store now, in this thread; raises StoreUnavailable."""
+        """Read the store now, in this thread; raise `StoreUnavailable`."""
         if self._keeper is not None:
             self._keeper.refresh()
 
     def stop(self) -> None:
-        """End the thread; the view gets older from now on."""
+        """Stop the thread; the view ages from now on."""
         if self._keeper is not None:
             self._keeper.stop()
 
     def _repaired(self, work: Callable[[], _Result]) -> _Result:
-        """Return what the work returns; repair a store that has forgotten, and ask it again.
+        """Return the result of `work`; if the store has lost its data, repair it and try again.
 
-        Raises StoreUnavailable.
+        Raise `StoreUnavailable`.
         """
         try:
             return work()

@@ -577,7 +577,7 @@ class View:
     def mark_of_catalogue(self) -> tuple[object, ...]:
         return self.mark
 
-    def have_heeded(self, heed: Any) -> bool:
+    def call_after_look(self, heed: Any) -> bool:
         self.tell = heed
         return True
 
@@ -613,7 +613,7 @@ def test_nobody_waits_for_anothers_load_while_the_source_is_failing() -> None:
     loading = threading.Thread(target=live.current)
     loading.start()
     eventually(lambda: source.asked > 0)
-    with pytest.raises(StoreUnavailable, match="is being loaded"):
+    with pytest.raises(StoreUnavailable, match="is still being loaded"):
         live.current()
     assert loading.is_alive()
     source.ends.set()

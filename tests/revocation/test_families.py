@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from jwt_authz.errors import MisuseError, StoreUnavailable
 from jwt_authz.revocation import Family, MemoryStore, Rotation
-from jwt_authz.revocation.families import KEPT, About, digest_of, owner_of, successor_of
+from jwt_authz.revocation.families import KEPT, FamilyOwner, digest_of, owner_of, successor_of
 
 from .conftest import Clock, Shared
 
@@ -76,7 +76,7 @@ def test_the_idle_end_is_at_most_the_absolute_end(store: Any, clock: Clock) -> N
 
 @pytest.mark.parametrize("subject", ["", None, 17, ["ann"]])
 def test_a_family_of_nobody_is_a_misuse(store: Any, subject: Any) -> None:
-    with pytest.raises(MisuseError, match="has a subject that is text"):
+    with pytest.raises(MisuseError, match="subject of a token family must be"):
         start(store, subject)
 
 
@@ -325,11 +325,11 @@ def test_two_subjects_never_share_an_owner(
     ["", "[]", "{}", '{"ann": 1}', '["ann"]', "[1,2,3,4]", '["",null,null,null]', "[" * 100_000],
 )
 def test_what_a_family_is_about_is_read_as_it_was_written_or_not_at_all(stored: str) -> None:
-    about = About("ann", "https://idp", None, "web")
-    assert About.from_json(about.to_json()) == about
+    about = FamilyOwner("ann", "https://idp", None, "web")
+    assert FamilyOwner.from_json(about.to_json()) == about
 
     with pytest.raises(ValueError, match="this is not what"):
-        About.from_json(stored)
+        FamilyOwner.from_json(stored)
 
 
 def test_a_poisoned_family_is_refused(redis_place: Shared, postgres_place: Shared) -> None:

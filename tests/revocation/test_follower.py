@@ -544,5 +544,5 @@ def test_a_repaired_store_is_reported_in_the_log(
     with caplog.at_level(logging.INFO, "jwt_authz.revocation"):
         look(*two)
 
-    assert "had forgotten something: it is written back" in caplog.text
+    assert "had lost data: it has been written back" in caplog.text
     assert "a-secret-subject" not in caplog.text

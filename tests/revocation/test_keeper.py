@@ -493,7 +493,7 @@ def test_anyone_who_follows_the_news_holds_up_no_other_look(view: RevocationView
             began.set()
             assert release.wait(PATIENCE)
 
-    view.have_heeded(heed)
+    view.call_after_look(heed)
     looking = threading.Thread(target=view.refresh)
     looking.start()
     assert began.wait(PATIENCE)
@@ -530,7 +530,7 @@ def test_who_did_not_look_for_longer_than_a_statement_may_live_may_have_missed_n
 
 def test_anyone_who_follows_raises_when_the_look_before_began(view: RevocationView) -> None:
     told: list[tuple[float, float]] = []
-    assert view.have_heeded(told.append)
+    assert view.call_after_look(told.append)
     view.check_age()
     view.stop()
     before = keeper(view)._fresh

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jwt_authz.revocation.known import Known
+from jwt_authz.revocation.known import KnownRevocations
 from jwt_authz.revocation.statements import Statement
 
 UNTIL = 1_000_000.0
 
 
-def known(*statements: Statement) -> Known:
-    made = Known()
+def known(*statements: Statement) -> KnownRevocations:
+    made = KnownRevocations()
     for statement in statements:
         made.add(statement)
     return made
@@ -148,14 +148,14 @@ def test_what_was_not_said_is_not_covered(said: list[Statement], other: Statemen
 
 SIZE = """
 import secrets, sys
-from jwt_authz.revocation.known import Known
+from jwt_authz.revocation.known import KnownRevocations
 from jwt_authz.revocation.statements import Statement
 
 def resident(which):
     with open("/proc/self/status") as file:
         return next(int(line.split()[1]) for line in file if line.startswith(which)) * 1024
 
-known, count = Known(), int(sys.argv[1])
+known, count = KnownRevocations(), int(sys.argv[1])
 before = resident("VmRSS")
 for number in range(count):
     known.add(Statement("jti", secrets.token_urlsafe(16), None, 0.0, 1e6 + number % 9_000))
@@ -205,7 +205,7 @@ def test_that_the_catalog_has_changed_ends_nothing_and_is_counted_each_time() ->
 
     assert told.newest("ann", None, "acme", ["editor"]) == -math.inf
     assert told.newest_of_logins("ann", None, "acme") == -math.inf
-    assert told.news_of_catalogue == 1
+    assert told.catalogue_changes == 1
     told.add(Statement("catalogue", None, None, 5, UNTIL))  # at the same moment, and another one
-    assert told.news_of_catalogue == 2
+    assert told.catalogue_changes == 2
     assert list(told.statements()) == [said]  # so that a store that forgets it is told again

@@ -14,8 +14,8 @@ from threading import Lock
 from ..._concurrency.forks import renew_after_fork
 from ..families import (
     MOST_FAMILIES,
-    About,
     Family,
+    FamilyOwner,
     Record,
     Rotation,
     answer,
@@ -26,7 +26,7 @@ from ..families import (
     new_id,
     owner_of,
 )
-from ..known import Known
+from ..known import KnownRevocations
 from ..log import MICROSECONDS, LogEntry
 from ..statements import Statement, Target
 
@@ -41,7 +41,7 @@ class MemoryStore:
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        self.known = Known()
+        self.known = KnownRevocations()
         self._clock = clock
         self._lock = Lock()
         self._position = 0
@@ -88,7 +88,7 @@ class MemoryStore:
         client: str | None = None,
     ) -> Rotation:
         """A new family and the `jti` of its first token: see `Families`."""
-        about = About(subject, issuer, tenant, client)
+        about = FamilyOwner(subject, issuer, tenant, client)
         with self._lock:
             now, jti = self._clock(), new_id()
             family = new_family(about, now, lifetime, idle)

@@ -19,8 +19,8 @@ from .. import sharing
 from ..families import (
     KEPT,
     MOST_FAMILIES,
-    About,
     Family,
+    FamilyOwner,
     Outcome,
     Rotation,
     digest_of,
@@ -150,7 +150,7 @@ class RedisStore:
         client: str | None = None,
     ) -> Rotation:
         """A new family and the `jti` of its first token: see `Families`."""
-        about = About(subject, issuer, tenant, client)
+        about = FamilyOwner(subject, issuer, tenant, client)
         id, jti = new_id(), new_id()
         whose, times = (about.owner, about.to_json()), (to_us(lifetime), to_us(idle))
         return self._server.run_in_time(
@@ -230,7 +230,7 @@ def _entry(position: Any, shelf: Any, body: Any) -> LogEntry:
 
 
 def _family(id: str, shown: Any) -> Family:
-    about = About.from_json(shown[0])
+    about = FamilyOwner.from_json(shown[0])
     return Family(id, *about.fields, *map(from_us, shown[1:]))
 
 

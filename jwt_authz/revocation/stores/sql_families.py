@@ -16,8 +16,8 @@ from ..._extras import needs_extra
 from ...errors import StoreUnavailable
 from ..families import (
     MOST_FAMILIES,
-    About,
     Family,
+    FamilyOwner,
     Record,
     Rotation,
     answer,
@@ -77,7 +77,7 @@ class SQLFamilies:
         client: str | None = None,
     ) -> Rotation:
         """A new family and the `jti` of its first token: see `Families`."""
-        about, jti = About(subject, issuer, tenant, client), new_id()
+        about, jti = FamilyOwner(subject, issuer, tenant, client), new_id()
 
         def write(connection: Connection) -> Record:
             generation, now = self._generation(connection)
@@ -236,7 +236,7 @@ def _columns(record: Record) -> dict[str, Any]:
 
 def _record(row: Row[Any]) -> Record:
     try:
-        about = About.from_json(row.about)
+        about = FamilyOwner.from_json(row.about)
     except ValueError:
         raise StoreUnavailable("the store holds a refresh family that cannot be read") from None
     times = row.created_at, row.used_at, row.ends_at, row.expires_at
