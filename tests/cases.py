@@ -85,7 +85,7 @@ class Dice:
         return Catalogue(roles)
 
     def person(self) -> Person:
-        """Somebody whose roles need not be in the catalog."""
+        """A person whose roles need not be in the catalog."""
         odd = () if self.clean else ODD_VALUES
         permissions = self.some((*PERMISSIONS, *JUNK), 3) if self.random.random() < 0.5 else None
         return person_with(
@@ -133,7 +133,7 @@ def person_with(
     permissions: Collection[str] | None,
     scopes: Collection[str],
 ) -> Person:
-    """Somebody with a whole payload, in which these claims stand beside those of the library."""
+    """A person with a whole payload, in which these claims stand beside those of the library."""
     payload = {**claims, "roles": list(roles), "scope": " ".join(scopes)}
     if permissions is not None:
         payload["permissions"] = list(permissions)
@@ -153,7 +153,7 @@ def library_identity(catalogue: Catalogue, person: Person) -> Identity:
     """The identity that is read from the person's payload."""
     encoding = "roles" if person.permissions is None else "full"
     reader = IdentityReader(encoding, library_roles(catalogue))
-    return reader.read("somebody", person.claims)
+    return reader.read("anyone", person.claims)
 
 
 def library_resource(resource: bool | None) -> Any:

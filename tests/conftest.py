@@ -173,7 +173,7 @@ def redis_database() -> Iterator[str]:
 def is_alone(client: redis.Redis, number: int) -> bool:
     """Whether nobody else is connected to the client's database; of two at once neither is alone.
 
-    Channels are common to all databases, but what is told there only has others look into theirs.
+    Channels are common to all databases, but a message there only makes others look into theirs.
     """
     return [int(each["db"]) for each in client.client_list()].count(number) == 1
 

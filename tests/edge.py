@@ -89,7 +89,7 @@ def guarded_app(
     authz: dict[str, Any] | None = None,
     **config: Any,
 ) -> Flask:
-    """An application with an Authz over the catalogue; `authz` are arguments of `Authz`."""
+    """An application with an Authz over the catalog; `authz` are arguments of `Authz`."""
     app = bare_app(algorithm, name, **config)
     Authz(app, **{"roles": catalogue(), **(authz or {})})
     return app

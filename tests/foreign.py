@@ -90,7 +90,7 @@ def trusted(**more: Any) -> Issuer:
 
 
 class WebServer:
-    """A web server on loopback, which answers well or as badly as it is told.
+    """A web server on loopback, which answers well, or badly on request.
 
     `respond` is how it answers well; `answer`, where it is set, takes the request's handler and
     answers in its own way. `connections` are all that were made to it.
@@ -309,7 +309,7 @@ def listening() -> Iterator[tuple[str, list[Any]]]:
 
 
 class Clock:
-    """A clock that stands still until it is told to go on."""
+    """A clock that stands still until it is stepped."""
 
     def __init__(self, now: float = 1_700_000_000.0) -> None:
         self.now = now

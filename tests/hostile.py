@@ -220,7 +220,7 @@ def _header(name: str, target: str = "HS256", stricter: str = "", **changes: Any
     _add(name, lambda: token(header=header_of(**changes)), target, stricter=stricter)
 
 
-# SECURITY 1.3: no algorithm, or one that is none.
+# SECURITY 1.3: no algorithm, or an unknown one.
 _NO_ALGORITHM: dict[str, Any] = {
     "none": "none",
     "None": "None",
@@ -598,7 +598,7 @@ def _refresh_token() -> str:
 _add("a refresh token in place of an access token", _refresh_token)
 _add("a token inside a token", lambda: token(token().encode(), header_of(cty="JWT")))
 
-# SECURITY 1.12: what is no object, with a good signature.
+# SECURITY 1.12: payloads other than objects, with a good signature.
 _NO_OBJECT: dict[str, bytes] = {
     "an array": b"[]",
     "an array of objects": _json([{"sub": "alice", "exp": 2**32}]),
@@ -617,7 +617,7 @@ for _said, _bytes in _NO_OBJECT.items():
     _add(f"the payload is {_said}", lambda data=_bytes: token(data))
     _add(f"the header is {_said}", lambda data=_bytes: token(header=data))
 _add("the payload is an empty object", lambda: token({}))
-# SECURITY 2.6: what is no UTF-8, or more than it.
+# SECURITY 2.6: invalid UTF-8, or more than UTF-8.
 _ENCODED: dict[str, Callable[[bytes], bytes]] = {
     "UTF-16": lambda data: data.decode().encode("utf-16"),
     "UTF-16 without a mark": lambda data: data.decode().encode("utf-16-le"),
@@ -909,7 +909,7 @@ _add(
 )
 
 
-# SECURITY 1.15: other serializations, and text that is no compact JWS.
+# SECURITY 1.15: other serializations, and text other than a compact JWS.
 def _json_forms() -> Iterator[tuple[str, Callable[[], str]]]:
     def parts() -> dict[str, str]:
         return dict(zip(("protected", "payload", "signature"), token().split("."), strict=True))
@@ -1184,7 +1184,7 @@ for _cnf in ({"jkt": "x" * 43}, {"x5t#S256": "x" * 43}, {"jwk": {}}, {}, "", Non
     _payload(f"cnf is {_cnf!r}", cnf=_cnf, stricter="cnf")
 
 
-# --- what is good, to be told from what is not ---------------------------------------------------
+# --- good tokens, to compare with the bad ones ---------------------------------------------------
 
 GOOD: list[Attempt] = []
 
@@ -1218,7 +1218,7 @@ _good_payload("no roles and no permissions", roles=..., permissions=...)
 _good_payload("exp as a float", exp=4e9)
 _good_payload("fresh as a time", fresh=4e9)
 _good_payload("an unknown claim of each type", x=[1, 1.5, True, None, "é", {"y": []}])
-_good_payload("a role that the catalogue lacks", roles=["stranger"])
+_good_payload("a role that the catalog lacks", roles=["stranger"])
 _good_payload("the application's name as issuer and audience", iss="target", aud="target")
 _good_payload("the application among the audiences", aud=["other", "target"])
 for _target in ("issuing", "issuing for two"):

@@ -1,4 +1,4 @@
-"""What is told of each decision: the signal, the counter, and the log, which holds no secret."""
+"""What is recorded of each decision: the signal, the counter, and the log without secrets."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ from tests.edge import TYPE, bearer, catalogue, claims_of, get, guarded_app, tok
 
 @contextmanager
 def listening(app: Flask) -> Iterator[list[dict[str, Any]]]:
-    """What the signal's receivers are told of one application."""
-    told: list[dict[str, Any]] = []
+    """What the signal's receivers get from one application."""
+    reported: list[dict[str, Any]] = []
 
     def receive(sender: Flask, **what: Any) -> None:
-        told.append(what)
+        reported.append(what)
 
     with decided.connected_to(receive, sender=app):
-        yield told
+        yield reported
 
 
 def audited_app(**config: Any) -> Flask:
@@ -73,47 +73,47 @@ def test_each_decision_is_signalled_with_what_it_was_about() -> None:
     app = audited_app()
     client = app.test_client()
     editor, viewer = token_for(app, "alice", "editor"), token_for(app, "bob", "viewer")
-    with listening(app) as told:
+    with listening(app) as reported:
         get(client, "/edit", editor)
         get(client, "/edit", viewer)
         get(client, "/edit")
         get(client, "/edit", "x.y.z")
         get(client, "/stored", editor)
-    assert [one["outcome"] for one in told] == [
+    assert [one["outcome"] for one in reported] == [
         *("allowed", "refused", "not identified", "not identified", "unavailable")
     ]
-    assert told[0]["identity"].subject == "alice"
-    assert bool(told[0]["decision"]) is True
-    assert told[0]["problem"] is None
-    assert told[1]["identity"].subject == "bob"
-    assert bool(told[1]["decision"]) is False
-    assert told[1]["problem"].status == 403
-    assert told[2]["identity"] is told[2]["decision"] is None
-    assert told[3]["problem"].type == f"{TYPE}token-malformed"
-    assert told[4]["problem"].status == 503
+    assert reported[0]["identity"].subject == "alice"
+    assert bool(reported[0]["decision"]) is True
+    assert reported[0]["problem"] is None
+    assert reported[1]["identity"].subject == "bob"
+    assert bool(reported[1]["decision"]) is False
+    assert reported[1]["problem"].status == 403
+    assert reported[2]["identity"] is reported[2]["decision"] is None
+    assert reported[3]["problem"].type == f"{TYPE}token-malformed"
+    assert reported[4]["problem"].status == 503
 
 
 @pytest.mark.parametrize("path", ["/edit", "/asks", "/insists", "/hidden", "/own"])
 def test_every_verb_is_signalled_once(path: str) -> None:
     app = audited_app()
-    with listening(app) as told:
+    with listening(app) as reported:
         get(app.test_client(), path, token_for(app, "bob", "viewer"))
         get(app.test_client(), path, token_for(app, "alice", "editor"))
-    assert [one["outcome"] for one in told] == ["refused", "allowed"]
+    assert [one["outcome"] for one in reported] == ["refused", "allowed"]
 
 
 def test_the_reference_in_the_answer_is_the_one_in_the_signal() -> None:
     app = audited_app()
-    with listening(app) as told:
+    with listening(app) as reported:
         body = get(app.test_client(), "/any").get_json()
-    assert told[0]["problem"].instance == body["instance"]
+    assert reported[0]["problem"].instance == body["instance"]
 
 
 def test_one_application_is_not_reported_of_anothers_decisions() -> None:
     one, two = audited_app(), audited_app()
-    with listening(one) as told:
+    with listening(one) as reported:
         two.test_client().get("/any")
-    assert told == []
+    assert reported == []
     assert counts(one) == {}
     assert counts(two) == {"not identified": 1}
 
@@ -125,10 +125,10 @@ def test_the_guards_of_blueprint_application_and_default_are_signalled() -> None
     guard(app, "article:read")
     blueprint.add_url_rule("/b", "view", lambda: "in")
     app.register_blueprint(blueprint)
-    with listening(app) as told:
+    with listening(app) as reported:
         get(app.test_client(), "/b", token_for(app, "bob", "viewer"))
         get(app.test_client(), "/b")
-    assert [one["outcome"] for one in told] == ["allowed", "allowed", "not identified"]
+    assert [one["outcome"] for one in reported] == ["allowed", "allowed", "not identified"]
 
 
 def test_a_receiver_that_crashes_is_not_a_pass() -> None:
@@ -284,9 +284,9 @@ def test_a_role_that_the_catalog_lacks_is_logged_once(log: pytest.LogCaptureFixt
     for number in range(3):
         token = hostile.token(claims_of(f"user-{number}", roles=[f"stranger-{number}"]))
         assert get(client, "/any", token).status_code == 200
-    told = [r.getMessage() for r in records(log) if "not in the catalog" in r.getMessage()]
-    assert len(told) == 1
-    assert "stranger" not in told[0]
+    reported = [r.getMessage() for r in records(log) if "not in the catalog" in r.getMessage()]
+    assert len(reported) == 1
+    assert "stranger" not in reported[0]
 
 
 def test_what_is_reported_once_is_reported_once_whatever_reads_the_token(
@@ -377,11 +377,11 @@ def test_the_first_token_of_another_catalog_is_reported_once_a_process(
     for number in range(3):
         get(client, "/any", outdated(sub=f"user-{number}"))
         app.config["JWT_DECODE_LEEWAY"] = number + 1  # from now on others verify
-    told = [
+    reported = [
         record for record in records(log) if "another version of the catalog" in record.getMessage()
     ]
-    assert [record.levelno for record in told] == [logging.INFO]
-    assert "s3cret" not in str(vars(told[0]))
+    assert [record.levelno for record in reported] == [logging.INFO]
+    assert "s3cret" not in str(vars(reported[0]))
 
 
 # --- what must never be in it --------------------------------------------------------------------

@@ -328,10 +328,10 @@ def test_a_token_too_long_is_not_issued_and_the_encoding_that_fits_is_named() ->
     app = bare_app(AUTHZ_ENCODING="full")
     authz = Authz(app, roles=many)
     with app.app_context():
-        with pytest.raises(MisuseError, match="AUTHZ_ENCODING='roles' would fit") as told:
+        with pytest.raises(MisuseError, match="AUTHZ_ENCODING='roles' would fit") as printed_text:
             authz.issue("alice", roles=["many"])
-        assert "AUTHZ_MAX_TOKEN_BYTES is 4096" in str(told.value)
-        assert "alice" not in str(told.value)
+        assert "AUTHZ_MAX_TOKEN_BYTES is 4096" in str(printed_text.value)
+        assert "alice" not in str(printed_text.value)
     app = bare_app(AUTHZ_ENCODING="roles")
     authz = Authz(app, roles=many)
     with app.app_context():
@@ -354,7 +354,7 @@ def test_a_longer_token_is_issued_and_accepted_where_the_limit_is_raised() -> No
 
 @pytest.mark.parametrize("subject", [7, 7.5, None, "", True, ["a"], {"id": 1}, b"a"], ids=repr)
 def test_no_token_is_issued_that_this_very_application_would_refuse(subject: Any) -> None:
-    """A subject is a string: another is told at once, or made one, and not found out in a 401."""
+    """A subject is a string: any other type is reported or converted, not discovered by a 401."""
     app = guarded_app()
     app.add_url_rule("/", "view", requires()(lambda: "in"))
     with app.app_context():
@@ -408,9 +408,9 @@ def checked(app: Flask) -> list[str]:
 
 
 def misuse(app: Flask) -> str:
-    with pytest.raises(MisuseError) as told:
+    with pytest.raises(MisuseError) as printed_text:
         checked(app)
-    return str(told.value)
+    return str(printed_text.value)
 
 
 def test_an_application_without_misuse_passes_without_a_warning() -> None:
@@ -451,7 +451,7 @@ WEAK: dict[str, tuple[dict[str, Any], str]] = {
         {"JWT_ALGORITHM": "ES256", "JWT_PUBLIC_KEY": private_pem("RS256")},
         "Unsuitable key for ES256",
     ),
-    "a setting that is none": ({"AUTHZ_RELAM": "x"}, "AUTHZ_RELAM is not a setting: write one of"),
+    "an unknown setting": ({"AUTHZ_RELAM": "x"}, "AUTHZ_RELAM is not a setting: write one of"),
     "a setting's value that is unfit": (
         {"AUTHZ_DISCLOSE": "all"},
         "AUTHZ_DISCLOSE is 'all': write none | sentence | tree",
@@ -502,7 +502,7 @@ def test_what_the_catalog_lacks_is_reported(asked: Any, message: str) -> None:
     assert message in misuse(app)
 
 
-def test_what_the_catalog_lacks_is_told_in_every_place() -> None:
+def test_what_the_catalog_lacks_is_reported_in_every_place() -> None:
     class Item(MethodView):
         decorators = [requires(has_role("in_class"))]  # noqa: RUF012
 
@@ -516,9 +516,9 @@ def test_what_the_catalog_lacks_is_told_in_every_place() -> None:
     guard(app, has_role("on_application"))
     blueprint.add_url_rule("/", view_func=Item.as_view("item"))
     app.register_blueprint(blueprint)
-    told = misuse(app)
+    printed_text = misuse(app)
     for name in ("in_class", "on_method", "on_blueprint", "on_application"):
-        assert f"no role is named {name!r}" in told
+        assert f"no role is named {name!r}" in printed_text
 
 
 @pytest.mark.parametrize("asked", ["article:*", "*:read", "*:*"])
@@ -545,17 +545,15 @@ def test_a_guard_above_the_route_decorator_is_reported() -> None:
     def vain() -> str:
         return "open"
 
-    told = misuse(app)
+    printed_text = misuse(app)
     for method in ("GET", "POST"):
         assert (
             f"{method} /vain (vain) is open: its guard stands above the route decorator, so write "
             "@requires(...) below @app.route(...)"
-        ) in told
+        ) in printed_text
 
 
-def test_a_guard_above_the_route_decorator_is_told_through_a_wrapper_that_says_what_it_wraps() -> (
-    None
-):
+def test_a_guard_above_the_route_decorator_is_reported_through_a_wrapper() -> None:
     import functools
 
     def logged(view: Any) -> Any:
@@ -576,7 +574,7 @@ def test_a_guard_above_the_route_decorator_is_told_through_a_wrapper_that_says_w
     assert "is open" in misuse(app)
 
 
-def test_a_view_that_is_guarded_on_one_route_and_exempt_on_another_is_no_misuse() -> None:
+def test_a_view_that_is_guarded_on_one_route_and_exempt_on_another_is_not_a_misuse() -> None:
     app = guarded_app()
 
     def view() -> str:
@@ -588,7 +586,7 @@ def test_a_view_that_is_guarded_on_one_route_and_exempt_on_another_is_no_misuse(
     assert checked(app) == []
 
 
-def test_bare_views_are_told_where_the_default_is_deny() -> None:
+def test_bare_views_are_reported_where_the_default_is_deny() -> None:
     class Half(MethodView):
         @requires("article:read")
         def get(self) -> str:
@@ -602,10 +600,12 @@ def test_bare_views_are_told_where_the_default_is_deny() -> None:
     app.add_url_rule("/exempt", "exempt", exempt(lambda: "in"))
     app.add_url_rule("/guarded", "guarded", requires()(lambda: "in"))
     app.add_url_rule("/half", view_func=Half.as_view("half"))
-    told = misuse(app).splitlines()
-    assert len(told) == 2
-    assert told[0].startswith("GET /bare (bare) has no guard: write @requires(...) on the view")
-    assert told[1].startswith("POST /half (half) has no guard")
+    printed_text = misuse(app).splitlines()
+    assert len(printed_text) == 2
+    assert printed_text[0].startswith(
+        "GET /bare (bare) has no guard: write @requires(...) on the view"
+    )
+    assert printed_text[1].startswith("POST /half (half) has no guard")
 
 
 def test_an_exempt_endpoint_that_is_not_there_is_reported() -> None:
@@ -614,7 +614,7 @@ def test_an_exempt_endpoint_that_is_not_there_is_reported() -> None:
     assert "exempt('nowhere') names an endpoint that the application does not have" in misuse(app)
 
 
-def test_all_that_is_wrong_is_told_at_once_and_each_only_once() -> None:
+def test_all_findings_are_reported_together_and_each_only_once() -> None:
     app = guarded_app(JWT_SECRET_KEY="short", JWT_ACCESS_TOKEN_EXPIRES=False)
     guard(app, has_role("king"))
     for number in range(5):
@@ -626,12 +626,12 @@ def test_all_that_is_wrong_is_told_at_once_and_each_only_once() -> None:
 
 def test_no_message_holds_the_secret() -> None:
     short = "my-own-short-secret"
-    told = misuse(guarded_app(JWT_SECRET_KEY=short))
-    assert short not in told
-    told = misuse(
+    printed_text = misuse(guarded_app(JWT_SECRET_KEY=short))
+    assert short not in printed_text
+    printed_text = misuse(
         guarded_app(JWT_ALGORITHM="RS256", JWT_PRIVATE_KEY="no PEM but a secret", JWT_PUBLIC_KEY="")
     )
-    assert "no PEM" not in told
+    assert "no PEM" not in printed_text
 
 
 PASSWORD = "S3cretPassw0rd"
@@ -713,8 +713,8 @@ def test_a_warning_is_logged_at_the_first_request_and_stops_nothing(
     app.add_url_rule("/", "view", guarded(lambda: "in"), methods=["GET", "PUT"])
     client, token = app.test_client(), token_for(app, "bob", "viewer")
     assert [get(client, "/", token).status_code for _ in range(3)] == [200] * 3
-    told = [r for r in caplog.records if "is always refused" in r.getMessage()]
-    assert [r.levelno for r in told] == [logging.WARNING]
+    printed_text = [r for r in caplog.records if "is always refused" in r.getMessage()]
+    assert [r.levelno for r in printed_text] == [logging.WARNING]
 
 
 # --- check at the first request ------------------------------------------------------------------
@@ -869,14 +869,14 @@ def test_all_that_is_wrong_with_the_settings_is_reported_at_once() -> None:
         JWT_SECRET_KEY=None,
         JWT_ACCESS_TOKEN_EXPIRES=False,
     )
-    told = misuse(app)
+    printed_text = misuse(app)
     for name in ("AUTHZ_DISCLOSE", "AUTHZ_CACHE_BYTES", "AUTHZ_RELAM", "AUTHZ_REALMS"):
-        assert name in told
-    assert "no secret is set: set JWT_SECRET_KEY" in told
-    assert "access tokens never expire" in told
+        assert name in printed_text
+    assert "no secret is set: set JWT_SECRET_KEY" in printed_text
+    assert "access tokens never expire" in printed_text
 
 
-def test_a_second_authz_on_one_application_is_told_and_changes_nothing() -> None:
+def test_a_second_authz_on_one_application_is_reported_and_changes_nothing() -> None:
     app = guarded_app()
     first = authz_of(app)
     with pytest.raises(MisuseError, match="already has an Authz"):
@@ -886,7 +886,7 @@ def test_a_second_authz_on_one_application_is_told_and_changes_nothing() -> None
     assert authz_of(app) is first
 
 
-def test_a_guard_is_no_answer_and_no_requirement() -> None:
+def test_a_guard_is_neither_an_answer_nor_a_requirement() -> None:
     with pytest.raises(MisuseError, match=r"write if allowed\(\.\.\.\)"):
         if requires("article:read"):
             pass

@@ -316,7 +316,7 @@ def test_the_test_above_would_notice_a_cache_that_knows_a_token_by_its_payload(
 
 @contextmanager
 def listener() -> Iterator[tuple[str, list[object]]]:
-    """A server that keeps whoever connects, and its URL."""
+    """A server that holds every connection open, and its URL."""
     server = socket.create_server(("127.0.0.1", 0))
     server.settimeout(0.05)
     came: list[object] = []
@@ -481,7 +481,7 @@ def test_deep_nesting_is_401_also_where_python_would_read_it(
 NOT_QUITE_NAMES = (
     *("Roles", "ROLES", "role", "roles ", " roles", "roles\0", "ｒｏｌｅｓ", "rоles"),
     *("Permissions", "PERMISSIONS", "permission", "permissions ", "ｐermissions", "perms"),
-    *("authorities", "groups", "Scope", "scp", "is_admin", "admin", "level", "Catalogue"),
+    *("authorities", "groups", "Scope", "scp", "is_admin", "admin", "level", "Catalog"),
 )
 
 

@@ -40,7 +40,7 @@ def expected(case: Case) -> str:
     return {True: "yes", False: "no", None: "depends"}[answer]
 
 
-def told(decision: Decision) -> str:
+def reported(decision: Decision) -> str:
     return "error" if decision.error else decision.verdict.value
 
 
@@ -58,7 +58,7 @@ def compare(count: int) -> tuple[Counter[str], list[Case]]:
         decision, model = decided(case), expected(case)
         outcomes[model] += 1
         allowed = allows(case.tree, case.catalogue, case.person, case.resource)
-        if told(decision) != model or not bool(decision) is decision.allowed is allowed:
+        if reported(decision) != model or not bool(decision) is decision.allowed is allowed:
             disagreed.append(case)
     return outcomes, disagreed
 
@@ -81,7 +81,7 @@ def test_half_a_million_generated_cases_are_decided_as_the_model_decides_them() 
 def test_operators_and_classes_spell_the_same_decision() -> None:
     for seed in range(CASES):
         case = Dice(seed).case()
-        assert told(decided(case, written_with_operators)) == told(decided(case)), case
+        assert reported(decided(case, written_with_operators)) == reported(decided(case)), case
 
 
 def known_by_roles(case: Case) -> Identity:

@@ -215,7 +215,7 @@ def test_a_realm_breaks_no_header(realm: str) -> None:
     assert value.isprintable()
 
 
-# --- how much is told ----------------------------------------------------------------------------
+# --- how much is disclosed -------------------------------------------------------------------
 
 
 def refused(disclose: str, path: str, **claims: Any) -> tuple[dict[str, Any], dict[str, str]]:
@@ -237,9 +237,9 @@ def test_by_default_the_refused_requirements_sentence_is_reported(client: FlaskC
 
 def test_none_tells_nothing_of_what_was_asked() -> None:
     for path in ("/edit", "/scope", "/author", "/tree", "/fails"):
-        body, told = refused("none", path)
+        body, reported = refused("none", path)
         assert body["detail"] == "This is not allowed."
-        assert set(told) == {"realm", "error", "error_description"}
+        assert set(reported) == {"realm", "error", "error_description"}
         assert "required" not in body
 
 
@@ -274,10 +274,10 @@ def test_an_error_inside_a_requirement_is_never_reported_to_the_client(disclose:
         assert secret not in text
 
 
-def test_a_scope_that_is_none_breaks_no_challenge() -> None:
+def test_an_invalid_scope_breaks_no_challenge() -> None:
     """RFC 6749 section 3.3 leaves quotes and backslashes out of scopes."""
-    _, told = refused("sentence", "/scope", scope="write")
-    assert '"' not in told.get("scope", "").replace(r"\"", "")
+    _, reported = refused("sentence", "/scope", scope="write")
+    assert '"' not in reported.get("scope", "").replace(r"\"", "")
 
 
 # --- the application's own handlers --------------------------------------------------------------
@@ -534,7 +534,7 @@ class SharedCache:
 
 
 def test_a_shared_cache_answers_nobody_with_what_is_anothers() -> None:
-    """SECURITY 1.38: whoever came first, with the bare view as the control that can fail."""
+    """SECURITY 1.38: in either order, with the bare view as the control that can fail."""
     app = guarded_app()
     app.add_url_rule("/me", "me", requires()(lambda: current_identity.subject))
     app.add_url_rule("/asks", "asks", lambda: str(allowed("article:read")))

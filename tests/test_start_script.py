@@ -1,4 +1,4 @@
-"""scripts/start.py, run in earnest on a project that needs nothing from elsewhere."""
+"""scripts/start.py, run on a real project that needs nothing from elsewhere."""
 
 import os
 import shutil
@@ -25,13 +25,13 @@ version = "1"
 optional-dependencies.test = []
 """
 
-# The least that pip asks of a build backend; it counts its calls, and fails when told to.
+# The least that pip asks of a build backend; it counts its calls, and fails on request.
 BACKEND = """
 import base64, hashlib, os, zipfile
 
 def build_editable(folder, config_settings=None, metadata_directory=None):
     if os.path.exists("broken"):
-        raise SystemExit("told to fail")
+        raise SystemExit("fails on request")
     with open("installs", "a") as installs:
         installs.write("x")
     files = {

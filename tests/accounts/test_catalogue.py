@@ -324,7 +324,7 @@ def test_the_catalog_is_read_in_one_statement(stored: SQLAlchemyRoles, engine: E
     stored.add("clerk", "orders:read")
     stored.add("manager", includes="clerk")
     asked: list[str] = []
-    event.listen(engine, "before_cursor_execute", lambda *told: asked.append(told[2]))
+    event.listen(engine, "before_cursor_execute", lambda *reported: asked.append(reported[2]))
     assert len(stored.load()) == 2
     assert len(asked) == 1
 

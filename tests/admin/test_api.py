@@ -312,11 +312,11 @@ def test_each_change_is_recorded_with_who_what_before_and_after(as_ann: Ask) -> 
     as_ann("DELETE", f"{USERS}/bob/sessions")
     as_ann("POST", USERS, json={"username": "dee", "password": PASSWORD})
     answer = as_ann("GET", CHANGES)
-    told = [
+    reported = [
         (one["actor"], one["action"], one["username"], one["before"], one["after"])
         for one in answer.json["changes"]
     ]
-    assert told == [
+    assert reported == [
         ("ann", "create user", "dee", None, {"roles": []}),
         ("ann", "end sessions", "bob", {"sessions": 0}, {"sessions": 0}),
         ("ann", "disable user", "bob", {"disabled": False}, {"disabled": True}),
@@ -346,10 +346,10 @@ def test_a_change_is_logged_on_one_line_without_a_secret(
 def test_the_audit_records_each_change_and_none_that_was_refused(
     app: Flask, as_ann: Ask, caplog: pytest.LogCaptureFixture
 ) -> None:
-    told: list[dict[str, Any]] = []
+    reported: list[dict[str, Any]] = []
 
     def receive(sender: Flask, **what: Any) -> None:
-        told.append(what)
+        reported.append(what)
 
     with changed.connected_to(receive, app), caplog.at_level(logging.INFO, "jwt_authz"):
         assert as_ann("PUT", f"{USERS}/bob/roles", json={"roles": []}).status_code == 200
@@ -359,7 +359,7 @@ def test_the_audit_records_each_change_and_none_that_was_refused(
         assert as_ann("DELETE", f"{USERS}/bob/sessions").status_code == 204
         created = as_ann("POST", USERS, json={"username": "d\nee", "password": PASSWORD})
     subject = created.json["subject"]
-    assert told == [
+    assert reported == [
         {"by": "ann", "action": action, "name": name, "subject": of}
         for action, name, of in [
             ("change roles", "bob", "bob"),

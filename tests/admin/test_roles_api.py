@@ -157,12 +157,12 @@ def test_nothing_changes_where_the_store_does_not_answer(
 def test_a_change_that_other_processes_missed_can_be_repeated(
     as_ann: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[str] = []
+    reported: list[str] = []
     reload = AppState.reload_roles
 
     def fail_once(state: AppState) -> None:
-        told.append("notified")
-        if len(told) == 2:
+        reported.append("notified")
+        if len(reported) == 2:
             raise StoreUnavailable("no answer")
         reload(state)
 
@@ -170,7 +170,7 @@ def test_a_change_that_other_processes_missed_can_be_repeated(
     body = {**WRITER, "permissions": []}
     assert as_ann("PUT", f"{ROLES}/editor", json=body).status_code == 503
     assert as_ann("PUT", f"{ROLES}/editor", json=body).status_code == 200
-    assert len(told) == 4
+    assert len(reported) == 4
     assert as_ann("GET", f"{ROLES}/editor").json["permissions"] == []
 
 
@@ -475,11 +475,11 @@ def test_who_loses_a_role_that_is_removed_stands_in_the_trail(stored: Flask) -> 
     (elsewhere,) = as_ann("GET", f"{CHANGES}?subject=bob").json["changes"]
     assert (elsewhere["tenant"], elsewhere["before"]) == ("north", {"roles": ["auditor"]})
     assert accounts_of(stored).find_in("bob", "north") is None
-    (told,) = as_ann("GET", f"{CHANGES}?subject=cy").json["changes"]
+    (reported,) = as_ann("GET", f"{CHANGES}?subject=cy").json["changes"]
     assert as_ann("GET", f"{CHANGES}?role=auditor").json["total"] == 4
-    assert (told["action"], told["actor_issuer"]) == ("change roles", None)
-    assert told["before"] == {"roles": ["auditor", "viewer"]}
-    assert told["after"] == {"roles": ["viewer"]}
+    assert (reported["action"], reported["actor_issuer"]) == ("change roles", None)
+    assert reported["before"] == {"roles": ["auditor", "viewer"]}
+    assert reported["after"] == {"roles": ["viewer"]}
 
 
 @pytest.mark.slow
@@ -636,10 +636,10 @@ def test_a_role_that_is_not_there_is_not_found_and_one_that_is_there_is_not_crea
 
 
 def test_each_change_is_recorded_with_who_what_before_and_after(stored: Flask, as_ann: Ask) -> None:
-    told: list[tuple[str, ...]] = []
+    reported: list[tuple[str, ...]] = []
 
     def receive(sender: Flask, **what: Any) -> None:
-        told.append((what["by"], what["action"], what["name"], what["subject"]))
+        reported.append((what["by"], what["action"], what["name"], what["subject"]))
 
     body: dict[str, Any] = {"permissions": ["articles:read"], "includes": [], "level": None}
     nothing = {"permissions": [], "includes": [], "level": None}
@@ -661,7 +661,7 @@ def test_each_change_is_recorded_with_who_what_before_and_after(stored: Flask, a
         ("ann", "change role", "admin", None, admin, {**admin, "includes": ["editor", "reader"]}),
         ("ann", "create role", "reader", None, None, body),
     ]
-    assert told == [
+    assert reported == [
         ("ann", "create role", "reader", None),
         ("ann", "change role", "reader", None),
         ("ann", "remove role", "reader", None),

@@ -246,7 +246,7 @@ def test_a_loader_without_parameters_takes_the_identity_from_elsewhere(app: Flas
     assert client.get("/edit").status_code == 401
 
 
-def test_a_loader_with_other_parameters_is_a_misuse_told_at_once(app: Flask) -> None:
+def test_a_loader_with_other_parameters_is_a_misuse_at_once(app: Flask) -> None:
     for loader in (lambda one: None, lambda a, b, c: None):
         with pytest.raises(MisuseError, match=r"takes \(subject, claims\), or nothing"):
             app.extensions["jwt_authz"].identity_loader(loader)
@@ -483,17 +483,17 @@ def test_a_request_without_a_token_inherits_none_from_the_application_context() 
 
 
 def test_a_request_with_a_bad_token_does_not_read_the_claims_of_the_one_before() -> None:
-    """`allowed()` said no, and then `get_jwt()` must not tell of somebody else."""
+    """`allowed()` said no, and then `get_jwt()` must not return another caller."""
     app = guarded_app()
-    told: list[Any] = []
+    reported: list[Any] = []
 
     @app.route("/asks")
     def asks() -> str:
         assert not allowed()
         try:
-            told.append(get_jwt())
+            reported.append(get_jwt())
         except RuntimeError:  # what FJE raises where nothing was verified
-            told.append({})
+            reported.append({})
         return ""
 
     app.add_url_rule("/who", "who", requires()(who))
@@ -502,7 +502,7 @@ def test_a_request_with_a_bad_token_does_not_read_the_claims_of_the_one_before()
         assert get(client, "/who", alice).get_json() == same("alice")
         for token in (None, "x.y.z", hostile.token(claims_of("bob", exp=1))):
             get(client, "/asks", token)
-    assert told == [{}, {}, {}]
+    assert reported == [{}, {}, {}]
 
 
 OUTER_GUARDS: dict[str, Callable[[Any], Any]] = {
@@ -1071,7 +1071,7 @@ def test_whatever_a_callback_raises_the_view_does_not_run(
     "attribute",
     ["verify", "read"],
 )
-def test_a_crash_inside_the_verifier_is_no_pass(
+def test_a_crash_inside_the_verifier_lets_no_one_in(
     app: Flask, monkeypatch: pytest.MonkeyPatch, attribute: str
 ) -> None:
     """SECURITY 1.28, 2.49."""
@@ -1081,7 +1081,7 @@ def test_a_crash_inside_the_verifier_is_no_pass(
 
 
 @pytest.mark.parametrize("attribute", ["get", "put"])
-def test_a_crash_inside_the_cache_is_no_pass(
+def test_a_crash_inside_the_cache_lets_no_one_in(
     app: Flask, monkeypatch: pytest.MonkeyPatch, attribute: str
 ) -> None:
     """SECURITY 1.28, 2.49."""

@@ -133,7 +133,7 @@ def test_an_identity_loader_that_builds_on_the_librarys_own_reading_follows_the_
     assert get(after.test_client(), "/me", token).text == "True"
 
 
-def test_the_tests_of_a_change_would_notice_catalogs_that_cannot_be_told_apart(
+def test_the_tests_of_a_change_would_notice_catalogs_that_look_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(Roles, "fingerprint", 16 * "x")

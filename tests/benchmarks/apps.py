@@ -16,7 +16,7 @@ TOKEN_BYTES = 700
 
 
 def token_maker() -> TokenMaker:
-    """The same catalog and key in the server and in whoever signs the tokens for it."""
+    """The same catalog and key in the server and in the program that signs its tokens."""
     settings = {"JWT_ALGORITHM": ALGORITHM, "JWT_SECRET_KEY": os.environ[SECRET_VARIABLE]}
     return TokenMaker(ALGORITHM, TOKEN_BYTES, settings)
 

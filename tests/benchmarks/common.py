@@ -142,7 +142,7 @@ class TokenMaker:
 
 
 class VerificationCounter:
-    """Counts the signatures that PyJWT verifies, whoever asks for it."""
+    """Counts the signatures that PyJWT verifies for any caller."""
 
     def __init__(self) -> None:
         self.count = 0

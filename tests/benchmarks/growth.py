@@ -93,7 +93,7 @@ def role_growth(effort: Effort) -> tuple[list[str], list[list[str]]]:
         "role included": lambda n: (has_role(f"role{n // 2 - 1}"), _member(n), True),
         "role not held": lambda n: (has_role("role0"), _member(n), False),
     }
-    return _growth("roles in the catalogue", ROLES_IN_CATALOGUE, columns, effort)
+    return _growth("roles in the catalog", ROLES_IN_CATALOGUE, columns, effort)
 
 
 def memory_rows(effort: Effort) -> list[list[str]]:
@@ -122,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print("\n".join(describe_machine()))
     for title, (header, rows) in {
         "One check, nanoseconds": permission_growth(effort),
-        "One check under a catalogue, nanoseconds": role_growth(effort),
+        "One check with a catalog, nanoseconds": role_growth(effort),
         "Memory of a cached token": (["700-byte tokens", "bytes each"], memory_rows(effort)),
         "Import time": (["import", "ms"], import_rows(effort)),
     }.items():
@@ -166,7 +166,7 @@ def _holding(count: int) -> Identity:
 
 
 def _member(count: int) -> Identity:
-    """Somebody in the middle of a catalog in which every other role includes the one before."""
+    """An identity in the middle of a catalog in which every other role includes the one before."""
     roles = Roles(*(_paired(n, count // 2) for n in range(count)))
     names = frozenset({f"role{count // 2}"})
     return Identity("1", roles=names, permissions=roles.permissions_of(names), catalogue=roles)

@@ -6,7 +6,7 @@
 Each contender of `peers` is run twice under `valgrind --tool=cachegrind`, in a process of its
 own: both times it is built and warmed up, and only the second time it answers the requests that
 count. The difference, divided by their number, is a request's share. Two runs differ by less
-than 1 %. An instruction is no measure of time: the processor has special ones for SHA-256, for
+than 1 %. Instructions do not measure time: the processor has special ones for SHA-256, for
 example, which valgrind replaces by many simple ones. `apt install valgrind` provides it.
 """
 

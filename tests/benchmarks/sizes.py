@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.sizes
 
-Prints the table of `docs/tokens.md`. The catalogue has twice as many permissions as the token
+Prints the table of `docs/tokens.md`. The catalog has twice as many permissions as the token
 holds, every second one of them, by one role. Signed by HS256, with the claims of RFC 9068 and none
 of Flask-JWT-Extended's optional ones; `iss` and `aud` have 24 characters.
 """

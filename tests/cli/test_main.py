@@ -60,9 +60,9 @@ def test_check_exits_1_for_a_bare_view_whatever_the_default(default: str) -> Non
     app.add_url_rule("/bare", "bare", lambda: "in", methods=["GET", "POST"])
     result = check(app)
     assert result.exit_code == 1
-    told = lines(result.stderr)
-    assert len(told) == 2
-    for method, line in zip(("GET", "POST"), told, strict=True):
+    reported = lines(result.stderr)
+    assert len(reported) == 2
+    for method, line in zip(("GET", "POST"), reported, strict=True):
         assert line.startswith(f"error: {method} /bare (bare) has no guard: write @requires(...)")
     assert "every view" not in result.stdout
 
@@ -92,11 +92,11 @@ def test_check_exits_1_for_misuse_and_tells_all_of_it_each_once() -> None:
     app.add_url_rule("/bare", "bare", lambda: "in")
     result = check(app)
     assert result.exit_code == 1
-    told = lines(result.stderr)
-    assert len(told) == len(set(told)) == 4
+    reported = lines(result.stderr)
+    assert len(reported) == len(set(reported)) == 4
     for part in ("secret for HS256", "never expire", "no role is named 'king'", "has no guard"):
-        assert sum(part in line for line in told) == 1
-    assert all(line.startswith("error: ") for line in told)
+        assert sum(part in line for line in reported) == 1
+    assert all(line.startswith("error: ") for line in reported)
 
 
 def test_check_exits_1_for_a_guard_above_its_route_decorator() -> None:
@@ -158,8 +158,10 @@ def test_check_warns_of_a_permission_that_neither_a_guard_nor_a_view_asks_for() 
     app.add_url_rule("/any", "any", requires("stock:count")(_asks_inside))
     result = check(app)
     assert result.exit_code == 0
-    told = [line for line in lines(result.stdout) if line.startswith("warning: nothing asks for")]
-    assert told == [
+    reported = [
+        line for line in lines(result.stdout) if line.startswith("warning: nothing asks for")
+    ]
+    assert reported == [
         f"warning: nothing asks for {permission!r}, which a role grants: guard a view by it, or "
         "remove it from the role [AZ105]"
         for permission in ("*:print", "order:print", "report:*", "report:read")

@@ -45,7 +45,7 @@ def run(app: Flask, *arguments: str) -> Result:
     return app.test_cli_runner().invoke(authz, arguments)
 
 
-def told(app: Flask, *arguments: str) -> str:
+def reported(app: Flask, *arguments: str) -> str:
     """What a command prints, which must not fail."""
     result = run(app, *arguments)
     assert (result.exit_code, result.stderr) == (0, "")
@@ -53,7 +53,7 @@ def told(app: Flask, *arguments: str) -> str:
 
 
 def test_routes_are_shown_as_a_table() -> None:
-    assert told(shop(), "routes") == (
+    assert reported(shop(), "routes") == (
         "method  rule              endpoint     guards           requirement\n"
         "GET     /admin/users/     admin.users  blueprint admin  has the role manager\n"
         "GET     /orders/<int:id>  order        view             is the buyer or has the role "
@@ -66,18 +66,22 @@ def test_routes_are_shown_as_a_table() -> None:
 
 
 def test_routes_are_written_as_json_markdown_and_csv() -> None:
-    assert [route["state"] for route in json.loads(told(shop(), "routes", "--json"))["routes"]] == [
+    assert [
+        route["state"] for route in json.loads(reported(shop(), "routes", "--json"))["routes"]
+    ] == [
         *["guarded"] * 4,
         "exempt",
         "open",
     ]
-    assert "| GET | /bare | bare | NO GUARD | everybody |\n" in told(shop(), "routes", "--markdown")
-    rows = list(csv.reader(io.StringIO(told(shop(), "routes", "--csv"))))
+    assert "| GET | /bare | bare | NO GUARD | everybody |\n" in reported(
+        shop(), "routes", "--markdown"
+    )
+    rows = list(csv.reader(io.StringIO(reported(shop(), "routes", "--csv"))))
     assert rows[-1] == ["GET", "/bare", "bare", "NO GUARD", "everybody"]
 
 
 def test_the_matrix_is_shown_as_a_table() -> None:
-    shown = told(shop(), "matrix").splitlines()
+    shown = reported(shop(), "matrix").splitlines()
     assert shown[0].split()[:4] == ["method", "rule", "not", "identified"]
     assert [line.split()[:7] for line in shown[1:4]] == [
         ["GET", "/admin/users/", "no", "no", "no", "yes", "no"],
@@ -87,16 +91,16 @@ def test_the_matrix_is_shown_as_a_table() -> None:
 
 
 def test_the_matrix_is_written_as_json_markdown_csv_and_html() -> None:
-    document = json.loads(told(shop(), "matrix", "--json"))
+    document = json.loads(reported(shop(), "matrix", "--json"))
     assert document["roles"] == ["clerk", "manager", "guest"]
     assert document["routes"][2]["access"] == {"clerk": "no", "manager": "yes", "guest": "no"}
     header = (
         "| method | rule | not identified | no role | clerk | manager | guest | requirement |\n"
     )
-    assert told(shop(), "matrix", "--markdown").startswith(header)
-    rows = list(csv.reader(io.StringIO(told(shop(), "matrix", "--csv"))))
+    assert reported(shop(), "matrix", "--markdown").startswith(header)
+    rows = list(csv.reader(io.StringIO(reported(shop(), "matrix", "--csv"))))
     assert rows[-1] == ["GET", "/bare", *["yes"] * 5, "everybody"]
-    page = told(shop(), "matrix", "--html")
+    page = reported(shop(), "matrix", "--html")
     assert page.startswith("<!doctype html>")
     assert "Who may call what: shop" in page
 
@@ -104,15 +108,15 @@ def test_the_matrix_is_written_as_json_markdown_csv_and_html() -> None:
 def test_hostile_names_break_no_table() -> None:
     app = shop(Role("=1+1\n| x |"), Role("clerk", "order:*"), Role("manager"))
     for form in ("--markdown", "--csv"):
-        lines = told(app, "matrix", form).splitlines()
+        lines = reported(app, "matrix", form).splitlines()
         assert len(lines) == 7 + (form == "--markdown")
-    assert '"\'=1+1\\n| x |"' in told(app, "matrix", "--csv")
-    assert "| =1+1\\\\n&#124; x &#124; |" in told(app, "matrix", "--markdown")
+    assert '"\'=1+1\\n| x |"' in reported(app, "matrix", "--csv")
+    assert "| =1+1\\\\n&#124; x &#124; |" in reported(app, "matrix", "--markdown")
 
 
 @pytest.mark.parametrize("path", ["/orders/<int:id>", "/orders/7", "orders/7"])
 def test_who_tells_the_roles_that_may_and_what_it_depends_on(path: str) -> None:
-    assert told(shop(), "who", "get", path).splitlines() == [
+    assert reported(shop(), "who", "get", path).splitlines() == [
         "GET /orders/<int:id> (order): is the buyer or has the role clerk [view]",
         "yes      clerk, manager",
         "depends  no role, on: is the buyer",
@@ -122,14 +126,14 @@ def test_who_tells_the_roles_that_may_and_what_it_depends_on(path: str) -> None:
 
 
 def test_who_marks_a_route_without_a_guard() -> None:
-    assert told(shop(), "who", "GET", "/bare").splitlines() == [
+    assert reported(shop(), "who", "GET", "/bare").splitlines() == [
         "GET /bare (bare): everybody [NO GUARD]",
         "yes      not identified, no role, clerk, manager, guest",
     ]
 
 
 def test_who_takes_a_head_for_the_get_that_answers_it() -> None:
-    assert told(shop(), "who", "HEAD", "/orders").startswith("GET /orders (orders): has the")
+    assert reported(shop(), "who", "HEAD", "/orders").startswith("GET /orders (orders): has the")
 
 
 @pytest.mark.parametrize(
@@ -150,7 +154,7 @@ def test_who_says_so_where_no_view_answers(asked: tuple[str, str], message: str)
 
 
 def test_can_tells_the_routes_of_a_role_and_what_they_depend_on() -> None:
-    assert [line.split(maxsplit=4) for line in told(shop(), "can", "guest").splitlines()] == [
+    assert [line.split(maxsplit=4) for line in reported(shop(), "can", "guest").splitlines()] == [
         ["answer", "method", "rule", "endpoint", "depends on"],
         ["depends", "GET", "/orders/<int:id>", "order", "is the buyer"],
         ["yes", "GET", "/health", "health"],
@@ -161,7 +165,7 @@ def test_can_tells_the_routes_of_a_role_and_what_they_depend_on() -> None:
 def test_can_says_so_where_a_role_may_call_nothing() -> None:
     app = guarded_app()
     app.add_url_rule("/", "view", requires(has_role("admin"))(lambda: "in"))
-    assert told(app, "can", "viewer") == "viewer may call no route\n"
+    assert reported(app, "can", "viewer") == "viewer may call no route\n"
 
 
 def test_can_names_the_roles_that_there_are() -> None:
@@ -187,14 +191,14 @@ def test_an_application_without_an_authz_is_reported(arguments: list[str]) -> No
 def earlier(tmp_path: Path) -> str:
     """The matrix of the shop in a file."""
     file = tmp_path / "matrix.json"
-    file.write_text(told(shop(), "matrix", "--json"))
+    file.write_text(reported(shop(), "matrix", "--json"))
     return str(file)
 
 
 def test_a_difference_to_the_same_application_exits_0(earlier: str) -> None:
-    assert told(shop(), "matrix", "--diff", earlier) == "no access was given or taken\n"
-    assert json.loads(told(shop(), "matrix", "--json", "--diff", earlier)) == {"changes": []}
-    assert len(told(shop(), "matrix", "--csv", "--diff", earlier).splitlines()) == 1
+    assert reported(shop(), "matrix", "--diff", earlier) == "no access was given or taken\n"
+    assert json.loads(reported(shop(), "matrix", "--json", "--diff", earlier)) == {"changes": []}
+    assert len(reported(shop(), "matrix", "--csv", "--diff", earlier).splitlines()) == 1
 
 
 def test_a_difference_exits_1_where_access_was_given_and_tells_to_whom(earlier: str) -> None:
@@ -207,13 +211,13 @@ def test_a_difference_exits_1_where_access_was_given_and_tells_to_whom(earlier: 
 
 
 def test_a_difference_exits_0_where_access_was_only_taken(earlier: str) -> None:
-    shown = told(shop(read="order:list"), "matrix", "--diff", earlier)
+    shown = reported(shop(read="order:list"), "matrix", "--diff", earlier)
     assert shown.splitlines()[1:] == ["taken   GET     /orders  orders    clerk  yes     no"]
 
 
 def test_a_difference_exits_1_where_it_depends_on_something_else(earlier: str) -> None:
     one, other = shop(read=has_scope("a")), shop(read=has_scope("b"))
-    Path(earlier).write_text(told(one, "matrix", "--json"))
+    Path(earlier).write_text(reported(one, "matrix", "--json"))
     result = run(other, "matrix", "--diff", earlier)
     assert result.exit_code == 1
     assert result.stdout.splitlines()[1].startswith("changed  GET     /orders  orders")

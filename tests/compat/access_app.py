@@ -51,7 +51,7 @@ def create_app() -> flask.Flask:
     @app.route("/kill/<name>")
     @flask_access.require("top-secret", licensed=True)
     def kill(name: str) -> str:
-        return f"{name} is no more"
+        return f"{name} is gone"
 
     @app.route("/letters/<int:number>")
     @flask_access.require("letters")

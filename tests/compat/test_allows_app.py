@@ -99,7 +99,7 @@ def test_a_requirement_of_user_and_request_warns_and_works(
         assert ask(client, "/staff-only", user)[0] == status
 
 
-def test_the_refused_are_told_by_a_flashed_message(client: FlaskClient) -> None:
+def test_a_flashed_message_informs_refused_callers(client: FlaskClient) -> None:
     ask(client, "/admin/", "mod")
     with client.session_transaction() as session:
         assert session["_flashes"] == [("danger", "You are not an admin")]

@@ -124,7 +124,7 @@ def test_a_class_in_place_of_an_instance_is_reported_where_it_is_written() -> No
 
 
 @pytest.mark.parametrize("value", [None, 3, object()])
-def test_what_is_no_requirement_is_reported_where_it_is_written(value: Any) -> None:
+def test_an_invalid_requirement_is_reported_where_it_is_written(value: Any) -> None:
     with pytest.raises(MisuseError, match="Invalid requirement"):
         requires(value)
 
@@ -149,7 +149,7 @@ def test_an_async_requirement_is_reported_where_it_is_written(requirement: Any) 
 
 
 @pytest.mark.parametrize("requirement", [generating, lambda user: asyncio.Future(loop=Mock())])
-def test_an_answer_that_is_yet_to_come_is_no_yes(requirement: Any) -> None:
+def test_an_awaitable_answer_does_not_allow(requirement: Any) -> None:
     with pytest.raises(MisuseError, match="an awaitable or a generator: define it with def"):
         fulfills(requirement)
 

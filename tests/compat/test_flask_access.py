@@ -23,7 +23,7 @@ from tests.compat import access_app
 
 
 class User:
-    """Whoever answers `answer` when they are asked for the rights, and remembers these."""
+    """A user who answers `answer` when asked for the rights, and remembers these."""
 
     def __init__(self, answer: Any = True) -> None:
         self.answer = answer
@@ -189,7 +189,7 @@ def test_the_user_is_loaded_before_the_view_and_inside_its_request() -> None:
     assert app.test_client().get("/7").status_code == 403
 
 
-def test_an_application_that_names_no_current_user_is_told_what_to_write() -> None:
+def test_an_application_without_a_current_user_gets_an_error_that_says_what_to_write() -> None:
     app = app_for(True, "admin")
     del app.config[CURRENT_USER]
 
@@ -248,11 +248,11 @@ def test_an_abort_function_that_does_nothing_has_refused_all_the_same() -> None:
     assert status(app_for(None, "admin", abort=lambda: None)) == 403
 
 
-def test_an_abort_function_that_is_none_is_the_default() -> None:
+def test_an_abort_function_of_none_means_the_default() -> None:
     assert status(app_for(None, "admin", abort=None)) == 403
 
 
-def test_the_abort_function_is_not_called_for_whoever_passes() -> None:
+def test_the_abort_function_is_not_called_for_callers_who_pass() -> None:
     calls: list[None] = []
 
     assert status(app_for(User(), "admin", abort=lambda: calls.append(None))) == 200
@@ -360,7 +360,7 @@ def agents() -> FlaskClient:
     return access_app.create_app().test_client()
 
 
-def test_whoever_is_not_logged_in_by_flask_login_is_refused(agents: FlaskClient) -> None:
+def test_a_caller_without_a_flask_login_session_is_refused(agents: FlaskClient) -> None:
     assert agents.get("/secret-code").status_code == 403
 
 
@@ -368,7 +368,7 @@ def test_a_user_of_flask_login_passes_by_their_rights(agents: FlaskClient) -> No
     assert agents.get("/login/bond", follow_redirects=True).text == "Welcome bond"
 
     assert agents.get("/secret-code").text == "1234"
-    assert agents.get("/kill/goldfinger").text == "goldfinger is no more"
+    assert agents.get("/kill/goldfinger").text == "goldfinger is gone"
     assert agents.get("/letters/3").status_code == 403
 
 

@@ -177,7 +177,7 @@ def test_an_explicit_identity_replaces_the_loaders() -> None:
 
 
 @pytest.mark.parametrize("identity", [0, "", (), False, LocalProxy(lambda: None)])
-def test_a_falsy_explicit_identity_is_no_missing_one(app: Flask, identity: Any) -> None:
+def test_a_falsy_explicit_identity_is_not_missing(app: Flask, identity: Any) -> None:
     loader = Mock(return_value=ADMIN)
     extension = Allows(app, identity_loader=loader)
     spy = Spy()
@@ -1046,15 +1046,15 @@ def test_what_a_check_decides_is_audited(
     app: Flask, extension: Allows, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "jwt_authz")
-    told: list[Any] = []
+    reported: list[Any] = []
 
     def receive(sender: Any, **news: Any) -> None:
-        told.append((sender, news["outcome"], news["identity"]))
+        reported.append((sender, news["outcome"], news["identity"]))
 
     with app.app_context(), decided.connected_to(receive):
         assert extension.fulfill([always], GUEST)
         assert not extension.fulfill([Has("admin")], GUEST)
-    assert told == [(app, "allowed", GUEST), (app, "refused", GUEST)]
+    assert reported == [(app, "allowed", GUEST), (app, "refused", GUEST)]
     assert [record.levelname for record in caplog.records] == ["DEBUG", "DEBUG"]
     assert "no <Has(permission='admin')>" in caplog.messages[1]
 
@@ -1207,7 +1207,7 @@ def test_old_and_native_guards_share_overrides_and_additions() -> None:
         assert get(client, f"/{view}?holiday&siege", token).status_code == 403
 
 
-def test_an_old_requirement_is_no_native_one_but_can_be_wrapped() -> None:
+def test_an_old_requirement_is_not_native_but_can_be_wrapped() -> None:
     assert not issubclass(Requirement, NativeRequirement)
     app, _ = both()
     app.add_url_rule("/", view_func=jwt_authz.requires(And(always))(lambda: "passed"))

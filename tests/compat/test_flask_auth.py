@@ -221,7 +221,9 @@ def test_an_auth_may_be_bound_later_and_to_several_applications() -> None:
         lambda: login_required()(lambda: "open")(),
     ],
 )
-def test_an_application_without_an_auth_is_told_what_to_write(call: Callable[[], Any]) -> None:
+def test_an_application_without_an_auth_gets_an_error_that_says_what_to_write(
+    call: Callable[[], Any],
+) -> None:
     app = Flask("bare")
     app.secret_key = "x"
 
@@ -231,14 +233,14 @@ def test_an_application_without_an_auth_is_told_what_to_write(call: Callable[[],
     assert str(raised.value) == "the application 'bare' has no Auth: write Auth(app)"
 
 
-# Whoever is not logged in
+# Callers who are not logged in
 
 
-def test_a_view_for_whoever_is_logged_in_answers_401_to_others(client: FlaskClient) -> None:
+def test_a_view_for_logged_in_users_answers_401_to_others(client: FlaskClient) -> None:
     assert client.get("/private/1").status_code == 401
 
 
-def test_a_view_for_whoever_is_logged_in_gets_its_arguments(client: FlaskClient) -> None:
+def test_a_view_for_logged_in_users_gets_its_arguments(client: FlaskClient) -> None:
     client.get("/login/ann")
 
     assert client.get("/private/7").text == "page 7"
@@ -582,7 +584,7 @@ def test_a_log_in_time_without_a_zone_is_utc_wherever_the_machine_stands(
 
 
 @pytest.mark.parametrize("when", [None, "yesterday", []])
-def test_a_session_that_does_not_say_when_is_no_log_in(client: FlaskClient, when: Any) -> None:
+def test_a_session_that_does_not_say_when_is_not_a_log_in(client: FlaskClient, when: Any) -> None:
     client.get("/login/ann")
     with client.session_transaction() as kept:
         kept[TIME] = when
@@ -749,7 +751,7 @@ def test_a_wrong_password_leaves_an_old_hash_and_the_session_alone() -> None:
 
 
 @pytest.mark.usefixtures("context")
-def test_the_hash_of_another_algorithm_is_no_password(auth: Auth) -> None:
+def test_the_hash_of_another_algorithm_matches_no_password(auth: Auth) -> None:
     auth.hash_algorithm = hashlib.sha256
 
     assert AuthUser("ann", old_hash("tea")).authenticate("tea") is False
@@ -795,7 +797,7 @@ def test_an_argon2_hash_with_yesterday_s_parameters_is_replaced() -> None:
 
 
 @pytest.mark.usefixtures("context")
-def test_a_store_is_told_of_a_replaced_hash_before_the_log_in_and_once() -> None:
+def test_a_store_receives_a_replaced_hash_once_and_before_the_log_in() -> None:
     stored: list[tuple[str, str, bool]] = []
 
     class User(AuthUser):
@@ -813,7 +815,9 @@ def test_a_store_is_told_of_a_replaced_hash_before_the_log_in_and_once() -> None
 # Roles and permissions
 
 
-def test_whoever_is_not_logged_in_is_refused_before_their_permissions(client: FlaskClient) -> None:
+def test_an_unauthenticated_caller_is_refused_before_permissions_are_checked(
+    client: FlaskClient,
+) -> None:
     assert client.get("/read/7").status_code == 401
 
 
@@ -831,7 +835,9 @@ def test_not_permitted_is_401_as_it_was(client: FlaskClient, query: str) -> None
     assert client.get("/read/7").status_code == 401
 
 
-def test_the_application_answers_whoever_is_not_permitted(client: FlaskClient, auth: Auth) -> None:
+def test_the_application_answers_users_without_the_permission(
+    client: FlaskClient, auth: Auth
+) -> None:
     auth.not_permitted_callback = lambda number: (f"article {number} is not yours", 403)
     client.get("/login/ann?role=writer")
 
@@ -840,7 +846,7 @@ def test_the_application_answers_whoever_is_not_permitted(client: FlaskClient, a
     assert (answer.status_code, answer.text) == (403, "article 7 is not yours")
 
 
-def test_a_view_s_own_callback_answers_whoever_is_not_permitted(app: Flask, auth: Auth) -> None:
+def test_a_view_s_own_callback_answers_users_without_the_permission(app: Flask, auth: Auth) -> None:
     auth.not_permitted_callback = lambda **keywords: abort(500)
     view = permission_required("article", "write", lambda number: f"own, for {number}")
     app.add_url_rule("/write/<int:number>", "write", view(lambda number: "written"))
@@ -889,7 +895,7 @@ def test_a_role_is_asked_for_by_what_the_user_has(app: Flask, auth: Auth) -> Non
     assert asked == ["reader", None]
 
 
-def test_an_auth_loads_no_role_until_it_is_told_how(app: Flask) -> None:
+def test_an_auth_without_a_role_loader_loads_no_role(app: Flask) -> None:
     Auth(app)
 
     with app.app_context():

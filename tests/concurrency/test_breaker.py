@@ -1,4 +1,4 @@
-"""A store that does not answer: who tries, and who is told at once."""
+"""A store that does not answer: which calls try it, and which fail at once."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_success_lets_all_through_again(breaker: Breaker) -> None:
     assert not any(is_open(breaker) for _ in range(10))
 
 
-def test_successes_in_between_are_no_row_of_failures(breaker: Breaker) -> None:
+def test_successes_in_between_interrupt_a_row_of_failures(breaker: Breaker) -> None:
     for _ in range(10):
         breaker.failed()
         breaker.succeeded()

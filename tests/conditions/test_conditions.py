@@ -176,9 +176,11 @@ def test_values_of_types_that_do_not_match_are_an_error_and_refuse_also_under_no
 
 
 def test_an_error_tells_no_value() -> None:
-    told = error(attr("n") == claim("secret"), {"n": 1}, Identity("a", claims={"secret": "hush"}))
-    assert "hush" not in told
-    assert "a string" in told
+    message = error(
+        attr("n") == claim("secret"), {"n": 1}, Identity("a", claims={"secret": "hush"})
+    )
+    assert "hush" not in message
+    assert "a string" in message
 
 
 def test_numbers_of_a_claim_are_compared_whether_or_not_they_have_a_point() -> None:
@@ -233,7 +235,7 @@ def test_now_is_one_instant_inside_a_block() -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "message"),
     [
         (lambda: attr("a") == None, "is_(None)"),  # noqa: E711
         (lambda: attr("a").in_([None]), "is_(None)"),
@@ -267,10 +269,10 @@ def test_now_is_one_instant_inside_a_block() -> None:
         (lambda: 5 in attr("a"), ".in_([...])"),
     ],
 )
-def test_misuse_is_reported_where_it_is_written(make: Any, told: str) -> None:
+def test_misuse_is_reported_where_it_is_written(make: Any, message: str) -> None:
     with pytest.raises(MisuseError) as raised:
         make()
-    assert told in str(raised.value)
+    assert message in str(raised.value)
 
 
 def test_equal_conditions_are_equal_and_have_equal_hashes() -> None:

@@ -197,7 +197,7 @@ def test_a_rule_that_is_registered_later_counts_from_then_on(authz: Authz) -> No
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("article:edit", Article, OWN), "already has a rule for Article"),
         (("article:*", Article, OWN), "one action"),
@@ -208,12 +208,12 @@ def test_a_rule_that_is_registered_later_counts_from_then_on(authz: Authz) -> No
     ],
 )
 def test_a_rule_that_cannot_be_is_refused(
-    authz: Authz, arguments: tuple[Any, Any, Any], told: str
+    authz: Authz, arguments: tuple[Any, Any, Any], message: str
 ) -> None:
     authz.rule("article:edit", Article, OWN)
     with pytest.raises(MisuseError) as raised:
         authz.rule(*arguments)
-    assert told in str(raised.value)
+    assert message in str(raised.value)
 
 
 def test_a_rule_gives_back_its_requirement(authz: Authz) -> None:
@@ -249,10 +249,10 @@ def test_an_addition_that_has_a_rule_is_answered_by_it(authz: Authz) -> None:
 
 
 def test_a_decorator_with_a_loader_asks_the_rule(authz: Authz, app: Flask) -> None:
-    authz.rule("article:mend", Article, OWN | has_role("admin"))
+    authz.rule("article:correct", Article, OWN | has_role("admin"))
 
     @app.get("/<owner>")
-    @requires("article:mend", on=lambda owner: Article(owner))
+    @requires("article:correct", on=lambda owner: Article(owner))
     def show(owner: str) -> str:
         return owner
 
@@ -267,39 +267,39 @@ def test_a_decorator_with_a_loader_asks_the_rule(authz: Authz, app: Flask) -> No
 def test_the_check_knows_an_action_that_has_a_rule_and_is_asked_of_a_resource(
     authz: Authz, app: Flask
 ) -> None:
-    loaded = requires("article:mend", on=lambda: Article())(lambda: "in")
+    loaded = requires("article:correct", on=lambda: Article())(lambda: "in")
     app.add_url_rule("/loaded", "loaded", loaded)
-    with pytest.raises(MisuseError, match="no role grants 'article:mend'"):
+    with pytest.raises(MisuseError, match="no role grants 'article:correct'"):
         authz.check()
-    authz.rule("article:mend", Article, OWN)
+    authz.rule("article:correct", Article, OWN)
     assert authz.check() == []
-    app.add_url_rule("/bare", "bare", requires("article:mend")(lambda: "in"))
-    with pytest.raises(MisuseError, match="bare: no role grants 'article:mend'"):
+    app.add_url_rule("/bare", "bare", requires("article:correct")(lambda: "in"))
+    with pytest.raises(MisuseError, match="bare: no role grants 'article:correct'"):
         authz.check()
 
 
 @pytest.mark.parametrize(
-    ("rule", "told"),
+    ("rule", "message"),
     [
         (has_role("edtior") | OWN, "no role is named 'edtior'"),
-        ("article:mend" & OWN, "no role grants 'article:mend'"),
+        ("article:correct" & OWN, "no role grants 'article:correct'"),
         ("article:raed" & OWN, "no role grants 'article:raed'"),
     ],
 )
 @pytest.mark.usefixtures("app")
 def test_the_check_tells_of_names_in_a_rule_that_the_catalog_lacks(
-    authz: Authz, rule: Requirement, told: str
+    authz: Authz, rule: Requirement, message: str
 ) -> None:
-    authz.rule("article:mend", Article, rule)
+    authz.rule("article:correct", Article, rule)
     with pytest.raises(MisuseError) as raised:
         authz.check()
-    assert f"the rule of 'article:mend' for Article: {told}" in str(raised.value)
+    assert f"the rule of 'article:correct' for Article: {message}" in str(raised.value)
 
 
 def test_a_permission_that_a_rule_asks_for_is_not_unasked(authz: Authz, app: Flask) -> None:
     runner = app.test_cli_runner()
     before = runner.invoke(commands, ["check"]).output
-    authz.rule("article:mend", Article, "report:read" & OWN)
+    authz.rule("article:correct", Article, "report:read" & OWN)
     after = runner.invoke(commands, ["check"]).output
     assert "'report:read'" in before
     assert "'report:read'" not in after
@@ -322,8 +322,8 @@ def test_the_matrix_says_that_a_rule_decides(authz: Authz, app: Flask) -> None:
 @pytest.mark.usefixtures("app")
 def test_an_explanation_shows_the_parts_of_the_rule_with_their_verdicts(authz: Authz) -> None:
     authz.rule("article:edit", Article, has_role("admin") | OWN & (attr("status") == "draft"))
-    told = str(authz.explain("article:edit", on=Article("ada", "old"), identity=who("ada")))
-    assert told == (
+    message = str(authz.explain("article:edit", on=Article("ada", "old"), identity=who("ada")))
+    assert message == (
         "no rule('article:edit', Article)\n"
         "  no has_role('admin') | ((attr('owner') == subject) & (attr('status') == 'draft'))\n"
         "    no has_role('admin')\n"

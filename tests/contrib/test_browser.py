@@ -97,7 +97,7 @@ def next_of(client: FlaskClient, answer: TestResponse) -> str:
 
 
 @pytest.mark.parametrize("target", ZOO, ids=ascii)
-def test_whatever_could_lead_to_another_host_is_no_path_of_ours(target: str) -> None:
+def test_a_target_that_could_lead_to_another_host_is_rejected(target: str) -> None:
     assert not is_local_path(target)
 
 
@@ -133,7 +133,7 @@ def test_of_two_nexts_the_one_that_was_looked_at_is_taken(browser: FlaskClient) 
 
 
 @given(st.text(st.sampled_from("/\\:.@%?# \t\n\x00e2fF\uff20\uff0f\u3002\u200b"), max_size=12))
-def test_what_is_taken_leads_to_this_host_whoever_reads_it(target: str) -> None:
+def test_an_accepted_target_leads_to_this_host_for_every_parser(target: str) -> None:
     """SECURITY 1.43."""
     if is_local_path(target):
         assert target.startswith("/") and target[1:2] not in ("/", "\\")
@@ -166,7 +166,7 @@ def test_below_a_prefix_the_way_back_has_the_prefix(browser: FlaskClient) -> Non
     assert answer.location == "/shop/log-in?next=/shop/mine/a"
 
 
-def test_a_browser_that_is_sent_to_the_log_in_is_told_nothing_of_tokens(
+def test_a_redirect_to_the_log_in_page_says_nothing_of_tokens(
     browser: FlaskClient,
 ) -> None:
     ask(browser, "/mine")
@@ -314,7 +314,7 @@ def test_a_redirect_with_a_message_says_so_too(browser: FlaskClient) -> None:
         assert varied_by(answer) == {"Accept", "Authorization", "Cookie"}
 
 
-def test_an_answer_that_is_no_refusal_does_not_depend_on_accept(browser: FlaskClient) -> None:
+def test_a_response_other_than_a_refusal_does_not_depend_on_accept(browser: FlaskClient) -> None:
     assert varied_by(ask(browser, "/mine", headers=viewer(browser))) == {"Authorization"}
 
 

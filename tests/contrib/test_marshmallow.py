@@ -180,7 +180,7 @@ def test_nobody_is_401(app: Flask) -> None:
     assert answer.status_code == 401
 
 
-def test_a_value_that_does_not_fit_is_told_to_who_may_write_alone(app: Flask) -> None:
+def test_an_invalid_value_is_reported_only_to_callers_who_may_write(app: Flask) -> None:
     with (
         app.test_request_context(),
         acting_as(app, roles=["editor"]),
@@ -218,7 +218,7 @@ def dumped(app: Flask, asked: Any, negated: bool = False) -> Any:
 
 
 @pytest.mark.parametrize("negated", [False, True])
-def test_an_error_hides_a_field_and_is_told_to_the_audit(app: Flask, negated: bool) -> None:
+def test_an_error_hides_a_field_and_is_audited(app: Flask, negated: bool) -> None:
     heard = []
     with decided.connected_to(lambda sender, outcome, **_: heard.append(outcome), sender=app):
         assert dumped(app, broken, negated) == {}

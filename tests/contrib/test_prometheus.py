@@ -1,4 +1,4 @@
-"""Metrics: what Prometheus is told, with labels that no caller can make more of."""
+"""Metrics: what Prometheus reads, with labels that no caller can make more of."""
 
 from __future__ import annotations
 

@@ -86,11 +86,11 @@ def test_all_invalid_tokens_get_the_same_response(start: Start) -> None:
         "of another issuer": signed({**payload(log_in(app)["access_token"]), "iss": "other"}),
         "forged": signed({"sub": "ada", "jti": "a", "exp": 9_999_999_999}, "y" * 64),
     }
-    told = {name: introspect(app, token) for name, token in tokens.items()}
-    assert {name: answer.json for name, answer in told.items()} == {
+    reported = {name: introspect(app, token) for name, token in tokens.items()}
+    assert {name: answer.json for name, answer in reported.items()} == {
         name: {"active": False} for name in tokens
     }
-    assert {answer.status_code for answer in told.values()} == {200}
+    assert {answer.status_code for answer in reported.values()} == {200}
 
 
 def test_guessing_reveals_nothing(start: Start) -> None:
@@ -125,11 +125,11 @@ def test_the_applications_identity_loader_is_asked(start: Start) -> None:
 
     authz_of(app).identity_loader(loader)
 
-    def told(token: str) -> Any:
+    def reported(token: str) -> Any:
         return ask(app, caller, "/token/introspect", "POST", data={"token": token}).json
 
-    assert told(pair["access_token"])["permissions"] == ["orders:read"]
-    assert told(log_in(app, "bob")["access_token"]) == {"active": False}
+    assert reported(pair["access_token"])["permissions"] == ["orders:read"]
+    assert reported(log_in(app, "bob")["access_token"]) == {"active": False}
 
 
 def test_where_it_cannot_be_known_it_is_a_503(

@@ -284,14 +284,16 @@ def test_behind_a_proxy_that_is_not_configured_no_address_is_known(
         found = [ask(app, "wrong", **guesser) for _ in range(30)]
     assert found == [401] * 10 + [429] * 20
     assert ask(app, PASSWORD, **owner) == 429
-    told = [r.getMessage() for r in caplog.records if "no proxy is configured" in r.getMessage()]
-    assert len(told) == 1
+    reported = [
+        r.getMessage() for r in caplog.records if "no proxy is configured" in r.getMessage()
+    ]
+    assert len(reported) == 1
     with app.app_context():
         assert app.extensions["jwt_authz"].check() == [
-            f"{told[0].removesuffix(' [AZ508]')} [AZ508]"
+            f"{reported[0].removesuffix(' [AZ508]')} [AZ508]"
         ]
-    assert header in told[0]
-    assert "ProxyFix" in told[0]
+    assert header in reported[0]
+    assert "ProxyFix" in reported[0]
 
 
 def test_a_header_by_which_a_stranger_claims_a_proxy_harms_no_owner(users: Users) -> None:

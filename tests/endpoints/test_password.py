@@ -205,15 +205,15 @@ def test_guesses_at_the_old_password_are_counted_with_those_at_the_log_in(
 
 
 def test_the_audit_records_that_users_changed_their_own_password(app: Flask) -> None:
-    told: list[dict[str, Any]] = []
+    reported: list[dict[str, Any]] = []
 
     def receive(app: Flask, **what: Any) -> None:
-        told.append(what)
+        reported.append(what)
 
     with changed.connected_to(receive, app):
         change(app, log_in(app)["access_token"], old="wrong")
         change(app, log_in(app)["access_token"])
-    assert told == [
+    assert reported == [
         {"by": "themselves", "action": "users password", "name": "ada", "subject": "ada"}
     ]
 

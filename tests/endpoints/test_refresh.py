@@ -162,8 +162,8 @@ def test_a_repeat_within_the_grace_is_answered_with_the_same_successor(app: Flas
     first = log_in(app)["refresh_token"]
     one, other = (refreshed(app, first) for _ in range(2))
     same = ("jti", "sid", "exp", "sub", "auth_time")
-    told = [[payload(pair["refresh_token"])[name] for name in same] for pair in (one, other)]
-    assert told[0] == told[1]
+    reported = [[payload(pair["refresh_token"])[name] for name in same] for pair in (one, other)]
+    assert reported[0] == reported[1]
     assert status(app, one["access_token"]) == status(app, other["access_token"]) == 200
     assert refresh(app, other["refresh_token"]).status_code == 200
 
@@ -769,18 +769,18 @@ def test_receivers_of_refusals_learn_whose_token_was_reused(start: Start) -> Non
     app = start()
     first = log_in(app)["refresh_token"]
     refreshed(app, refreshed(app, first)["refresh_token"])
-    told = []
+    reported = []
 
     def receive(sender: Flask, **members: Any) -> None:
-        told.append(members)
+        reported.append(members)
 
     with decided.connected_to(receive, app):
         refresh(app, first)
         refresh(app, "nonsense")
-    assert [members["outcome"] for members in told] == ["not identified"] * 2
-    assert told[0]["identity"].subject == "ada"
-    assert told[0]["problem"].type == f"{TYPE}token-reused"
-    assert told[1]["identity"] is None
+    assert [members["outcome"] for members in reported] == ["not identified"] * 2
+    assert reported[0]["identity"].subject == "ada"
+    assert reported[0]["problem"].type == f"{TYPE}token-reused"
+    assert reported[1]["identity"] is None
 
 
 @pytest.mark.parametrize("text", [None, 1, b"bytes", "", "a.b.c"])

@@ -131,7 +131,7 @@ def test_a_405_keeps_its_allow_header(api: Any) -> None:
 
 def test_a_422_names_each_member_that_does_not_fit(api: Any) -> None:
     """SECURITY 2.29."""
-    body = {"title": 7, "body": None, "author": "somebody else"}
+    body = {"title": 7, "body": None, "author": "another author"}
     assert api.ask("editor", "POST", "/articles", json=body).json["errors"] == {
         "title": ["Not a valid string."],
         "body": ["Field may not be null."],

@@ -69,8 +69,8 @@ def test_the_key_set_is_a_route_where_the_algorithm_is_asymmetric(start: Any) ->
     api = start(JWT_ALGORITHM="ES256")
     assert set(by_place(api)) == set(operations())
     answer = api.ask("nobody", "GET", KEYS[1])
-    told = resolved(operations()[KEYS]["responses"]["200"])
-    assert fits(answer.json, content(told, "application/jwk-set+json"))
+    reported = resolved(operations()[KEYS]["responses"]["200"])
+    assert fits(answer.json, content(reported, "application/jwk-set+json"))
     assert len(answer.json["keys"]) == 1
 
 
@@ -96,8 +96,8 @@ def test_each_path_parameter_is_documented_as_what_it_is(api: Any) -> None:
     rules = [one for one in api.app.url_map.iter_rules() if not one.endpoint.startswith(PAGE)]
     for rule in rules:
         for method in rule.methods - {"HEAD", "OPTIONS"}:
-            told = operations()[method, path_of(rule.rule)]["parameters"]
-            in_path = [one for one in told if one["in"] == "path"]
+            reported = operations()[method, path_of(rule.rule)]["parameters"]
+            in_path = [one for one in reported if one["in"] == "path"]
             assert {one["name"] for one in in_path} == rule.arguments
             for one in in_path:
                 assert one["required"] is True
@@ -157,12 +157,12 @@ def test_each_operation_answers_what_the_document_says(api: Any, place: tuple[st
     url = url.replace("{tenant}", "north")
     answer = api.ask("admin", method, url.replace("{family}", family_of(api)), **sent)
     api.tokens.clear()  # some operations end tokens
-    told = resolved(operation["responses"][str(answer.status_code)])
+    reported = resolved(operation["responses"][str(answer.status_code)])
     if answer.status_code == 204 or not answer.data:
-        assert "content" not in told
+        assert "content" not in reported
     else:
-        assert fits(answer.json, content(told, "application/json"))
-    assert set(told.get("headers", {})) <= set(answer.headers.keys())
+        assert fits(answer.json, content(reported, "application/json"))
+    assert set(reported.get("headers", {})) <= set(answer.headers.keys())
 
 
 def family_of(api: Any) -> str:

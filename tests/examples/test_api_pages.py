@@ -68,7 +68,7 @@ def test_a_change_keeps_what_it_does_not_name(api: Any) -> None:
 def test_a_change_by_an_admin_leaves_the_author_as_it_was(api: Any) -> None:
     path = f"/articles/{api.write('editor')}"
     before = api.ask("viewer", "GET", path).json["author"]
-    assert api.ask("admin", "PATCH", path, json={"title": "Mended"}).json["author"] == before
+    assert api.ask("admin", "PATCH", path, json={"title": "Corrected"}).json["author"] == before
 
 
 def test_a_refused_change_changes_nothing(api: Any) -> None:
@@ -100,8 +100,8 @@ def test_a_tenant_is_shown_with_its_numbers_to_its_own_callers(start: Any) -> No
     api = start()
     api.write("admin")
     for who, tenant, articles in (("viewer", "north", 2), ("viewer.south", "south", 1)):
-        told = {"tenant": tenant, "users": 3, "articles": articles}
-        assert api.ask(who, "GET", f"/tenants/{tenant}").json == told
+        reported = {"tenant": tenant, "users": 3, "articles": articles}
+        assert api.ask(who, "GET", f"/tenants/{tenant}").json == reported
 
 
 def test_the_users_of_ones_tenant_are_listed_without_their_password_hashes(api: Any) -> None:
@@ -144,14 +144,17 @@ def test_a_wrong_name_or_password_is_answered_401_with_a_challenge(
     assert answer.headers["WWW-Authenticate"] == 'Bearer realm="api"'
 
 
-def test_an_unknown_name_and_a_wrong_password_are_told_alike(api: Any) -> None:
-    told = [api.log_in("viewer", "wrong horse").json, api.log_in("nobody", "correct horse").json]
-    for problem in told:
+def test_an_unknown_name_and_a_wrong_password_get_the_same_answer(api: Any) -> None:
+    reported = [
+        api.log_in("viewer", "wrong horse").json,
+        api.log_in("nobody", "correct horse").json,
+    ]
+    for problem in reported:
         del problem["instance"]
-    assert told[0] == told[1]
+    assert reported[0] == reported[1]
 
 
-def test_a_draft_is_there_for_its_author_and_for_whoever_edits_any(api: Any) -> None:
+def test_a_draft_is_visible_to_its_author_and_to_editors(api: Any) -> None:
     body = {"title": "Not yet", "draft": True}
     created = api.ask("editor", "POST", "/articles", json=body)
     assert created.json["draft"] is True

@@ -1,4 +1,4 @@
-"""The example: whoever is logged in changes their own password."""
+"""The example: logged-in users change their own password."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ def test_the_page_of_the_matrix_is_reached_by_the_keyboard(shown: Any) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
-def test_the_page_of_the_matrix_fits_its_window_and_is_told_apart_from_its_ground(
+def test_the_page_of_the_matrix_fits_its_window_and_has_enough_contrast(
     shown: Any, width: str, scheme: str
 ) -> None:
     size = dict(zip(("width", "height"), WIDTHS[width], strict=True))

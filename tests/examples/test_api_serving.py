@@ -22,7 +22,7 @@ LAST_LINE = r"^curl .*'(http://[^/']+)/.*editor"
 LISTENING = r"Listening at: (http://\S+)"
 SECRET = "a secret for the tests that is long enough for any HMAC: 64 bytes."
 PASSWORD = "correct horse"
-# A worker that is told to end while it starts may never hear it.
+# A worker that gets the signal while it starts may never handle it.
 GUNICORN = ("gunicorn", "examples.api:app", "--bind=127.0.0.1:0", "--graceful-timeout=1")
 
 needs_curl = pytest.mark.skipif(
@@ -100,7 +100,7 @@ def test_the_curl_lines_that_are_printed_work_when_pasted(
 @pytest.mark.slow
 def test_the_port_is_the_one_that_was_asked_for(serve: Any) -> None:
     port = re.sub(r".*:", "", serve("examples.api", "--port", "0", until=LAST_LINE).url)
-    # It is taken now, which the next one is told in plain words.
+    # It is in use now, which the next process reports in plain words.
     with pytest.raises(pytest.fail.Exception, match=rf"Port {port} is in use"):
         serve("examples.api", "--port", port, until=LAST_LINE)
 

@@ -101,7 +101,7 @@ def test_an_empty_setting_is_none(start: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"JWT_SECRET_KEY": "short"}, "the secret for HS256 has 5 bytes and needs 32"),
         ({"JWT_ALGORITHM": "none"}, "signs nothing"),
@@ -119,10 +119,10 @@ def test_an_empty_setting_is_none(start: Any) -> None:
     ],
 )
 def test_a_setting_that_cannot_work_is_reported_at_the_start(
-    start: Any, settings: dict[str, str], told: str
+    start: Any, settings: dict[str, str], message: str
 ) -> None:
     """SECURITY 2.5."""
-    with pytest.raises(MisuseError, match=told):
+    with pytest.raises(MisuseError, match=message):
         start(**settings)
 
 

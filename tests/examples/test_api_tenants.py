@@ -1,4 +1,4 @@
-"""Two tenants in the example: whoever is of one neither sees nor changes what is of the other.
+"""Two tenants in the example: users of one neither see nor change what belongs to the other.
 
 SECURITY 1.41, 2.28, 2.33: every route that names something, called with what is another tenant's.
 """
@@ -104,8 +104,8 @@ class Tenant:
         assert found is not None
         about = self.browser.get(path.rpartition("/")[0]).text
         seen = re.findall(r'name="seen" value="(\w+)"', about)[:1]
-        told = {"csrf_token": found[1], "seen": seen}
-        data = {**(form or {}), **told} if method == "POST" else None
+        reported = {"csrf_token": found[1], "seen": seen}
+        data = {**(form or {}), **reported} if method == "POST" else None
         return self.browser.open(path, method=method, data=data, headers=HERE)
 
     def marks(self) -> set[str]:
@@ -138,7 +138,7 @@ def filled(part: Any, things: dict[str, str]) -> Any:
     return part
 
 
-def told(answer: Any) -> tuple[int, Any]:
+def reported(answer: Any) -> tuple[int, Any]:
     """The status of an answer and what it says, but for what differs each time."""
     said = answer.json if answer.is_json else re.sub("csrf_token.*", "", answer.text)
     if isinstance(said, dict):
@@ -162,7 +162,7 @@ def test_what_is_another_tenants_is_refused_as_if_it_did_not_exist(
         for things in (tenants[theirs].things, UNKNOWN)
     ]
     assert answers[0].status_code in (403, 404)
-    assert told(answers[0]) == told(answers[1])
+    assert reported(answers[0]) == reported(answers[1])
     assert tenants[theirs].seen() == before
 
 
@@ -179,7 +179,7 @@ def test_the_admin_page_does_not_reach_another_tenants_users(
         for things in (tenants[theirs].things, UNKNOWN)
     ]
     assert answers[0].status_code == 404
-    assert told(answers[0]) == told(answers[1])
+    assert reported(answers[0]) == reported(answers[1])
     assert tenants[theirs].seen() == before
 
 

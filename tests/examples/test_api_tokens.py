@@ -79,7 +79,7 @@ def test_a_stale_list_of_roles_does_not_bring_back_one_that_was_taken_away(start
 
 
 @pytest.mark.parametrize("body", ["viewer", {"roles": ["viewer"]}, ["nobody"], [1], [None]])
-def test_roles_that_there_are_not_are_told_and_nothing_is_changed(api: Any, body: Any) -> None:
+def test_unknown_roles_are_reported_and_nothing_is_changed(api: Any, body: Any) -> None:
     pair = pair_of(api, "viewer")
     answer = api.ask("admin", "PUT", "/admin/users/viewer/roles", json=body)
     assert (answer.status_code, answer.mimetype) == (422, "application/problem+json")

@@ -154,7 +154,7 @@ def test_a_wrong_password_logs_nobody_in(visitor: Visitor) -> None:
     assert get(client, "/control/").status_code == 302
 
 
-def test_whoever_logged_out_is_nobody(visitor: Visitor) -> None:
+def test_a_visitor_who_logged_out_is_not_identified(visitor: Visitor) -> None:
     client = visitor("admin")
     assert client.post("/log-out").status_code == 302
     assert get(client, "/control/", **API).status_code == 401

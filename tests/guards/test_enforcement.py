@@ -53,7 +53,7 @@ def insist_inside() -> Any:
     return jsonify(got=authorize("article:edit", on="the article"))
 
 
-def insist_on_somebody() -> Any:
+def insist_on_anyone() -> Any:
     somebody = authorize("article:edit")
     return jsonify(subject=somebody.subject if somebody is not None else None)
 
@@ -90,7 +90,7 @@ def app_of(enforce: bool | None = False, **config: Any) -> Flask:
 PLACES = ["/edit", "/hidden", "/own", "/throws", "/method"]
 
 
-def told(log: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+def reported(log: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
     return [record for record in log.records if record.name == "jwt_authz"]
 
 
@@ -183,7 +183,7 @@ def test_who_meets_the_requirement_is_allowed_and_no_more_is_said(
     caplog.clear()
     assert get(app.test_client(), "/edit", token_for(app, "eve", "editor")).status_code == 200
     assert counts(app) == {"allowed": 1, WOULD: 1}
-    assert told(caplog) == []
+    assert reported(caplog) == []
 
 
 def test_an_answer_depends_on_the_caller_all_the_same() -> None:
@@ -267,12 +267,12 @@ def test_with_the_setting_authorize_lets_pass_and_allowed_tells_the_truth(
     app.add_url_rule("/asks", "asks", ask_inside)
     app.add_url_rule("/insists", "insists", insist_inside)
     app.add_url_rule("/block", "block", insist_in_a_block)
-    app.add_url_rule("/somebody", "somebody", insist_on_somebody)
+    app.add_url_rule("/anyone", "anyone", insist_on_anyone)
     client, token = app.test_client(), token_of and token_for(app, "bob", token_of)
     assert get(client, "/asks", token).get_json() == {"allowed": False}
     assert get(client, "/insists", token).get_json() == {"got": "the article"}
     assert get(client, "/block", token).get_json() == {"got": "the article"}
-    assert get(client, "/somebody", token).get_json() == {"subject": "bob" if token_of else None}
+    assert get(client, "/anyone", token).get_json() == {"subject": "bob" if token_of else None}
     assert counts(app) == {WOULD: 3, "refused" if token_of else "not identified": 1}
     editor = token_for(app, "eve", "editor")
     assert get(client, "/asks", editor).get_json() == {"allowed": True}
@@ -303,7 +303,7 @@ def test_enforce_is_true_or_false_and_nothing_that_might_be_taken_for_it(unfit: 
 
 
 @pytest.mark.parametrize("unfit", [None, 0, "", "false", "no"])
-def test_a_setting_that_is_neither_is_told_and_lets_nobody_pass(unfit: Any) -> None:
+def test_an_invalid_setting_is_reported_and_lets_no_one_pass(unfit: Any) -> None:
     app = guarded_app(AUTHZ_ENFORCE=unfit)
     app.add_url_rule("/", "view", requires("article:edit")(lambda: who()))
     with app.app_context(), pytest.raises(MisuseError, match="AUTHZ_ENFORCE is"):
@@ -331,7 +331,7 @@ def test_each_is_logged_as_a_warning_with_place_type_and_tree(
     app.test_client().get("/nowhere")  # the first request's warnings
     caplog.clear()
     get(app.test_client(), path, token_of and token_for(app, "bob", token_of))
-    (record,) = told(caplog)
+    (record,) = reported(caplog)
     assert record.levelno == logging.WARNING
     assert record.authz_outcome == WOULD
     assert record.authz_problem == f"{TYPE}{kind}"
@@ -403,7 +403,9 @@ def test_the_check_warns_of_the_setting() -> None:
 def test_the_first_request_logs_the_warnings(caplog: pytest.LogCaptureFixture) -> None:
     app = app_of(AUTHZ_ENFORCE=False)
     app.test_client().get("/nowhere")
-    texts = [record.getMessage() for record in told(caplog) if record.levelno >= logging.WARNING]
+    texts = [
+        record.getMessage() for record in reported(caplog) if record.levelno >= logging.WARNING
+    ]
     assert len(texts) == 1 + 8
     assert sum("AUTHZ_ENFORCE=False" in text for text in texts) == 1
 

@@ -1,4 +1,4 @@
-"""Overrides and additions: what they hold, how long they count, whom they reach, who is told."""
+"""Overrides and additions: contents, duration, the requests they reach, notifications."""
 
 from __future__ import annotations
 
@@ -773,7 +773,7 @@ def test_no_override_stands_in_for_a_token(app: Flask) -> None:
     assert app.test_client().get("/never").status_code == 401
 
 
-# Who is told
+# Who is notified
 
 
 def test_each_use_of_an_override_is_logged_at_warning(
@@ -799,17 +799,17 @@ def test_the_log_of_a_refusal_names_the_overrides_that_it_saw(
 
 
 def test_the_signal_tells_of_the_override(app: Flask) -> None:
-    told: list[Any] = []
+    reported: list[Any] = []
 
     def receive(sender: Flask, **news: Any) -> None:
-        told.append((news["outcome"], news["decision"].used_override))
+        reported.append((news["outcome"], news["decision"].used_override))
 
     with app.app_context(), decided.connected_to(receive):
         allowed(always, identity=ALICE)
         with overrides.override(Override(never)):
             allowed(never, identity=ALICE)
             allowed(never, has_role("editor"), identity=ALICE)
-    assert told == [("allowed", False), ("allowed", True), ("refused", True)]
+    assert reported == [("allowed", False), ("allowed", True), ("refused", True)]
 
 
 def line_after(function: Callable[..., Any], lines: int) -> str:

@@ -411,7 +411,7 @@ def test_a_method_without_a_guard_is_refused_beside_one_that_has_one(unchecked: 
     assert three(client, "/", "POST") == NONE
 
 
-def test_a_guard_above_the_route_decorator_is_no_guard_under_deny(unchecked: None) -> None:
+def test_a_guard_above_the_route_decorator_does_not_count_under_deny(unchecked: None) -> None:
     app = build(default="deny")
 
     @requires()
@@ -607,7 +607,7 @@ def test_a_redirect_of_flask_tells_nothing_and_its_target_is_guarded() -> None:
 # --- what is read of an application --------------------------------------------------------------
 
 
-def test_the_guards_of_a_place_are_told_in_the_order_in_which_they_are_met() -> None:
+def test_the_guards_of_a_place_are_listed_in_the_order_of_evaluation() -> None:
     app = build()
     parent, child = Blueprint("parent", "parent"), Blueprint("child", "child")
     guard(app, has_role("viewer"))

@@ -80,7 +80,7 @@ def test_a_token_of_one_tenant_is_good_in_its_own_alone(
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("order", [TENANTS, TENANTS[::-1]])
-def test_two_tenants_with_one_subject_and_one_role_are_told_apart_in_either_order(
+def test_two_tenants_with_one_subject_and_one_role_are_distinguished_in_either_order(
     app: Flask, path: str, order: tuple[str, str]
 ) -> None:
     clients = {t: authz_client(app, subject="ann", roles=["clerk"], tenant=t) for t in order}
@@ -247,7 +247,7 @@ def test_it_is_a_value_with_a_name_and_a_sentence() -> None:
 
 
 @pytest.mark.parametrize("argument", ["", "<org_id>", "org-id", None, 7])
-def test_what_is_no_argument_is_a_misuse(argument: Any) -> None:
+def test_an_invalid_argument_is_a_misuse(argument: Any) -> None:
     with pytest.raises(MisuseError, match=r"write same_tenant\('org_id'\) for <org_id>"):
         same_tenant(argument)
 

@@ -126,7 +126,7 @@ def author(identity: Any, article: Any) -> bool:
     return bool(identity.subject == article)
 
 
-def test_roles_are_told_in_the_order_of_the_catalog_with_what_they_include() -> None:
+def test_roles_are_listed_in_the_order_of_the_catalog_with_what_they_include() -> None:
     app = guarded_app()
     app.add_url_rule("/", "view", requires("article:edit")(view))
     with app.app_context():
@@ -246,7 +246,7 @@ def test_an_application_without_a_catalog_has_the_two_kinds_of_caller_without_a_
     assert answers(app) == NOBODY_KNOWN
 
 
-def test_an_application_without_an_authz_is_told_so() -> None:
+def test_an_application_without_an_authz_gets_an_error_that_says_so() -> None:
     app = bare_app()
     with app.app_context(), pytest.raises(Exception, match="has no Authz: write Authz"):
         read_access()

@@ -75,7 +75,7 @@ def test_routes_have_their_guards_each_with_its_place() -> None:
     }
 
 
-def test_changes_are_told_by_name() -> None:
+def test_changes_are_listed_by_name() -> None:
     change = AccessChange("given", "page", "/", "GET", "clerk", "no", "yes")
     assert json.loads(changes_as_json([change])) == {
         "changes": [
@@ -132,7 +132,7 @@ ROUTE: dict[str, Any] = GOOD["routes"][0]
         json.dumps({**GOOD, "routes": [{k: v for k, v in ROUTE.items() if k != "access"}]}),
     ],
 )
-def test_what_is_no_matrix_is_refused_by_name(text: str | bytes) -> None:
+def test_a_file_without_a_matrix_is_refused_by_name(text: str | bytes) -> None:
     with pytest.raises(
         MisuseError,
         match=r"old.json is not an access matrix: expected the output",

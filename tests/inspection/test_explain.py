@@ -309,7 +309,7 @@ def test_what_is_said_of_a_call_is_what_becomes_of_it(
             assert bool(found) is (status == 200)
 
 
-def test_the_default_that_denies_is_told_of_a_bare_view(tmp_path: Path) -> None:
+def test_a_bare_view_is_explained_by_the_default_that_denies(tmp_path: Path) -> None:
     app = app_with_everything(tmp_path, authz={"default": "deny"})
     found = explained(app, "GET", "/bare", token_for(app, "bob", "admin"))
     assert list(found.lines()) == [
@@ -329,7 +329,7 @@ def test_the_default_that_denies_is_told_of_a_bare_view(tmp_path: Path) -> None:
         ("GET", "/back/static/x.txt", "because it is a static file"),
     ],
 )
-def test_a_call_that_no_guard_stands_before_is_told_with_the_reason(
+def test_a_call_without_a_guard_is_explained_with_the_reason(
     method: str, path: str, why: str, tmp_path: Path
 ) -> None:
     found = explained(app_with_everything(tmp_path), method, path, None)
@@ -338,7 +338,7 @@ def test_a_call_that_no_guard_stands_before_is_told_with_the_reason(
     assert found.as_dict()["unguarded"] == why
 
 
-def test_the_guards_behind_the_one_that_refuses_are_told_as_not_asked(tmp_path: Path) -> None:
+def test_the_guards_behind_the_one_that_refuses_are_listed_as_not_asked(tmp_path: Path) -> None:
     app = app_with_everything(tmp_path)
     found = explained(app, "GET", "/back/sales", token_for(app, "bob", "viewer"))
     assert list(found.lines()) == [
@@ -372,7 +372,7 @@ def test_each_outcome_has_words_of_its_own(
     assert list(explained(app, "GET", path, token).lines())[1].endswith(line)
 
 
-def test_a_resource_that_cannot_be_loaded_is_told_without_the_text_of_the_error(
+def test_a_resource_that_cannot_be_loaded_is_reported_without_the_text_of_the_error(
     tmp_path: Path,
 ) -> None:
     app = app_with_everything(tmp_path)

@@ -212,7 +212,7 @@ def test_a_class_whose_view_is_guarded_where_it_is_routed_lost_no_decorators() -
     assert all(access.left_out is None for access in read_matrix(app))
 
 
-def test_each_guard_is_told_with_the_place_where_it_stands() -> None:
+def test_each_guard_is_listed_with_its_place() -> None:
     app = guarded_app()
     parent, child = Blueprint("parent", "parent"), Blueprint("child", "child")
     guard(app, has_role("viewer"))

@@ -75,7 +75,7 @@ def page(app: Flask, title: str = "shop") -> str:
 def test_names_are_texts_and_never_markup(name: str) -> None:
     plain, hostile = Structure(page(application("plain"))), Structure(page(application(name), name))
     assert hostile.tags == plain.tags
-    # What the page itself has in its script is no attribute of a tag.
+    # What the page itself has in its script is not an attribute of a tag.
     assert not any(attribute.startswith("on") for attribute, _ in hostile.attributes)
 
 

@@ -39,7 +39,7 @@ class Repository:
         self.commit("shop.py", CLERK)
 
     def git(self, *arguments: str) -> str:
-        who = ("-c", "user.name=somebody", "-c", "user.email=somebody@example.org")
+        who = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
         command = ["git", *who, *arguments]
         return subprocess.run(
             command, cwd=self.folder, check=True, capture_output=True, text=True
@@ -72,7 +72,7 @@ def repository(tmp_path: Path) -> Repository:
     return Repository(tmp_path / "repository")
 
 
-def test_what_changed_since_a_revision_is_told_and_nothing_is_left_behind(
+def test_what_changed_since_a_revision_is_listed_and_nothing_is_left_behind(
     repository: Repository,
 ) -> None:
     hook = repository.folder / ".git" / "hooks" / "post-checkout"
@@ -132,7 +132,7 @@ def test_code_of_the_working_tree_is_not_taken_for_that_of_the_revision(
 
 
 @pytest.mark.parametrize("revision", ["nowhere", "--help", "first:shop.py", "@{u}", ""])
-def test_a_revision_that_there_is_none_of_exits_2(revision: str, repository: Repository) -> None:
+def test_an_unknown_revision_exits_2(revision: str, repository: Repository) -> None:
     done = repository.diff(revision)
     assert done.returncode == 2
     assert f"{revision} is neither a file nor a git revision" in done.stderr

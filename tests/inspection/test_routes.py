@@ -73,7 +73,7 @@ def test_a_requirement_is_reported_in_words(guards: list[Any], words: str) -> No
     assert [place for place, _ in route.guards] == ["view"] * len(guards)
 
 
-def test_guards_of_all_places_are_told_in_the_order_in_which_they_are_met() -> None:
+def test_guards_of_all_places_are_listed_in_the_order_of_evaluation() -> None:
     class Item(MethodView):
         decorators = [requires("report:read")]  # noqa: RUF012
 
@@ -185,7 +185,7 @@ def test_a_guard_that_is_not_enforced_is_marked_beside_one_that_is() -> None:
     assert marks_of(route) == "blueprint shop; view; not enforced: blueprint shop"
 
 
-def test_under_the_setting_that_enforces_nothing_no_route_is_told_as_guarded_or_denied() -> None:
+def test_under_the_setting_that_enforces_nothing_no_route_is_shown_as_guarded_or_denied() -> None:
     app = guarded_app(authz={"default": "deny"}, AUTHZ_ENFORCE=False)
     app.add_url_rule("/", "view", requires("article:edit")(view))
     app.add_url_rule("/", "bare", lambda: "in", methods=["POST"])

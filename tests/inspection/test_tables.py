@@ -69,7 +69,7 @@ def test_no_cell_of_a_csv_is_a_formula(cell: str) -> None:
     assert written.startswith('"')
 
 
-def test_what_is_no_formula_stays_as_it_is() -> None:
+def test_text_other_than_a_formula_stays_as_it_is() -> None:
     cells = ["/a/<int:id>", "has the permission a:b", "a-b", "a=b", "yes"]
     assert list(csv.reader(io.StringIO(Table(cells, []).as_csv()))) == [cells]
 
@@ -79,7 +79,7 @@ def test_markdown_has_no_markup_of_a_cell_s_making(cell: str) -> None:
     row = Table(("a",), [(cell,)]).as_markdown().split("\n")[2]
     inner = row[2:-2].replace("&#124;", "")
     assert "|" not in inner
-    # Every sign that could be markup has a backslash that is none itself.
+    # Every character that could be markup has a backslash that is not escaped itself.
     assert re.fullmatch(r"(?:\\.|[^\\`*_\[\]<>&~#!$|])*", inner)
     assert not re.search(r"(?<!\\)://|\bwww\.", inner)
 

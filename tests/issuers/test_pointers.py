@@ -1,4 +1,4 @@
-"""JSON Pointers into payloads: what they find, in which types, and what is no pointer."""
+"""JSON Pointers into payloads: what they find, in which types, and which texts are invalid."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ MISBEHAVIOURS: dict[str, Callable[[KeyServer], None]] = {
     "no object": lambda server: server.sends("[]"),
     "null": lambda server: server.sends("null"),
     "no keys": lambda server: server.sends('{"keys": []}'),
-    "keys that are no list": lambda server: server.sends('{"keys": {"kty": "EC"}}'),
+    "keys other than a list": lambda server: server.sends('{"keys": {"kty": "EC"}}'),
     "a repeated member": lambda server: server.sends('{"keys": [], "keys": []}'),
     "deep nesting": lambda server: server.sends('{"keys": ' + "[" * 5_000 + "]" * 5_000 + "}"),
     "another encoding": lambda server: server.sends(json.dumps(jwks()).encode("utf-16")),

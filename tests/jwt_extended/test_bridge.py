@@ -52,7 +52,7 @@ pytestmark = pytest.mark.versions
 USERS = {"alice": "Alice Adams", "bob": "Bob Brown"}
 
 
-def told() -> Any:
+def reported() -> Any:
     """What Flask-JWT-Extended's accessors say."""
     return jsonify(
         jwt=get_jwt(),
@@ -75,7 +75,7 @@ def pair(algorithm: str = "HS256", **config: Any) -> tuple[FlaskClient, FlaskCli
     JWTManager(theirs)
     for app, guard in ((ours, requires()), (theirs, jwt_required())):
         look_up(app.extensions["flask-jwt-extended"])
-        app.add_url_rule("/told", "told", guard(told), methods=["GET", "POST"])
+        app.add_url_rule("/seen", "seen", guard(reported), methods=["GET", "POST"])
     return ours.test_client(), theirs.test_client(), ours
 
 
@@ -116,27 +116,27 @@ def test_the_accessors_tell_what_jwt_required_would_cold_and_warm(algorithm: str
         token_for(app, "bob", expires_delta=timedelta(seconds=90)),
     ]
     for token in tokens:
-        expected = get(theirs, "/told", token)
+        expected = get(theirs, "/seen", token)
         assert expected.status_code == 200
         for _ in ("cold", "warm", "warm again"):
-            assert get(ours, "/told", token).get_json() == expected.get_json()
+            assert get(ours, "/seen", token).get_json() == expected.get_json()
 
 
 @pytest.mark.parametrize("missing", ["type", "fresh", "jti"])
 def test_the_accessors_fill_in_what_jwt_required_fills_in(missing: str) -> None:
     ours, theirs, _ = pair()
     token = hostile.token(claims_of(**{missing: ...}))
-    expected = get(theirs, "/told", token).get_json()
+    expected = get(theirs, "/seen", token).get_json()
     assert missing in expected["jwt"]
     for _ in ("cold", "warm"):
-        assert get(ours, "/told", token).get_json() == expected
+        assert get(ours, "/seen", token).get_json() == expected
 
 
 def test_the_accessors_read_the_identity_claim_that_is_configured() -> None:
     ours, _, app = pair(JWT_IDENTITY_CLAIM="uid", JWT_VERIFY_SUB=False)
     manager_of(app).user_lookup_loader(lambda header, payload: USERS[payload["uid"]])
     token = hostile.token(claims_of("ignored", uid="alice"))
-    found = get(ours, "/told", token).get_json()
+    found = get(ours, "/seen", token).get_json()
     assert (found["identity"], found["user"]) == ("alice", "Alice Adams")
 
 
@@ -252,7 +252,7 @@ def test_the_slots_are_filled_as_fje_fills_them() -> None:
 
     token = token_for(app)
     for client in (theirs, ours, ours):
-        get(client, "/told", token)
+        get(client, "/seen", token)
     assert kept[0] == kept[1] == kept[2]
     assert kept[0]["_jwt_extended_jwt_user"] == {"loaded_user": "Alice Adams"}
 
@@ -312,7 +312,7 @@ def test_a_user_who_is_falsy_is_a_user_all_the_same(user: Any) -> None:
     ours, theirs, app = pair()
     for client in (ours, theirs):
         manager_of(client.application).user_lookup_loader(lambda header, payload: user)
-        found = get(client, "/told", token_for(app)).get_json()
+        found = get(client, "/seen", token_for(app)).get_json()
         assert found["user"] == user
 
 
@@ -368,10 +368,10 @@ def test_the_callbacks_are_asked_in_fjes_order_with_header_and_payload() -> None
         manager = manager_of(client.application)
         manager.token_in_blocklist_loader(note("blocklist", False))
         manager.token_verification_loader(note("verification", True))
-        manager.user_lookup_loader(note("user", "somebody"))
+        manager.user_lookup_loader(note("user", "anyone"))
     token = token_for(app)
     for client in (theirs, ours, ours):
-        get(client, "/told", token)
+        get(client, "/seen", token)
     assert asked[0:3] == asked[3:6] == asked[6:9]
     assert [name for name, *_ in asked[0:3]] == ["blocklist", "verification", "user"]
 
@@ -515,7 +515,7 @@ def test_the_other_algorithms_work_too(algorithm: str) -> None:
     ours, theirs, app = pair(algorithm)
     token = token_for(app)
     for _ in ("cold", "warm"):
-        assert get(ours, "/told", token).get_json() == get(theirs, "/told", token).get_json()
+        assert get(ours, "/seen", token).get_json() == get(theirs, "/seen", token).get_json()
 
 
 def test_the_private_key_alone_verifies_its_own_tokens() -> None:
@@ -761,7 +761,7 @@ def test_a_token_that_would_be_too_long_is_a_misuse_that_names_the_way_out() -> 
         token_for(app, "alice", "editor", claims={"x": "x" * 300})
 
 
-def test_a_refresh_token_is_left_alone_and_is_no_access_token(app: Flask) -> None:
+def test_a_refresh_token_is_left_alone_and_is_not_an_access_token(app: Flask) -> None:
     with app.app_context():
         token = create_refresh_token("alice", additional_claims={"roles": ["viewer"]})
     assert "permissions" not in fje_claims(app, token)
@@ -855,7 +855,9 @@ def test_fresh_means_what_it_means_to_fje(both: dict[str, FlaskClient]) -> None:
             } == dict.fromkeys(bad, 401)
 
 
-def test_a_token_that_is_not_fresh_is_told_to_log_in_again(both: dict[str, FlaskClient]) -> None:
+def test_a_token_that_is_not_fresh_is_answered_with_log_in_again(
+    both: dict[str, FlaskClient],
+) -> None:
     app = both["ours"].application
     response = get(both["ours"], "/fresh", token_for(app))
     assert response.get_json()["type"] == f"{TYPE}token-not-fresh"
@@ -885,7 +887,7 @@ def test_an_optional_guard_refuses_what_fje_refuses(
     theirs = sent.to(both["theirs"], "/optional").status_code
     ours = sent.to(both["ours"], "/optional").status_code
     assert ours in (200, 401)
-    if theirs in (401, 422):  # a 500 is no verdict
+    if theirs in (401, 422):  # a 500 does not count
         assert ours == 401
 
 
@@ -916,9 +918,9 @@ STACKS: dict[str, Callable[[Callable[[], Any]], Callable[[], Any]]] = {
 def test_requires_and_jwt_required_work_together_in_any_order(stack: str) -> None:
     ours, _, app = pair()
     manager_of(app).user_lookup_loader(lambda header, payload: USERS.get(payload["sub"]))
-    app.add_url_rule("/stacked", "stacked", STACKS[stack](told))
+    app.add_url_rule("/stacked", "stacked", STACKS[stack](reported))
     viewer, nobody = token_for(app, "alice", "viewer"), token_for(app, "bob")
-    expected = get(ours, "/told", viewer).get_json()
+    expected = get(ours, "/seen", viewer).get_json()
     for _ in ("cold", "warm"):
         assert get(ours, "/stacked", viewer).get_json() == expected
         assert get(ours, "/stacked", nobody).status_code == 403
@@ -943,7 +945,7 @@ def test_fjes_error_loaders_are_not_asked_in_a_guarded_view(app: Flask) -> None:
 
 
 def test_a_private_key_alone_never_verifies_by_hmac() -> None:
-    """The PEM text of the private key is no secret either."""
+    """The PEM text of the private key is not a secret either."""
     app = guarded_app("RS256")
     app.add_url_rule("/", "view", requires()(lambda: "in"))
     for secret in (private_pem("RS256"), public_pem("RS256")):

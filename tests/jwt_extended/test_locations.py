@@ -85,7 +85,7 @@ def test_a_token_in_a_configured_location_is_accepted_cold_and_warm(location: st
 
 @pytest.mark.parametrize("configured", ("headers", *LOCATIONS))
 @pytest.mark.parametrize("used", ("headers", *LOCATIONS))
-def test_a_token_elsewhere_than_configured_is_no_token(configured: str, used: str) -> None:
+def test_a_token_elsewhere_than_configured_is_ignored(configured: str, used: str) -> None:
     """SECURITY 2.15."""
     app = located(configured, JWT_COOKIE_CSRF_PROTECT=False)
     response = send(app.test_client(use_cookies=False), used, token_for(app))
@@ -118,7 +118,7 @@ def test_a_guard_asks_for_what_the_token_grants_in_every_location(location: str)
         ({"cnf": {}}, "kind-invalid"),
     ],
 )
-def test_what_is_wrong_with_a_token_is_told_as_for_the_header(
+def test_an_invalid_token_is_reported_as_in_the_header(
     location: str, changes: dict[str, Any], expected: str
 ) -> None:
     app = located(location, JWT_COOKIE_CSRF_PROTECT=False)
@@ -190,7 +190,7 @@ def test_a_token_without_a_csrf_claim_does_not_pass_where_one_is_wanted() -> Non
         assert response.status_code == 401
 
 
-def test_csrf_is_no_matter_for_a_token_in_the_header() -> None:
+def test_csrf_does_not_matter_for_a_token_in_the_header() -> None:
     app = located("headers", "cookies")
     assert send(app.test_client(use_cookies=False), "headers", token_for(app)).status_code == 200
 

@@ -49,7 +49,7 @@ class Orders(MethodView):
     def get(self, id: int) -> Any:
         """Show an order.
 
-        Whoever may read one may read all.
+        Callers who may read one may read all.
         """
 
     @requires("orders:refund" & has_role("manager"))

@@ -195,7 +195,9 @@ def test_head_is_answered_by_get() -> None:
     assert annotated("/orders", "head")["x-authz"] == "has the permission orders:list"
 
 
-def test_what_no_route_answers_is_left_alone_and_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_operation_without_a_route_is_left_alone_and_reported(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     held = document(**{"/gone\n": ["get"], "/orders": ["post"]})
     with caplog.at_level(logging.WARNING, "jwt_authz"):
         made = annotate(held, make_shop())
@@ -206,7 +208,7 @@ def test_what_no_route_answers_is_left_alone_and_told(caplog: pytest.LogCaptureF
     ]
 
 
-def test_paths_that_two_rules_share_are_told_apart_by_the_names_of_their_parameters(
+def test_paths_that_two_rules_share_differ_by_the_names_of_their_parameters(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     app = make_shop()
@@ -260,7 +262,7 @@ def test_an_apispec_is_a_document() -> None:
     assert annotate(spec, make_shop())["paths"]["/orders"]["get"]["x-authz"]
 
 
-def test_many_choices_are_told_in_words_alone() -> None:
+def test_many_choices_are_described_in_words_only() -> None:
     app = Flask("many")
     app.config["JWT_SECRET_KEY"] = "k" * 64
     Authz(app)
@@ -273,7 +275,7 @@ def test_many_choices_are_told_in_words_alone() -> None:
 @pytest.mark.parametrize(
     "spec", [None, "text", {}, {"openapi": "3.1.0"}, {"swagger": "2.0", "paths": {}}, []]
 )
-def test_what_is_no_document_is_a_misuse(spec: Any) -> None:
+def test_an_invalid_document_is_a_misuse(spec: Any) -> None:
     with pytest.raises(MisuseError, match=r"pass annotate\(spec, app\) the whole"):
         annotate(spec, make_shop())
 

@@ -117,7 +117,7 @@ def openapi3(version: str) -> tuple[Flask, Any]:
     return app, app.api_doc
 
 
-# flask-openapi3 writes nothing but 3.1, whatever version it is told to name.
+# flask-openapi3 writes nothing but 3.1, whatever version is configured.
 @pytest.mark.parametrize(
     ("make", "version"),
     [

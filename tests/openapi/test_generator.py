@@ -37,9 +37,9 @@ def made() -> dict[str, Any]:
 
 
 def test_a_document_has_an_operation_for_each_route(made: dict[str, Any]) -> None:
-    told = {(path, method) for path, item in made["paths"].items() for method in item}
+    reported = {(path, method) for path, item in made["paths"].items() for method in item}
     routes = {(template_of(one.rule), one.method.lower()) for one in read_matrix(make_shop())}
-    assert told == routes
+    assert reported == routes
     assert made["openapi"] == "3.1.0"
     assert made["info"] == {"title": "The shop", "version": "2.1.0"}
 
@@ -72,7 +72,7 @@ def test_a_view_at_several_rules_has_a_name_for_each() -> None:
 def test_a_docstring_says_what_an_operation_does(made: dict[str, Any]) -> None:
     show, change = made["paths"]["/orders/{id}"]["get"], made["paths"]["/orders/{id}"]["patch"]
     assert show["summary"] == "Show an order"
-    assert show["description"] == "Whoever may read one may read all."
+    assert show["description"] == "Callers who may read one may read all."
     assert change["summary"] == "Change an order" and "description" not in change
 
 

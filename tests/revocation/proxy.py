@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 
 class Proxy:
-    """Passes bytes on; `refuse`, `silence`, `slow`, `lose` and `cut` spoil it, `mend` mends it."""
+    """Forwards bytes; `refuse`, `silence`, `slow`, `lose` and `cut` disturb that."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -30,7 +30,7 @@ class Proxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def refuse(self) -> None:
-        """No connection any more: those that are there are reset, new ones closed at once."""
+        """Accept no connections: open ones are reset, new ones closed at once."""
         self._is_refusing = True
         self.cut()
 
@@ -46,7 +46,7 @@ class Proxy:
         """The next answers of the server are lost, each with its connection."""
         self.losses = answers
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         """All is well again; what was sent meanwhile is passed on now."""
         self._is_refusing = self._is_silent = False
         self.delay = 0.0

@@ -27,9 +27,9 @@ def test_the_stores_time_lies_between_the_bounds(
         known = StoreClock()
         asked = true.now
         true.step(there)
-        told = true.now + offset  # what the store's clock said
+        reported = true.now + offset  # what the store's clock said
         true.step(back)
-        known.answered(told, asked, true.now)
+        known.answered(reported, asked, true.now)
         true.step(later)
 
         latest = known.latest()

@@ -209,4 +209,4 @@ def test_a_request_is_answered_from_memory_while_a_look_into_the_store_waits(
     while view.age() < age + 0.5:  # longer than the interval: a look is waiting
         view.check_age()
         assert not view.is_revoked(jti="a", subject="ann", issued_at=time.time())
-    between.mend()
+    between.restore()

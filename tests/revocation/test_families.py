@@ -269,7 +269,7 @@ def test_a_family_past_its_time_is_forgotten(store: Any, clock: Clock) -> None:
     if hasattr(store, "sweep"):
         assert store.sweep(clock.now) == 1
 
-    # Redis counts its own time, and keeps the family for as long as it was told.
+    # Redis counts its own time, and keeps the family for as long as requested.
     assert then(store, begun).outcome in ("unknown", "expired")
 
 
@@ -402,7 +402,7 @@ def test_every_store_answers_as_the_one_in_memory(
 def outcomes(store: Any, clock: Clock, taken: list[tuple[Any, ...]]) -> list[Any]:
     """What comes of the steps; families and tokens by the order in which they came."""
     families: list[tuple[str, list[str | None]]] = []
-    told: list[Any] = []
+    reported: list[Any] = []
     users = [f"{name}-{token_hex(4)}" for name in ("ann", "bob")]
     began = clock.now
     for step, *arguments in taken:
@@ -412,9 +412,9 @@ def outcomes(store: Any, clock: Clock, taken: list[tuple[Any, ...]]) -> list[Any
         elif step == "wait":
             clock.step(arguments[0])
         elif step == "end_all":
-            told.append(store.end_all(users[arguments[0]]))
+            reported.append(store.end_all(users[arguments[0]]))
         elif families and step == "end":
-            told.append(store.end(families[arguments[0] % len(families)][0]))
+            reported.append(store.end(families[arguments[0] % len(families)][0]))
         elif families:
             id, jtis = families[arguments[0] % len(families)]
             presented = jtis[-1 - arguments[1] % len(jtis)]
@@ -423,7 +423,7 @@ def outcomes(store: Any, clock: Clock, taken: list[tuple[Any, ...]]) -> list[Any
                 jtis.append(rotation.jti)
             which = jtis.index(rotation.jti) if rotation.jti else None
             expires = rotation.family.expires_at - began if rotation.family else None
-            told.append((rotation.outcome, which, expires))
-        told.append([len(store.families(user)) for user in users])
+            reported.append((rotation.outcome, which, expires))
+        reported.append([len(store.families(user)) for user in users])
     clock.now = began
-    return told
+    return reported

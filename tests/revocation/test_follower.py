@@ -25,7 +25,7 @@ SETTLE = 0.2
 
 @pytest.fixture
 def process(place: Shared, view_of: Callable[..., RevocationView]) -> Callable[[], RevocationView]:
-    """Makes a view with a store of its own, as another process has; it looks when it is told to."""
+    """Makes a view with a store of its own, as another process has; it looks on request."""
     return lambda: view_of(place.open(), interval=SETTLE / 2)
 
 
@@ -385,7 +385,7 @@ def test_an_old_copy_is_seen_by_the_newest_statement_that_is_still_of_use(
     one, _ = two
     old = copy_of(prepared)
     one.revoke(Target("subject", "ann"))
-    # What comes later is forgotten sooner: nobody can ask for it any more.
+    # What comes later is forgotten sooner: no one can ask for it then.
     one.store.revoke(("jti", "past", None), time.time() - 10)  # type: ignore[arg-type]
     one.refresh()
     put_back(prepared, old)

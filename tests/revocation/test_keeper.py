@@ -287,7 +287,7 @@ def test_a_first_request_waits_for_so_long_and_the_next_ones_not_at_all(
     assert waits[1:] == [0, 0, 0]
 
     between.cut()
-    between.mend()
+    between.restore()
     eventually(lambda: keeper(view).is_loaded)
     assert not is_dead(view, "ann")
 
@@ -502,7 +502,7 @@ def test_anyone_who_follows_the_news_holds_up_no_other_look(view: RevocationView
     looking.join()
 
 
-# What is told of the catalog
+# Messages about the catalog
 
 
 def test_news_of_the_catalog_and_nothing_else_changes_its_mark(
@@ -529,10 +529,10 @@ def test_who_did_not_look_for_longer_than_a_statement_may_live_may_have_missed_n
 
 
 def test_anyone_who_follows_raises_when_the_look_before_began(view: RevocationView) -> None:
-    told: list[tuple[float, float]] = []
-    assert view.call_after_look(told.append)
+    reported: list[tuple[float, float]] = []
+    assert view.call_after_look(reported.append)
     view.check_age()
     view.stop()
     before = keeper(view)._fresh
     view.refresh()
-    assert told[-1] == before
+    assert reported[-1] == before

@@ -201,11 +201,13 @@ def test_what_is_forgotten_gives_its_memory_back() -> None:
 
 def test_that_the_catalog_has_changed_ends_nothing_and_is_counted_each_time() -> None:
     said = Statement("catalogue", None, None, 5, UNTIL)
-    told = known(said)
+    reported = known(said)
 
-    assert told.newest("ann", None, "acme", ["editor"]) == -math.inf
-    assert told.newest_of_logins("ann", None, "acme") == -math.inf
-    assert told.catalogue_changes == 1
-    told.add(Statement("catalogue", None, None, 5, UNTIL))  # at the same moment, and another one
-    assert told.catalogue_changes == 2
-    assert list(told.statements()) == [said]  # so that a store that forgets it is told again
+    assert reported.newest("ann", None, "acme", ["editor"]) == -math.inf
+    assert reported.newest_of_logins("ann", None, "acme") == -math.inf
+    assert reported.catalogue_changes == 1
+    reported.add(
+        Statement("catalogue", None, None, 5, UNTIL)
+    )  # at the same moment, another one
+    assert reported.catalogue_changes == 2
+    assert list(reported.statements()) == [said]  # so that a store that forgets it gets it again

@@ -213,7 +213,7 @@ def test_a_role_that_is_removed_and_a_level_that_is_lowered_count_elsewhere_too(
 
 
 def test_a_store_that_has_forgotten_the_news_has_all_load_again(redis_url: str) -> None:
-    """A change was told, and the store lost that before anybody read it."""
+    """The store lost the message of a change before any process read it."""
     source = Source(Role("clerk", "orders:read"))
     app = app_with(source, redis_url)
     prepare(app)
@@ -236,8 +236,8 @@ def store(tmp_path: Path) -> str:
 
 @pytest.mark.parametrize(
     "broken",
-    [StoreUnavailable("the database is gone"), MisuseError("no catalogue"), {"clerk": Role("c")}],
-    ids=["gone", "no catalogue", "no Roles"],
+    [StoreUnavailable("the database is gone"), MisuseError("no catalog"), {"clerk": Role("c")}],
+    ids=["gone", "no catalog", "no Roles"],
 )
 def test_an_old_catalog_is_used_within_the_bound_and_503_past_it(
     store: str, broken: Any, time_of_roles: Clock, caplog: pytest.LogCaptureFixture
@@ -358,7 +358,7 @@ def test_a_change_during_the_loading_is_loaded_as_well(store: str) -> None:
     close(here, there)
 
 
-# --- one process, files, and what is no source ---------------------------------------------------
+# --- one process, files, and invalid sources ---------------------------------------------------
 
 
 def test_a_store_in_memory_serves_one_process() -> None:

@@ -324,8 +324,8 @@ def test_a_running_process_logs_that_another_application_came(
                 view.refresh()
     view.store.close()
 
-    told = [record for record in caplog.records if "'wiki'" in record.getMessage()]
-    assert len(told) == 1
+    reported = [record for record in caplog.records if "'wiki'" in record.getMessage()]
+    assert len(reported) == 1
 
 
 def test_neither_a_store_that_is_silent_nor_a_foreign_record_fails_the_check(
@@ -448,5 +448,5 @@ def test_preparing_a_namespace_logs_that_tokens_are_revoked(
     started("shop")
 
     warnings = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
-    told = [text for text in warnings if "all tokens issued before now are revoked" in text]
-    assert len(told) == 1
+    reported = [text for text in warnings if "all tokens issued before now are revoked" in text]
+    assert len(reported) == 1

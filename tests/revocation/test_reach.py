@@ -56,7 +56,7 @@ def delays(
     pause: float = INTERVAL,
     spoil: Callable[[], object] = lambda: None,
 ) -> list[float]:
-    """The seconds from each of so many revocations here until they are heeded there.
+    """The seconds from each of so many revocations here until the other process refuses.
 
     Fails the test if one is not.
     """
@@ -73,7 +73,7 @@ def delays(
     return found
 
 
-def told(what: str, seconds: list[float]) -> tuple[float, float, float]:
+def reported(what: str, seconds: list[float]) -> tuple[float, float, float]:
     p50 = statistics.median(seconds)
     p99 = sorted(seconds)[min(len(seconds) - 1, round(0.99 * len(seconds)))]
     worst = max(seconds)
@@ -89,7 +89,7 @@ def test_a_revocation_in_redis_reaches_another_process_by_a_message(
 ) -> None:
     """SECURITY 2.31, F8: by messages, since the other process looks too late by itself."""
     here, there = pair(redis_place, interval=PATIENCE)
-    told("Redis", delays(here, there, 50, pause=0.01))
+    reported("Redis", delays(here, there, 50, pause=0.01))
 
     there("stop_by_news")
 
@@ -99,7 +99,7 @@ def test_a_revocation_in_sql_reaches_another_process(
     place: Shared, pair: Callable[..., tuple[RevocationView, Worker]]
 ) -> None:
     """SECURITY 2.31, F8."""
-    told(place.kind, delays(*pair(place), 4))
+    reported(place.kind, delays(*pair(place), 4))
 
 
 def cut_pubsub(server: PrivateRedis) -> None:
@@ -115,7 +115,7 @@ def test_with_pubsub_forbidden_a_revocation_reaches_another_process(
     """SECURITY 2.31, F8."""
     here, there = pair(Shared("redis", private_redis.url, "cut"))
     cut_pubsub(private_redis)
-    told("Redis without pub/sub", delays(here, there, 4))
+    reported("Redis without pub/sub", delays(here, there, 4))
 
 
 def test_with_each_subscription_closed_a_revocation_reaches_another_process(
@@ -124,7 +124,7 @@ def test_with_each_subscription_closed_a_revocation_reaches_another_process(
     here, there = pair(Shared("redis", private_redis.url, "closed"))
     with private_redis.client() as client:
         seconds = delays(here, there, 4, spoil=lambda: client.client_kill_filter(_type="pubsub"))
-    told("Redis, subscriptions closed before each", seconds)
+    reported("Redis, subscriptions closed before each", seconds)
 
 
 def test_with_the_thread_killed_a_revocation_reaches_another_process(
@@ -133,7 +133,7 @@ def test_with_the_thread_killed_a_revocation_reaches_another_process(
     """SECURITY 2.31, F8."""
     here, there = pair(redis_place)
     seconds = delays(here, there, 3, spoil=lambda: there("kill_thread"))
-    told("Redis, thread killed before each", seconds)
+    reported("Redis, thread killed before each", seconds)
 
 
 @pytest.mark.long
@@ -145,7 +145,7 @@ def test_1000_revocations_of_each_kind_reach_another_process(
     kind = place.kind
     count = 1_000 * len(KINDS) if kind == "redis" else 200 * len(KINDS)
     pause = 0.01 if kind == "redis" else USUAL_INTERVAL
-    p50, p99, worst = told(kind, delays(*pair(place, USUAL_INTERVAL), count, pause))
+    p50, p99, worst = reported(kind, delays(*pair(place, USUAL_INTERVAL), count, pause))
 
     assert p50 <= (0.05 if kind == "redis" else USUAL_INTERVAL)
     assert p99 <= 1
@@ -161,5 +161,5 @@ def test_200_revocations_reach_another_process_with_pubsub_forbidden_and_with_th
     cut_pubsub(private_redis)
     cut = delays(here, there, 200, USUAL_INTERVAL)
 
-    assert told("Redis, thread killed before each", killed)[2] <= BOUND
-    assert told("Redis without pub/sub", cut)[2] <= BOUND
+    assert reported("Redis, thread killed before each", killed)[2] <= BOUND
+    assert reported("Redis without pub/sub", cut)[2] <= BOUND

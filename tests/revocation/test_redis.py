@@ -393,7 +393,7 @@ def test_with_redis_out_of_reach_what_was_known_serves_until_the_bound_and_then_
         assert_unavailable(call)
 
     store._server._timeout = PATIENCE
-    between.mend()
+    between.restore()
     eventually(lambda: ask(view, "bob") == "200")
     assert ask(view, "ann") == "401"
     eventually(lambda: answers_again(lambda: view.revoke(Target("subject", "bob"))))
@@ -616,7 +616,7 @@ def test_a_missing_redis_py_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("url", ["redis://host:port/0", "redis://host/0?socket_timeout=soon"])
-def test_a_url_that_is_none_is_a_misuse(url: str) -> None:
+def test_an_invalid_url_is_a_misuse(url: str) -> None:
     with pytest.raises(MisuseError, match="write redis://host:6379/0") as refused:
         RedisStore.from_url(url)
 

@@ -33,7 +33,7 @@ def start(store: Any) -> tuple[str, str]:
 
 
 def check_round(answers: Answers, grace: float) -> None:
-    """What 64 callers with one token may be told: one successor, and no other."""
+    """What 64 callers with one token may receive: one successor, and no other."""
     assert len(answers) == CALLERS
     outcomes = [outcome for outcome, _ in answers]
     assert outcomes.count("rotated") == 1, outcomes
@@ -199,16 +199,16 @@ def test_the_race_sees_a_store_in_memory_without_its_lock(
 def kill_in_the_middle(store: Any, nursery: Worker, runs: int, seed: int) -> dict[str, int]:
     """Kill a process that is rotating, and see that the client's retry goes on with one token."""
     chance = random.Random(seed)
-    counted = {"told": 0, "repeated": 0, "rotated": 0}
+    counted = {"answered": 0, "repeated": 0, "rotated": 0}
     for _ in range(runs):
         family, jti = start(store)
-        told = nursery("rotate_and_die", family, jti, 0.02 * chance.random() ** 3)
+        reported = nursery("rotate_and_die", family, jti, 0.02 * chance.random() ** 3)
         retry = store.rotate(family, jti, grace=10.0, idle=IDLE)  # fails if a lock is left behind
         assert retry.outcome in ("rotated", "repeated")
-        if told is not None:
+        if reported is not None:
             assert retry.outcome == "repeated"
-            assert retry.jti == told, "two living successors"
-            counted["told"] += 1
+            assert retry.jti == reported, "two living successors"
+            counted["answered"] += 1
         counted[retry.outcome] += 1
         assert store.rotate(family, retry.jti, grace=10.0, idle=IDLE).outcome == "rotated"
         assert store.rotate(family, jti, grace=10.0, idle=IDLE).outcome == "reused"

@@ -325,8 +325,8 @@ def test_it_does_not_matter_how_the_database_isolates_transactions(
         family, jti = start(store)
         with ThreadPoolExecutor(8) as pool:
             calls = [pool.submit(outcome, store, family, jti) for _ in range(8)]
-        told = [call.result() for call in calls]
-        assert sorted(told) == ["repeated"] * 7 + ["rotated"]
+        reported = [call.result() for call in calls]
+        assert sorted(reported) == ["repeated"] * 7 + ["rotated"]
     store.revoke(("jti", "x", None), time.time() + 60)  # type: ignore[arg-type]
     engine.dispose()
 
@@ -343,7 +343,7 @@ def test_with_postgres_out_of_reach_calls_fail_and_open_again_without_a_restart(
     for call in each_call(distant):
         assert_unavailable(call)
 
-    between.mend()
+    between.restore()
     eventually(lambda: ask(view, "bob") == "200")
     eventually(lambda: answers(lambda: distant.families("ann")))
     assert ask(view, "ann") == "401"
@@ -362,7 +362,7 @@ def test_with_postgres_silent_calls_fail_in_time_and_no_connection_is_leaked(
         assert_unavailable(call)
 
     distant._database._timeout = PATIENCE
-    between.mend()
+    between.restore()
     eventually(lambda: answers(lambda: distant.families("ann")))
     eventually(lambda: ask(view, "bob") == "200")
     assert outcome(distant, family, jti) == "rotated"
@@ -384,7 +384,7 @@ def test_a_rotation_that_was_reported_to_have_failed_does_not_happen_when_postgr
     between.silence()
     assert_unavailable(lambda: outcome(distant, family, jti))
     distant._database._timeout = PATIENCE
-    between.mend()  # which passes on what was sent in between
+    between.restore()  # which passes on what was sent in between
     no_call_goes_on()
 
     assert outcome(distant, family, jti) == "rotated"

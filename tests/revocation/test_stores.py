@@ -62,13 +62,13 @@ def test_an_unknown_scheme_is_a_misuse_without_what_is_in_the_url(url: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("blocked", "url", "told"),
+    ("blocked", "url", "message"),
     [
         ("redis", "redis://127.0.0.1/0", "pip install 'jwt_authz[redis]'"),
         ("sqlalchemy", "sqlite:///x.db", "pip install 'jwt_authz[sqlalchemy]'"),
     ],
 )
-def test_a_missing_extra_is_reported_by_its_name(blocked: str, url: str, told: str) -> None:
+def test_a_missing_extra_is_reported_by_its_name(blocked: str, url: str, message: str) -> None:
     script = (
         f"import sys; sys.modules[{blocked!r}] = None\n"
         "from jwt_authz.revocation import *\n"
@@ -79,7 +79,7 @@ def test_a_missing_extra_is_reported_by_its_name(blocked: str, url: str, told: s
     )
 
     assert ran.returncode == 1
-    assert told in ran.stderr.splitlines()[-1]
+    assert message in ran.stderr.splitlines()[-1]
 
 
 @pytest.mark.slow

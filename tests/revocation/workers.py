@@ -1,4 +1,4 @@
-"""Other processes for the tests: they open a store of their own, and do what they are told."""
+"""Other processes for the tests: they open a store of their own, and run commands."""
 
 from __future__ import annotations
 
@@ -132,8 +132,8 @@ class Place:
         return rotation.outcome, rotation.jti
 
     def rotate_and_die(self, family: str, presented: str, delay: float) -> str | None:
-        """Have a child use the token, and kill it after a moment; what it had been told by then."""
-        told, tell = os.pipe()
+        """Have a child use the token, and kill it after a moment; what it had received by then."""
+        reported, tell = os.pipe()
         ready, say_ready = os.pipe()
         child = os.fork()
         if child == 0:
@@ -149,8 +149,8 @@ class Place:
         time.sleep(delay)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        answer = os.read(told, 100)
-        os.close(told)
+        answer = os.read(reported, 100)
+        os.close(reported)
         os.close(ready)
         return answer.decode() or None
 

@@ -47,15 +47,15 @@ class Order(MethodView):
 
 
 def make_shop(**settings: Any) -> Flask:
-    """The shop, with `AUTHZ_*` and other settings; `told` is what the caller is known by."""
+    """The shop, with `AUTHZ_*` and other settings; `seen` returns what is known of the caller."""
     app = Flask("shop")
     app.config.update({"JWT_SECRET_KEY": "k" * 64, "TESTING": True, **settings})
     Authz(app, roles=ROLES, default="deny")
     app.add_url_rule("/orders/<int:id>", view_func=Order.as_view("order"))
 
-    @app.get("/told")
+    @app.get("/seen")
     @requires()
-    def told() -> Any:
+    def reported() -> Any:
         held = {"subject": current_identity.subject, "roles": sorted(current_identity.roles)}
         return jsonify(**held, tenant=current_identity.tenant, plan=get_jwt().get("plan"))
 

@@ -40,7 +40,7 @@ def test_a_view_sees_what_the_client_was_made_of(app: Flask) -> None:
     client = authz_client(
         app, roles=["clerk"], subject="ann", tenant="acme", claims={"plan": "gold"}
     )
-    assert client.get("/told").json == {
+    assert client.get("/seen").json == {
         "subject": "ann",
         "roles": ["clerk"],
         "tenant": "acme",
@@ -57,7 +57,7 @@ def test_a_client_may_be_fresh(app: Flask) -> None:
 
 def test_two_clients_of_one_application_are_two_callers(app: Flask) -> None:
     ann, bob = authz_client(app, subject="ann"), authz_client(app, subject="bob")
-    assert [c.get("/told").json["subject"] for c in (ann, bob, ann)] == ["ann", "bob", "ann"]
+    assert [c.get("/seen").json["subject"] for c in (ann, bob, ann)] == ["ann", "bob", "ann"]
 
 
 @pytest.mark.parametrize("encoding", ["full", "roles", "compact"])
@@ -105,7 +105,7 @@ def test_where_tokens_come_in_the_query_a_client_is_a_misuse() -> None:
 def test_a_block_makes_each_request_in_it_somebodys(app: Flask) -> None:
     client = app.test_client()
     with acting_as(app, roles=["clerk"], subject="ann"):
-        assert client.get("/told").json["subject"] == "ann"
+        assert client.get("/seen").json["subject"] == "ann"
         assert client.delete("/orders/1").status_code == 403
         assert app.test_client().get("/orders/1").status_code == 200
     assert client.get("/orders/1").status_code == 401
@@ -114,16 +114,16 @@ def test_a_block_makes_each_request_in_it_somebodys(app: Flask) -> None:
 def test_a_block_takes_the_place_of_the_clients_own_token(app: Flask) -> None:
     client = authz_client(app, subject="bob")
     with acting_as(app, subject="ann"):
-        assert client.get("/told").json["subject"] == "ann"
-    assert client.get("/told").json["subject"] == "bob"
+        assert client.get("/seen").json["subject"] == "ann"
+    assert client.get("/seen").json["subject"] == "bob"
 
 
 def test_an_inner_block_takes_the_place_of_an_outer_one(app: Flask) -> None:
     client = app.test_client()
     with acting_as(app, subject="ann"):
         with acting_as(app, subject="bob"):
-            assert client.get("/told").json["subject"] == "bob"
-        assert client.get("/told").json["subject"] == "ann"
+            assert client.get("/seen").json["subject"] == "bob"
+        assert client.get("/seen").json["subject"] == "ann"
 
 
 def test_a_block_ends_with_an_exception(app: Flask) -> None:
@@ -155,7 +155,7 @@ def test_a_block_holds_for_a_request_that_is_being_served(app: Flask) -> None:
 
 def test_an_identity_may_be_given_as_an_object(app: Flask) -> None:
     with acting_as(app, Identity("ann", roles=["clerk"], catalogue=ROLES)):
-        assert app.test_client().get("/told").json["subject"] == "ann"
+        assert app.test_client().get("/seen").json["subject"] == "ann"
         assert app.test_client().delete("/orders/1").status_code == 403
 
 
@@ -197,8 +197,8 @@ def test_a_look_up_of_users_by_fje_is_asked() -> None:
     manager.user_lookup_loader(lambda header, claims: {"ann": "Ann"}.get(claims["sub"]))
     for act in (authz_client(app, subject="ann"), app.test_client()):
         with acting_as(app, subject="ann"):
-            assert act.get("/told").status_code == 200
-    assert authz_client(app, subject="bob").get("/told").status_code == 401
+            assert act.get("/seen").status_code == 200
+    assert authz_client(app, subject="bob").get("/seen").status_code == 401
 
 
 def test_an_application_that_trusts_others_alone_is_given_an_identity() -> None:

@@ -27,7 +27,7 @@ def test_there_is_a_case_for_each_caller_and_route_that_roles_settle() -> None:
     assert len(named) == len(set(named))
     for line in (
         "not identified GET /health: yes",
-        "no role GET /told: yes",
+        "no role GET /seen: yes",
         "no role POST /orders: no",
         "clerk DELETE /orders/<int:id>: no",
         "manager DELETE /orders/<int:id>: yes",
@@ -109,7 +109,7 @@ def test_refusals_of_the_applications_own_kind_are_refusals() -> None:
     assert case_of(app, "not identified GET /b: no")
 
 
-def test_a_loader_that_finds_nothing_for_a_invented_value_is_no_refusal() -> None:
+def test_a_loader_that_finds_nothing_for_an_invented_value_is_not_a_refusal() -> None:
     case = case_of(make_shop(), "clerk GET /kept/<int:id>: yes", values={"id": 2})
     case.check()
     assert case.path == "/kept/2"

@@ -33,7 +33,7 @@ def test_a_snapshot_of_what_is_unchanged_passes(file: Path) -> None:
     assert "| DELETE | /orders/\\<int:id\\> | no | no | no | yes |" in file.read_text()
 
 
-def test_line_breaks_of_windows_are_no_difference(file: Path) -> None:
+def test_windows_line_breaks_make_no_difference(file: Path) -> None:
     file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
     assert_matrix(make_shop(), file)
 
@@ -76,7 +76,7 @@ def test_another_wording_with_the_same_access_is_a_difference(
     assert "value 'silver'" in str(failed.value)
 
 
-def test_a_file_that_is_no_matrix_is_a_difference(file: Path) -> None:
+def test_a_file_without_a_matrix_is_a_difference(file: Path) -> None:
     file.write_text("| this | is |\n| nothing |\n")
     with pytest.raises(AssertionError, match=r"-\| this \| is \|"):
         assert_matrix(make_shop(), file)

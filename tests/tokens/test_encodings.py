@@ -97,9 +97,9 @@ def test_the_compact_encoding_carries_permissions_of_a_tokens_own() -> None:
 
 def test_the_compact_encoding_refuses_a_permission_that_has_no_position() -> None:
     for permission in ("books:write", "orders:create", "*:*"):
-        with pytest.raises(MisuseError, match="or set AUTHZ_ENCODING='full'") as told:
+        with pytest.raises(MisuseError, match="or set AUTHZ_ENCODING='full'") as reported:
             write_claims("compact", SHOP, ["manager"], ["books:read", permission])
-        assert repr(permission) in str(told.value)
+        assert repr(permission) in str(reported.value)
     with pytest.raises(MisuseError, match="needs a role catalog"):
         write_claims("compact", None, ["manager"], [])
 
@@ -118,7 +118,7 @@ def test_scopes_are_written_with_blanks_between() -> None:
     assert read(write_claims("full", SHOP, scope=["c", "a"])).scopes == {"a", "c"}
 
 
-# Catalogues that change
+# Catalogs that change
 
 
 def changed(dice: Dice, plain: Catalogue) -> Catalogue:
@@ -151,8 +151,8 @@ def test_after_a_change_of_the_catalog_every_encoding_says_what_the_roles_say_no
         assert found["full"] == found["compact"] == found["roles"], seed
         assert set(found["full"].permissions) == later.granted(names), seed
         has_changed = before.fingerprint != after.fingerprint
-        told = {encoding: identity.is_outdated for encoding, identity in found.items()}
-        assert set(told.values()) == {has_changed}, seed
+        reported = {encoding: identity.is_outdated for encoding, identity in found.items()}
+        assert set(reported.values()) == {has_changed}, seed
         changes += has_changed
     assert changes >= 300
 
@@ -485,7 +485,7 @@ def test_in_the_roles_encoding_the_permissions_are_those_of_the_roles_alone() ->
     assert not identity.has_permission("vault:open")
 
 
-def test_a_permission_in_a_token_that_is_none_grants_nothing() -> None:
+def test_an_invalid_permission_in_a_token_grants_nothing() -> None:
     identity = read({"permissions": ["", "*", "orders", "orders:*:*", "orders:read", "* :*"]})
     assert identity.has_permission("orders:read")
     assert not identity.has_permission("orders:write")

@@ -533,9 +533,9 @@ def test_a_signature_of_another_key_another_token_or_another_length_is_refused()
 
 
 def test_the_payload_is_not_looked_at_before_the_signature_is_good() -> None:
-    text, _, _ = signed("this is no JSON").rpartition(".")
+    text, _, _ = signed("this is not JSON").rpartition(".")
     assert_refused(f"{text}.{encoded(bytes(32))}", SignatureInvalid)
-    assert_refused(signed("this is no JSON"))
+    assert_refused(signed("this is not JSON"))
 
 
 def test_the_payload_that_was_verified_is_the_payload_that_is_read() -> None:

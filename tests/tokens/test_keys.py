@@ -1,4 +1,4 @@
-"""Keys: one key, one algorithm; no public key is ever a secret; weak ones are told."""
+"""Keys: one key, one algorithm; a public key is never a secret; weak ones are reported."""
 
 import contextlib
 import json
@@ -175,7 +175,7 @@ def test_a_signature_without_its_leading_zero_is_refused(algorithm: str) -> None
         verifier.verify(f"{text}.{encoded(signature[1:])}")
 
 
-# A public key is no secret
+# A public key is not a secret
 
 
 def jwk(key: Any, **more: Any) -> dict[str, Any]:
@@ -362,7 +362,7 @@ def test_a_bound_secret_serves_its_own_algorithm_alone() -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "nOnE", "", "HS255", "hs256", "RSA"])
-def test_an_algorithm_that_is_none_is_refused_for_every_key(algorithm: str) -> None:
+def test_an_unknown_algorithm_is_refused_for_every_key(algorithm: str) -> None:
     """SECURITY 1.3, 1.5, 2.2."""
     for key in (SECRET, "", None, RSA, RSA.public_key()):
         with pytest.raises(MisuseError, match="Unsupported signing algorithm"):
@@ -457,11 +457,11 @@ def test_a_secret_shorter_than_its_hash_is_reported_with_what_to_write(
     """SECURITY 1.36, 2.5."""
     for size in (0, 1, 31, least - 1):
         for secret in ("~" * size, b"~" * size):
-            told = weakness(secret, algorithm)
-            assert told is not None
-            assert f"has {size} bytes and needs {least}" in told
-            assert f"secrets.token_hex({least})" in told
-            assert secret in ("", b"") or str(secret) not in told
+            printed_text = weakness(secret, algorithm)
+            assert printed_text is not None
+            assert f"has {size} bytes and needs {least}" in printed_text
+            assert f"secrets.token_hex({least})" in printed_text
+            assert secret in ("", b"") or str(secret) not in printed_text
     assert weakness(b"x" * least, algorithm) is None
     assert weakness("x" * least, algorithm) is None
 
@@ -492,10 +492,10 @@ def test_a_secret_that_everybody_knows_is_reported(secret: str) -> None:
 def test_an_rsa_key_below_2048_bits_is_reported_and_a_longer_one_is_not() -> None:
     """SECURITY 2.2."""
     for spelling in (SHORT_RSA, SHORT_RSA.public_key(), pem(SHORT_RSA), public_pem(SHORT_RSA)):
-        told = weakness(spelling, "RS256")
-        assert told is not None
-        assert "1024" in told
-        assert "2048" in told
+        printed_text = weakness(spelling, "RS256")
+        assert printed_text is not None
+        assert "1024" in printed_text
+        assert "2048" in printed_text
     assert weakness(RSA, "RS256") is None
     assert weakness(public_pem(RSA), "PS512") is None
 

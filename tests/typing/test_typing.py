@@ -46,7 +46,7 @@ def test_guarded_views_keep_their_signature_and_the_rest_is_typed(cache: Path) -
 
 
 @pytest.mark.slow
-def test_what_is_wrong_is_told_where_it_is_wrong(cache: Path) -> None:
+def test_an_error_is_reported_at_the_line_that_is_wrong(cache: Path) -> None:
     expected = {
         (number, code)
         for number, line in enumerate((HERE / "wrong.py").read_text().splitlines(), 1)

@@ -105,7 +105,7 @@ def registered(requirement: Requirement, model: type = Thing) -> Requirement:
 
 
 @pytest.mark.parametrize(
-    ("requirement", "told"),
+    ("requirement", "message"),
     [
         (attr("nope") == "x", "Thing has no nope. Its columns are"),
         (attr("another_name") == "x", "Thing has no another_name"),
@@ -132,15 +132,15 @@ def registered(requirement: Requirement, model: type = Thing) -> Requirement:
     ],
 )
 def test_an_attribute_that_cannot_be_compared_alike_is_refused(
-    requirement: Requirement, told: str
+    requirement: Requirement, message: str
 ) -> None:
     with pytest.raises(MisuseError) as raised:
         registered(requirement)
-    assert told in str(raised.value)
+    assert message in str(raised.value)
 
 
 @pytest.mark.parametrize(
-    ("requirement", "told"),
+    ("requirement", "message"),
     [
         (attr("id") == "x", "attr('id') is an integer, but 'x' is a string"),
         (attr("id") == 1.5, "is an integer, but 1.5 is a float"),
@@ -164,10 +164,10 @@ def test_an_attribute_that_cannot_be_compared_alike_is_refused(
         ((attr("text") == "x") | (attr("id") == "x"), "is an integer, but 'x' is a string"),
     ],
 )
-def test_types_that_do_not_match_are_refused(requirement: Requirement, told: str) -> None:
+def test_types_that_do_not_match_are_refused(requirement: Requirement, message: str) -> None:
     with pytest.raises(MisuseError) as raised:
         registered(requirement)
-    assert told in str(raised.value)
+    assert message in str(raised.value)
 
 
 @pytest.mark.parametrize(

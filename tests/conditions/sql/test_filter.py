@@ -341,7 +341,7 @@ def test_a_part_that_only_calling_it_answers_is_not_a_filter_anyone_who_asks(aut
 
 @pytest.mark.usefixtures("app")
 @pytest.mark.parametrize(
-    ("asked", "model", "told"),
+    ("asked", "model", "message"),
     [
         ("note:read", Note, "'note:read' has no rule for Note: write authz.rule('note:read', Note"),
         (OWN, Note.__table__, "neither a class mapped by SQLAlchemy"),
@@ -353,10 +353,12 @@ def test_a_part_that_only_calling_it_answers_is_not_a_filter_anyone_who_asks(aut
         ([OWN], Note, "A list is not a requirement"),
     ],
 )
-def test_what_cannot_be_filtered_says_so(authz: Authz, asked: Any, model: Any, told: str) -> None:
+def test_what_cannot_be_filtered_says_so(
+    authz: Authz, asked: Any, model: Any, message: str
+) -> None:
     with pytest.raises(MisuseError) as raised:
         authz.filter(asked, model, identity=who())
-    assert told in str(raised.value)
+    assert message in str(raised.value)
 
 
 def test_a_filter_needs_a_request_or_an_identity(authz: Authz, app: Flask) -> None:

@@ -114,7 +114,7 @@ def test_a_question_is_asked_once_a_request(app: Flask, server: PolicyServer) ->
     assert server.paths == ["evaluation"] * 2
 
 
-def test_what_was_answered_to_one_caller_is_not_told_to_another(
+def test_an_answer_about_one_caller_is_not_used_for_another(
     app: Flask, edit: asks, server: PolicyServer
 ) -> None:
     ann = Identity("ann", roles=["editor"], catalogue=ROLES)
@@ -174,21 +174,21 @@ def test_a_part_before_it_that_settles_the_matter_asks_nothing(
     assert server.asked == []
 
 
-def test_what_is_told_of_a_caller_is_no_claim_and_no_token(
+def test_the_question_about_a_caller_contains_neither_claims_nor_the_token(
     app: Flask, server: PolicyServer
 ) -> None:
     client = authz_client(
         app, roles=["editor"], subject="ann", tenant="acme", scope="a b", claims={"email": "a@b.c"}
     )
     client.get("/articles/7")
-    told = server.asked[0][1]["subject"]
-    assert told.pop("properties") == {
+    reported = server.asked[0][1]["subject"]
+    assert reported.pop("properties") == {
         "roles": ["editor"],
         "scopes": ["a", "b"],
         "tenant": "acme",
         "issuer": "shop",
     }
-    assert told == {"type": "user", "id": "ann"}
+    assert reported == {"type": "user", "id": "ann"}
 
 
 def test_a_function_says_what_else_is_reported(server: PolicyServer) -> None:
@@ -224,8 +224,10 @@ def test_no_answer_is_503_and_asked_for_once_a_request(
 def test_an_error_that_comes_as_a_no_is_503_also_under_not(
     app: Flask, server: PolicyServer, path: str
 ) -> None:
-    told = '{"decision": false, "context": {"error": {"status": 500}}}'
-    server.sends(told if "7" in path else f'{{"evaluations": [{told}, {told}, {told}]}}')
+    reported = '{"decision": false, "context": {"error": {"status": 500}}}'
+    server.sends(
+        reported if "7" in path else f'{{"evaluations": [{reported}, {reported}, {reported}]}}'
+    )
     assert authz_client(app, roles=["viewer"]).get(path).status_code == 503
 
 
@@ -322,7 +324,7 @@ def test_a_decision_point_of_the_applications_own_does_as_well() -> None:
 
 
 @pytest.mark.parametrize("answer", [None, 1, "yes", {"decision": True}])
-def test_an_answer_that_is_no_bool_is_503_also_under_not(answer: Any) -> None:
+def test_an_answer_other_than_a_bool_is_503_also_under_not(answer: Any) -> None:
     app = make_app(asks(Scripted(lambda asked: answer), "article", "edit"))
     client = authz_client(app)
     assert client.get("/articles/7").status_code == 503
@@ -364,7 +366,7 @@ def test_answers_of_another_number_than_the_questions_are_none(answers: Any) -> 
         edit.allowed_among([Article(7), Article(8)], identity=Identity("ann"))
 
 
-def test_the_answers_of_a_decision_point_that_is_gone_are_not_told_for_the_next_one() -> None:
+def test_the_answers_of_a_replaced_decision_point_are_not_used_for_the_next_one() -> None:
     with Flask("shop").test_request_context():
         for answer in (True, True, False, False) * 5:
             edit = asks(Scripted(lambda asked, said=answer: said), "article", "edit")
@@ -381,10 +383,10 @@ def test_the_threads_of_a_request_ask_a_question_once() -> None:
         return True
 
     edit = asks(Scripted(slow), "article", "edit")
-    told: list[bool] = []
+    reported: list[bool] = []
 
     def check() -> None:
-        told.append(bool(edit.evaluate(Identity("ann"), Article(7))))
+        reported.append(bool(edit.evaluate(Identity("ann"), Article(7))))
 
     with Flask("shop").test_request_context():
         threads = [threading.Thread(target=copy_current_request_context(check)) for _ in range(4)]
@@ -392,7 +394,7 @@ def test_the_threads_of_a_request_ask_a_question_once() -> None:
             thread.start()
         for thread in threads:
             thread.join()
-    assert told == [True] * 4 and len(asked) == 1
+    assert reported == [True] * 4 and len(asked) == 1
 
 
 def test_a_decision_point_may_ask_another_one() -> None:
@@ -416,9 +418,9 @@ def test_the_matrix_shows_it_and_an_explanation_asks_for_real(
     assert "depends" in line and server.asked == []
     ways = [("editor", "allowed", 0), ("viewer", "refused, 403", 1)]
     for role, said, code in ways:
-        told = run(authz_commands, ["explain", "GET", "/articles/7", "--role", role])
-        assert told.exit_code == code and said in told.output.splitlines()[0]
-        assert f"asks(AuthZEN('{server.url}'), 'article', 'edit')" in told.output
+        reported = run(authz_commands, ["explain", "GET", "/articles/7", "--role", role])
+        assert reported.exit_code == code and said in reported.output.splitlines()[0]
+        assert f"asks(AuthZEN('{server.url}'), 'article', 'edit')" in reported.output
     assert server.paths == ["evaluation"] * 2
 
 
@@ -468,9 +470,9 @@ def test_what_cannot_be_asked_is_a_misuse(make: Any, message: str) -> None:
         make(Scripted(lambda asked: True))
 
 
-def test_properties_that_are_no_json_refuse() -> None:
-    told = asks(Scripted(lambda asked: True), "a", "b", properties=lambda it: {"x": object()})
-    decision = told.evaluate(Identity("ann"), Article(7))
+def test_properties_that_json_cannot_express_refuse() -> None:
+    reported = asks(Scripted(lambda asked: True), "a", "b", properties=lambda it: {"x": object()})
+    decision = reported.evaluate(Identity("ann"), Article(7))
     assert not decision and "use strings, numbers, booleans, lists and dicts" in decision.error
 
 

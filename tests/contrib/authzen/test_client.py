@@ -21,8 +21,12 @@ from tests.patience import PATIENCE
 from .server import PolicyServer
 
 
-def question(role: str = "editor", action: str = "edit", id: str = "7", **told: Any) -> Question:
-    return Question(Entity("user", "ann", {"roles": [role]}), action, Entity("article", id, told))
+def question(
+    role: str = "editor", action: str = "edit", id: str = "7", **reported: Any
+) -> Question:
+    return Question(
+        Entity("user", "ann", {"roles": [role]}), action, Entity("article", id, reported)
+    )
 
 
 @pytest.fixture
@@ -106,7 +110,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize("body", WRONG, ids=lambda body: body[:30])
-def test_what_is_no_decision_is_none(server: PolicyServer, point: AuthZEN, body: str) -> None:
+def test_an_invalid_body_gives_no_decision(server: PolicyServer, point: AuthZEN, body: str) -> None:
     server.sends(body)
     with pytest.raises(StoreUnavailable, match="the decision point did not decide"):
         point.decide(question())
@@ -146,11 +150,11 @@ def test_a_decision_with_an_error_beside_it_is_none(
     server: PolicyServer, point: AuthZEN, decision: str, error: str
 ) -> None:
     """Where one of many questions fails, its decision is false (AuthZEN 1.0 section 7.2)."""
-    told = f'{{"decision": {decision}, "context": {{"error": {error}}}}}'
-    server.sends(told)
+    reported = f'{{"decision": {decision}, "context": {{"error": {error}}}}}'
+    server.sends(reported)
     with pytest.raises(StoreUnavailable, match="did not decide: the answer reports an error"):
         point.decide(question())
-    server.sends(f'{{"evaluations": [{{"decision": true}}, {told}]}}')
+    server.sends(f'{{"evaluations": [{{"decision": true}}, {reported}]}}')
     for _ in range(4):
         with pytest.raises(StoreUnavailable, match="reports an error") as caught:
             point.decide_all([question(), question(id="8")])
@@ -220,7 +224,7 @@ def test_over_tls_the_certificate_is_checked_and_the_authorities_are_read_once(
             AuthZEN(url.replace("localhost", "127.0.0.1")).decide(question())
 
 
-def test_nobody_at_the_port_is_no_answer() -> None:
+def test_a_closed_port_gives_no_answer() -> None:
     with pytest.raises(StoreUnavailable, match=r"did not decide: 127\.0\.0\.1: "):
         AuthZEN("http://127.0.0.1:1").decide(question())
 
@@ -242,7 +246,7 @@ def test_a_url_that_cannot_be_asked_is_a_misuse(url: Any, message: str) -> None:
 
 
 @pytest.mark.parametrize("timeout", [0, -1, None, "1", True, 61, float("inf"), float("nan")])
-def test_a_timeout_that_is_none_is_a_misuse(timeout: Any) -> None:
+def test_an_invalid_timeout_is_a_misuse(timeout: Any) -> None:
     with pytest.raises(MisuseError, match=r"expected seconds, more than 0 and at most 60"):
         AuthZEN("https://pdp.example", timeout=timeout)
 
@@ -250,7 +254,7 @@ def test_a_timeout_that_is_none_is_a_misuse(timeout: Any) -> None:
 @pytest.mark.parametrize(
     "token", ["", "Bearer secret", "secret\r\nX: y", "s\u00e9cret", 7, b"secret"]
 )
-def test_a_token_that_is_none_is_a_misuse_that_does_not_show_it(token: Any) -> None:
+def test_an_invalid_token_is_a_misuse_that_does_not_show_it(token: Any) -> None:
     with pytest.raises(MisuseError, match="without 'Bearer ' in front") as caught:
         AuthZEN("https://pdp.example", token=token)
     assert "secret" not in str(caught.value)
