@@ -147,7 +147,7 @@ def test_a_bundle_that_cannot_be_used_is_a_misuse(
         HttpClient(ca_bundle=str(path))
 
 
-def test_a_bundle_that_is_no_path_is_a_misuse() -> None:
+def test_a_bundle_other_than_a_path_is_a_misuse() -> None:
     with pytest.raises(MisuseError, match="expected the path of a PEM file"):
         HttpClient(ca_bundle=b"-----BEGIN CERTIFICATE-----")  # type: ignore[arg-type]
 
@@ -240,7 +240,7 @@ def test_a_connection_with_a_response_that_was_not_read_is_not_used_again(
     assert len(server.connections) == 2
 
 
-def test_a_body_that_is_shorter_than_its_length_is_no_response(
+def test_a_body_shorter_than_its_length_is_unavailable(
     server: KeyServer, client: HttpClient
 ) -> None:
     def respond(headers: bytes) -> Callable[[Any], None]:
@@ -267,7 +267,7 @@ def test_a_body_that_is_shorter_than_its_length_is_no_response(
         assert get(client, f"{server.url}/jwks") == {"a": 1}
 
 
-def test_a_status_is_told_apart(server: KeyServer, client: HttpClient) -> None:
+def test_each_status_is_distinguished(server: KeyServer, client: HttpClient) -> None:
     server.sends("{}", 400)
     with pytest.raises(WrongStatus) as caught:
         get(client, f"{server.url}/jwks")
