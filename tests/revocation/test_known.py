@@ -206,8 +206,6 @@ def test_that_the_catalog_has_changed_ends_nothing_and_is_counted_each_time() ->
     assert reported.newest("ann", None, "acme", ["editor"]) == -math.inf
     assert reported.newest_of_logins("ann", None, "acme") == -math.inf
     assert reported.catalogue_changes == 1
-    reported.add(
-        Statement("catalogue", None, None, 5, UNTIL)
-    )  # at the same moment, another one
+    reported.add(Statement("catalogue", None, None, 5, UNTIL))  # at the same moment, another one
     assert reported.catalogue_changes == 2
     assert list(reported.statements()) == [said]  # so that a store that forgets it gets it again
