@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -49,8 +49,11 @@ def _made_key(algorithm: str, which: int) -> Any:
     if algorithm.startswith(("RS", "PS")):
         return rsa.generate_private_key(65537, 2048)
     if algorithm.startswith("ES"):
-        curve = {"ES256": ec.SECP256R1(), "ES384": ec.SECP384R1(), "ES512": ec.SECP521R1()}
+        curves = (ec.SECP256R1(), ec.SECP256K1(), ec.SECP384R1(), ec.SECP521R1())
+        curve = dict(zip(("ES256", "ES256K", "ES384", "ES512"), curves, strict=True))
         return ec.generate_private_key(curve[algorithm])
+    if algorithm == "Ed448":
+        return ed448.Ed448PrivateKey.generate()
     return ed25519.Ed25519PrivateKey.generate()
 
 

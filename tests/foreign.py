@@ -25,6 +25,7 @@ from jwt.algorithms import get_default_algorithms
 from jwt.utils import base64url_encode
 
 from jwt_authz.issuers import Issuer
+from jwt_authz.tokens.keys import ALGORITHMS
 from tests.edge import private_key, private_pem
 from tests.patience import PATIENCE
 
@@ -34,7 +35,7 @@ AUDIENCE = "https://api.example"
 
 @functools.cache
 def _public(algorithm: str, which: int) -> dict[str, Any]:
-    made = get_default_algorithms()[algorithm]
+    made = ALGORITHMS[algorithm]
     public: dict[str, Any] = made.to_jwk(private_key(algorithm, which).public_key(), as_dict=True)
     public.pop("key_ops", None)
     return public

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -24,8 +26,10 @@ CURVES: dict[str, ec.EllipticCurve] = {
 
 def new_private_key(algorithm: str) -> str:
     """A random private key that fits the algorithm, as PEM text."""
-    key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
-    if algorithm == "EdDSA":
+    key: Any
+    if algorithm == "Ed448":
+        key = ed448.Ed448PrivateKey.generate()
+    elif algorithm in ("EdDSA", "Ed25519"):
         key = ed25519.Ed25519PrivateKey.generate()
     elif algorithm in CURVES:
         key = ec.generate_private_key(CURVES[algorithm])

@@ -26,7 +26,10 @@ from .tenants import TenantRule, Tenants
 
 SYMMETRIC = frozenset({"HS256", "HS384", "HS512"})
 ASYMMETRIC = frozenset(
-    ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+    (
+        *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
+        *("ES256", "ES256K", "ES384", "ES512", "EdDSA", "Ed25519", "Ed448"),
+    )
 )
 
 _MOST_LEEWAY = 600

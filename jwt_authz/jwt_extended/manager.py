@@ -26,6 +26,7 @@ from ..errors import InvalidToken, MisuseError
 from ..settings import Settings
 from ..tokens import KeySet
 from ..tokens.page import is_for_own_endpoint
+from .algorithms import register_edwards
 from .bridge import has_encode_key_loader, key_loader, manager_of
 from .own_claims import own_claims
 from .own_keys import check_own, decode_algorithms, has_former_key, published_kid, verifying
@@ -253,5 +254,6 @@ def _set_defaults_marked(app: Flask) -> None:
 JWTManager._set_default_configuration_options = staticmethod(_set_defaults_marked)  # type: ignore[method-assign]
 
 
+register_edwards()
 JWTManager._encode_jwt_from_config = _encode_completed  # type: ignore[method-assign, assignment]
 JWTManager._decode_jwt_from_config = _decode_in_time  # type: ignore[method-assign, assignment]

@@ -17,18 +17,21 @@ from .key_strength import SHORTEST_SECRET, is_public_key, secret_weakness
 from .keys import ALGORITHMS, prepare_key
 
 try:
-    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+    from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 except ImportError:  # ALGORITHMS then contains only algorithms that do not need it
-    ec = ed25519 = rsa = None  # type: ignore[assignment]
+    ec = ed448 = ed25519 = rsa = None  # type: ignore[assignment]
 
-# kty and, if it has one, crv of each algorithm (RFC 7518 sections 3.1 and 6, RFC 8037).
+# kty and, if it has one, crv of each algorithm (RFC 7518 sections 3.1 and 6, RFC 8037, 8812, 9864).
 _KINDS: dict[str, tuple[str, str | None]] = {
     **dict.fromkeys(("HS256", "HS384", "HS512"), ("oct", None)),
     **dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), ("RSA", None)),
     "ES256": ("EC", "P-256"),
+    "ES256K": ("EC", "secp256k1"),
     "ES384": ("EC", "P-384"),
     "ES512": ("EC", "P-521"),
     "EdDSA": ("OKP", "Ed25519"),
+    "Ed25519": ("OKP", "Ed25519"),
+    "Ed448": ("OKP", "Ed448"),
 }
 # The members that may be published; no others are.
 _PUBLIC = ("kty", "kid", "use", "alg", "crv", "x", "y", "n", "e")
@@ -161,8 +164,11 @@ def _generate(kind: str, alg: str) -> Any:
     if kind == "EC":
         curves: dict[str, Any] = {
             "ES256": ec.SECP256R1,
+            "ES256K": ec.SECP256K1,
             "ES384": ec.SECP384R1,
             "ES512": ec.SECP521R1,
         }
         return ec.generate_private_key(curves[alg]())
+    if alg == "Ed448":
+        return ed448.Ed448PrivateKey.generate()
     return ed25519.Ed25519PrivateKey.generate()

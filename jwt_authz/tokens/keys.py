@@ -10,11 +10,14 @@ from jwt.algorithms import get_default_algorithms, requires_cryptography
 from jwt.exceptions import InvalidKeyError
 
 from ..errors import MisuseError
+from .edwards import EDWARDS, NAMES
 from .jws import Key
 from .key_strength import SHORTEST_SECRET, UnsupportedAlgorithm, is_public_key, secret_weakness
 
 ALGORITHMS = {
-    name: algorithm for name, algorithm in get_default_algorithms().items() if name != "none"
+    name: algorithm
+    for name, algorithm in {**EDWARDS, **get_default_algorithms()}.items()
+    if name != "none"
 }
 """PyJWT's objects for the supported algorithms; without cryptography, only HS*."""
 
@@ -80,6 +83,6 @@ def _public_secret(algorithm: str) -> str:
 
 
 def _no_algorithm(algorithm: object) -> str:
-    if isinstance(algorithm, str) and algorithm in requires_cryptography:
+    if isinstance(algorithm, str) and algorithm in requires_cryptography.union(NAMES):
         return f"{algorithm} needs cryptography: pip install 'jwt_authz[crypto]'"
     return f"Unsupported signing algorithm {algorithm!r}: set JWT_ALGORITHM to HS256, ES256, ..."

@@ -48,7 +48,9 @@ def test_the_public_keys_of_the_file_are_published_and_verify_its_tokens(path: P
     assert jwt.decode(token, foreign.key, algorithms=["ES256"])["sub"] == "alice"
 
 
-@pytest.mark.parametrize("algorithm", ["RS256", "PS256", "ES256", "ES384", "ES512", "EdDSA"])
+@pytest.mark.parametrize(
+    "algorithm", ["RS256", "PS256", "ES256", "ES256K", "ES512", "EdDSA", "Ed25519", "Ed448"]
+)
 @pytest.mark.parametrize("has_public", [True, False])
 def test_without_a_file_the_key_of_an_asymmetric_algorithm_is_published(
     algorithm: str, has_public: bool

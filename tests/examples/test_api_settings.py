@@ -17,7 +17,8 @@ SECRET = "a secret for the tests that is long enough for any HMAC: 64 bytes."
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "algorithm", ["HS256", "HS512", "RS256", "PS384", "ES256", "ES256K", "ES512", "EdDSA"]
+    "algorithm",
+    ["HS256", "HS512", "RS256", "PS384", "ES256", "ES256K", "ES512", "EdDSA", "Ed25519", "Ed448"],
 )
 def test_each_algorithm_starts_without_a_key_and_signs_with_it(start: Any, algorithm: str) -> None:
     api = start(JWT_ALGORITHM=algorithm)

@@ -510,7 +510,9 @@ def test_tokens_are_signed_with_the_key_that_the_application_loads(app: Flask) -
     assert status(app, token) == 200
 
 
-@pytest.mark.parametrize("algorithm", ["HS384", "HS512", "RS512", "PS256", "ES384", "ES512"])
+@pytest.mark.parametrize(
+    "algorithm", ["HS384", "HS512", "RS512", "PS256", "ES384", "ES256K", "Ed25519", "Ed448"]
+)
 def test_the_other_algorithms_work_too(algorithm: str) -> None:
     ours, theirs, app = pair(algorithm)
     token = token_for(app)
