@@ -205,6 +205,7 @@ def test_no_refusal_takes_longer_than_the_bound(client_of: Clients) -> None:
     assert slow == {}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "header",
     [

@@ -3,8 +3,6 @@
 import asyncio
 import functools
 import re
-import time
-import timeit
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +28,7 @@ from jwt_authz.policy.decision import DEPENDS, NO, YES
 from jwt_authz.policy.functions import NO_RESOURCE
 from jwt_authz.policy.requirements import And, FunctionRequirement, Not, Or, as_requirement
 from tests.cases import Dice, library_requirement, written_with_operators
+from tests.steps import steps_of
 
 SOMEONE = Identity("u1", roles=["clerk"], permissions=["orders:*"])  # type: ignore[arg-type]
 SECRET = "alice@example.org"
@@ -987,28 +986,23 @@ def test_a_requirement_that_cannot_be_compared_makes_no_evaluation_raise(
 # Costs
 
 
-def quickest(action: Any, number: int) -> float:
-    """Return the shortest processor time of several runs, in seconds."""
-    return min(timeit.repeat(action, number=number, repeat=7, timer=time.thread_time))
-
-
 def test_checking_a_permission_costs_the_same_for_any_size_of_catalog() -> None:
-    def seconds(count: int, wanted: str) -> float:
+    def steps(count: int, wanted: str) -> int:
         roles = Roles(*(Role(f"r{n}", f"thing{n}:read") for n in range(count)))
         identity = Identity("u1", roles=["r0"], permissions=["thing0:read"], catalogue=roles)  # type: ignore[arg-type]
         asked = has_permission(wanted.format(count - 1))
-        return quickest(lambda: asked.evaluate(identity), 20)
+        return steps_of(lambda: asked.evaluate(identity))
 
     for wanted in ("thing{}:read", "thing{}:*"):
-        assert seconds(20_000, wanted) < 10 * seconds(10, wanted), wanted
+        assert steps(20_000, wanted) == steps(10, wanted), wanted
 
 
-def test_evaluating_takes_time_in_proportion_to_the_parts() -> None:
-    def seconds(count: int) -> float:
+def test_evaluating_takes_steps_in_proportion_to_the_parts() -> None:
+    def steps(count: int) -> int:
         asked = And(*(has_role("clerk") for _ in range(count)))
-        return quickest(lambda: asked.evaluate(SOMEONE), 3)
+        return steps_of(lambda: asked.evaluate(SOMEONE))
 
-    assert seconds(8_000) < 8 * 4 * seconds(1_000)  # 64 times as long if it were squared
+    assert steps(8_000) <= 8 * steps(1_000)
 
 
 def test_the_marker_for_no_resource_has_a_readable_repr() -> None:

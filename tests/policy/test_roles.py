@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 import tracemalloc
 from itertools import pairwise
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 from jwt_authz import Identity, MisuseError, Permission, Role, Roles
 from jwt_authz.policy.permissions import PermissionSet
 from tests.cases import Dice, library_roles
+from tests.steps import steps_of
 
 SHOP = Roles(
     Role("clerk", "orders:read"),
@@ -166,33 +166,24 @@ def diamonds(count: int) -> Roles:
 
 def test_two_to_the_thirtieth_paths_through_the_inclusions_cost_no_more_than_the_roles() -> None:
     """SECURITY 2.53, F12."""
-    started = time.thread_time()
-    tracemalloc.start()
     roles = diamonds(30)
+    assert steps_of(lambda: roles.with_included(["30"])) < 91 * 100
     assert "bottom:read" in roles.permissions_of(["30"])
     assert len(roles.with_included(["30"])) == 91
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert time.thread_time() - started < 1
-    assert peak < 1_000_000
 
 
-def test_building_takes_time_and_memory_in_proportion_to_the_roles() -> None:
-    def cost(floors: int) -> tuple[float, int]:
-        best = float("inf")
-        for _ in range(5):
-            started = time.thread_time()
-            diamonds(floors).permissions_of([str(floors)])
-            best = min(best, time.thread_time() - started)
+def test_building_takes_steps_and_memory_in_proportion_to_the_roles() -> None:
+    def cost(floors: int) -> tuple[int, int]:
+        steps = steps_of(lambda: diamonds(floors).permissions_of([str(floors)]))
         tracemalloc.start()
         kept = diamonds(floors)
         kept.permissions_of([str(floors)])
         size = tracemalloc.get_traced_memory()[0]
         tracemalloc.stop()
-        return best, size
+        return steps, size
 
-    (small, small_size), (large, large_size) = cost(500), cost(4_000)
-    assert large < 8 * 4 * small  # it would be 64 times if it were quadratic
+    (small, small_size), (large, large_size) = cost(100), cost(800)
+    assert large < 8 * 1.2 * small
     assert large_size < 8 * 1.5 * small_size
 
 

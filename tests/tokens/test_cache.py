@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import pytest
 
 from jwt_authz.tokens.cache import CacheEntry, VerifiedCache
+from tests.steps import steps_of
 
 NOW = time.time()
 LATER = NOW + 86_400.0
@@ -413,16 +414,14 @@ def test_a_plain_cache_hits_as_often_where_there_is_not_a_flood() -> None:
 def test_a_flood_costs_no_more_for_each_token_the_longer_it_lasts() -> None:
     cache, flood = VerifiedCache(2 * KIB * KIB), Once()
 
-    def seconds() -> float:
-        started = time.thread_time()
-        for _ in range(10_000):
-            use(cache, flood.next()[0], NOW)
-        return time.thread_time() - started
+    def steps(count: int) -> int:
+        return steps_of(lambda: [use(cache, flood.next()[0], NOW) for _ in range(count)])
 
-    first = min(seconds() for _ in range(3))
-    for _ in range(5):
-        seconds()
-    assert min(seconds() for _ in range(3)) < 5 * first
+    steps(100)
+    first = steps(1_000)
+    for _ in range(50_000):
+        use(cache, flood.next()[0], NOW)
+    assert steps(1_000) < 2 * first
 
 
 # Threads

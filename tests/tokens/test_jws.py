@@ -20,6 +20,7 @@ from jwt_authz.errors import (
 from jwt_authz.tokens.encodings import IdentityReader
 from jwt_authz.tokens.jws import LONGEST_TOKEN, Signed, choose_key, read_object
 from jwt_authz.tokens.keys import prepare_keys
+from tests.steps import steps_of
 from tests.tokens.forging import (
     HEADER,
     SECRET,
@@ -221,6 +222,7 @@ def test_the_longest_token_that_is_read_can_be_set() -> None:
     assert_refused(token, TokenTooLong, longest=len(token) - 1)
 
 
+@pytest.mark.long
 def test_a_huge_text_is_refused_in_no_time() -> None:
     """SECURITY 1.9, F12."""
     for text in ("." * HUGE, "A" * HUGE, f"{signed()}{'.' * HUGE}", "{" * HUGE):
@@ -230,6 +232,7 @@ def test_a_huge_text_is_refused_in_no_time() -> None:
         assert time.thread_time() - started < 0.01
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "text",
     [
@@ -370,6 +373,7 @@ def test_json_nested_deep_is_refused_or_can_be_used_to_its_bottom(depth: int, op
         assert copied["sub"] == "u1"
 
 
+@pytest.mark.long
 def test_a_number_of_a_million_digits_is_refused_in_no_time() -> None:
     """SECURITY F12."""
     for text in ("9" * 10**6, "-" + "9" * 10**6, "0." + "9" * 10**6, "1e" + "9" * 10**6):
@@ -384,17 +388,12 @@ def test_a_number_of_a_million_digits_is_refused_in_no_time() -> None:
         assert time.thread_time() - started < 0.5
 
 
-def test_ten_thousand_members_are_read_in_linear_time() -> None:
-    def seconds(count: int) -> float:
+def test_members_are_read_in_steps_in_proportion_to_their_number() -> None:
+    def steps(count: int) -> int:
         token = signed(claims(**{f"member{n}": n for n in range(count)}))
-        best = float("inf")
-        for _ in range(5):
-            started = time.thread_time()
-            verifier(longest=10**7).verify(token)
-            best = min(best, time.thread_time() - started)
-        return best
+        return steps_of(lambda: verifier(longest=10**7).verify(token))
 
-    assert seconds(10_000) < 2.5 * 4 * seconds(2_500)
+    assert steps(4_000) < 4 * 1.2 * steps(1_000)
 
 
 # The header
