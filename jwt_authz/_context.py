@@ -1,4 +1,7 @@
-"""What Flask's proxies stand for, asked once: each look through one costs as much as a check."""
+"""The objects behind Flask's proxies `g`, `request` and `current_app`, for code on the hot path.
+
+A proxy looks its object up again at each access, which takes as long as a permission check.
+"""
 
 from __future__ import annotations
 

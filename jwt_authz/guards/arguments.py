@@ -1,4 +1,4 @@
-"""Arguments: what a guard is given, checked and joined when it is made."""
+"""Arguments: validate the arguments of a guard, and combine its requirements, at its creation."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NOT_GIVEN: Any = _NotGiven()
 
 
 class _Never(Requirement):
-    """Met by nobody: what stands where a requirement is missing."""
+    """A requirement that nobody meets, in place of a missing one."""
 
     def __init__(self, name: str, sentence: str) -> None:
         self.name = name
@@ -55,10 +55,10 @@ NO_GUARD = _Never("no_guard", "may call a view that has no guard")
 def requirements_of(
     asked: tuple[Any, ...],
 ) -> tuple[Requirement, dict[str, Requirement] | None]:
-    """What holds for every method, and all that holds for each method that has an entry.
+    """Return the requirement for all methods, and the complete one for each method with an entry.
 
-    Of requirements and mappings of methods, as `requires` takes them; None without a mapping.
-    Raises `MisuseError` for what is neither, and for a method that there is not.
+    `asked` are the arguments of `requires`; without a mapping of methods, the second value is None.
+    Raise `MisuseError` for anything else, and for an unknown method.
     """
     always = [part for part in asked if not isinstance(part, Mapping)]
     mappings = [_methods(part) for part in asked if isinstance(part, Mapping)]
@@ -66,20 +66,22 @@ def requirements_of(
 
 
 def refuse_mappings(verb: str, requirements: tuple[Any, ...]) -> None:
-    """Raises `MisuseError` for a mapping of methods where a verb asks here and now."""
+    """Raise `MisuseError` for a mapping of methods outside `requires`."""
     if any(isinstance(part, Mapping) for part in requirements):
-        raise MisuseError(f"a mapping of HTTP methods belongs into requires({{...}}), not {verb}")
+        raise MisuseError(
+            f"A mapping of HTTP methods is only valid in requires({{...}}), not in {verb}."
+        )
 
 
 def refuse_unfit_fresh(fresh: Any, identity: Any) -> None:
-    """Raises `MisuseError` for a freshness that is neither True nor a time, or has no token."""
+    """Raise `MisuseError` for an invalid `fresh`, or for `fresh` without a token."""
     if not isinstance(fresh, bool) and not (isinstance(fresh, timedelta) and fresh > _NO_TIME):
         raise MisuseError(
-            f"fresh= is True, or how long ago the log-in may be, not {fresh!r}: write "
-            "fresh=timedelta(minutes=5)"
+            f"Invalid fresh {fresh!r}: expected True, or the maximum age of the log-in, as in "
+            "fresh=timedelta(minutes=5)."
         )
     if fresh is not False and identity is not NOT_GIVEN:
-        raise MisuseError("fresh= looks at a token, and identity= stands in for it: use one")
+        raise MisuseError("fresh= needs a token, which identity= replaces: use only one of them.")
 
 
 def refuse_unfit_identity(identity: Any) -> None:
@@ -87,28 +89,28 @@ def refuse_unfit_identity(identity: Any) -> None:
     is_proxy = isinstance(identity, LocalProxy)
     if not is_proxy and (inspect.isroutine(identity) or inspect.isclass(identity)):
         raise MisuseError(
-            f"identity= is who is calling, not {identity!r}: call it, or write "
-            "@authz.identity_loader above it"
+            f"Invalid identity {identity!r}: expected an identity. Call the function, or write "
+            "@authz.identity_loader above it."
         )
 
 
 def refuse_unfit_into(into: Any, on: Any) -> None:
     """Raise `MisuseError` if `into` is not a name, or there is no resource to pass."""
     if into is not None and not (isinstance(into, str) and into.isidentifier()):
-        raise MisuseError(f"into= is the name of an argument of the view, not {into!r}")
+        raise MisuseError(f"Invalid into {into!r}: expected the name of an argument of the view.")
     if into is not None and on is NO_RESOURCE:
-        raise MisuseError("into= hands over what on= loads: write on=load_article, into='article'")
+        raise MisuseError("into= needs a resource: write on=load_article, into='article'.")
 
 
 def refuse_unfit_view(view: Any) -> None:
-    """Raises `MisuseError` for what a guard cannot be put around."""
+    """Raise `MisuseError` if a guard cannot wrap it."""
     if inspect.isclass(view):
         raise MisuseError(
             f"{view.__name__} is a class: write decorators = [requires(...)] in it, or guard "
-            "its methods"
+            "its methods."
         )
     if not callable(view):
-        raise MisuseError(f"requires(...) decorates a view, not {type(view).__name__}")
+        raise MisuseError(f"requires(...) decorates views, not {type(view).__name__}.")
 
 
 def _joined(requirements: list[Any]) -> Requirement:
@@ -120,12 +122,12 @@ def _methods(mapping: Mapping[Any, Any]) -> dict[str, Requirement]:
         if method not in _METHODS:
             known = isinstance(method, str) and method.upper() in _METHODS
             hint = f"write {method.upper()!r}" if known else f"write one of {', '.join(_METHODS)}"
-            raise MisuseError(f"{method!r} is not an HTTP method: {hint}")
+            raise MisuseError(f"Invalid HTTP method {method!r}: {hint}.")
     return {method: as_requirement(asked) for method, asked in mapping.items()}
 
 
 def _by_method(always: list[Any], mappings: list[dict[str, Requirement]]) -> dict[str, Requirement]:
-    """For each method the requirements that hold always, and its entry in each mapping."""
+    """Return for each method the requirements for all methods, and its entry in each mapping."""
     methods = dict.fromkeys(method for mapping in mappings for method in mapping)
     return {
         method: _joined([*always, *(mapping.get(method, NO_ENTRY) for mapping in mappings)])

@@ -1,4 +1,4 @@
-"""Filtering: rules registered for models, and the criterion of what a caller may have of a list."""
+"""Filtering: register rules for models, and make the SQL criterion of a list for the caller."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .overrides import InUse, applied
 def add_rule(
     rules: Rules, action: str | Permission, model: type, requirement: object
 ) -> Requirement:
-    """Register a rule, its types checked against the columns of a model that is mapped."""
+    """Register a rule; check its types against the columns if the model is mapped."""
     read = as_requirement(requirement)
     if hasattr(model, "__mapper__"):
         _filters().Plan(read, model)
@@ -31,10 +31,10 @@ def add_rule(
 
 
 def criterion(asked: object, entity: Any, identity: Any) -> Any:
-    """The criterion of the rows that the caller may have; `false()` where nobody is calling.
+    """Return the criterion of the rows that the caller may see; `false()` without a caller.
 
-    Raises `MisuseError` for what cannot be a filter, and `AuthorizationUnavailable` where it is
-    not known whether the caller's token is still good.
+    Raise `MisuseError` if SQL cannot express it, and `AuthorizationUnavailable` if it is not known
+    whether the caller's token is still valid.
     """
     state = current_state()
     what = applied(as_requirement(asked)) if InUse.anything else (asked, ())
@@ -60,7 +60,7 @@ _ANYBODY = Guard(())
 
 
 def _planned(rules: Rules, asked: object, what: Any, entity: Any) -> Any:
-    """The plan of what is asked, read once for a model."""
+    """Return the plan for a requirement and a model, which is cached."""
     filters = _filters()
     model = filters.model_of(entity)
 
@@ -71,7 +71,7 @@ def _planned(rules: Rules, asked: object, what: Any, entity: Any) -> Any:
         if isinstance(asked, str | Permission) and ruled is requirement:
             raise MisuseError(
                 f"{str(asked)!r} has no rule for {model.__name__}: write "
-                f"authz.rule({str(asked)!r}, {model.__name__}, ...), or give filter a requirement"
+                f"authz.rule({str(asked)!r}, {model.__name__}, ...), or pass a requirement."
             )
         _refuse_rules_below(rules, model, filters.models_below(model), requirement, ruled)
         return filters.Plan(ruled, model)
@@ -85,16 +85,16 @@ def _planned(rules: Rules, asked: object, what: Any, entity: Any) -> Any:
 def _refuse_rules_below(
     rules: Rules, model: type, below: list[type], *requirements: Requirement
 ) -> None:
-    """Raises `MisuseError` where some of a model's rows are of a class with a rule of its own."""
+    """Raise `MisuseError` if some rows of a model belong to a subclass with its own rule."""
     asked = {other for requirement in requirements for other in rules.models_of(requirement)}
     for other in asked.intersection(below):
         raise MisuseError(
-            f"{other.__name__} has a rule of its own, and its rows are among those of "
-            f"{model.__name__}: filter the models that have no models below them"
+            f"{other.__name__} has its own rule, and its rows are among those of "
+            f"{model.__name__}: filter each of the models without subclasses instead."
         )
 
 
 def _filters() -> Any:
-    # By name, so that only who has mapped models needs SQLAlchemy.
+    # By name, so that only applications with mapped models need SQLAlchemy.
     with needs_extra("a filter or a rule for a mapped class", "SQLAlchemy", "sqlalchemy"):
         return import_module("jwt_authz.conditions.sql")

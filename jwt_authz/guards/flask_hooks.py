@@ -1,4 +1,4 @@
-"""What Flask calls of an Authz: for a template, before a request, and for an error of a view."""
+"""Flask hooks: functions for templates, `default="deny"` before requests, and error handlers."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ _log = logging.getLogger("jwt_authz")
 
 
 def for_templates() -> dict[str, Any]:
-    """What every template may ask: `{% if allowed("article:edit", on=article) %}`."""
+    """Return the names for templates: `{% if allowed("article:edit", on=article) %}`."""
     return {"allowed": allowed, "current_identity": current_identity}
 
 
 def answer_unavailable(error: StoreUnavailable) -> Any:
-    """A store that does not answer, wherever in a request: 503."""
+    """Answer 503 if a store does not answer, anywhere in a request."""
     return _refused(AuthorizationUnavailable, unavailable(), None, str(error))
 
 
 def answer_token_does_not_fit(error: TokenDoesNotFit) -> Any:
-    """Answer 503 where no token is short enough, and log its sizes: repeating it does not help."""
+    """Answer 503 if no token is short enough, and log its sizes; trying again does not help."""
     _log.error("no access token was issued: %s", error)
     return _refused(TokenNotIssued, token_not_issued(), None, str(error))
 
 
 def answer_invalid(error: InvalidToken) -> Any:
-    """A token that a view was given, and that is not good: 401."""
+    """Answer 401 if a view raises an `InvalidToken`, such as for a refresh token."""
     subject = error.subject if isinstance(error, TokenReused) else ""
     whose = Identity(subject) if subject else None
     return _refused(NotIdentified, token_invalid(error), whose, error.detail)
@@ -52,7 +52,7 @@ def _refused(kind: type[Refusal], problem: Problem, identity: Identity | None, n
 
 
 def deny_unguarded() -> Any:
-    """Under `default="deny"`: refuse what has neither a guard nor `exempt`."""
+    """Refuse calls of views with neither a guard nor `exempt`, for `default="deny"`."""
     state = current_state()
     if passes_unguarded(state):
         return None

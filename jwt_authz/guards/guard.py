@@ -1,9 +1,9 @@
-"""The guard: requirements attached to a place in code, and what becomes of a call there.
+"""The guard: requirements attached to a view or another place in code.
 
-How it works. `decide` is the one way from a guard to its decision: it authenticates the request,
-evaluates the requirement, and reports the outcome to the audit. `refused` is for calls of views,
-`insist` for code that asks in place. Whatever is missing refuses: the Authz, a valid token, a
-verdict of yes.
+How it works. `decide` is the only way from a guard to its decision: it authenticates the request,
+evaluates the requirement, and reports the outcome to the audit. `refused` uses it for calls of
+views, `insist` for `authorize` and `with`. A missing Authz, an invalid token and any verdict but
+yes refuse.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from ..policy.functions import NO_RESOURCE
 from ..policy.problem import Problem, not_allowed, token_invalid, token_missing, unavailable
 from ..policy.requirements import Requirement
 from ..refusals import Failing, raise_response
-from .answers import request_answered_by, vary_later, with_vary
 from .arguments import (
     NO_ENTRY,
     NO_GUARD,
@@ -42,19 +41,20 @@ from .arguments import (
 from .call_path import GUARDS
 from .overrides import InUse, applied
 from .placement import WRAPPED, mark, view_has_head, without_self
+from .vary import request_answered_by, vary_later, with_vary
 
 View = TypeVar("View", bound=Callable[..., Any])
 
 PASSED = "_jwt_authz_passed_unenforced"
-"""On a request, under this name: that it goes on though a store did not answer."""
+"""The attribute of a request that was let through although a store did not answer."""
 
 
 class Guard:
     """Requirements bound to a place in code; made by `requires` and `guard`.
 
-    A decorator for views and for `View.decorators`, and a context manager. `requirement` is what
-    holds for every method, `by_method` the whole requirement for each method that has an entry.
-    A value: assigning to an attribute raises `AttributeError`.
+    It is a decorator of views, also for `View.decorators`, and a context manager. `requirement`
+    applies to every method, `by_method` has the complete requirement of each method with an entry.
+    Guards are immutable: assigning to an attribute raises `AttributeError`.
     """
 
     requirement: Requirement
@@ -83,7 +83,7 @@ class Guard:
     ) -> None:
         requirement, by_method = requirements_of(requirements)
         if not isinstance(enforce, bool):
-            raise MisuseError(f"enforce is True or False, not {enforce!r}")
+            raise MisuseError(f"Invalid enforce {enforce!r}: expected True or False.")
         refuse_unfit_fresh(fresh, identity)
         refuse_unfit_identity(identity)
         refuse_unfit_into(into, on)
@@ -101,23 +101,23 @@ class Guard:
         )
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError("a guard is a value: make another one, with other arguments")
+        raise AttributeError("guards are immutable: create another one with other arguments")
 
     is_guard = True  # so that it is not taken for a requirement
 
     def __bool__(self) -> bool:
         raise MisuseError(
-            "requires(...) is a guard, no answer: write if allowed(...), or with requires(...)"
+            "requires(...) has no truth value: write if allowed(...), or with requires(...)."
         )
 
     def __call__(self, view: View) -> View:
-        """The view with this guard around it; one that is async is run as Flask runs it."""
+        """Return the view with this guard around it; an async view is run as by Flask."""
         refuse_unfit_view(view)
         self.refuse_without_resource()
         if self.on is not NO_RESOURCE and not callable(self.on):
             raise MisuseError(
-                "on= of a decorator is a callable of the view's arguments that returns the "
-                "resource: write on=load_article, or decide inside by authorize(..., on=article)"
+                "on= of a decorator must be a function of the view's arguments that returns the "
+                "resource: write on=load_article, or call authorize(..., on=article) in the view."
             )
         is_async = inspect.iscoroutinefunction(view)
         may_answer = type(self) is Guard and self.identity is NOT_GIVEN
@@ -140,23 +140,23 @@ class Guard:
 
         setattr(guarded, GUARDS, (self, *getattr(view, GUARDS, ())))
         inner: Any = view
-        while inner is not None:  # what a route may have been given, below other decorators
+        while inner is not None:  # the function that a route may have, below other decorators
             mark(inner, WRAPPED)
             inner = getattr(inner, "__wrapped__", None)
         return guarded  # type: ignore[return-value]
 
     def refuse_without_resource(self) -> None:
-        """Raises `MisuseError` where a requirement looks at a resource and `on` gives none."""
+        """Raise `MisuseError` if a requirement needs a resource and there is no `on`."""
         asked = [self.requirement, *(self.by_method or {}).values()]
         for part in (part for whole in asked for part in whole.walk()):
             if part.takes_resource and self.on is NO_RESOURCE:
                 raise MisuseError(
-                    f"{part!r} looks at a resource and none is given: write on=load_it, or decide "
-                    f"inside by authorize({part!r}, on=it)"
+                    f"{part!r} needs a resource: write on=load_it, or call "
+                    f"authorize({part!r}, on=it) in the view."
                 )
 
     def requirement_for(self, method: str, has_head: bool = False) -> Requirement:
-        """What holds for a method; HEAD uses GET's entry unless the view has a `head`."""
+        """Return the requirement of a method; HEAD uses that of GET, unless the view has `head`."""
         if self.by_method is None:
             return self.requirement
         if method == "HEAD" and "HEAD" not in self.by_method and not has_head:
@@ -164,7 +164,7 @@ class Guard:
         return self.by_method.get(method, NO_ENTRY)
 
     def lacks(self, method: str, has_head: bool = False) -> bool:
-        """Whether a mapping has no entry for a method, which is then always refused."""
+        """Return whether a mapping has no entry for a method, which is then always refused."""
         return any(part == NO_ENTRY for part in self.requirement_for(method, has_head).walk())
 
     def refused(
@@ -174,10 +174,10 @@ class Guard:
         app: Flask | None = None,
         answered: Request | None = None,
     ) -> Any:
-        """Return None if a call of a view may go on, else the response that refuses it; or raise.
+        """Return None if a call of a view is allowed, else return or raise the refusal.
 
-        `arguments` come without the view object. With `into`, put the resource among the keyword
-        arguments. `answered` is that of `AppState.authenticate`.
+        `arguments` do not include `self`. With `into`, add the resource to `keywords`. For
+        `answered` see `AppState.authenticate`.
         """
         app = get_app() if app is None else app
         state = app.extensions.get(KEY) or current_state()
@@ -200,7 +200,7 @@ class Guard:
         try:
             return on(*arguments, **keywords)
         except NotFound:
-            if self.hide:  # what is not there is answered as what is hidden, to the letter
+            if self.hide:  # the same response for a missing resource as for a hidden one
                 raise NotFound from None
             raise
 
@@ -216,7 +216,7 @@ class Guard:
         return state.refusing.refuse(problem, self.failing, self.hide, arguments, keywords)
 
     def is_enforced(self, state: AppState) -> bool:
-        """Return whether a no refuses; where it does not, the call is logged and goes through."""
+        """Return whether a negative decision refuses the call, or is only logged and counted."""
         return self.enforce and state.settings.enforce
 
     def decide(
@@ -227,10 +227,10 @@ class Guard:
         answered: Request | None = None,
         is_question: bool = False,
     ) -> tuple[Problem | None, Any]:
-        """Return the problem, None if the call is allowed, and the identity of the caller.
+        """Return the problem, or None if the call is allowed, and the identity of the caller.
 
-        `load` returns the resource. `is_question` says that a no is an answer, as for `allowed`,
-        which is logged at DEBUG and always counts as a refusal.
+        `load` returns the resource. With `is_question`, as for `allowed`, a negative decision is
+        logged at level DEBUG, and always counts as a refusal.
         """
         identity, decision, note = None, None, ""
         problem: Problem | None = None
@@ -256,7 +256,7 @@ class Guard:
                 problem = token_missing()
         except InvalidToken as error:
             problem, note = token_invalid(error), error.detail
-            error.__traceback__ = None  # its frames hold what holds it
+            error.__traceback__ = None  # its frames refer to it: avoid a cycle
         except StoreUnavailable as error:
             problem, note = unavailable(), str(error)
         if problem is None:
@@ -268,7 +268,7 @@ class Guard:
         return problem, identity
 
     def caller(self, state: AppState, app: Flask, answered: Request | None = None) -> Any:
-        """Return the identity given, or the token's, fresh if it must be; raise `InvalidToken`."""
+        """Return `identity=`, or the token's identity; raise `InvalidToken`, also if not fresh."""
         if self.identity is not NOT_GIVEN:
             return given(self.identity, state.trust)
         found = state.authenticate(app, answered)
@@ -279,13 +279,13 @@ class Guard:
         return found.identity
 
     def __enter__(self) -> Any:
-        """Ask here and now; gives `on`, or the identity; raises the refusal."""
+        """Return `on` or the identity, or raise the refusal."""
         if self.into is not None:
-            raise MisuseError("into= is for a view: write with requires(..., on=it) as it: ...")
+            raise MisuseError("into= is for views: write with requires(..., on=it) as it: ...")
         if not self.enforce:
             raise MisuseError(
-                "enforce=False belongs on a view, blueprint or application, where flask authz "
-                "check sees it: take it out of with requires(...)"
+                "enforce=False is only for views, blueprints and applications, where flask authz "
+                "check finds it: remove it from with requires(...)."
             )
         return self.insist(current_state())
 
@@ -293,7 +293,7 @@ class Guard:
         return None
 
     def insist(self, state: AppState) -> Any:
-        """What `authorize` and `with` share: the resource or the identity, or a refusal raised."""
+        """Return the resource or the identity, or raise the refusal, for `authorize` and `with`."""
         problem, identity = self.ask(state, self.on)
         if problem is not None and self.is_enforced(state):
             raise_response(state.refusing.refuse(problem, self.failing, self.hide))
@@ -304,7 +304,7 @@ class Guard:
     def ask(
         self, state: AppState, resource: Any, *, is_question: bool = False
     ) -> tuple[Problem | None, Any]:
-        """Return what `decide` returns, for a resource itself; refuse nothing."""
+        """Return the result of `decide` for a resource, without refusing."""
         if self.identity is NOT_GIVEN or self.by_method is not None:
             require_request()
         return self.decide(state, get_app(), lambda: resource, is_question=is_question)
@@ -312,7 +312,7 @@ class Guard:
     def is_met(self, state: AppState, resource: Any) -> bool:
         """Return whether the caller meets the requirements for a resource.
 
-        Raise the response of a 503 where that cannot be known.
+        Raise the response of a 503 if that cannot be known.
         """
         problem, _ = self.ask(state, resource, is_question=True)
         if problem is not None and problem.status == 503:
@@ -327,14 +327,14 @@ class Guard:
 
 
 def _let_pass(problem: Problem) -> None:
-    """Let a call go on that would have been refused.
+    """Let a call pass that would have been refused.
 
-    Where a store did not answer, `current_identity` is to be falsy and not a 503: a guard that
-    is enforced would have kept the call from the view.
+    If a store did not answer, `current_identity` is then falsy instead of raising the 503: the view
+    would not have been called if the guard were enforced.
     """
     if problem.status == 503 and has_request_context():
         get_request().__dict__[PASSED] = True
 
 
 UNGUARDED = Guard((NO_GUARD,))
-"""What stands, under `default="deny"`, on a view with neither guard nor `exempt`."""
+"""The guard of views with neither a guard nor `exempt`, with `default="deny"`."""

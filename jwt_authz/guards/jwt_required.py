@@ -1,10 +1,9 @@
-"""Blocklist: Flask-JWT-Extended's check for revoked tokens, which also asks the revocations.
+"""Let `jwt_required` and `verify_jwt_in_request` refuse the same revoked tokens as `requires`.
 
-So `jwt_required` and `verify_jwt_in_request` refuse the revoked tokens that `requires` refuses, in
-applications that have an Authz with a store; in others nothing changes.
+This extends Flask-JWT-Extended's blocklist check in applications that have an Authz with a store.
 
-A view under `jwt_required` accepts tokens that `requires` does not, such as refresh tokens. So each
-claim is read by itself, and one of an unexpected type counts as missing.
+A view with `jwt_required` accepts tokens that `requires` does not, such as refresh tokens. So each
+claim is read separately, and counts as missing if it has an unexpected type.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ def _check_revocations(jwt_header: dict[str, Any], jwt_data: dict[str, Any]) -> 
 
 
 def install() -> None:
-    """Have Flask-JWT-Extended ask the revocations; calling it again changes nothing."""
+    """Replace Flask-JWT-Extended's blocklist check; calling it again changes nothing."""
     setattr(_view_decorators, _CHECK, _check_revocations)
 
 
@@ -53,7 +52,7 @@ def is_revoked(state: AppState, payload: dict[str, Any]) -> bool:
             identity = trusted.issuer.read(subject, payload, state.catalogue)
             return Token(identity, {}, is_own=False).is_revoked(view)
         return _is_own_revoked(state, view, payload)
-    except InvalidToken:  # what its issuer or its roles are cannot be read
+    except InvalidToken:  # its issuer or its roles cannot be read
         return True
 
 
@@ -62,7 +61,7 @@ def _is_own_revoked(state: AppState, view: RevocationView, payload: dict[str, An
     jti, family = _text(payload, "jti"), _text(payload, FAMILY)
     tenant = _text(payload, state.settings.tenant_claim)
     issued_at = number_or_none(payload.get("iat"))
-    if payload["type"] == "refresh":  # which outlives its roles, as those of a family do
+    if payload["type"] == "refresh":  # a refresh token stays valid if its roles change
         is_ended = view.is_revoked(jti=jti, subject=None, issued_at=issued_at, family=family)
         return is_ended or view.is_login_over(subject, issued_at or 0.0, tenant=tenant)
     return view.is_revoked(
@@ -77,7 +76,7 @@ def _is_own_revoked(state: AppState, view: RevocationView, payload: dict[str, An
 
 
 def _roles(state: AppState, subject: str, payload: dict[str, Any]) -> Iterator[str]:
-    """Yield the token's roles; it is read only where a role has been revoked at all."""
+    """Yield the token's roles, lazily: they are only read if any role has been revoked."""
     yield from Token(state.reader.read(subject, payload), {}, is_own=True).roles
 
 

@@ -1,9 +1,9 @@
-"""Overrides and additions: requirements that count as met, or are asked beside, for a while.
+"""Overrides and additions: requirements that temporarily count as met, or apply to every guard.
 
-How they are bound. What is pushed lies in a ContextVar, so that threads, greenlets and tasks have
-their own; each frame carries the request that it was pushed in and counts in that request alone,
-so that nothing outlives it, whatever was forgotten or raised. Outside a request (a command, a
-worker) frames last until they are popped.
+How it works. They are in a ContextVar, so that threads, greenlets and tasks each have their own.
+Each frame has the request that it was pushed in and only applies in that request, so it ends with
+it, even if it was never popped. Outside requests (in commands and workers), frames last until they
+are popped.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ Self = TypeVar("Self", bound="RequirementBag")
 
 
 class RequirementBag:
-    """A mutable collection of requirements, each once, in the order in which they were added.
+    """A mutable, ordered set of requirements.
 
-    `+` and `-` make a new one, `+=` and `-=` change this one. Strings and functions are taken
-    for the requirements that they stand for.
+    `+` and `-` return a new one, `+=` and `-=` change this one. Strings and functions are converted
+    to requirements.
     """
 
     def __init__(self, *requirements: Any) -> None:
@@ -47,7 +47,7 @@ class RequirementBag:
         _remember_caller()
 
     def remove(self, requirement: Any, *requirements: Any) -> None:
-        """Remove one requirement or several; one that is not held is ignored."""
+        """Remove one requirement or several; missing ones are ignored."""
         for each in (requirement, *requirements):
             self._held.pop(self._read(each), None)
 
@@ -90,7 +90,7 @@ class RequirementBag:
         return len(self) == len(other) and all(held in other for held in self)
 
     def _is_like(self, other: object) -> TypeGuard[RequirementBag]:
-        """Whether both are overrides, or both additions; one may be of a class derived from it."""
+        """Return whether both are overrides or both additions; one may be of a subclass."""
         if not isinstance(other, RequirementBag):
             return False
         return isinstance(other, type(self)) or isinstance(self, other.__class__)
@@ -102,18 +102,18 @@ class RequirementBag:
 
 
 class Override(RequirementBag):
-    """Requirements that count as met, wherever they stand in a guard's tree."""
+    """Requirements that count as met, anywhere in a guard's tree."""
 
     def is_overridden(self, requirement: Any) -> bool:
-        """Whether the requirement counts as met; also `requirement in override`."""
+        """Return whether the requirement counts as met; the same as `requirement in override`."""
         return requirement in self
 
 
 class Additional(RequirementBag):
-    """Requirements that every guard asks beside its own; one that it asks already runs once."""
+    """Requirements that every guard requires in addition to its own; none is evaluated twice."""
 
     def is_added(self, requirement: Any) -> bool:
-        """Whether the requirement is asked; also `requirement in additional`."""
+        """Return whether the requirement applies; the same as `requirement in additional`."""
         return requirement in self
 
 
@@ -132,27 +132,27 @@ _additions = ContextVar("jwt_authz_additions", default=_NO_FRAMES)
 
 
 class InUse:
-    """Whether anything was ever pushed in this process, and where; guards look here first."""
+    """Whether anything was ever pushed in this process, and where; guards check it first."""
 
     anything = False
     pushed_at: ClassVar[set[str]] = set()
 
 
 class Manager(Generic[Bag]):
-    """Pushes and pops what counts from here on, in this request or else in this context."""
+    """Pushes and pops overrides or additions for this request, or outside requests this context."""
 
     def __init__(self, frames: ContextVar[tuple[_Frame, ...]], kind: type[Bag]) -> None:
         self._frames = frames
         self._kind = kind
 
     def push(self, bag: Bag, use_parent: bool = False) -> None:
-        """Let `bag` count from now on, in place of what counted, or with `use_parent` beside it.
+        """Apply `bag` from now on, instead of the current one or, with `use_parent`, as well.
 
-        Raises `MisuseError` for an override where an addition belongs, and the other way round.
+        Raise `MisuseError` for an override in place of an addition, or the reverse.
         """
         if not isinstance(bag, self._kind):
             kind = self._kind.__name__
-            raise MisuseError(f"{type(self).__name__} pushes {kind}(...), not {bag!r}")
+            raise MisuseError(f"{type(self).__name__} pushes {kind}(...), not {bag!r}.")
         current = self.current
         if use_parent and current is not None:
             bag = current + bag
@@ -165,16 +165,16 @@ class Manager(Generic[Bag]):
             _remember_caller()
 
     def pop(self) -> None:
-        """End what was pushed last; raises `MisuseError` if that is not this manager's."""
+        """Pop what was pushed last; raise `MisuseError` if another manager pushed it."""
         last = self._last()
         if last is None:
-            raise MisuseError("nothing is pushed here: pop() once for each push()")
+            raise MisuseError("There is nothing to pop: call pop() once for each push().")
         if last.manager is not self:
-            raise MisuseError("another manager pushed this: pop it by the manager that pushed it")
+            raise MisuseError("Another manager pushed this: pop it with that manager.")
         self.drop()
 
     def drop(self) -> Any:
-        """End what was pushed last; return its manager, None if nothing was pushed."""
+        """Pop what was pushed last; return its manager, None if there is nothing to pop."""
         last = self._last()
         if last is None:
             return None
@@ -183,7 +183,7 @@ class Manager(Generic[Bag]):
 
     @property
     def current(self) -> Bag | None:
-        """What counts now, None where nothing was pushed."""
+        """What applies now; None if nothing was pushed."""
         last = self._last()
         return None if last is None else last.bag
 
@@ -200,7 +200,7 @@ class Manager(Generic[Bag]):
         mine = self._frames.get()[-1]
         try:
             yield mine.bag
-        finally:  # which may run in another context, where a generator is closed, say
+        finally:  # may run in another context, such as when a generator is closed
             frames = self._frames.get()
             until = next((n for n, frame in enumerate(frames) if frame is mine), len(frames))
             self._frames.set(frames[:until])
@@ -215,7 +215,7 @@ class OverrideManager(Manager[Override]):
     def override(
         self, override: Override, use_parent: bool = False
     ) -> AbstractContextManager[Override]:
-        """Let an override count inside a `with` block, whatever is raised in it; yields it."""
+        """Return a context manager that applies an override, which ends also after an exception."""
         return self._pushed(override, use_parent)
 
 
@@ -228,7 +228,7 @@ class AdditionalManager(Manager[Additional]):
     def additional(
         self, additional: Additional, use_parent: bool = False
     ) -> AbstractContextManager[Additional]:
-        """Ask an addition inside a `with` block, whatever is raised in it; yields it."""
+        """Return a context manager that applies an addition, which ends also after an exception."""
         return self._pushed(additional, use_parent)
 
 
@@ -242,9 +242,9 @@ current_additions: Any = LocalProxy(lambda: additions.current)
 def applied(
     requirement: Requirement, read: Callable[[Any], Requirement] = as_requirement
 ) -> tuple[Requirement, Any]:
-    """A guard's requirement with the additions of now, and the requirements that count as met.
+    """Return a guard's requirement with the current additions, and the overrides.
 
-    `read` makes a requirement of what was added.
+    `read` converts an addition to a requirement.
     """
     added = additions.current
     if added:
@@ -265,12 +265,12 @@ def _holds(frame: _Frame, place: Request | None) -> bool:
 
 
 def _has_ended(frame: _Frame) -> bool:
-    """Whether the request is gone; that of a view which makes another one is not."""
+    """Return whether the request has ended; an outer request of the current one has not."""
     return frame.place is not None and frame.place() is None
 
 
 def _remember_caller() -> None:
-    """Where something was pushed or added, for `check()` to tell: the line outside this library."""
+    """Remember the line outside this library that pushed or added something, for `check()`."""
     frame = sys._getframe(1)
     while frame.f_back is not None and _PASSED_THROUGH.match(_module_of(frame)):
         frame = frame.f_back

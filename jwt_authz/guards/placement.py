@@ -1,4 +1,4 @@
-"""Places: which guards and exemptions stand on an endpoint, read from marks on views."""
+"""Placement: find the guards and exemptions of an endpoint, by their marks on views."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ..errors import MisuseError
 from .call_path import GUARDS, call_path, class_of, followed, guards_on, method_of
 from .preflight import guards_above, is_preflight
 
-WRAPPED = "__jwt_authz_wrapped__"  # on the bare view inside: that a guard was put around it
+WRAPPED = "__jwt_authz_wrapped__"  # on a function that a guard wraps
 EXEMPT = "__jwt_authz_exempt__"  # on a view, class, method or blueprint
 _LRUCache = type(lru_cache(lambda: None))
-PAGES = "__jwt_authz_pages__"  # on a view or blueprint: it answers people and not clients
+PAGES = "__jwt_authz_pages__"  # on a view or blueprint that answers with pages for people
 
 
 def exempt(what: Any, app: Flask | None = None) -> Any:
@@ -50,7 +50,7 @@ def exempt(what: Any, app: Flask | None = None) -> Any:
 
 
 def passes_unguarded(state: AppState) -> bool:
-    """Whether blueprint, application and default guards let the current request pass unasked."""
+    """Return whether guards of the blueprint and the application do not apply to this request."""
     rule = request.url_rule
     if rule is None or request.routing_exception is not None:
         return True
@@ -67,7 +67,7 @@ def passes_unguarded(state: AppState) -> bool:
 
 
 def is_static(app: Flask, endpoint: str) -> bool:
-    """Whether the endpoint is Flask's own for static files, of the application or a blueprint."""
+    """Return whether Flask serves static files there, of the application or a blueprint."""
     name, _, last = endpoint.rpartition(".")
     if last != "static":
         return False
@@ -76,7 +76,7 @@ def is_static(app: Flask, endpoint: str) -> bool:
 
 
 def is_exempt(app: Flask, endpoint: str, method: str) -> bool:
-    """Whether `exempt` was said of the endpoint, its blueprint, class, view or method."""
+    """Return whether the endpoint, or its blueprint, class, view or method, is exempt."""
     state: AppState = app.extensions[KEY]
     view = app.view_functions.get(endpoint)
     view_class = class_of(view)
@@ -91,19 +91,21 @@ def is_exempt(app: Flask, endpoint: str, method: str) -> bool:
 
 
 def is_page(app: Flask, endpoint: str) -> bool:
-    """Whether an endpoint, or the blueprint that it is in, answers with pages for people."""
+    """Return whether an endpoint, or its blueprint, answers with pages for people."""
     blueprint = app.blueprints.get(endpoint.rpartition(".")[0])
     return any(getattr(one, PAGES, False) for one in (app.view_functions.get(endpoint), blueprint))
 
 
 def guards_of(app: Flask, endpoint: str, method: str) -> list[Any]:
-    """The guards that a call of this endpoint and method meets, in the order in which it does."""
+    """Return the guards of this endpoint and method, in the order of a call."""
     return [guard for _, guard in placed_guards(app, endpoint, method)]
 
 
 def placed_guards(app: Flask, endpoint: str, method: str) -> Iterator[tuple[str, Any]]:
-    """Those guards, and where each stands: `application`, `blueprint ...`, `view`, `class`,
-    `method`."""
+    """Yield the same guards, each with its place.
+
+    Places are `application`, `blueprint ...`, `view`, `class` and `method`.
+    """
     view = app.view_functions.get(endpoint)
     if is_preflight(app, view, method):
         yield from (("view", guard) for guard in guards_above(app, view))
@@ -117,7 +119,7 @@ def placed_guards(app: Flask, endpoint: str, method: str) -> Iterator[tuple[str,
 
 
 def has_seen_guard(app: Flask, endpoint: str, method: str) -> bool:
-    """Return whether a call meets a guard, as far as it can be seen; a yes is kept."""
+    """Return whether a call has a guard, as far as it can be seen; a positive result is cached."""
     view = app.view_functions.get(endpoint)
     seen: dict[tuple[str, str], Any] = app.extensions[KEY].guarded
     if view is None or seen.get((endpoint, method)) is not view:
@@ -128,10 +130,10 @@ def has_seen_guard(app: Flask, endpoint: str, method: str) -> bool:
 
 
 def has_cache_above_guard(view: Any, method: str) -> bool:
-    """Return whether a cache stands above a guard on the view, its class or its method.
+    """Return whether there is a cache above a guard on the view, its class or its method.
 
-    Such a cache (`cached` and `memoize` of Flask-Caching, `functools.lru_cache`) gives what one
-    caller was answered to all who come after, without asking the guard.
+    Such a cache (`cached` and `memoize` of Flask-Caching, `functools.lru_cache`) serves the
+    response for one caller to all later callers, without calling the guard.
     """
     functions = [function for _, function in call_path(view, method).functions]
     return any(
@@ -143,7 +145,7 @@ def has_cache_above_guard(view: Any, method: str) -> bool:
 
 
 def _cached_functions(function: Any) -> Iterator[Any]:
-    """Yield what the caches around a function call if they have no answer, outermost first."""
+    """Yield the functions that caches around a function call on a miss, outermost first."""
     for each in followed(function):
         below = getattr(each, "__wrapped__", None)
         is_cache = isinstance(each, _LRUCache) or getattr(each, "uncached", each) is below
@@ -152,9 +154,9 @@ def _cached_functions(function: Any) -> Iterator[Any]:
 
 
 def left_out_guard(view: Any, method: str) -> tuple[str, str] | None:
-    """What of a view's class overrides a guarded part of a parent without a guard, and that part.
+    """Return what overrides a guarded part of a parent class without a guard, and that part.
 
-    As `("Child.get", "Parent.get")`; None where nothing is lost, or something was said instead.
+    For example `("Child.get", "Parent.get")`; None if no guard is lost or the view is exempt.
     """
     view_class = class_of(view)
     if view_class is None or EXEMPT in vars(view_class):
@@ -178,7 +180,7 @@ def left_out_guard(view: Any, method: str) -> tuple[str, str] | None:
 
 
 def _is_guarded(part: Any) -> bool:
-    """Whether a guard stands on a function, or in a list of decorators."""
+    """Return whether a function, or a list of decorators, has a guard."""
     if isinstance(part, Mapping):
         part = [decorator for decorators in part.values() for decorator in decorators]
     if isinstance(part, list | tuple):
@@ -200,15 +202,15 @@ def mark(target: Any, name: str) -> bool:
 
 
 def view_has_head(app: Flask) -> bool:
-    """Whether the view being called is a class with a `head` of its own."""
+    """Return whether the view of this request is a class with its own `head`."""
     view = app.view_functions.get(get_request().endpoint or "")
     return hasattr(class_of(view), "head")
 
 
 def without_self(arguments: tuple[Any, ...], function: Any = None) -> tuple[Any, ...]:
-    """Return a view's arguments without its view object: what the URL gave, as for a function.
+    """Return a view's arguments without `self`: those from the URL, as for a function.
 
-    `function` is what the guard is around; a method of any class gets its view object first.
+    `function` is what the guard wraps; if it is a method, its first argument is `self`.
     """
     if not arguments:
         return arguments

@@ -1,4 +1,4 @@
-"""Tenants: the requirement that the tenant in the URL is the caller's own."""
+"""Tenants: the requirement `same_tenant`: the tenant in the URL is the caller's own."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ from ..policy.requirements import Requirement
 
 
 class same_tenant(Requirement):
-    """Met by a caller whose token is of the tenant that an argument of the view names.
+    """Require that the caller's tenant is the one that an argument of the view names.
 
-    For `/orgs/<org_id>/...` it is `same_tenant("org_id")`, on a view or by `guard` on a blueprint.
-    The argument is compared as `str` makes a text of it. A caller without a tenant is not known to
-    be of another one: refused, also under `~`. A route without the argument is a misuse that
-    `check` tells, and refuses.
+    For `/orgs/<org_id>/...` write `same_tenant("org_id")`, on a view or by `guard` on a blueprint.
+    The argument is compared as a string. A caller without a tenant may belong to any, so they are
+    refused, also under `~`. A route without the argument refuses everyone, and `check` reports it.
     """
 
     def __init__(self, argument: str) -> None:
@@ -34,11 +33,11 @@ class same_tenant(Requirement):
 
     @property
     def sentence(self) -> str:
-        return f"is of the tenant that {self.view_argument} names"
+        return "belongs to the tenant in the URL"
 
     def _judge(self, identity: Any, on: Any, overridden: Collection[Requirement]) -> Decision:
         if not isinstance(identity, Identity):
-            raise Undecided(f"{self!r} looks at an Identity, not at {type(identity).__name__}")
+            raise Undecided(f"{self!r} needs an Identity, not {type(identity).__name__}")
         name = str(self.view_argument)
         arguments = _arguments(name) if has_request_context() else {}
         if name not in arguments:

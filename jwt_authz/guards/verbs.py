@@ -1,4 +1,4 @@
-"""The verbs: `requires` and `guard` bind requirements to places, `allowed` and `authorize` ask."""
+"""The verbs: `requires` and `guard` protect views, `authorize` and `allowed` check in code."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def guard(
     if not isinstance(target, Flask | Blueprint):
         raise MisuseError(
             f"guard takes a blueprint or an application, not {type(target).__name__}: "
-            "write guard(blueprint, ...), or requires(...) for a view"
+            "write guard(blueprint, ...), or requires(...) for a view."
         )
     made = Guard(requirements, on_fail=on_fail, throws=throws, enforce=enforce)
     made.refuse_without_resource()
@@ -138,24 +138,24 @@ def guard(
         target.before_request(ask_before_request)
     except AssertionError:
         raise MisuseError(
-            f"{target.name!r} is in use already: write guard(...) before it is registered"
+            f"{target.name!r} is already in use: call guard(...) before it is registered."
         ) from None
 
 
 class _EndedIdentity:
-    """The caller of a request whose token has ended: falsy, and each attribute raises the refusal.
+    """The caller if the token expired or was revoked during the request.
 
-    A view reads `current_identity.subject` below a guard that it passed, so that an AttributeError
-    would be an error of the server. The refusal is that of `authorize()`.
+    It is falsy, and each attribute raises the refusal of `authorize()`: a view that has passed its
+    guard reads `current_identity.subject`, where an AttributeError would be a server error.
     """
 
-    is_authenticated = False  # nobody, where it is given as `identity=`
+    is_authenticated = False  # as `identity=` it is nobody
 
     def __bool__(self) -> bool:
         return False
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # what copying, escaping and the like look for
+        if name.startswith("__"):  # such as those that copying and escaping look up
             raise AttributeError(name)
         return getattr(authorize(), name)
 

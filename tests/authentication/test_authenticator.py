@@ -1175,7 +1175,7 @@ def test_a_coroutine_or_a_function_as_an_identity_lets_nobody_in() -> None:
         assert app.test_client().get("/").status_code == 500
     for coroutine in waiting:
         coroutine.close()
-    with pytest.raises(MisuseError, match="identity= is who is calling"):
+    with pytest.raises(MisuseError, match="Invalid identity"):
         requires(identity=later)
 
 

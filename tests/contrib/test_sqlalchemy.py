@@ -273,7 +273,7 @@ def test_a_loader_whose_argument_the_view_lacks_says_so(app: Flask, caplog: Any)
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: requires(into="article"), "into= hands over what on= loads"),
+        (lambda: requires(into="article"), "into= needs a resource"),
         (lambda: requires(on=lambda id: id, into="an article"), "the name of an argument"),
         (lambda: requires(on=lambda id: id, into=7), "the name of an argument"),  # type: ignore[arg-type]
     ],

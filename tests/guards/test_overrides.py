@@ -270,7 +270,7 @@ def test_an_override_is_not_pushed_for_an_addition_nor_the_other_way_round(
 
 @MANAGERS
 def test_a_pop_of_nothing_is_a_misuse(manager_class: Any, bag_class: Any) -> None:
-    with pytest.raises(MisuseError, match=r"nothing is pushed here: pop\(\) once for each push"):
+    with pytest.raises(MisuseError, match=r"nothing to pop: call pop\(\) once for each"):
         manager_class().pop()
 
 
@@ -280,7 +280,7 @@ def test_a_pop_of_another_managers_push_is_a_misuse_and_leaves_it(
 ) -> None:
     manager, bag = manager_class(), bag_class(never)
     manager.push(bag)
-    with pytest.raises(MisuseError, match="another manager pushed this: pop it by the manager"):
+    with pytest.raises(MisuseError, match="Another manager pushed this: pop it with"):
         manager_class().pop()
     assert manager.current is bag
     manager.pop()
@@ -506,7 +506,7 @@ def test_a_request_made_inside_a_view_has_its_own_and_leaves_the_outer_ones(
 def test_a_pop_in_an_inner_request_does_not_end_the_outer_ones(app: Flask) -> None:
     @app.get("/inner")
     def inner() -> str:
-        with pytest.raises(MisuseError, match="nothing is pushed here"):
+        with pytest.raises(MisuseError, match="nothing to pop"):
             overrides.pop()
         return "refused"
 

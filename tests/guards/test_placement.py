@@ -159,14 +159,14 @@ def test_a_guard_on_a_registered_blueprint_is_a_misuse() -> None:
     app = guarded_app()
     blueprint = Blueprint("late", "late")
     app.register_blueprint(blueprint)
-    with pytest.raises(MisuseError, match="'late' is in use already: write guard"):
+    with pytest.raises(MisuseError, match="'late' is already in use: call guard"):
         guard(blueprint, "article:edit")
 
 
 def test_a_guard_on_an_application_that_already_answers_is_a_misuse() -> None:
     app = guarded_app()
     app.test_client().get("/")
-    with pytest.raises(MisuseError, match="is in use already"):
+    with pytest.raises(MisuseError, match="is already in use"):
         guard(app, "article:edit")
 
 

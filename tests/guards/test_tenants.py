@@ -241,7 +241,7 @@ def test_an_identity_of_another_source_is_of_its_tenant(app: Flask) -> None:
 
 def test_it_is_a_value_with_a_name_and_a_sentence() -> None:
     assert repr(same_tenant("org_id")) == "same_tenant('org_id')"
-    assert same_tenant("org_id").sentence == "is of the tenant that org_id names"
+    assert same_tenant("org_id").sentence == "belongs to the tenant in the URL"
     assert same_tenant("org_id") == same_tenant("org_id") != same_tenant("org")
     assert same_tenant("org_id").analyse(Identity("ann", tenant="acme")) is DEPENDS
 

@@ -186,7 +186,7 @@ def test_on_a_store_without_a_mark_a_new_process_revokes_all_that_came_before(
     assert time.monotonic() - began > SETTLE / 2
     assert is_dead(fresh, "ann", issued)
     assert not is_dead(fresh, "ann", fresh.next_iat("ann"))
-    assert "run `flask authz init` for a new store" in caplog.text
+    assert "run `flask authz init` before the first use" in caplog.text
     other = begin(process())
     assert is_dead(other, "ann", issued)
     assert generation(other) == generation(fresh)

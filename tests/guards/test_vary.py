@@ -8,7 +8,7 @@ import pytest
 from flask import Flask, jsonify
 
 from jwt_authz import Authz, current_identity, requires
-from jwt_authz.guards import answers
+from jwt_authz.guards import vary
 from tests.edge import bearer, catalogue, guarded_app, token_for
 
 PATHS = ("/json", "/text", "/tuple", "/response", "/none", "/raises", "/again/2")
@@ -54,7 +54,7 @@ def test_most_answers_need_no_callback(monkeypatch: pytest.MonkeyPatch) -> None:
     """The negative control of the test above: there are two ways to compare."""
     app, later = app_with_views(), []
     monkeypatch.setattr("jwt_authz.guards.guard.vary_later", later.append)
-    monkeypatch.setattr(answers, "vary_later", later.append)
+    monkeypatch.setattr(vary, "vary_later", later.append)
     for path in PATHS:
         answered(app, path)
     assert len(later) == 2  # of None and of the error
@@ -77,5 +77,5 @@ def test_an_application_that_handles_answers_itself_gets_what_the_view_returned(
 def test_a_guard_cannot_be_changed() -> None:
     guard = requires("article:read")
     for name in ("on", "requirement", "is_question", "enforce"):
-        with pytest.raises(AttributeError, match="a guard is a value"):
+        with pytest.raises(AttributeError, match="guards are immutable"):
             setattr(guard, name, None)

@@ -1,8 +1,8 @@
-"""Answers: how the answer of a guarded view says that it depends on the caller.
+"""Vary: set the `Vary` header of guarded views, whose responses depend on the caller.
 
-How it works. If Flask calls the guard itself as the view function, nothing between the two sees
-what the view returned. Then the guard makes the response and sets `Vary` on it, which costs a
-third of a callback by `after_this_request`. In all other cases, and if no response comes of it,
+How it works. If Flask calls the guard itself as the view function, no decorator in between expects
+the value that the view returned. Then the guard makes the response and sets `Vary` on it, at a
+third of the cost of an `after_this_request` callback. Otherwise, and if no response can be made,
 `authenticate` or `vary_later` registers that callback.
 """
 
@@ -21,8 +21,8 @@ from ..jwt_extended.locations import vary_by
 def request_answered_by(function: Any, app: Flask) -> Request | None:
     """Return the current request if Flask calls this function as its view, else None.
 
-    None as well if the request was authenticated before: `Vary` is cared for then, and a view that
-    calls itself expects what it returned, not a response.
+    Also return None if the request was authenticated before: then `Vary` is set already, and a
+    view that calls another one expects the value that it returned, not a response.
     """
     state, request = app.extensions.get(KEY), get_request()
     rule = request.url_rule
@@ -38,18 +38,18 @@ def request_answered_by(function: Any, app: Flask) -> Request | None:
 
 
 def with_vary(answer: Any, request: Request) -> Any:
-    """Return the response to what a view returned, which names the headers that it depends on."""
+    """Return the response for the value that a view returned, with `Vary`."""
     try:
         response = get_app().make_response(answer)
     except Exception:
         vary_later(request)
-        return answer  # Flask fails on it as well, and then reports it in its own way
+        return answer  # Flask fails, too, and reports the error as usual
     names = vary_of(request)
     return vary_by(response, names) if names else response
 
 
 def vary_later(request: Request) -> None:
-    """Have the answer, whatever it will be, name the headers that it depends on."""
+    """Set `Vary` on the response of this request later, whatever it will be."""
     names = vary_of(request)
     if names:
         after_this_request(lambda response: vary_by(response, names))
