@@ -65,9 +65,9 @@ def _drift(held: dict[str, Any], file: str) -> Iterator[str]:
     wanted = _generated() if GENERATOR in held else annotated
     operations = list(operations_of(held, app))
     for one in operations:
-        if one.access is None:
+        if not one.accesses:
             yield f"{one.method} {one.path} in {file} does not match exactly one route"
-    answered = {(one.access.rule, one.access.method) for one in operations if one.access}
+    answered = {(access.rule, access.method) for one in operations for access in one.accesses}
     for access in read_matrix(app):
         is_listed = (access.rule, access.method) in answered or is_page(app, access.endpoint)
         if not is_listed:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,7 +18,7 @@ from ..errors import MisuseError
 from ..inspection.matrix import Access, read_matrix
 from ..inspection.routes import enforced_guards, requirement_of
 from .answers import components_for, refer_to
-from .paths import names_in, parameters_of, rules_of, shape_of, template_of
+from .paths import names_in, parameters_of, rules_of, shape_of
 from .security import may_refuse_the_identified, schemes_of, security_of
 
 WORDS = "x-authz"
@@ -33,11 +34,14 @@ _log = logging.getLogger("jwt_authz")
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """An operation of a document and the route that serves it, or None."""
+    """An operation of a document and the routes that serve it.
+
+    Several do if their rules differ only in converters, names of parameters or hosts.
+    """
 
     method: str
     path: str
-    access: Access | None
+    accesses: tuple[Access, ...]
     members: dict[str, Any]
     item: dict[str, Any]
 
@@ -48,9 +52,10 @@ def annotate(spec: Any, app: Flask) -> dict[str, Any]:
     `spec` is a document as a mapping, or an object with `to_dict()` such as apispec's. Each
     operation that a route serves gets `security` (replacing its own), `x-authz` with the
     requirement in words and, if they are missing, its path parameters and, if it is guarded, the
-    responses 401, 403 and 503. An operation that no route serves is left unchanged, and a warning
-    is logged. Raise `MisuseError` if the document is not OpenAPI 3 or the application has no
-    Authz.
+    responses 401, 403 and 503. Routes that are one path in OpenAPI, such as `/users/<int:id>` and
+    `/users/<name>`, count together: what is enough for each of them. An operation that no route
+    serves is left unchanged, and a warning is logged. Raise `MisuseError` if the document is not
+    OpenAPI 3 or the application has no Authz.
     """
     document = _copied(spec)
     with app.app_context():
@@ -60,14 +65,14 @@ def annotate(spec: Any, app: Flask) -> dict[str, Any]:
         refusals: set[str] = set()
         rules = rules_of(app)
         for operation in operations_of(document, app):
-            if operation.access is None:
+            if not operation.accesses:
                 place = f"{operation.method} {operation.path}"
                 _log.warning("%s in the document does not match exactly one route", ascii(place))
                 continue
-            security = security_of(operation.access, schemes, names)
+            security = security_of(operation.accesses, schemes, names)
             operation.members["security"] = security
-            operation.members[WORDS] = requirement_of(operation.access)
-            _add_parameters(operation, rules[operation.access.endpoint, operation.access.rule])
+            operation.members[WORDS] = _in_words(operation.accesses)
+            _add_parameters(operation, [rules[a.endpoint, a.rule] for a in operation.accesses])
             refusals |= _add_refusals(operation)
     added = {"securitySchemes": schemes, **components_for(sorted(refusals))}
     components = document["components"] = document.get("components") or {}
@@ -82,30 +87,35 @@ def operations_of(document: Mapping[str, Any], app: Flask) -> Iterator[Operation
     routes: Routes = {}
     for access in read_matrix(app):
         routes.setdefault((shape_of(access.rule), access.method), []).append(access)
-    bases = _bases(document)
+    bases, shapes = _bases(document), Counter(map(shape_of, document["paths"]))
     for path, item in document["paths"].items():
         for method in _METHODS:
             if item.get(method):
-                found = _route(routes, bases, path, method.upper())
-                yield Operation(method.upper(), path, found, item[method], item)
+                found = _at(routes, bases, path, method.upper())
+                if shapes[shape_of(path)] > 1:  # distinguished by the names of their parameters
+                    found = [one for one in found if names_in(one.rule) == names_in(path)]
+                yield Operation(method.upper(), path, tuple(found), item[method], item)
 
 
-def _route(routes: Routes, bases: list[str], path: str, method: str) -> Access | None:
-    """Return the route at a path, with or without a trailing slash; GET's also serves HEAD.
-
-    Return None if several routes match that differ only by converter or host.
-    """
+def _at(routes: Routes, bases: list[str], path: str, method: str) -> list[Access]:
+    """Return the routes at a path, with or without a trailing slash; GET's also serves HEAD."""
     other = path.removesuffix("/") if path.endswith("/") else f"{path}/"
     methods = (method, "GET") if method == "HEAD" else (method,)
     for asked in methods:
         for base in bases:
             for one in (base + path, base + other):
                 found = routes.get((shape_of(one), asked), [])
-                named = [access for access in found if template_of(access.rule) == template_of(one)]
                 if found:
-                    meant = named or found
-                    return meant[0] if len(meant) == 1 else None
-    return None
+                    return found
+    return []
+
+
+def _in_words(accesses: Sequence[Access]) -> str:
+    """Return what the routes of an operation require, each by itself unless it is the same."""
+    words = {access.rule: requirement_of(access) for access in accesses}
+    if len(set(words.values())) == 1:
+        return next(iter(words.values()))
+    return "; ".join(f"{rule}: {requirement}" for rule, requirement in words.items())
 
 
 def _bases(document: Mapping[str, Any]) -> list[str]:
@@ -114,12 +124,12 @@ def _bases(document: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(["", *(urlsplit(url).path.rstrip("/") for url in urls)]))
 
 
-def _add_parameters(operation: Operation, rule: Rule) -> None:
-    """Add the missing path parameters of the rule, with the names in the document's path."""
+def _add_parameters(operation: Operation, rules: Sequence[Rule]) -> None:
+    """Add the missing path parameters of the rules, with the names in the document's path."""
     own = operation.members.get("parameters") or []
     held = [*(operation.item.get("parameters") or ()), *own]
     names = names_in(operation.path)
-    needed = parameters_of(rule)
+    needed = parameters_of(rules)
     if any("$ref" in one for one in held) or len(names) != len(needed):
         return
     present = {one.get("name") for one in held if one.get("in") == "path"}
@@ -134,11 +144,12 @@ def _add_parameters(operation: Operation, rule: Rule) -> None:
 
 def _add_refusals(operation: Operation) -> set[str]:
     """Add the missing refusals to a guarded operation; return the statuses that refer to ours."""
-    access = operation.access
-    guards = [] if access is None else enforced_guards(access)
-    statuses = {"401", "503"} if guards else set()
-    if access is not None and may_refuse_the_identified(guards, access):
-        statuses.add("403")
+    statuses: set[str] = set()
+    for access in operation.accesses:
+        guards = enforced_guards(access)
+        statuses |= {"401", "503"} if guards or access.inner else set()
+        if access.inner or may_refuse_the_identified(guards, access):
+            statuses.add("403")
     responses = operation.members["responses"] = operation.members.get("responses") or {}
     held = {str(status) for status in responses}
     missing = sorted(statuses - held)

@@ -18,7 +18,7 @@ from ..inspection.matrix import Access, read_matrix
 from .annotate import GENERATOR, annotate
 from .blueprints import documentation_of_blueprints
 from .documented import Shape, documentation_of
-from .paths import template_of
+from .paths import shape_of, template_of
 
 with needs_extra("generating an OpenAPI document", "apispec", "openapi"):
     from apispec import APISpec
@@ -29,7 +29,7 @@ with needs_extra("generating an OpenAPI document", "apispec", "openapi"):
 def generate(app: Flask, *, title: str | None = None, version: str = "1.0.0") -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of an application.
 
-    Each route and method is an operation: named after its endpoint, summarized by the first line
+    Each path and method is an operation: named after its endpoint, summarized by the first line
     of its view's docstring, with the schemas from `documented` and with what `annotate` adds.
     `title` defaults to the application's name. Raise `MisuseError` if there is no Authz.
     """
@@ -37,16 +37,20 @@ def generate(app: Flask, *, title: str | None = None, version: str = "1.0.0") ->
     spec = APISpec(title or app.name, version, "3.1.0", plugins=[plugin])
     with app.app_context():
         current_state()
-        names = Counter[str]()
+        names, paths, made = Counter[str](), dict[str, str](), set[tuple[str, str]]()
         for access in (one for one in read_matrix(app) if not is_page(app, one.endpoint)):
+            path = paths.setdefault(shape_of(access.rule), template_of(access.rule))
+            if (path, access.method) in made:  # one path to OpenAPI, whatever its converters
+                continue
+            made.add((path, access.method))
             operation = _operation(access)
             names[operation["operationId"]] += 1
             if names[operation["operationId"]] > 1:  # a view at several rules
                 operation["operationId"] += f".{names[operation['operationId']]}"
-            spec.path(template_of(access.rule), operations={access.method.lower(): operation})
-    made = annotate(spec, app)
-    head = {name: made[name] for name in ("openapi", "info")}
-    return {**head, GENERATOR: "flask authz openapi", **made}
+            spec.path(path, operations={access.method.lower(): operation})
+    document = annotate(spec, app)
+    head = {name: document[name] for name in ("openapi", "info")}
+    return {**head, GENERATOR: "flask authz openapi", **document}
 
 
 def _operation(access: Access) -> dict[str, Any]:

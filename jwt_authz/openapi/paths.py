@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Flask
@@ -39,12 +40,26 @@ def rules_of(app: Flask) -> dict[tuple[str, str], Rule]:
     return {(rule.endpoint, rule.rule): rule for rule in app.url_map.iter_rules()}
 
 
-def parameters_of(rule: Rule) -> list[dict[str, Any]]:
-    """Return the path parameters of a rule, in the form of OpenAPI 3.1 (section 4.8.12)."""
+def parameters_of(rules: Sequence[Rule]) -> list[dict[str, Any]]:
+    """Return the path parameters of rules of one shape, with the names of the first.
+
+    They have the form of OpenAPI 3.1 (section 4.8.12); a value fits one of the rules.
+    """
     return [
-        {"name": name, "in": "path", "required": True, "schema": _schema(rule._converters[name])}
-        for name in _PARAMETER.findall(rule.rule)
+        {"name": name, "in": "path", "required": True, "schema": _joined(schemas)}
+        for name, *schemas in zip(
+            _PARAMETER.findall(rules[0].rule), *map(_schemas, rules), strict=True
+        )
     ]
+
+
+def _schemas(rule: Rule) -> list[dict[str, Any]]:
+    return [_schema(rule._converters[name]) for name in _PARAMETER.findall(rule.rule)]
+
+
+def _joined(schemas: list[dict[str, Any]]) -> dict[str, Any]:
+    different = [one for number, one in enumerate(schemas) if one not in schemas[:number]]
+    return different[0] if len(different) == 1 else {"anyOf": different}
 
 
 def _schema(converter: BaseConverter) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any
 
@@ -38,19 +39,32 @@ def schemes_of(app: Flask) -> dict[str, dict[str, Any]]:
     return found  # OpenAPI cannot describe a token in a JSON body
 
 
-def security_of(access: Access, schemes: dict[str, Any], names_permissions: bool) -> list[Any]:
+def security_of(
+    accesses: Sequence[Access], schemes: dict[str, Any], names_permissions: bool
+) -> list[Any]:
     """Return the `security` of an operation: alternatives, or nothing if it is open to everyone.
 
-    The names after a scheme are the required permissions. Other requirements are only in
-    `x-authz`. OpenAPI allows names after a bearer scheme since 3.1.
+    The names after a scheme are the required permissions, of all routes that serve it. Other
+    requirements are only in `x-authz`. OpenAPI allows names after a bearer scheme since 3.1.
     """
-    asking = [guard for guard in enforced_guards(access) if guard.identity is NOT_GIVEN]
-    if not asking:
-        return []
-    ways = [_ways(guard.requirement_for(access.method, access.has_head)) for guard in asking]
+    asking = [(access, list(_asking(access))) for access in accesses]
+    is_open = any(all(guard.optional for guard in guards) for _, guards in asking)
+    if not any(guards for _, guards in asking):
+        is_unknown = any(access.inner for access in accesses)
+        return [*({scheme: []} for scheme in schemes), {}] if is_unknown else []
+    ways = [
+        _ways(guard.requirement_for(access.method, access.has_head))
+        for access, guards in asking
+        for guard in guards
+    ]
     found = _joined(ways) if names_permissions else {frozenset[str]()}
     entries = [{scheme: sorted(names)} for names in sorted(found, key=sorted) for scheme in schemes]
-    return [*entries, {}] if all(guard.optional for guard in asking) else entries
+    return [*entries, {}] if is_open else entries
+
+
+def _asking(access: Access) -> Iterator[Guard]:
+    """Yield the guards that look at a token."""
+    yield from (guard for guard in enforced_guards(access) if guard.identity is NOT_GIVEN)
 
 
 def may_refuse_the_identified(guards: list[Guard], access: Access) -> bool:

@@ -11,7 +11,7 @@ from apispec import APISpec
 from flask import Flask, session
 from openapi_spec_validator import validate
 
-from jwt_authz import Authz, MisuseError, has_permission, requires
+from jwt_authz import Authz, MisuseError, authorize, exempt, has_permission, requires
 from jwt_authz.openapi import annotate
 
 from .shop import make_shop
@@ -283,3 +283,45 @@ def test_an_invalid_document_is_a_misuse(spec: Any) -> None:
 def test_an_application_without_an_authz_is_a_misuse() -> None:
     with pytest.raises(MisuseError, match="has no Authz"):
         annotate(document(), Flask("bare"))
+
+
+def test_an_operation_that_several_routes_serve_requires_what_is_enough_for_each() -> None:
+    app = make_shop()
+    app.add_url_rule("/both/<int:id>", "by_id", requires("orders:refund")(lambda id: "in"))
+    app.add_url_rule("/both/<name>", "by_name", requires("orders:list")(lambda name: "in"))
+    made = annotate(document(**{"/both/{key}": ["get"]}), app)
+    validate(made)
+    operation = made["paths"]["/both/{key}"]["get"]
+    assert operation["security"] == [{"bearerAuth": ["orders:list", "orders:refund"]}]
+    assert operation["x-authz"] == (
+        "/both/<int:id>: has the permission orders:refund; "
+        "/both/<name>: has the permission orders:list"
+    )
+    (parameter,) = operation["parameters"]
+    assert (parameter["name"], parameter["schema"]) == (
+        "key",
+        {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "minLength": 1}]},
+    )
+
+
+def test_an_operation_of_which_one_route_is_open_may_be_called_without_a_token() -> None:
+    app = make_shop()
+    app.add_url_rule("/both/<int:id>", "by_id", requires("orders:refund")(lambda id: "in"))
+    app.add_url_rule("/both/<name>", "by_name", exempt(lambda name: "in"))
+    operation = annotate(document(**{"/both/{id}": ["get"]}), app)["paths"]["/both/{id}"]["get"]
+    assert operation["security"] == [{"bearerAuth": ["orders:refund"]}, {}]
+    assert {"401", "403", "503"} <= operation["responses"].keys()
+
+
+def test_an_operation_that_may_refuse_by_code_inside_is_not_open() -> None:
+    app = make_shop()
+    app.add_url_rule("/inside", "inside", exempt(decides_inside))
+    operation = annotate(document(**{"/inside": ["get"]}), app)["paths"]["/inside"]["get"]
+    assert operation["security"] == [{"bearerAuth": []}, {}]
+    assert operation["x-authz"] == "unknown: decided in decides_inside"
+    assert {"401", "403", "503"} <= operation["responses"].keys()
+
+
+def decides_inside() -> str:
+    authorize("orders:list")
+    return "in"

@@ -175,3 +175,20 @@ def test_without_apispec_it_names_the_extra_and_annotating_goes_on() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "pip install 'jwt_authz[openapi]'" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "rules", [("/users/<int:id>", "/users/<name>"), ("/users/<int:id>", "/users/<id>")]
+)
+def test_rules_that_differ_in_a_converter_are_one_path(rules: tuple[str, str]) -> None:
+    app = make_shop()
+    for number, rule in enumerate(rules):
+        app.add_url_rule(rule, f"user{number}", requires("orders:list")(lambda **arguments: "in"))
+    app.add_url_rule("/users/<name>", "put", requires()(lambda name: "in"), methods=["PUT"])
+    made = generate(app)
+    validate(made)
+    item = made["paths"]["/users/{id}"]
+    assert [path for path in made["paths"] if path.startswith("/users")] == ["/users/{id}"]
+    assert item["get"]["security"] == [{"bearerAuth": ["orders:list"]}]
+    assert item["get"]["operationId"] == "user0.get"
+    assert item["put"]["security"] == [{"bearerAuth": []}]
