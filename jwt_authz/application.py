@@ -22,8 +22,10 @@ from .authentication.verified import Authentication
 from .conditions.rules import Rules
 from .errors import KeyUnknown, MisuseError
 from .issuers.trust import Trust
+from .jwt_extended.challenge import challenge_scheme, ways_to_send
 from .jwt_extended.own_claims import own_claims
 from .jwt_extended.slots import filled_slots
+from .policy.problem import Problem, token_missing
 from .policy.role_sources import RolesSource
 from .policy.roles import Roles
 from .refusals import Failing, Refusing
@@ -93,8 +95,17 @@ class AppState:
     def refusing(self) -> Refusing:
         """How the application refuses."""
         if self._refusing is None:
-            self._refusing = Refusing(self._failing, self._abort, self.settings.realm)
+            realm, scheme = self.settings.realm, lambda: challenge_scheme(self._takes_token)
+            self._refusing = Refusing(self._failing, self._abort, realm, scheme)
         return self._refusing
+
+    @property
+    def _takes_token(self) -> bool:
+        return self.source is None or self.source.takes_token
+
+    def missing_token(self) -> Problem:
+        """Return the 401 of a request without a token, which says where to put one."""
+        return token_missing(ways_to_send() if self._takes_token else "")
 
     @property
     def catalogue(self) -> Roles | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, NoReturn, TypeVar
 
@@ -130,6 +130,7 @@ def _restored(kind: type[_Raised], attributes: dict[str, Any]) -> _Raised:
     return made
 
 
+_Refusal = TypeVar("_Refusal", bound=Refusal)
 _BY_STATUS: dict[int, type[Refusal]] = {
     401: NotIdentified,
     403: NotAllowed,
@@ -174,11 +175,20 @@ def _is_exception(value: object) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Refusing:
-    """How an application refuses: its own `failing`, its abort function, its realm."""
+    """How an application refuses: its own `failing`, its abort function, its challenge."""
 
     failing: Failing
     abort: Callable[[Problem], ResponseReturnValue | None] | None
     realm: str
+    scheme: Callable[[], str]
+
+    def refusal(self, kind: type[_Refusal], problem: Problem, *arguments: Any) -> _Refusal:
+        """Return a refusal of a class, with the application's scheme and realm."""
+        return kind(self._named(problem), self.realm, *arguments)
+
+    def _named(self, problem: Problem) -> Problem:
+        scheme = self.scheme()
+        return problem if problem.scheme == scheme else replace(problem, scheme=scheme)
 
     def refuse(
         self,
@@ -200,9 +210,9 @@ class Refusing:
         if response is None:
             response = self.failing.respond(arguments, keywords)
         if response is None and self.abort is not None:
-            response = current_app.ensure_sync(self.abort)(problem)
+            response = current_app.ensure_sync(self.abort)(self._named(problem))
         if response is None:
-            raise _BY_STATUS[problem.status](problem, self.realm)
+            raise self.refusal(_BY_STATUS[problem.status], problem)
         return response
 
 

@@ -22,7 +22,7 @@ from ..findings import Found, add_check, misuse_of
 from ..logins.revoking import families_of, revoke
 from ..logins.token_sizes import refuse_user_change
 from ..policy.identity import Identity
-from ..policy.problem import not_allowed, token_missing
+from ..policy.problem import not_allowed
 from ..policy.requirements import And, Requirement
 from ..refusals import NotAllowed, NotIdentified, ProblemAnswer
 from ..revocation import Family, Target
@@ -158,7 +158,7 @@ class Administration:
             state = current_state()
             problem = not_allowed(decision, state.settings.disclose)
             state.audit.refused(get_app(), caller, decision, problem, "administration")
-            raise NotAllowed(problem, state.settings.realm)
+            raise state.refusing.refusal(NotAllowed, problem)
         catalogue, roles = current_state().catalogue, current_state().roles_given
         stored = roles if isinstance(roles, SQLAlchemyRoles) else None
         if stored is not None and not self.accounts.keep_rows_of(stored):
@@ -225,7 +225,7 @@ def _caller() -> tuple[Identity, bool, bool]:
     if token is not None and identity is not None and not isinstance(identity, Identity):
         identity = token.identity
     if identity is None:
-        raise NotIdentified(token_missing(), state.settings.realm)
+        raise state.refusing.refusal(NotIdentified, state.missing_token())
     if not isinstance(identity, Identity):
         raise MisuseError("the caller is unknown: return an Identity from the identity loader")
     is_own = token is None or token.is_own

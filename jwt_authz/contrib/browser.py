@@ -94,7 +94,7 @@ def _page(problem: Problem) -> Response:
     text = _PAGE.format(title=problem.title, detail=detail, instance=problem.instance)
     response = Response(text, status=problem.status, mimetype="text/html")
     if problem.status == 401:
-        response.headers["WWW-Authenticate"] = "Bearer"
+        response.headers["WWW-Authenticate"] = problem.scheme
     response.headers["Cache-Control"] = "no-store"
     return response
 

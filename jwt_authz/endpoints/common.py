@@ -41,8 +41,8 @@ def refuse(problem: Problem, wait: int, note: str = "log-in") -> NoReturn:
     state = current_state()
     state.audit.refused(get_app(), None, None, problem, note)
     if problem.status == 429:
-        raise TooManyAttempts(problem, state.settings.realm, wait)
-    raise NotIdentified(problem, state.settings.realm)
+        raise state.refusing.refusal(TooManyAttempts, problem, wait)
+    raise state.refusing.refusal(NotIdentified, problem)
 
 
 def missing_accounts() -> Iterator[Found]:

@@ -9,7 +9,7 @@ from ..application import current_state
 from ..errors import MisuseError
 from ..jwt_extended.own_claims import own_claims
 from ..logins.revoking import end_family, families_of, revoke
-from ..policy.problem import token_invalid, token_missing
+from ..policy.problem import token_invalid
 from ..refusals import NotIdentified, ProblemAnswer, unstored
 from ..revocation import Family, Target
 
@@ -43,9 +43,9 @@ def caller() -> tuple[str, str | None, str | None]:
     state = current_state()
     found = state.authenticate(get_app())
     if found.identity is None:  # let through by AUTHZ_ENFORCE=False, but there is no subject
-        problem = token_missing() if found.error is None else token_invalid(found.error)
+        problem = state.missing_token() if found.error is None else token_invalid(found.error)
         state.audit.refused(get_app(), None, None, problem, "log-ins")
-        raise NotIdentified(problem, state.settings.realm)
+        raise state.refusing.refusal(NotIdentified, problem)
     if found.token is None:
         subject = getattr(found.identity, "subject", None)
         if not isinstance(subject, str):

@@ -13,6 +13,7 @@ from ..authentication.verified import Authentication, Token
 from ..errors import InvalidToken, MisuseError
 from ..guards.verbs import requires
 from ..jwt_extended.bridge import ask_callbacks, has_callbacks, manager_of
+from ..jwt_extended.challenge import token_type
 from ..policy.identity import Identity
 from ..refusals import unstored
 from .bodies import read_token
@@ -69,7 +70,7 @@ def _shown(token: Token, identity: Any) -> dict[str, Any]:
     """Return the claims of a token, with the roles and permissions of its identity."""
     claims = token.identity.claims
     shown = {name: claims[name] for name in _SHOWN if name in claims}
-    shown |= {"active": True, "token_type": "Bearer", "sub": token.identity.subject}
+    shown |= {"active": True, "token_type": token_type(), "sub": token.identity.subject}
     if isinstance(identity, Identity):
         shown |= {"roles": sorted(identity.roles), "permissions": sorted(identity.permissions)}
         if identity.tenant is not None:

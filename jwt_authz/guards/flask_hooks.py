@@ -46,7 +46,7 @@ def answer_invalid(error: InvalidToken) -> Any:
 def _refused(kind: type[Refusal], problem: Problem, identity: Identity | None, note: str) -> Any:
     app, state = get_app(), current_state()
     state.audit.refused(app, identity, None, problem, note)
-    error = kind(problem, state.settings.realm)
+    error = state.refusing.refusal(kind, problem)
     answer = handle_http_exception(app, error)
     return error.get_response() if answer is error else answer  # Flask takes longer to convert it
 

@@ -25,7 +25,7 @@ from ..errors import InvalidToken, MisuseError, StoreUnavailable
 from ..policy.decision import YES
 from ..policy.explanation import with_claims
 from ..policy.functions import NO_RESOURCE
-from ..policy.problem import Problem, not_allowed, token_invalid, token_missing, unavailable
+from ..policy.problem import Problem, not_allowed, token_invalid, unavailable
 from ..policy.requirements import Requirement
 from ..refusals import Failing, raise_response
 from .arguments import (
@@ -253,7 +253,7 @@ class Guard:
                 decision = with_claims(decision, identity)
                 problem = not_allowed(decision, state.settings.disclose)
             elif not self.optional:
-                problem = token_missing()
+                problem = state.missing_token()
         except InvalidToken as error:
             problem, note = token_invalid(error), error.detail
             error.__traceback__ = None  # its frames refer to it: avoid a cycle

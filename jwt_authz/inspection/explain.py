@@ -30,7 +30,6 @@ from ..policy.problem import (
     Problem,
     not_allowed,
     token_invalid,
-    token_missing,
     unavailable,
 )
 from ..policy.requirements import Requirement
@@ -193,7 +192,7 @@ def _answer(
     if identity is None:
         if guard.optional:
             return Answer(guard, note="no token was sent, and none is required")
-        return _refusal(guard, state, token_missing(), "no token was sent")
+        return _refusal(guard, state, state.missing_token(), "no token was sent")
     requirement, overridden = applied(requirement)
     try:
         resource = load()

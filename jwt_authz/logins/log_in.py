@@ -18,6 +18,7 @@ from typing import Any, NoReturn, TypeGuard, cast
 from ..accounts import Accounts, TenantAccounts, User
 from ..application import AppState
 from ..errors import InvalidToken, MisuseError, RefreshRefused, StoreUnavailable, TokenReused
+from ..jwt_extended.challenge import token_type
 from ..jwt_extended.manager import Subject
 from ..jwt_extended.own_claims import own_claims
 from ..jwt_extended.times import access_lifetime, refresh_lifetime
@@ -39,18 +40,19 @@ class Tokens:
     """The result of a log-in or a refresh: tokens for the client only; never log them.
 
     `expires_in` is the lifetime of the access token in seconds; `refresh_token` is None if no
-    token family was started.
+    token family was started. `token_type` is what stands before the access token in its header.
     """
 
     access_token: str = field(repr=False)
     refresh_token: str | None = field(repr=False)
     expires_in: int
+    token_type: str = "Bearer"  # noqa: S105 no password
 
     def as_dict(self) -> dict[str, Any]:
         """Return the members of a response (RFC 6749 section 5.1), which no cache may store."""
         members: dict[str, Any] = {
             "access_token": self.access_token,
-            "token_type": "Bearer",
+            "token_type": self.token_type,
             "expires_in": self.expires_in,
         }
         if self.refresh_token is not None:
@@ -269,7 +271,7 @@ class Logins:
         if claims is not None and rotation is not None and rotation.family is not None:
             family, own = rotation.family, own_claims(self._state.settings)
             refresh = claims.encode(Subject(claims.subject), own, family.used_at, family.expires_at)
-        return Tokens(access, refresh, int(access_lifetime()))
+        return Tokens(access, refresh, int(access_lifetime()), token_type())
 
 
 def _claims_of(

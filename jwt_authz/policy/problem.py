@@ -93,6 +93,7 @@ class Problem:
     - `required`: the tree of reasons, if `AUTHZ_DISCLOSE` is `tree`.
     - `max_age`: the maximum age of the log-in in seconds, where the user has to log in again
       (RFC 9470 section 3).
+    - `scheme`: the authentication scheme of the challenge, by default `Bearer`.
 
     >>> from jwt_authz import Problem
     >>> problem = Problem("urn:example:closed", "Closed", 403, "The shop is closed.", "urn:uuid:1")
@@ -111,6 +112,7 @@ class Problem:
     scope: str | None = None
     required: dict[str, Any] | None = None
     max_age: float | None = None
+    scheme: str = "Bearer"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON body (RFC 9457 section 3.1), with `error` and `required` if set."""
@@ -138,7 +140,7 @@ class Problem:
             parts.append(f'scope="{self.scope}"')
         if self.max_age is not None:
             parts.append(f'max_age="{self.max_age:.0f}"')
-        return f"Bearer {', '.join(parts)}"
+        return f"{self.scheme} {', '.join(parts)}"
 
 
 def make_problem(name: str, status: int, detail: str, **members: Any) -> Problem:
@@ -146,9 +148,12 @@ def make_problem(name: str, status: int, detail: str, **members: Any) -> Problem
     return Problem(f"{TYPE_PREFIX}{name}", TITLES[name], status, detail, **members)
 
 
-def token_missing() -> Problem:
-    """Return the 401 for a request without a token: no error code (RFC 6750 section 3.1)."""
-    detail = "An access token is required: send Authorization: Bearer <token>."
+def token_missing(ways: str = "Authorization: Bearer <token>") -> Problem:
+    """Return the 401 for a request without a token: no error code (RFC 6750 section 3.1).
+
+    `ways` says where a client may put its token; it is empty if no token is looked at.
+    """
+    detail = f"An access token is required: send {ways}." if ways else "Log in first."
     return make_problem("token-missing", 401, detail)
 
 
