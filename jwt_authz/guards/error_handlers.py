@@ -18,7 +18,8 @@ from typing import Any
 from flask import Flask, has_request_context, request
 from werkzeug.exceptions import HTTPException
 
-from .._context import get_app
+from .._context import get_app, get_request
+from ..authentication.authenticator import vary_of
 from ..errors import AuthzError, InvalidToken, StoreUnavailable, TokenDoesNotFit
 from ..refusals import CompleteAnswer, Refusal
 from .call_path import closure_of
@@ -48,6 +49,10 @@ def answer_complete(error: CompleteAnswer) -> Any:
 
 def keep_refusals(app: Flask) -> None:
     """Route refusals around the error handling of the frameworks that an application uses."""
+    general = app.error_handler_spec[None][None]
+    handler = general.get(HTTPException)
+    if _package_of(handler) == "connexion" and not isinstance(handler, _WithVary):
+        general[HTTPException] = _WithVary(handler)
     handle = vars(app).get("handle_user_exception")
     if handle is None or isinstance(handle, _Routing):
         return
@@ -78,6 +83,25 @@ class _Routing:
             return False
         owners = (api for api in self._apis if api.owns_endpoint(rule.endpoint))
         return any(_handles(api, error) for api in owners)
+
+
+class _WithVary:
+    """Connexion's handler, which raises HTTP errors as Starlette's, past Flask's response."""
+
+    __module__ = "connexion"  # whose default it is
+
+    def __init__(self, handler: Any) -> None:
+        self._handler = handler
+
+    def __call__(self, error: HTTPException) -> Any:
+        """Handle an error; what is raised gets the `Vary` of the request."""
+        try:
+            return self._handler(error)
+        except Exception as raised:
+            names = vary_of(get_request())
+            if names and hasattr(raised, "headers"):
+                raised.headers = {**(raised.headers or {}), "Vary": names}
+            raise
 
 
 def _apis_in(handle: Any) -> Iterator[Any]:

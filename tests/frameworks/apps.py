@@ -10,6 +10,7 @@ GET  /health             exempt
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import version
@@ -28,13 +29,17 @@ from marshmallow import Schema, fields
 from pydantic import BaseModel
 
 from jwt_authz import Authz, Role, Roles, exempt, requirement, requires
-from jwt_authz.accounts.memory import MemoryAccounts
-from jwt_authz.errors import StoreUnavailable
+from jwt_authz.contrib.connexion import flask_app
+from jwt_authz.errors import RefreshRefused, StoreUnavailable
+
+with warnings.catch_warnings():  # of what it imports
+    warnings.simplefilter("ignore")
+    connexion: Any = import_module("connexion")
 
 ROLES = Roles(
     Role("clerk", "orders:read"), Role("manager", "orders:read", "orders:create"), Role("cook")
 )
-SETTINGS = {"JWT_SECRET_KEY": "k" * 64, "AUTHZ_STORE_URL": "memory:"}
+SETTINGS = {"JWT_SECRET_KEY": "k" * 64}
 CUSTOMERS = {1: "ada", 2: "bob"}
 
 
@@ -53,7 +58,7 @@ def fail() -> Any:
 
 
 def refresh() -> Any:
-    return authz_of().refresh("no refresh token").as_dict()
+    raise RefreshRefused("it is not a token")
 
 
 def authz_of() -> Authz:
@@ -63,7 +68,7 @@ def authz_of() -> Authz:
 
 def authz_for(app: Flask, **settings: Any) -> Authz:
     app.config.update(SETTINGS, **settings)
-    return Authz(app, roles=ROLES, accounts=MemoryAccounts(), default="deny")
+    return Authz(app, roles=ROLES, default="deny")
 
 
 is_read, is_created = requires("orders:read"), requires("orders:create")
@@ -373,9 +378,62 @@ def apispec(**settings: Any) -> Flask:
     return app
 
 
-_needs_marshmallow_3 = pytest.mark.skipif(
-    version("marshmallow") >= "4", reason="flask-apispec cannot be imported with marshmallow 4"
-)
+def _operation(name: str, **members: Any) -> dict[str, Any]:
+    responses = {"200": {"description": "what was asked for"}}
+    return {"operationId": f"{__name__}.{name}", "responses": responses, **members}
+
+
+_NUMBER = {"name": "number", "in": "path", "required": True, "schema": {"type": "integer"}}
+DOCUMENT = {
+    "openapi": "3.0.3",
+    "info": {"title": "shop", "version": "1"},
+    "paths": {
+        "/orders": {"get": _operation("show_orders"), "post": _operation("create_order")},
+        "/orders/{number}": {"get": _operation("show_order", parameters=[_NUMBER])},
+        "/failing": {"get": _operation("show_failing")},
+        "/refresh": {"post": _operation("renew")},
+        "/health": {"get": _operation("show_health")},
+    },
+}
+
+
+@is_read
+def show_orders() -> Any:
+    return []
+
+
+@is_created
+def create_order() -> Any:
+    return {}
+
+
+@is_own
+def show_order(number: int) -> Any:
+    return {"id": number}
+
+
+@is_read
+def show_failing() -> Any:
+    fail()
+
+
+@exempt
+def renew() -> Any:
+    return refresh()
+
+
+@exempt
+def show_health() -> Any:
+    return {}
+
+
+def connexion_app(**settings: Any) -> Flask:
+    outer = connexion.FlaskApp("connexion_app")
+    authz_for(outer.app, **settings)
+    outer.add_api(DOCUMENT)
+    return flask_app(outer)
+
+
 FRAMEWORKS: dict[str, Callable[..., Flask]] = {
     "Flask": plain,
     "Flask-RESTful": restful,
@@ -384,13 +442,10 @@ FRAMEWORKS: dict[str, Callable[..., Flask]] = {
     "Flask-Smorest": smorest,
     "APIFlask": api_flask,
     "flask-openapi3": openapi3,
-    "flask-apispec": apispec,
+    "Connexion": connexion_app,
 }
 
-each_framework = pytest.mark.parametrize(
-    "make",
-    [
-        pytest.param(make, id=name, marks=_needs_marshmallow_3 if name == "flask-apispec" else ())
-        for name, make in FRAMEWORKS.items()
-    ],
-)
+if version("marshmallow") < "4":  # flask-apispec cannot be imported with 4
+    FRAMEWORKS["flask-apispec"] = apispec
+
+each_framework = pytest.mark.parametrize("make", FRAMEWORKS.values(), ids=list(FRAMEWORKS))

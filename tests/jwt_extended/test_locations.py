@@ -148,7 +148,8 @@ def test_a_refusal_in_another_location_has_a_challenge_too(location: str) -> Non
     app = located(location)
     for token in ("x.y.z", ""):
         response = send(app.test_client(use_cookies=False), location, token)
-        assert response.headers["WWW-Authenticate"].startswith("Bearer ")
+        scheme = "Cookie" if location == "cookies" else "Bearer"
+        assert response.headers["WWW-Authenticate"].startswith(f"{scheme} ")
 
 
 # --- cookies and CSRF ----------------------------------------------------------------------------
