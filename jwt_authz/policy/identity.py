@@ -7,7 +7,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from sys import getsizeof
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from ..errors import MisuseError
 from .permissions import Permission, PermissionSet
@@ -216,9 +216,7 @@ class Identity:
 
     def with_foreign_subject(self) -> Self:
         """Return a copy whose subject does not count as one of the application's own."""
-        made = object.__new__(type(self))
-        Identity.__setstate__(made, {**Identity.__getstate__(self), "subject_is_foreign": True})
-        return made
+        return _restored(type(self), {**self._state(), "subject_is_foreign": True})
 
     def as_dict(self) -> dict[str, Any]:
         """Return the identity as JSON values, to hand it to a job; `from_dict` reads it.
@@ -259,16 +257,15 @@ class Identity:
             )
         return cls(**document, catalogue=catalogue)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Return all attributes, those of subclasses included, for `pickle` and `copy`."""
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle all attributes, those of subclasses included."""
+        return _restored, (type(self), self._state())
+
+    def _state(self) -> dict[str, Any]:
         slots = (name for kind in type(self).__mro__ for name in getattr(kind, "__slots__", ()))
         kept = {name: getattr(self, name) for name in slots if hasattr(self, name)}
         kept.pop("__weakref__", None)
         return {**kept, **getattr(self, "__dict__", {})}
-
-    def __setstate__(self, state: Mapping[str, Any]) -> None:
-        for name, value in state.items():
-            _set(self, name, value)
 
     @property
     def size(self) -> int:
@@ -313,6 +310,14 @@ class Identity:
 
 
 _set = object.__setattr__
+_AnyIdentity = TypeVar("_AnyIdentity", bound=Identity)
+
+
+def _restored(kind: type[_AnyIdentity], state: Mapping[str, Any]) -> _AnyIdentity:
+    made = object.__new__(kind)
+    for name, value in state.items():
+        _set(made, name, value)
+    return made
 
 
 def _names(what: str, names: Iterable[str]) -> frozenset[str]:

@@ -43,9 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.answer is not None:
         _answer(_named(options.contenders[0]), options)
         return
+    wanted, missing = available([_named(name) for name in options.contenders])
     if shutil.which("valgrind") is None:
         raise SystemExit("valgrind is not on the PATH: apt install valgrind")
-    wanted, missing = available([_named(name) for name in options.contenders])
     print("\n".join([f"Python {sys.version.split()[0]}", *missing]))
     for algorithm in options.algorithms:
         for size in options.bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +66,9 @@ class Repository:
             timeout=60,
             check=False,
         )
+
+
+pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
 
 
 @pytest.fixture

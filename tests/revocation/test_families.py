@@ -328,7 +328,7 @@ def test_what_a_family_is_about_is_read_as_it_was_written_or_not_at_all(stored: 
     about = FamilyOwner("ann", "https://idp", None, "web")
     assert FamilyOwner.from_json(about.to_json()) == about
 
-    with pytest.raises(ValueError, match="this is not what"):
+    with pytest.raises(ValueError, match="not the output of to_json"):
         FamilyOwner.from_json(stored)
 
 

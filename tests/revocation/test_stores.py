@@ -48,7 +48,7 @@ def test_a_url_names_a_store_and_nothing_is_connected_to_yet(url: str, kind: typ
 )
 def test_a_url_of_nothing_is_a_misuse_that_says_what_to_write(url: Any) -> None:
     with pytest.raises(
-        MisuseError, match=r"write memory:, redis://host:6379/0, or a SQLAlchemy URL"
+        MisuseError, match=r"expected memory:, redis://host:6379/0, or a SQLAlchemy URL"
     ):
         open_store(url)
 

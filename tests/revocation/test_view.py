@@ -242,7 +242,7 @@ def test_a_store_in_memory_never_ages(view_of: Callable[..., RevocationView]) ->
 
 
 def test_a_look_that_comes_too_late_is_a_misuse() -> None:
-    with pytest.raises(MisuseError, match="write an interval below max_age"):
+    with pytest.raises(MisuseError, match="above 0 and below max_age"):
         RevocationView(MemoryStore(), longest=900, max_age=1, interval=1)
 
 
