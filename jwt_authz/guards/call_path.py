@@ -47,7 +47,7 @@ def call_path(view: Any, method: str) -> CallPath:
     """Return the path of a call of a view by an HTTP method."""
     view_class = class_of(view)
     if view_class is None:
-        return _path((("view", view),))
+        return _path((*_hooks_of(view), ("view", view)))
     functions: list[tuple[str, Any]] = [("class", view)]
     for dispatch in _dispatchers(view_class):
         functions.append(("class", dispatch))
@@ -80,6 +80,12 @@ def class_of(view: Any) -> type | None:
         if isinstance(found, type):
             return found
     return None
+
+
+def owner_of(view: Any) -> type | None:
+    """Return the class that a view is a part of, also that of Flask-Classful."""
+    instance = _instance_of(view)
+    return class_of(view) if instance is None else type(instance)
 
 
 def method_of(view_class: type | None, method: str) -> Any:
@@ -169,6 +175,25 @@ def _below(function: Any) -> Any:
 
 _BY_METHOD, _NEXT = ("<method>",), ("<next>",)
 """What a `dispatch_request` calls: the method of the class, or that of the next base class."""
+
+
+def _instance_of(view: Any) -> Any:
+    """Return the `FlaskView` of Flask-Classful that a view calls, None for other views."""
+    return next((vars(one)["class_"] for one in followed(view) if _has_instance(one)), None)
+
+
+def _has_instance(function: Any) -> bool:
+    return isinstance(function, FunctionType) and "class_" in vars(function)
+
+
+def _hooks_of(view: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what Flask-Classful calls before a view: `before_request` and `before_index`."""
+    instance = _instance_of(view)
+    names = {"before_request": "class", f"before_{getattr(view, '__name__', '')}": "method"}
+    for name, place in names.items():
+        hook = getattr(instance, name, None)
+        if hook is not None:
+            yield place, hook
 
 
 def _dispatchers(view_class: type) -> Iterator[Any]:

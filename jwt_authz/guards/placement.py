@@ -12,7 +12,7 @@ from flask.views import View as FlaskView
 from .._context import get_app, get_request
 from ..application import KEY, AppState, current_state
 from ..errors import MisuseError
-from .call_path import GUARDS, call_path, class_of, followed, guards_on, method_of
+from .call_path import GUARDS, call_path, class_of, followed, guards_on, method_of, owner_of
 from .preflight import guards_above, is_preflight
 
 WRAPPED = "__jwt_authz_wrapped__"  # on a function that a guard wraps
@@ -79,13 +79,13 @@ def is_exempt(app: Flask, endpoint: str, method: str) -> bool:
     """Return whether the endpoint, or its blueprint, class, view or method, is exempt."""
     state: AppState = app.extensions[KEY]
     view = app.view_functions.get(endpoint)
-    view_class = class_of(view)
+    view_class, owner = class_of(view), owner_of(view)
     blueprint = app.blueprints.get(endpoint.rpartition(".")[0])
     return (
         endpoint in state.exempt_endpoints
         or getattr(blueprint, EXEMPT, False)
         or getattr(view, EXEMPT, False)
-        or (view_class is not None and EXEMPT in vars(view_class))
+        or (owner is not None and EXEMPT in vars(owner))
         or getattr(method_of(view_class, method), EXEMPT, False)
     )
 

@@ -35,6 +35,9 @@ from jwt_authz.errors import RefreshRefused, StoreUnavailable
 with warnings.catch_warnings():  # of what it imports
     warnings.simplefilter("ignore")
     connexion: Any = import_module("connexion")
+    # flask-apispec cannot be imported with marshmallow 4.
+    has_apispec = version("marshmallow") < "4"
+    flask_apispec: Any = import_module("flask_apispec") if has_apispec else None
 
 ROLES = Roles(
     Role("clerk", "orders:read"), Role("manager", "orders:read", "orders:create"), Role("cook")
@@ -342,7 +345,6 @@ def openapi3(**settings: Any) -> Flask:
 def apispec(**settings: Any) -> Flask:
     app = Flask("apispec")
     authz_for(app, **settings)
-    flask_apispec: Any = import_module("flask_apispec")
 
     @flask_apispec.marshal_with(OrderSchema(many=True))
     class Orders(flask_apispec.MethodResource):  # type: ignore[misc]
@@ -445,7 +447,7 @@ FRAMEWORKS: dict[str, Callable[..., Flask]] = {
     "Connexion": connexion_app,
 }
 
-if version("marshmallow") < "4":  # flask-apispec cannot be imported with 4
+if has_apispec:
     FRAMEWORKS["flask-apispec"] = apispec
 
 each_framework = pytest.mark.parametrize("make", FRAMEWORKS.values(), ids=list(FRAMEWORKS))

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import apiflask
+import flask_classful
 import flask_openapi3
 import flask_restful
 import flask_restx
@@ -204,3 +205,53 @@ def test_a_cache_among_the_method_decorators_is_warned_of() -> None:
     with app.app_context():
         (warning,) = authz.check()
     assert "GET /orders (orders) has a cache above its guard" in warning
+
+
+def test_what_flask_classful_calls_before_a_view_is_seen_and_so_is_an_exempt_class() -> None:
+    app = Flask("shop")
+    authz = authz_for(app)
+
+    class BeforeAllView(flask_classful.FlaskView):  # type: ignore[misc]
+        @requires("orders:read")
+        def before_request(self, name: str) -> None:
+            pass
+
+        def index(self) -> str:
+            return "in"
+
+    class BeforeOneView(flask_classful.FlaskView):  # type: ignore[misc]
+        @requires("orders:read")
+        def before_index(self) -> None:
+            pass
+
+        def index(self) -> str:
+            return "in"
+
+    class DecoratedView(flask_classful.FlaskView):  # type: ignore[misc]
+        decorators = (requires("orders:read"),)
+
+        def index(self) -> str:
+            return "in"
+
+    @exempt
+    class ExemptView(flask_classful.FlaskView):  # type: ignore[misc]
+        def index(self) -> str:
+            return "in"
+
+    for view in (BeforeAllView, BeforeOneView, DecoratedView, ExemptView):
+        view.register(app)
+    with app.app_context():
+        assert authz.check() == []
+        rows = {row.rule: row.requirement for row in read_access().rows}
+    assert rows == {
+        "/before-all/": READ,
+        "/before-one/": READ,
+        "/decorated/": READ,
+        "/exempt/": "everybody",
+    }
+    clerk, cook = (authz_client(app, roles=[role]) for role in ("clerk", "cook"))
+    for rule, requirement in rows.items():
+        statuses = [client.get(rule).status_code for client in (app.test_client(), cook, clerk)]
+        assert statuses == ([401, 403, 200] if requirement == READ else [200, 200, 200])
+    for case in access_cases(app):
+        case.check()
