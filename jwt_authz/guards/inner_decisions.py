@@ -1,29 +1,45 @@
-"""Inner decisions: whether a view may refuse callers by code that no guard shows.
+"""Inner decisions: whether a call may be refused by code that no guard shows.
 
-How it works. The code of a function is searched for the names of what refuses: `authorize`, a
-`with requires(...)`, another guarded function, `verify_jwt_in_request`. Functions of the same
-module that it calls are searched as well. Nothing is run, so what is found may refuse, or not.
+How it works. The code of the functions that a call goes through is searched for the names of what
+refuses: `authorize`, a `with requires(...)`, another guarded function, `verify_jwt_in_request`.
+The application's functions and methods that they name are searched as well. Nothing is run, so
+what is found may refuse, or not.
 """
 
 from __future__ import annotations
 
+import sysconfig
 from collections.abc import Iterable, Iterator
+from dis import Instruction, get_instructions
+from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+from flask import Flask
 from werkzeug.local import LocalProxy
 
-from .call_path import CallPath, branches_of, closure_of, followed, guards_on, is_object, names_in
+from .call_path import (
+    CallPath,
+    branches_of,
+    closure_of,
+    followed,
+    guards_on,
+    is_object,
+    names_in,
+    owner_of,
+)
 
 _REFUSING = frozenset({"authorize", "requires", "verify_jwt_in_request"})
 _ASKING = frozenset({"allowed"})
 _PACKAGES = ("jwt_authz", "flask_jwt_extended")
 _LOGIN_DECORATORS = ("flask_jwt_extended", "flask_login", "flask_httpauth")
 _REFUSALS = frozenset({401, 403, 404})
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
+_STANDARD = sysconfig.get_path("stdlib")
 _DEEPEST = 3
 
 
-def inner_decision(path: CallPath) -> str:
+def inner_decision(app: Flask, endpoint: str, path: CallPath) -> str:
     """Return what may refuse a call beside the guards that are seen; empty if nothing is found."""
     if path.unclear:
         return path.unclear
@@ -32,9 +48,23 @@ def inner_decision(path: CallPath) -> str:
         found = _near(function) or ("" if has_guards else _log_in(function))
         if found:
             return found
-    if not isinstance(path.handler, FunctionType) or _package_of(path.handler) == "jwt_authz":
-        return ""  # the blueprints of this package say what they ask for
-    return _decides(path.handler, _DEEPEST)
+    owner = owner_of(path.functions[-1][1]) or owner_of(path.functions[0][1])
+    called = [each for _, function in path.functions for each in followed(function)]
+    seen = {id(each) for each in called}  # a decorator names what it calls
+    for function in (*_before_request(app, endpoint), *called):
+        seen.discard(id(function))
+        found = _decides(function, owner, seen, _DEEPEST)
+        if found:
+            return found
+    return ""
+
+
+def _before_request(app: Flask, endpoint: str) -> Iterator[Any]:
+    """Yield the functions that Flask calls before a request of an endpoint."""
+    names = endpoint.split(".")[:-1]
+    places = [None, *(".".join(names[: length + 1]) for length in range(len(names)))]
+    for place in places:
+        yield from app.before_request_funcs.get(place, ())
 
 
 def _near(function: Any) -> str:
@@ -73,45 +103,104 @@ def _contents(closure: Iterable[Any]) -> Iterator[Any]:
             yield content
 
 
-def _decides(function: FunctionType, depth: int) -> str:
-    """Return what in the body of a function may refuse."""
-    names = set(names_in(function.__code__))
-    for name in names & function.__globals__.keys():
-        found = function.__globals__[name]
-        if type(found) is LocalProxy:  # which may stand for nothing here
+def _decides(function: Any, owner: type | None, seen: set[int], depth: int) -> str:
+    """Return what in the body of a function, or of those that it names, may refuse.
+
+    `owner` is the class whose methods it can call.
+    """
+    if not isinstance(function, FunctionType) or id(function) in seen or depth < 0:
+        return ""
+    seen.add(id(function))
+    if _package_of(function) == "jwt_authz":  # its blueprints say what they ask for
+        return ""
+    if _imports_refusals(function.__code__):
+        return f"decided in {function.__qualname__}"
+    for found in _named_by(function, owner):
+        if id(found) in seen:
             continue
-        if isinstance(found, ModuleType):
-            if found.__name__.partition(".")[0] in _PACKAGES and names & _REFUSING:
-                return f"decided in {function.__qualname__}"
-        elif _refuses(found) or (_is_ours(found, _ASKING) and _may_refuse(function.__code__)):
+        if _refuses(found) or (_is_ours(found, _ASKING) and _may_refuse(function.__code__)):
             return f"decided in {function.__qualname__}"
-        elif isinstance(found, FunctionType) and depth and found is not function:
-            is_near = found.__globals__ is function.__globals__
-            inner = _decides(found, depth - 1) if is_near else ""
+        if isinstance(found, FunctionType) and _is_of_application(found, function):
+            inner = _decides(found, owner, seen, depth - 1)
             if inner:
                 return inner
     return ""
 
 
+def _named_by(function: FunctionType, owner: type | None) -> Iterator[Any]:
+    """Yield what the names in the code of a function stand for, as far as can be seen."""
+    held = function.__globals__
+    yield from (held[name] for name in dict.fromkeys(names_in(function.__code__)) if name in held)
+    yield from closure_of(function)
+    first = function.__code__.co_varnames[:1]
+    for base, name in _attributes(function.__code__):
+        if base.opname == "LOAD_GLOBAL":
+            holder = held.get(base.argval)
+        else:
+            holder = owner if (base.argval,) == first else None
+        yield from _attribute(holder, name)
+
+
+def _attributes(code: CodeType) -> Iterator[tuple[Instruction, str]]:
+    """Yield the attributes that code reads: the instruction that loads the object, and the name."""
+    before: Instruction | None = None
+    for one in get_instructions(code):
+        is_loaded = before is not None and before.opname.startswith(("LOAD_FAST", "LOAD_GLOBAL"))
+        if is_loaded and one.opname in ("LOAD_ATTR", "LOAD_METHOD"):
+            yield before, one.argval  # type: ignore[misc] # it is not None
+        before = one
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _attributes(constant)
+
+
+def _attribute(holder: Any, name: str) -> Iterator[Any]:
+    """Yield an attribute of a module, a class or an object, without running any code for it."""
+    if holder is None or type(holder) is LocalProxy:
+        return
+    if isinstance(holder, ModuleType):
+        kinds: tuple[Any, ...] = (holder,)
+    else:
+        kinds = holder.__mro__ if isinstance(holder, type) else type(holder).__mro__
+    for kind in kinds:
+        if name in vars(kind):
+            yield vars(kind)[name]
+            return
+
+
 def _refuses(found: Any) -> bool:
-    """Return whether a global refuses when it is called or entered."""
-    if isinstance(found, type):
+    """Return whether what a name stands for refuses when it is called or entered."""
+    if isinstance(found, type) or type(found) is LocalProxy:
         return False
-    return (
-        _is_ours(found, _REFUSING)
-        or getattr(found, "is_guard", False) is True
-        or (callable(found) and isinstance(found, FunctionType) and bool(guards_on(found)))
-    )
+    is_guarded = isinstance(found, FunctionType) and bool(guards_on(found))
+    return _is_ours(found, _REFUSING) or is_guarded or getattr(found, "is_guard", False) is True
 
 
 def _is_ours(found: Any, names: frozenset[str]) -> bool:
-    package = str(getattr(found, "__module__", "")).partition(".")[0]
-    return package in _PACKAGES and getattr(found, "__name__", "") in names
+    if not isinstance(found, FunctionType):
+        return False
+    return _package_of(found) in _PACKAGES and found.__name__ in names
+
+
+def _is_of_application(found: FunctionType, beside: FunctionType) -> bool:
+    """Return whether a function is the application's own, and not a library's."""
+    file = found.__code__.co_filename
+    is_installed = not _INSTALLED.isdisjoint(Path(file).parts) or file.startswith(_STANDARD)
+    return not is_installed or _package_of(found) == _package_of(beside)
+
+
+def _imports_refusals(code: CodeType) -> bool:
+    """Return whether code imports what refuses, inside the function."""
+    names = set(names_in(code))
+    imported = {name.partition(".")[0] for name in names if name.partition(".")[0] in _PACKAGES}
+    return bool(imported) and bool(names & _REFUSING)
 
 
 def _may_refuse(code: CodeType) -> bool:
     """Return whether code raises an HTTP error, or names the status of a refusal."""
-    constants = {one for one in code.co_consts if isinstance(one, int)}
+    constants = set[Any]()
+    for one in code.co_consts:
+        constants |= set(one) if isinstance(one, tuple) else {one}
     return "abort" in names_in(code) or bool(constants & _REFUSALS)
 
 

@@ -109,7 +109,7 @@ def read_matrix(app: Flask) -> Iterator[Access]:
                 view,
                 hasattr(view_class, "head"),
                 frozenset(rule.arguments),
-                inner_decision(call_path(view, method)),
+                inner_decision(app, rule.endpoint, call_path(view, method)),
             )
 
 

@@ -11,7 +11,7 @@ from flask import Flask, request
 from flask.views import MethodView, View
 from werkzeug.utils import cached_property, import_string
 
-from jwt_authz import Authz, MisuseError, authorize, exempt, requires
+from jwt_authz import Authz, MisuseError, allowed, authorize, exempt, requires
 from jwt_authz.guards.call_path import call_path
 from jwt_authz.inspection.access import read_access
 from jwt_authz.policy.decision import DEPENDS, NO, YES
@@ -197,7 +197,66 @@ class Table:
         return self.shown(number) if number else self.listed(number)
 
 
+class CallsItsMethod(MethodView):
+    def get(self, number: int) -> Any:
+        return self.show(number)
+
+    @needs_editor
+    def show(self, number: int) -> str:
+        return str(number)
+
+
+class BlocksInItsDispatch(MethodView):
+    def dispatch_request(self, **arguments: Any) -> Any:
+        with needs_editor:
+            return super().dispatch_request(**arguments)
+
+    def get(self, number: int) -> str:
+        return str(number)
+
+
+def deciding(function: Any) -> Any:
+    @wraps(function)
+    def call(**arguments: Any) -> Any:
+        with requires("article:edit"):
+            return function(**arguments)
+
+    return call
+
+
+def imports_inside(number: int) -> str:
+    from jwt_authz import authorize as insist
+
+    insist("article:edit")
+    return str(number)
+
+
+def asks_and_aborts(number: int) -> Any:
+    if not allowed("article:edit"):
+        return "log in", 401
+    return str(number)
+
+
+class Rights:
+    def insist(self) -> None:
+        authorize("article:edit")
+
+
+rights = Rights()
+
+
+def asks_an_object(number: int) -> str:
+    rights.insist()
+    return str(number)
+
+
 UNCLEAR: dict[str, Any] = {
+    "a guarded method that the handler calls": CallsItsMethod.as_view("view"),
+    "a with block in dispatch_request": BlocksInItsDispatch.as_view("view"),
+    "a decorator that decides": deciding(lambda number: str(number)),
+    "an import in the view": imports_inside,
+    "allowed with the status of a refusal": asks_and_aborts,
+    "a method of an object": asks_an_object,
     "a class that calls several methods": TwoMethods.as_view("view"),
     "a decorator without functools.wraps": bare(guarded_view),
     "authorize in the view": decides,
@@ -233,6 +292,32 @@ def test_what_cannot_be_seen_is_denied_by_default_until_it_is_exempt(view: Any) 
     assert row.unidentified is DEPENDS
     assert app.test_client().get("/7").status_code == 401
     assert authz_client(app, roles=["editor"]).get("/7").status_code == 200
+
+
+def test_what_a_function_before_the_request_decides_is_unknown() -> None:
+    app = app_with(view_of_articles, default="allow")
+    app.before_request(helper)
+    with app.app_context():
+        (row,) = read_access().rows
+    assert (row.requirement, row.unidentified) == ("unknown: decided in helper", DEPENDS)
+
+
+class Getting(MethodView):
+    """Its `get` is guarded, and what `post` calls is another one."""
+
+    @needs_editor
+    def get(self, number: int) -> str:
+        return str(number)
+
+    def post(self, number: int) -> str:
+        return str(request.args.get("number") or allowed("article:edit"))
+
+
+def test_attributes_of_other_objects_are_not_taken_for_methods_of_the_class() -> None:
+    app = app_with(Getting.as_view("view"), default="allow")
+    with app.app_context():
+        rows = {row.method: row.requirement for row in read_access().rows}
+    assert rows == {"GET": "has the permission article:edit", "POST": "everybody"}
 
 
 def test_a_view_that_decides_below_its_guard_is_not_said_to_be_open_to_a_role() -> None:
