@@ -221,9 +221,14 @@ def without_self(arguments: tuple[Any, ...], function: Any = None) -> tuple[Any,
 
 
 def _is_method_of(function: Any, first: Any) -> bool:
-    """Return whether a function was defined in the class of its first argument, or a base of it."""
+    """Return whether a function is a method of its first argument, by where it was defined.
+
+    A function that was assigned in a class is one if the class is a view of Flask-Classful.
+    """
     names = getattr(function, "__qualname__", "").rpartition(".")
     kinds = first.__mro__ if isinstance(first, type) else type(first).__mro__
     return any(
-        kind.__qualname__ == names[0] and kind.__module__ == function.__module__ for kind in kinds
+        (kind.__qualname__ == names[0] and kind.__module__ == function.__module__)
+        or kind.__module__ == "flask_classful"
+        for kind in kinds
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 import apiflask
 import flask_classful
@@ -255,3 +255,19 @@ def test_what_flask_classful_calls_before_a_view_is_seen_and_so_is_an_exempt_cla
         assert statuses == ([401, 403, 200] if requirement == READ else [200, 200, 200])
     for case in access_cases(app):
         case.check()
+
+
+def test_on_gets_no_view_object_where_a_function_is_assigned_in_a_class() -> None:
+    def show(self: Any, number: str, given: Any) -> Any:
+        return {"given": repr(given)}
+
+    class OrdersView(flask_classful.FlaskView):  # type: ignore[misc]
+        base_args: ClassVar[list[str]] = ["given"]
+        trailing_slash = False
+        get = requires(on=lambda *arguments, **keywords: (arguments, keywords), into="given")(show)
+
+    app = Flask("shop")
+    authz_for(app)
+    OrdersView.register(app)
+    answer = authz_client(app, roles=["cook"]).get("/orders/7")
+    assert answer.json == {"given": "((), {'number': '7'})"}
