@@ -29,6 +29,7 @@ from tests.patience import PATIENCE
 
 IN_CI = os.environ.get("CI") == "true"
 POSTGRES = "postgresql+psycopg://postgres@127.0.0.1:5432/test"
+MARIADB = "mysql+pymysql://root@127.0.0.1:3306"
 REDIS = "redis://127.0.0.1:6379"
 OURS = range(4, 16)  # of Redis' databases; the first ones are left to whatever else is there
 
@@ -129,6 +130,43 @@ def postgres_url() -> Iterator[str]:
     yield url.set(database=name).render_as_string(hide_password=False)
     with server.connect() as connection:
         connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def new_mariadb() -> Iterator[Callable[[], str]]:
+    """Creates databases in MariaDB or MySQL, and drops them at the end of the run.
+
+    On the server of TEST_MARIADB_URL. The default collation of each database ignores case.
+    """
+    url = sqlalchemy.make_url(os.environ.get("TEST_MARIADB_URL", MARIADB))
+    server = sqlalchemy.create_engine(
+        url,
+        isolation_level="AUTOCOMMIT",
+        poolclass=sqlalchemy.NullPool,
+        connect_args={"connect_timeout": 20},
+    )
+    names: list[str] = []
+
+    def create() -> str:
+        name = f"test_{token_hex(8)}"
+        try:
+            with server.connect() as connection:
+                connection.exec_driver_sql(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
+        except sqlalchemy.exc.OperationalError as error:
+            absent("MariaDB", "TEST_MARIADB_URL", error)
+        names.append(name)
+        return url.set(database=name).render_as_string(hide_password=False)
+
+    yield create
+    for name in names:
+        with server.connect() as connection:
+            connection.exec_driver_sql(f"DROP DATABASE {name}")
+
+
+@pytest.fixture(scope="session")
+def mariadb_url(new_mariadb: Callable[[], str]) -> str:
+    """The URL of a MariaDB or MySQL database of this run."""
+    return new_mariadb()
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ import pytest
 SLOW_FIXTURES = frozenset(
     {
         "browser",
+        "new_mariadb",
         "new_schema",
         "postgres_url",
         "private_postgres",
@@ -25,7 +26,7 @@ SLOW_FIXTURES = frozenset(
     }
 )
 """Fixtures that start, or connect to, another process."""
-SLOW_PARAMETERS = frozenset({"postgres", "redis"})
+SLOW_PARAMETERS = frozenset({"mariadb", "postgres", "redis"})
 """Values of parameters by which a fixture asks for one of them later."""
 
 

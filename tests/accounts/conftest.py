@@ -77,6 +77,14 @@ def postgres_engine(new_schema: Callable[[], str]) -> Iterator[Engine]:
     engine.dispose()
 
 
+@pytest.fixture(scope="session")
+def mariadb_engine(mariadb_url: str) -> Iterator[Engine]:
+    """MariaDB or MySQL, in a database of this run."""
+    engine = create_engine(mariadb_url)
+    yield engine
+    engine.dispose()
+
+
 @pytest.fixture
 def sqlite(tmp_path: Path, cheap_argon2: PasswordHasher) -> Iterator[Database]:
     engine = create_engine(f"sqlite:///{tmp_path / 'accounts.db'}")
@@ -87,20 +95,30 @@ def sqlite(tmp_path: Path, cheap_argon2: PasswordHasher) -> Iterator[Database]:
 
 @pytest.fixture
 def postgres(postgres_engine: Engine, cheap_argon2: PasswordHasher) -> Database:
-    Base.metadata.create_all(postgres_engine)
-    with postgres_engine.begin() as connection:
+    return emptied(postgres_engine)
+
+
+@pytest.fixture
+def mariadb(mariadb_engine: Engine, cheap_argon2: PasswordHasher) -> Database:
+    return emptied(mariadb_engine)
+
+
+def emptied(engine: Engine) -> Database:
+    """The accounts in a database that other tests have used."""
+    Base.metadata.create_all(engine)
+    with engine.begin() as connection:
         for table in reversed(Base.metadata.sorted_tables):
             connection.execute(table.delete())
-    return Database(postgres_engine, SQLAlchemyAccounts(sessionmaker(postgres_engine), User))
+    return Database(engine, SQLAlchemyAccounts(sessionmaker(engine), User))
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", "postgres", "mariadb"])
 def database(request: pytest.FixtureRequest) -> Database:
     found: Database = request.getfixturevalue(request.param)
     return found
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
+@pytest.fixture(params=["memory", "sqlite", "postgres", "mariadb"])
 def accounts(
     request: pytest.FixtureRequest, cheap_argon2: PasswordHasher
 ) -> MemoryAccounts | SQLAlchemyAccounts:

@@ -29,13 +29,13 @@ from tests.patience import PATIENCE
 PASSWORD = "correct horse battery staple"
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", "postgres", "mariadb"])
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     """The ready-made models' tables, empty."""
     if request.param == "sqlite":
         engine = create_engine(f"sqlite:///{tmp_path / 'roles.db'}")
     else:
-        engine = request.getfixturevalue("postgres_engine")
+        engine = request.getfixturevalue(f"{request.param}_engine")
     models.metadata.create_all(engine)
     with engine.begin() as connection:
         for table in reversed(models.metadata.sorted_tables):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from jwt_authz.accounts.sqlalchemy.names import ExactName
+
 revision = "jwt_authz_1"
 down_revision = None
 branch_labels = ("jwt_authz",)  # separate from the application's branch: `upgrade heads` runs both
 depends_on = None
 
-_TEXT = sa.String(255)
+_TEXT = ExactName(255)
 
 
 def upgrade() -> None:

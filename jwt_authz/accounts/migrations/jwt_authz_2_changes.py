@@ -5,12 +5,14 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from jwt_authz.accounts.sqlalchemy.names import ExactName
+
 revision = "jwt_authz_2"
 down_revision = "jwt_authz_1"
 branch_labels = None
 depends_on = None
 
-_TEXT = sa.String(255)
+_TEXT = ExactName(255)
 _NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite auto-increments only INTEGER
 _INDEXED = ("actor", "role", "subject", "tenant")
 

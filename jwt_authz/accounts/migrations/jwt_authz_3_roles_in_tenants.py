@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from jwt_authz.accounts.sqlalchemy.names import ExactName
+
 revision = "jwt_authz_3"
 down_revision = "jwt_authz_2"
 branch_labels = None
@@ -17,7 +19,7 @@ def upgrade() -> None:
     op.create_table(
         _NAME,
         sa.Column("user_id", sa.Integer, nullable=False),
-        sa.Column("tenant", sa.String(255), nullable=False),
+        sa.Column("tenant", ExactName(255), nullable=False),
         sa.Column("role_id", sa.Integer, nullable=False),
         sa.PrimaryKeyConstraint("user_id", "tenant", "role_id", name=f"pk_{_NAME}"),
         sa.ForeignKeyConstraint(

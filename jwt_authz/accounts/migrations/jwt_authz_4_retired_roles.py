@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from jwt_authz.accounts.sqlalchemy.names import ExactName
+
 revision = "jwt_authz_4"
 down_revision = "jwt_authz_3"
 branch_labels = None
@@ -16,7 +18,7 @@ _NAME = "authz_roles_retired"
 def upgrade() -> None:
     op.create_table(
         _NAME,
-        sa.Column("name", sa.String(255), nullable=False),
+        sa.Column("name", ExactName(255), nullable=False),
         sa.PrimaryKeyConstraint("name", name=f"pk_{_NAME}"),
     )
     op.execute(

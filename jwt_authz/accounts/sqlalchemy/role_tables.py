@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from ..._extras import needs_extra
 from ..user import MAX_TEXT
+from .names import ExactName
 from .tables import RoleMixin, class_named_by, key_to, never_reuse_ids
 
 with needs_extra(__name__, "SQLAlchemy 2", "accounts,sqlalchemy"):
-    from sqlalchemy import Column, String, Table, event
+    from sqlalchemy import Column, Table, event
     from sqlalchemy.orm import Mapped, Mapper, class_mapper, mapped_column, relationship
 
 
@@ -28,7 +29,7 @@ class PermissionMixin:
     """A table of permissions, each `resource:action`."""
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(String(MAX_TEXT), unique=True)
+    name: Mapped[str] = mapped_column(ExactName(MAX_TEXT), unique=True)
 
 
 class CatalogueRoleMixin(RoleMixin):
@@ -79,7 +80,7 @@ def _join_permissions(mapper: Mapper[Any], roles: type[CatalogueRoleMixin]) -> N
     roles.retired = Table(
         f"{role_table.name}_retired",
         role_table.metadata,
-        Column("name", String(MAX_TEXT), primary_key=True),
+        Column("name", ExactName(MAX_TEXT), primary_key=True),
         schema=role_table.schema,
     )
     mapper.add_property("permissions", relationship(permission, secondary=grants))

@@ -197,8 +197,11 @@ class SQLAlchemyRoles:
         self._transactions.write(change, OWN_COLUMNS)
 
     def _found(self, session: Session, name: str) -> Any:
+        if not is_storable(name):
+            return None
         query = select(self._roles).where(self._roles.name == name)
-        return session.scalars(query).one_or_none() if is_storable(name) else None
+        rows = session.scalars(query)  # more than one if the table's collation ignores case
+        return next((row for row in rows if row.name == name), None)
 
     def _row(self, session: Session, name: str) -> Any:
         row = self._found(session, name)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 from ..._extras import needs_extra
 from ...errors import MisuseError
 from ..user import MAX_TEXT
+from .names import ExactName
 
 with needs_extra(__name__, "SQLAlchemy 2", "accounts,sqlalchemy"):
     from sqlalchemy import Column, ForeignKey, String, Table, event, false
@@ -33,7 +34,7 @@ class RoleMixin:
     """A table of role names, which are defined in the application's role catalog."""
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(String(MAX_TEXT), unique=True)
+    name: Mapped[str] = mapped_column(ExactName(MAX_TEXT), unique=True)
 
 
 class UserMixin:
@@ -49,11 +50,11 @@ class UserMixin:
 
     id: Mapped[int] = mapped_column(primary_key=True)
     subject: Mapped[str] = mapped_column(
-        String(MAX_TEXT), unique=True, default=lambda: token_hex(16)
+        ExactName(MAX_TEXT), unique=True, default=lambda: token_hex(16)
     )
-    username: Mapped[str] = mapped_column(String(MAX_TEXT), unique=True)
+    username: Mapped[str] = mapped_column(ExactName(MAX_TEXT), unique=True)
     password_hash: Mapped[str | None] = mapped_column(String(MAX_TEXT))
-    tenant: Mapped[str | None] = mapped_column(String(MAX_TEXT))
+    tenant: Mapped[str | None] = mapped_column(ExactName(MAX_TEXT))
     disabled: Mapped[bool] = mapped_column(default=False, server_default=false())
 
     if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def _join_roles(mapper: Mapper[Any], users: type[UserMixin]) -> None:
         f"{join.name}_in_tenants",
         user_table.metadata,
         key_to("user_id", user_table),
-        Column("tenant", String(MAX_TEXT), primary_key=True),
+        Column("tenant", ExactName(MAX_TEXT), primary_key=True),
         key_to("role_id", role_table, index=True),
         schema=user_table.schema,
     )

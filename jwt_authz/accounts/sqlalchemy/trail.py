@@ -14,6 +14,7 @@ from typing import Any
 
 from ..._extras import needs_extra
 from ..user import MAX_TEXT
+from .names import ExactName
 
 with needs_extra(__name__, "SQLAlchemy 2", "accounts,sqlalchemy"):
     from sqlalchemy import BigInteger, Integer, String, Text
@@ -64,14 +65,14 @@ class ChangeMixin:
 
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
     at: Mapped[int] = mapped_column(BigInteger)
-    actor: Mapped[str] = mapped_column(String(MAX_TEXT), index=True)
+    actor: Mapped[str] = mapped_column(ExactName(MAX_TEXT), index=True)
     actor_issuer: Mapped[str | None] = mapped_column(Text)
-    actor_name: Mapped[str] = mapped_column(String(MAX_TEXT))
+    actor_name: Mapped[str] = mapped_column(ExactName(MAX_TEXT))
     action: Mapped[str] = mapped_column(String(MAX_TEXT))
-    subject: Mapped[str | None] = mapped_column(String(MAX_TEXT), index=True)
-    username: Mapped[str | None] = mapped_column(String(MAX_TEXT))
-    tenant: Mapped[str | None] = mapped_column(String(MAX_TEXT), index=True)
-    role: Mapped[str | None] = mapped_column(String(MAX_TEXT), index=True)
+    subject: Mapped[str | None] = mapped_column(ExactName(MAX_TEXT), index=True)
+    username: Mapped[str | None] = mapped_column(ExactName(MAX_TEXT))
+    tenant: Mapped[str | None] = mapped_column(ExactName(MAX_TEXT), index=True)
+    role: Mapped[str | None] = mapped_column(ExactName(MAX_TEXT), index=True)
     before: Mapped[str | None] = mapped_column(Text)
     after: Mapped[str | None] = mapped_column(Text)
 

@@ -20,6 +20,10 @@ with needs_extra(__name__, "SQLAlchemy 2", "accounts,sqlalchemy"):
 OWN_COLUMNS = "give your own columns a default, or make them nullable"
 """What to do if a constraint refuses a new row."""
 
+_DEADLOCK = 1213
+"""The error by which MySQL and MariaDB end one of several transactions that wait for each other."""
+_TRIES = 10
+
 _Result = TypeVar("_Result")
 
 
@@ -35,8 +39,14 @@ class Transactions:
         # Twice: the second time, a row that another writer has added in between is visible.
         for _ in range(2):
             with suppress(IntegrityError, StaleDataError):
-                return self.run(work)
+                return self._run_again_after_deadlocks(work)
         raise MisuseError(f"the database refused the change by a constraint: {advice}")
+
+    def _run_again_after_deadlocks(self, work: Callable[[Session], _Result]) -> _Result:
+        for _ in range(_TRIES - 1):
+            with suppress(_Deadlock):
+                return self.run(work)
+        return self.run(work)
 
     def run(self, work: Callable[[Session], _Result]) -> _Result:
         """Commit the work and return its result; raise `StoreUnavailable` without an answer."""
@@ -49,9 +59,9 @@ class Transactions:
         except IntegrityError:
             raise
         except (DBAPIError, DisconnectionError, TimeoutError, OSError) as error:
-            kind = type(error).__name__
+            kind, is_deadlock = type(error).__name__, _is_deadlock(error)
         # Outside the handler, since the driver's error contains SQL and values.
-        raise StoreUnavailable(
+        raise (_Deadlock if is_deadlock else StoreUnavailable)(
             f"the accounts' database did not answer ({kind}): check that it runs, that its URL is "
             "correct, and that the tables exist (Base.metadata.create_all)"
         )
@@ -67,6 +77,15 @@ class Transactions:
             is_in_memory = isinstance(engine.pool, SingletonThreadPool | StaticPool)
             self._in_memory = is_in_memory and engine.dialect.name == "sqlite"
         return self._in_memory
+
+
+class _Deadlock(StoreUnavailable):
+    """The database ended the transaction so that others could go on; it can be repeated."""
+
+
+def _is_deadlock(error: Exception) -> bool:
+    reason = error.orig.args if isinstance(error, DBAPIError) and error.orig is not None else ()
+    return reason[:1] == (_DEADLOCK,)
 
 
 @contextmanager

@@ -20,6 +20,8 @@ with needs_extra(__name__, "SQLAlchemy 2", "sqlalchemy"):
     from sqlalchemy.engine import URL, make_url
     from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 
+SUPPORTED = ("postgresql", "sqlite")
+"""The names of the SQLAlchemy dialects of databases that can be the store."""
 TRIES = 4
 _CONFLICTS = frozenset({"40001", "40P01"})  # serialization failure, deadlock (SQL standard, PG)
 _Result = TypeVar("_Result")
@@ -124,6 +126,11 @@ def engine_of(url: str, timeout: float = TIMEOUT) -> Engine:
             pool_timeout=timeout,
             connect_args=_connect_args(parsed, timeout),
         )
+        if engine.dialect.name not in SUPPORTED:
+            raise MisuseError(
+                f"AUTHZ_STORE_URL names {engine.dialect.name}, which is not supported as a store: "
+                "write postgresql+psycopg://host/name, sqlite:///file or redis://host:6379/0"
+            )
         if engine.dialect.name == "postgresql":
             event.listen(engine, "connect", partial(_limit, timeout))
         return engine
