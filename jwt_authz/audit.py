@@ -1,13 +1,12 @@
 """Audit: a signal and a counter for every decision, a log record for every refusal.
 
-A change of users or roles has a signal and a log record of its own.
+Changes of users and roles have a signal and a log record of their own.
 
-What was allowed is logged at the level DEBUG, and at WARNING where an override stood in.
+Allowed calls are logged at level DEBUG, or at WARNING if an override was used.
 
-Neither the record of a decision nor the counter ever holds a token, a claim's value or a line break
-from outside; what is logged of a call is the endpoint and the method, which the application chose,
-and that the token is of another catalog. Who was refused stands in the signal, for receivers that
-may know. The record of a change names the user or the role that was changed.
+Log records of decisions contain the endpoint, the method and the requirements, but no token, no
+value of a claim and no line break from outside. The caller is only in the signal. The record of a
+change names the user or the role that was changed.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 
 class Audit:
-    """Counts the decisions of one application since its process began; thread safe."""
+    """Counts the decisions of one application since its process started; thread-safe."""
 
     def __init__(self) -> None:
         self._count_allowed = itertools.count().__next__  # thread-safe without a lock
@@ -59,7 +58,7 @@ class Audit:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many decisions had which outcome: a copy."""
+        """The number of decisions by outcome, as a copy."""
         with self._lock:
             allowed = self._count_allowed() - self._times_read  # reading it counts one
             self._times_read += 1
@@ -96,11 +95,11 @@ class Audit:
         level: int = logging.WARNING,
         enforced: bool = True,
     ) -> None:
-        """Count a refusal, tell the signal's receivers, and log it with its reasons.
+        """Count a refusal, send the signal, and log it with its reasons.
 
         `note` says what was wrong with the token, or which store did not answer. `level` is
-        DEBUG where a no is an answer and refuses nobody, as in `allowed`. One that is not
-        `enforced` lets the call through.
+        DEBUG if the decision only answers a question, as in `allowed`. A refusal that is not
+        `enforced` lets the call pass.
         """
         outcome = _OUTCOMES[problem.status] if enforced else UNENFORCED
         with self._lock:

@@ -26,28 +26,28 @@ class MisuseError(AuthzError):
 class TokenDoesNotFit(MisuseError):
     """A token would be longer than `AUTHZ_MAX_TOKEN_BYTES`; the message names its sizes.
 
-    At the Flask edge this is a 503, and the sizes are logged.
+    In a view this is a 503, and the sizes are logged.
     """
 
 
 class PasswordRefused(MisuseError):
-    """A password that nobody can have from now on; the message says why, and never quotes it."""
+    """A new password is not acceptable; the message says why, and never contains the password."""
 
 
 class StoreUnavailable(AuthzError):
-    """A store that must answer did not; at the Flask edge this is a 503 with `Retry-After`."""
+    """A store that is needed did not answer; in a view this is a 503 with `Retry-After`."""
 
 
 class HashingBusy(StoreUnavailable):
-    """Too many passwords are being hashed, or there is no memory for one more: try again."""
+    """Too many passwords are being hashed, or memory is short; the client can try again."""
 
 
 class InvalidToken(AuthzError):
     """The token of a request is invalid; in a view this is a 401 (RFC 6750 section 3.1).
 
-    Each reason is a subclass. `name` is its machine name, `sentence` what a client may read,
-    `code` the error code of the challenge, `detail` what only the log says. None of them ever
-    holds a token or a claim's value.
+    Each reason is a subclass. `name` identifies the reason for programs, `sentence` describes it to
+    the client, `code` is the error code of the challenge, and `detail` is only logged. None of
+    them contains a token or the value of a claim.
 
     >>> InvalidToken.code
     'invalid_token'
@@ -63,14 +63,14 @@ class InvalidToken(AuthzError):
 
 
 class TokenMalformed(InvalidToken):
-    """The token, its header or its payload is not what RFC 7515 and RFC 7519 describe."""
+    """The token, its header or its payload does not conform to RFC 7515 and RFC 7519."""
 
     name = "token-malformed"
     sentence = "The access token is malformed."
 
 
 class TokenTooLong(InvalidToken):
-    """The token is longer than any that is accepted; it was not read."""
+    """The token is longer than the limit, and was not read."""
 
     name = "token-too-long"
     sentence = "The access token is too long."
@@ -84,14 +84,14 @@ class AlgorithmNotAllowed(InvalidToken):
 
 
 class KeyUnknown(InvalidToken):
-    """The header's `kid` names no key that is known here (RFC 7515 section 4.1.4)."""
+    """The header's `kid` does not name a known key (RFC 7515 section 4.1.4)."""
 
     name = "key-unknown"
     sentence = "The access token is signed with a key that is not known here."
 
 
 class SignatureInvalid(InvalidToken):
-    """The signature is not that of the key over these bytes."""
+    """The signature does not match the key and the signed text."""
 
     name = "signature-invalid"
     sentence = "The access token's signature is not valid."
@@ -105,14 +105,14 @@ class TokenExpired(InvalidToken):
 
 
 class TokenNotYetValid(InvalidToken):
-    """The token's `nbf` or `iat` lies ahead (RFC 7519 sections 4.1.5 and 4.1.6)."""
+    """The token's `nbf` or `iat` is in the future (RFC 7519 sections 4.1.5 and 4.1.6)."""
 
     name = "token-not-yet-valid"
     sentence = "The access token is not valid yet."
 
 
 class IssuerInvalid(InvalidToken):
-    """The token's `iss` is not the issuer expected (RFC 7519 section 4.1.1)."""
+    """The token's `iss` is not a trusted issuer (RFC 7519 section 4.1.1)."""
 
     name = "issuer-invalid"
     sentence = "The access token comes from an issuer that is not trusted here."
@@ -126,7 +126,7 @@ class AudienceInvalid(InvalidToken):
 
 
 class ClaimMissing(InvalidToken):
-    """A claim that must be there is missing."""
+    """A required claim is missing."""
 
     name = "claim-missing"
     sentence = "The access token lacks a claim that is required here."
@@ -140,9 +140,9 @@ class ClaimInvalid(InvalidToken):
 
 
 class ClaimsLeftOut(InvalidToken):
-    """A claim that decides here was left out of the token, since it would be too long for it.
+    """The issuer left out a claim that is needed, because the token would have been too long.
 
-    The token says where to ask for it instead (OpenID Connect Core section 5.6.2).
+    The token names a place to request the claim from (OpenID Connect Core section 5.6.2).
     """
 
     name = "claims-left-out"
@@ -153,7 +153,7 @@ class ClaimsLeftOut(InvalidToken):
 
 
 class KindInvalid(InvalidToken):
-    """A token of another kind (refresh, ID, log-out ...) came in place of an access token."""
+    """The token is of another kind, such as a refresh token or an ID token."""
 
     name = "kind-invalid"
     sentence = "This token is not an access token."
@@ -167,23 +167,24 @@ class TokenRevoked(InvalidToken):
 
 
 class SubjectUnknown(InvalidToken):
-    """The application's user look-up knows nobody by the token's subject."""
+    """The application's user lookup found no user for the token's subject."""
 
     name = "subject-unknown"
     sentence = "The access token's subject is not known here."
 
 
 class CsrfInvalid(InvalidToken):
-    """A token in a cookie came without the CSRF value that belongs to it."""
+    """The request has a token in a cookie, but not the CSRF value that belongs to it."""
 
     name = "csrf-invalid"
     sentence = "The request lacks the CSRF value that belongs to its token."
 
 
 class TokenNotFresh(InvalidToken):
-    """The token is good but its log-in is too long ago (RFC 9470 section 3).
+    """The token is valid, but the log-in was too long ago (RFC 9470 section 3).
 
-    `max_age` is how many seconds ago it may be, None where the token has to say so itself.
+    `max_age` is the maximum age of the log-in in seconds; None if the token must say that it is
+    fresh.
     """
 
     name = "token-not-fresh"
@@ -196,7 +197,7 @@ class TokenNotFresh(InvalidToken):
 
 
 class RefreshRefused(InvalidToken):
-    """A refresh token is not good, or its log-in is over; `detail` says why, to the log alone."""
+    """A refresh token is invalid, or its log-in has ended; `detail` is only logged."""
 
     name = "refresh-refused"
     sentence = "The refresh token is invalid or no longer valid: log in again."
@@ -204,10 +205,10 @@ class RefreshRefused(InvalidToken):
 
 
 class TokenReused(RefreshRefused):
-    """A refresh token was used again that had been rotated: someone has a copy of it.
+    """A refresh token was used again after its rotation: someone may have a copy of it.
 
-    `subject` is whose it was, and `family` the id of the log-in, which has been ended; "" where
-    that is not known.
+    `subject` is the user, and `family` the id of the log-in, which has been ended; both are "" if
+    unknown.
     """
 
     name = "token-reused"

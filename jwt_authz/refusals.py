@@ -33,7 +33,7 @@ _Raised = TypeVar("_Raised", bound=HTTPException)
 
 
 class Refusal(AuthzError, HTTPException):
-    """What the refusals share: the problem, and how it is rendered."""
+    """The base of all refusals: a problem (RFC 9457) and its rendering as a response."""
 
     def __init__(self, problem: Problem, realm: str = "api") -> None:
         super().__init__(problem.detail)
@@ -79,7 +79,7 @@ class NotAllowed(Refusal, Forbidden):
 
 
 class AuthorizationUnavailable(Refusal, ServiceUnavailable):
-    """503: a store that must answer does not; closed, and said so, with `Retry-After`."""
+    """503: a store that is needed does not answer, so the call is refused, with `Retry-After`."""
 
     def __init__(self, problem: Problem, realm: str = "api") -> None:
         super().__init__(problem, realm)
@@ -87,11 +87,11 @@ class AuthorizationUnavailable(Refusal, ServiceUnavailable):
 
 
 class TokenNotIssued(Refusal, ServiceUnavailable):
-    """503: no token is short enough; without `Retry-After`, since it takes an administrator."""
+    """503: the roles fit into no token; without `Retry-After`: an administrator has to help."""
 
 
 class TooManyAttempts(Refusal, TooManyRequests):
-    """429: too many log-ins have failed lately, by account or by address; with `Retry-After`."""
+    """429: too many log-ins of an account or an address have failed; with `Retry-After`."""
 
     def __init__(self, problem: Problem, realm: str = "api", retry_after: int = 1) -> None:
         super().__init__(problem, realm)
@@ -139,29 +139,31 @@ _BY_STATUS: dict[int, type[Refusal]] = {
 
 
 class Failing:
-    """What a guard, or the extension, does on a refusal: `on_fail`, then `throws`.
+    """What a guard or the extension does on a refusal: `on_fail`, then `throws`.
 
-    `on_fail` is a response, or a callable of the view's arguments; None from it falls to the
-    next. `throws` is an exception, or a class of one. Checked when it is made.
+    `on_fail` is a response, or a function of the view's arguments; if it returns None, `throws`
+    follows. `throws` is an exception or an exception class. Raise `MisuseError` for another value.
     """
 
     __slots__ = ("on_fail", "throws")
 
     def __init__(self, on_fail: Any = None, throws: Any = None) -> None:
         if throws is not None and not _is_exception(throws):
-            raise MisuseError(f"throws is an exception or a class of one, not {throws!r}")
+            raise MisuseError(
+                f"Invalid throws {throws!r}: expected an exception or an exception class."
+            )
         self.on_fail = on_fail
         self.throws = throws
 
     def respond(self, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
-        """The response of `on_fail`, or None; raises `throws` if that is set."""
+        """Return the response of `on_fail`, or None; raise `throws` if it is set."""
         response = self.on_fail
-        if isinstance(response, BaseResponse):  # one for all requests, each of which may add to it
+        if isinstance(response, BaseResponse):  # shared by all requests
             response = make_response((response.get_data(), response.status, response.headers))
         elif callable(response):
             response = current_app.ensure_sync(response)(*arguments, **keywords)
         if response is None and self.throws is not None:
-            # An instance keeps the frames of each raise; what it is raised from does not matter.
+            # Without its traceback: an instance would collect the frames of every raise.
             raised = self.throws
             raise raised.with_traceback(None) if isinstance(raised, Exception) else raised
         return response
@@ -198,11 +200,11 @@ class Refusing:
         arguments: tuple[Any, ...] = (),
         keywords: Mapping[str, Any] = MappingProxyType({}),
     ) -> Any:
-        """The response to a refusal, or the exception, from the first of these that has a say.
+        """Return the response to a refusal, or raise it; the first of these that answers decides:
 
-        The guard's `on_fail` and `throws`; a hidden resource's 404, which is werkzeug's own, so
-        that nothing tells it from a resource that is not there; the application's `on_fail`,
-        `throws` and abort function; the refusal itself.
+        the guard's `on_fail` and `throws`; the 404 of a hidden resource, which is werkzeug's, so
+        that it looks like that of a missing resource; the application's `on_fail`, `throws` and
+        abort function; the refusal itself.
         """
         response = own.respond(arguments, keywords)
         if response is None and hide and problem.status == 403:

@@ -90,7 +90,7 @@ def test_an_authz_makes_the_manager_that_the_application_lacks_and_keeps_one_tha
         ({"roles": Role("admin")}, r"expected a role catalog, as in roles=Roles\(Role"),
         ({"default": "closed"}, "Invalid default 'closed': expected 'allow' or 'deny'"),
         ({"abort": 403}, "Invalid abort 403: expected a function of the problem"),
-        ({"throws": 403}, "throws is an exception or a class of one"),
+        ({"throws": 403}, "expected an exception or an exception class"),
         (
             {"accounts": object()},
             r"expected an object with the methods authenticate\(username, password\)",

@@ -1,9 +1,9 @@
-"""Authenticator: from a request to its caller, by way of the cache of verified tokens.
+"""Authenticator: find the caller of a request, with the cache of verified tokens.
 
-How it works. What verification kept of a token is found by its text; what can change between two
-requests is asked each time: the clock, the revocations, the application's callbacks, its own key
-and identity loaders. The outcome is kept on the request object, and so is never taken for another
-request's. While the request lasts, only the clock and the revocations are asked again.
+How it works. A verified token is found in the cache by its text. What can change between two
+requests is checked each time: the clock, the revocations, the application's callbacks, its key
+loader and its identity loader. The outcome is stored on the request object, and so cannot be used
+for another request. During the request, only the clock and the revocations are checked again.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ _KEPT = "_jwt_authz_authentication"
 
 
 class Taken(NamedTuple):
-    """A token that a request is taken to have brought, wherever tokens are looked for."""
+    """A token that the application assigned to a request, in place of the one it contains."""
 
     text: str
     is_page: bool
 
 
 _Read = Callable[[], tuple[Authentication, Contents]]
-"""Returns whom a request's token names, and what Flask-JWT-Extended's slots get."""
+"""Returns the caller that a request's token names, and the contents of FJE's slots."""
 _Kept = tuple["Authenticator", Authentication | None, Taken | None]
-"""Who authenticated a request, the outcome, and the token that it is taken for."""
+"""The authenticator of a request, the outcome, and the token assigned to it, if any."""
 
 
 class Authenticator:
-    """Finds out who sends requests to one application, by one snapshot of it."""
+    """Finds the callers of requests to one application, by one snapshot of it."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
@@ -64,7 +64,7 @@ class Authenticator:
         self._add_vary = lambda response: vary_by(response, self.vary)
 
     def authenticate(self, request: Request, sets_vary: bool = False) -> Authentication:
-        """Return the caller of this request; an `InvalidToken` is in the answer, not raised.
+        """Return the caller of this request; an `InvalidToken` is in the result, not raised.
 
         The request is authenticated once; whether the token has expired or was revoked since is
         checked at each call. `sets_vary` says that the caller of this function will set `Vary` on
@@ -98,13 +98,15 @@ class Authenticator:
     def _authenticate_again(self, request: Request, kept: _Kept) -> Authentication:
         """Return the caller of a request that was authenticated before.
 
-        If its token has ended since, FJE's slots keep what it said, for a view that is in the
-        middle of its work.
+        If its token has expired or was revoked since, FJE's slots keep its contents, for the view
+        that is running.
         """
         by, found, taken = kept
         if by is self and found is not None and self.verification.is_current(found.token):
             return found
-        if by.snapshot.app is not self.snapshot.app:  # another application's verdict is not ours
+        if (
+            by.snapshot.app is not self.snapshot.app
+        ):  # the result of another application does not count
             del request.__dict__[_KEPT]
             return self.authenticate(request)
         is_again = by is self and found is not None
@@ -115,7 +117,7 @@ class Authenticator:
         return self._settle(request, lambda: self._brought(request), None, is_again)
 
     def _load(self) -> Authentication:
-        """Return whom an identity loader names that takes no token.
+        """Return the caller by an identity loader that takes no token.
 
         It is not kept on the request, since a log-in changes it.
         """
@@ -123,7 +125,7 @@ class Authenticator:
         return Authentication(given(loaded(source.load()), self.snapshot.trust))
 
     def take(self, request: Request, text: str, is_page: bool = False) -> Authentication:
-        """Take a request for one that brought this token, and return its caller.
+        """Assign a token to a request, and return the caller that it names.
 
         With `is_page` the token must be a page token, else an access token. Raise `MisuseError` if
         the application looks at no token, and `StoreUnavailable`.
@@ -137,10 +139,10 @@ class Authenticator:
         return self._settle(request, lambda: self._verified(text, is_page), taken)
 
     def suppose(self, request: Request, identity: Any) -> None:
-        """Take a request for one with a valid token from which this identity was made.
+        """Treat a request as one with a valid token of this identity, for tests.
 
-        Nothing is verified, and FJE's callbacks are not asked; the identity loader is, unless
-        `identity` is one of its own kind.
+        Nothing is verified, and FJE's callbacks are not called. The identity loader is called,
+        unless `identity` is an object of its own class.
         """
         if isinstance(identity, Identity):
             supposed = given(identity, self.snapshot.trust)
@@ -151,7 +153,7 @@ class Authenticator:
         self._settle(request, lambda: (found, lambda: slots))
 
     def forget(self, request: Request) -> None:
-        """Forget what was found out about a request, and the token that it was taken for."""
+        """Discard the cached authentication of a request, and the token assigned to it."""
         request.__dict__.pop(_KEPT, None)
 
     def _settle(
@@ -161,7 +163,7 @@ class Authenticator:
         taken: Taken | None = None,
         is_again: bool = False,
     ) -> Authentication:
-        """Authenticate a request by what `read` returns, keep the outcome, and fill the slots."""
+        """Authenticate a request with `read`, store the outcome, and fill the slots."""
         try:
             found, contents = read()
             fill_slots(request, contents)
@@ -179,11 +181,11 @@ class Authenticator:
         kept: _Kept | None = request.__dict__.get(_KEPT)
         before = None if kept is None else kept[1]
         has_ended = before is not None and (before.identity is not None or before.has_ended)
-        # Without its traceback, whose frames hold what holds it: a circle for each refusal.
+        # Without its traceback, whose frames refer to it: a reference cycle for each refusal.
         return Authentication(error=error.with_traceback(None), has_ended=has_ended)
 
     def _brought(self, request: Request) -> tuple[Authentication, Contents]:
-        """Read the token that the request brought; nobody is identified without one."""
+        """Read the token in the request; without one there is no caller."""
         locations = self._locations or ("headers",)
         found = token_elsewhere(request, locations, self._longest)
         if found is None:
@@ -194,7 +196,7 @@ class Authenticator:
     def _verified(
         self, text: str, is_page: bool = False, location: str = "headers"
     ) -> tuple[Authentication, Contents]:
-        """Verify a token, and ask the application's callbacks about it."""
+        """Verify a token, and call the application's callbacks."""
         found = self.verification.check(text, is_page)
         token: Token = found.token  # type: ignore[assignment] # what is verified has a token
         manager = self.snapshot.manager
@@ -211,11 +213,11 @@ def is_authenticated(request: Request) -> bool:
 
 
 def vary_of(request: Request) -> str:
-    """Return which request headers its authentication looked at, for `Vary`; "" for none."""
+    """Return the request headers that its authentication read, for `Vary`; "" for none."""
     kept: _Kept | None = request.__dict__.get(_KEPT)
     return "" if kept is None or kept[2] is not None else kept[0].vary
 
 
 def _nothing() -> Slots:
-    """Return what FJE keeps of a request without a valid token."""
+    """Return the contents of FJE's slots for a request without a valid token."""
     return {}, {}, {"loaded_user": None}, None

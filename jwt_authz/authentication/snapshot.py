@@ -1,8 +1,8 @@
-"""Snapshot: what decides about one application's tokens, as it was at one moment.
+"""Snapshot: all that decides about the tokens of one application, at one moment.
 
-How it works. A snapshot never changes. `is_current` is the one place that looks whether something
-it was made of has changed since; then the application replaces the snapshot, and with it the cache
-of verified tokens, so that nothing verified under other keys or settings is ever used.
+How it works. A snapshot never changes. `is_current` is the only place that checks whether anything
+it was made from has changed. Then the application replaces the snapshot, and with it the cache of
+verified tokens, so that nothing that was verified with other keys or settings is used.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Verification: a token's text to what is kept of it, by one application's keys and settings.
+"""Verification: verify the tokens of one application, by its keys, settings and issuers.
 
-How it works. A verified token is kept as a `CacheEntry`, by the digest of its text, in a cache that
+How it works. A verified token is cached as a `CacheEntry` under the digest of its text. The cache
 belongs to one `Snapshot`; after a change of keys, settings, catalog or trusted issuers there is
-another snapshot, with an empty cache. An entry whose time is over is verified again: a foreign
-token is kept no longer than its issuer's keys are fresh.
+another snapshot with an empty cache. An entry that has expired is verified again; the entry of a
+foreign token expires at the latest when the keys of its issuer have to be fetched again.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from .verified import Authentication, Token
 
 
 class Verification:
-    """Verifies the tokens of one application, with its settings as they were when it was made."""
+    """Verifies the tokens of one application, with the settings of one snapshot."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.cache = snapshot.cache
@@ -99,7 +99,7 @@ class Verification:
         return found
 
     def refresh_claims(self, text: str) -> RefreshClaims:
-        """What a refresh token of the application's own says, verified; raises `InvalidToken`."""
+        """Return the verified claims of an own refresh token; raise `InvalidToken`."""
         verified = self._refresh_verifier.verify(text, self._chosen_key(text))
         if is_blocklisted(self._manager, verified.header, verified.payload):
             raise TokenRevoked
@@ -121,12 +121,12 @@ class Verification:
         return _entry(self._read(subject, verified.payload), verified, is_own=True)
 
     def _chosen_key(self, text: str) -> Key | None:
-        """Return the key that the application chooses for an own token; None if it has no say."""
+        """Return the key that the application's key loader chooses for an own token; or None."""
         loader = key_loader(self._manager)
         return None if loader is None else self._loaded_key(text, loader)[1]
 
     def _entry(self, text: str) -> CacheEntry:
-        """The entry of a token, verified now unless it is known and its time is not over."""
+        """Return the entry of a token from the cache, or verify the token."""
         now, digest, key = time(), _digest(text), None
         loader = key_loader(self._manager)
         if loader is not None and self._foreign(text) is None:
@@ -142,7 +142,7 @@ class Verification:
         return entry
 
     def _foreign(self, text: str) -> tuple[Trusted, Signed, str] | None:
-        """The trusted issuer that a token says to be of, with what was read and not verified."""
+        """Return the trusted issuer that a token names, and what was read of it, not verified."""
         if self._trust is None:
             return None
         signed = self._verifier.read(text)
@@ -178,7 +178,7 @@ class Verification:
         return _entry(self._read(subject, verified.payload), verified, is_own=True)
 
     def _verify_foreign(self, trusted: Trusted, signed: Signed, issuer: str) -> CacheEntry:
-        """The entry of a token of a trusted issuer, by that issuer's keys and rules alone."""
+        """Return the entry of a trusted issuer's token, verified by the issuer's keys and rules."""
         verified, lease = trusted.verify(signed, issuer)
         subject = trusted.issuer.subject_of(verified.payload)
         verified.payload[self._verifier.subject_claim] = subject  # as get_jwt_identity() reads it
@@ -196,7 +196,7 @@ def _entry(
     since: float = -math.inf,
     until: float = math.inf,
 ) -> CacheEntry:
-    """What is kept of a verified token, from `since` to `until` at most."""
+    """Return the cache entry of a verified token, valid from `since` to `until` at most."""
     held, expires = identity.permissions, min(verified.expires, until)
     return CacheEntry(
         Authentication(identity, Token(identity, verified.header, is_own, expires)),

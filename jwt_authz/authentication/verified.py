@@ -1,4 +1,4 @@
-"""What is kept of a verified token, and what is found out about a caller by it."""
+"""The cached contents of a verified token, and the outcome of authenticating a request."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CLOCKS_DIFFER = 60.0
 
 
 class Token:
-    """What is kept of a verified token: the identity made of it, its header, how to revoke it."""
+    """The cached contents of a verified token: identity, header, and what revocations compare."""
 
     __slots__ = (
         "_good_at",
@@ -56,11 +56,11 @@ class Token:
         self._good_at = -1  # the view's additions when it was last found not to be revoked
 
     def fill(self, location: str = "headers") -> tuple[dict[str, Any], dict[str, Any], None, str]:
-        """Return what FJE's slots get of the token, for a request that brought it there."""
+        """Return the contents of FJE's slots for a request with the token in this location."""
         return self.copy_header(), self.identity.claims.copy(), None, location
 
     def is_revoked(self, view: RevocationView) -> bool:
-        """Whether it is revoked, as far as the view knows; raises `StoreUnavailable`."""
+        """Return whether the view knows that it is revoked; raise `StoreUnavailable`."""
         view.check_age()
         additions, identity = view.additions, self.identity
         if additions == self._good_at:
@@ -81,15 +81,15 @@ class Token:
         return is_revoked
 
     def copy_header(self) -> dict[str, Any]:
-        """The token's header, as a dict of the caller's own."""
+        """Return a copy of the token's header."""
         return self.header.copy() if self.is_flat else copy.deepcopy(self.header)
 
 
 class Authentication:
-    """What was found out about a caller; one is kept with each verified token.
+    """The outcome of authenticating a request; cached with each verified token.
 
-    `token` is the verified token, None where none came; `identity` what was made of it; `error`
-    why the token is refused; `has_ended` whether it was valid earlier in this request.
+    `token` is the verified token, or None; `identity` the identity built from it; `error` why the
+    token is refused; `has_ended` whether it was valid earlier in this request.
     """
 
     __slots__ = ("error", "has_ended", "identity", "token")
@@ -107,9 +107,9 @@ class Authentication:
         self.has_ended = has_ended
 
     def check_fresh(self, longest: timedelta | None) -> None:
-        """Raises `TokenNotFresh` unless the log-in is at most `longest` ago, by `auth_time`.
+        """Raise `TokenNotFresh` unless the log-in is at most `longest` ago, by `auth_time`.
 
-        Without `longest` the token's `fresh` must be true, or a time not yet past.
+        Without `longest` the token's `fresh` must be true, or a time in the future.
         """
         token = self.token
         if longest is not None:

@@ -445,7 +445,7 @@ def test_settings_of_a_guard_beat_those_of_the_extension(app: Flask, decorate: A
 
 
 def test_what_cannot_be_thrown_is_reported_where_it_is_written() -> None:
-    with pytest.raises(MisuseError, match="throws is an exception or a class of one"):
+    with pytest.raises(MisuseError, match="expected an exception or an exception class"):
         requires(always, throws="sorry")
 
 

@@ -690,8 +690,14 @@ MISUSES: dict[str, tuple[Callable[[], Any], str]] = {
     "a function of three": (lambda: requires(lambda a, b, c: True), r"expected \(identity\) or"),
     "a decorated class": (lambda: requires()(Articles), "Articles is a class: write decorators"),
     "a decorated text": (lambda: requires()("view"), "decorates views, not str"),
-    "throws that is a text": (lambda: requires(throws="403"), "throws is an exception"),
-    "throws that is a status": (lambda: requires(throws=403), "throws is an exception"),
+    "throws that is a text": (
+        lambda: requires(throws="403"),
+        "expected an exception or an exception class",
+    ),
+    "throws that is a status": (
+        lambda: requires(throws=403),
+        "expected an exception or an exception class",
+    ),
     "a mapping for authorize": (lambda: authorize({"GET": "a:b"}), "not in authorize"),
     "a mapping for allowed": (lambda: allowed({"GET": "a:b"}), "not in allowed"),
     "guard on a view": (lambda: guard(lambda: "x"), "guard takes a blueprint or an application"),
