@@ -45,7 +45,7 @@ _A_CLAIM = "a name that no other claim has"
 _RATE = re.compile(r"([1-9]\d{0,5}) ?(?:per|/) ?([1-9]\d{0,4})? ?(second|minute|hour|day)s?")
 _NAMESPACE = re.compile(r"[A-Za-z0-9._-]{0,64}")
 _SECONDS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
-_REDIS = re.compile(r"(redis|rediss|redis\+unix|valkey|valkeys|valkey\+unix)://")
+_REDIS = re.compile(r"(rediss?(\+(sentinel|cluster))?|redis\+unix|valkey|valkeys|valkey\+unix)://")
 
 
 def rate_of(text: str) -> tuple[int, int] | None:

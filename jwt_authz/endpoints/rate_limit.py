@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from functools import cache
+from importlib import import_module
 from typing import Any, TypeVar
 
 from limits.errors import ConfigurationError, StorageError
-from limits.storage import storage_from_string
+from limits.storage import RedisClusterStorage, storage_from_string
 
 from .._concurrency.breaker import Breaker
 from ..errors import MisuseError, StoreUnavailable
@@ -17,9 +19,13 @@ from .attempts_in_memory import AttemptsInMemory
 
 try:
     from redis.backoff import NoBackoff
+    from redis.exceptions import RedisClusterException, RedisError
     from redis.retry import Retry
 except ImportError:  # limits reports it if it is needed
     Retry = None  # type: ignore[assignment, misc]
+    _FAILURES: tuple[type[Exception], ...] = (StorageError,)
+else:
+    _FAILURES = (StorageError, RedisError, RedisClusterException)
 
 TIMEOUT = 0.25
 PAUSE = 5.0
@@ -43,11 +49,12 @@ class LoginRate:
     def __init__(self, store: str, amount: int, seconds: int, application: str) -> None:
         self._application = digest(application)
         self._here = Attempts(AttemptsInMemory(), amount, seconds)
-        self._shared: Attempts | None = None
+        self._shared: Callable[[], Attempts] | None = None
         self._homes_of_nobody: dict[str, float] = {}
         self._breaker = Breaker(PAUSE)
         if store != "memory:":
-            self._shared = Attempts(_open(store), amount, seconds)
+            opened = _open(store)
+            self._shared = cache(lambda: Attempts(opened(), amount, seconds))
 
     def look_at(self, caller: Caller) -> WaitTimes:
         """Return how long the caller has to wait."""
@@ -99,10 +106,10 @@ class LoginRate:
         if self._shared is not None:
             try:
                 self._breaker.check()
-                answer = question(self._shared)
-            except StorageError as error:
+                answer = question(self._shared())
+            except _FAILURES as error:
                 self._breaker.failed()
-                kind = type(error.storage_error).__name__
+                kind = type(getattr(error, "storage_error", error)).__name__
                 _log.error("failed log-ins are counted in each process separately: %s", kind)
             except StoreUnavailable:
                 pass  # already logged
@@ -112,13 +119,21 @@ class LoginRate:
         return question(self._here)
 
 
-def _open(url: str) -> Any:
-    options: dict[str, Any] = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
-    if Retry is not None:
-        options["retry"] = Retry(NoBackoff(), 0)
+def _open(url: str) -> Callable[[], Any]:
+    """Return a function that returns the storage: that of a cluster connects when it is made."""
+    scheme = url.partition("://")[0]
     try:
-        return storage_from_string(url, wrap_exceptions=True, **options)
-    except ConfigurationError:
+        if scheme.endswith("+sentinel"):
+            pool = _clients().open_redis(url, TIMEOUT).connection_pool
+            found = storage_from_string("redis://", wrap_exceptions=True, connection_pool=pool)
+            return lambda: found
+        if scheme.endswith("+cluster"):
+            options = _clients().cluster_options(url, TIMEOUT)
+            any_url = "redis+cluster://startup-nodes:6379"  # the options name them
+            return lambda: RedisClusterStorage(any_url, wrap_exceptions=True, **options)
+        found = _storage(url)
+        return lambda: found
+    except (ConfigurationError, ImportError):
         raise MisuseError(
             "AUTHZ_LOGIN_RATE_STORE needs the Redis client, which is missing: "
             "pip install 'jwt_authz[redis,ratelimit]'"
@@ -127,3 +142,14 @@ def _open(url: str) -> Any:
         pass
     # Outside the handler, since the error may quote the URL with its password.
     raise MisuseError("AUTHZ_LOGIN_RATE_STORE is not valid: write redis://host:6379/0")
+
+
+def _clients() -> Any:
+    return import_module("jwt_authz.revocation.stores.redis_clients")
+
+
+def _storage(url: str) -> Any:
+    options: dict[str, Any] = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
+    if Retry is not None:
+        options["retry"] = Retry(NoBackoff(), 0)
+    return storage_from_string(url, wrap_exceptions=True, **options)

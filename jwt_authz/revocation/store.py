@@ -35,18 +35,25 @@ class Store(Families, Shared, Protocol):
         ...
 
 
+REDIS_SCHEMES = (
+    *("redis", "rediss", "unix"),
+    *("redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"),
+)
+
+
 def open_store(url: str, namespace: str = "", timeout: float = TIMEOUT) -> Store:
     """Return the store with this URL, without connecting to it.
 
-    `memory:` is this process's memory; `redis://`, `rediss://` and `unix://` are Redis (extra
-    `redis`); any other URL is one of SQLAlchemy (extra `sqlalchemy`). Applications that share a
-    store need a `namespace` each. No call takes longer than `timeout` seconds. Raise `MisuseError`
-    for another kind of URL, `ImportError` if the extra is missing.
+    `memory:` is this process's memory; `redis://`, `rediss://`, `unix://`, `redis+sentinel://` and
+    `redis+cluster://` are Redis (extra `redis`); any other URL is one of SQLAlchemy (extra
+    `sqlalchemy`). Applications that share a store need a `namespace` each. No call takes longer
+    than `timeout` seconds. Raise `MisuseError` for another kind of URL, `ImportError` if the extra
+    is missing.
     """
     scheme, parting, _ = url.partition("://") if isinstance(url, str) else ("", "", "")
     if url == "memory:" or scheme == "memory":
         return MemoryStore()
-    if parting and scheme in ("redis", "rediss", "unix"):
+    if parting and scheme in REDIS_SCHEMES:
         return _from_url("redis", "RedisStore", url, namespace, timeout)
     if parting and scheme:
         return _from_url("sqlalchemy", "SQLAlchemyStore", url, namespace, timeout)

@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -28,14 +29,25 @@ class PrivateRedis:
         self._program = found
         self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = _free_port()
+        self.port = free_port()
+        self.tls_port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
 
-    def start(self, *options: str) -> None:
+    def start_sentinel(self, primary: int) -> None:
+        """Start it as the only Sentinel of the service `shop`, whose primary has this port."""
+        config = self._directory / "sentinel.conf"
+        config.write_text(
+            f"sentinel monitor shop 127.0.0.1 {primary} 1\n"
+            "sentinel down-after-milliseconds shop 300\n"
+            "sentinel failover-timeout shop 1000\n"
+        )
+        self.start(config=[str(config), "--sentinel"])
+
+    def start(self, *options: str, config: Sequence[str] = ()) -> None:
         """Start it and wait until it answers; by default it keeps nothing on disk."""
         arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._directory)]
         self._process = subprocess.Popen(
-            [self._program, *arguments, "--save", "", *options],
+            [self._program, *config, *arguments, *([] if config else ["--save", ""]), *options],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -95,7 +107,7 @@ class PrivatePostgres:
             account = pwd.getpwnam("postgres")
             self._user = {"user": account.pw_uid, "group": account.pw_gid}
             os.chown(self._directory, account.pw_uid, account.pw_gid)
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/postgres"
         self._run("initdb", "--auth=trust", "--username=postgres", "--no-sync")
 
@@ -123,7 +135,7 @@ class PrivatePostgres:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/", **self._user)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]

@@ -13,8 +13,6 @@ from collections.abc import Callable, Sequence
 from secrets import token_hex
 from typing import Any
 
-from ..._extras import needs_extra
-from ...errors import MisuseError
 from .. import sharing
 from ..families import (
     KEPT,
@@ -33,12 +31,8 @@ from ..log import TIMEOUT, LogEntry, Page
 from ..statements import EVERYTHING, Statement, Target
 from . import redis_family_scripts as of_families
 from . import redis_scripts as scripts
+from .redis_clients import open_redis
 from .redis_server import RedisListener, RedisServer, from_us, to_text, to_us
-
-with needs_extra(__name__, "redis-py", "redis"):
-    from redis import Redis
-    from redis.backoff import NoBackoff
-    from redis.retry import Retry
 
 PAGE = 1_000
 
@@ -69,18 +63,8 @@ class RedisStore:
 
     @classmethod
     def from_url(cls, url: str, namespace: str = "", timeout: float = TIMEOUT) -> RedisStore:
-        """Return a store in the database of a URL (`redis://`, `rediss://`, `unix://`)."""
-        try:
-            client = Redis.from_url(
-                url,
-                socket_timeout=timeout / 2,  # so that a second try has as much
-                socket_connect_timeout=timeout / 2,
-                retry=Retry(NoBackoff(), 0),
-            )
-        except ValueError:
-            client = None
-        if client is None:
-            raise MisuseError("the URL of the Redis store is none: write redis://host:6379/0")
+        """Return a store for a URL: that of a server, of Sentinels, or of a cluster."""
+        client = open_redis(url, timeout / 2)  # so that a second try has as much
         return cls(client, namespace, timeout)
 
     def prepare(self, *, is_new: bool = True) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from hashlib import sha1
 from threading import Event
 from typing import Any, TypeVar
 
@@ -16,7 +17,13 @@ from ..clock import StoreClock
 from ..log import MICROSECONDS, MarkMissing
 
 with needs_extra(__name__, "redis-py", "redis"):
-    from redis.exceptions import ConnectionError, ReadOnlyError, ResponseError, TimeoutError
+    from redis.exceptions import (
+        ConnectionError,
+        NoScriptError,
+        ReadOnlyError,
+        ResponseError,
+        TimeoutError,
+    )
 
 LATEST_BEGIN = 0.8
 """The part of a call's time in which a script may begin: the rest is for its answer to arrive."""
@@ -42,7 +49,7 @@ class RedisServer:
         self._timeout = timeout
         self._test_clock = test_clock
         self._breaker = Breaker()
-        self._scripts: dict[str, Any] = {}
+        self._digests: dict[str, str] = {}
 
     def run(
         self,
@@ -106,19 +113,22 @@ class RedisServer:
 
     def _answer(self, attempt: BoundedCall[Any], script: str, args: list[Any]) -> Any:
         try:
-            return self._registered(script)(keys=[self._mark], args=args)
+            return self._evaluate(script, args)
         except ReadOnlyError:  # the primary is another server by now
-            self.client.connection_pool.disconnect(inuse_connections=False)
+            if hasattr(self.client, "connection_pool"):  # a cluster redirects instead
+                self.client.connection_pool.disconnect(inuse_connections=False)
         except (ConnectionError, TimeoutError):
             pass
         attempt.go_on()
-        return self._registered(script)(keys=[self._mark], args=args)
+        return self._evaluate(script, args)
 
-    def _registered(self, script: str) -> Any:
-        # A server that has forgotten the script (NOSCRIPT) is sent it again by the client.
-        if script not in self._scripts:
-            self._scripts[script] = self.client.register_script(script)
-        return self._scripts[script]
+    def _evaluate(self, script: str, args: list[Any]) -> Any:
+        if script not in self._digests:
+            self._digests[script] = sha1(script.encode(), usedforsecurity=False).hexdigest()
+        try:
+            return self.client.evalsha(self._digests[script], 1, self._mark, *args)
+        except NoScriptError:  # a server that was restarted, or the new primary
+            return self.client.eval(script, 1, self._mark, *args)
 
 
 class RedisListener:
