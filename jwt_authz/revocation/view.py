@@ -8,6 +8,7 @@ has lost data.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterable
 from typing import TypeVar, cast
 
@@ -236,6 +237,12 @@ class RevocationView:
         if self._keeper is not None:
             self._keeper.wrote(entry)
         return entry.statement
+
+    def write(self, target: Target, expires_at: float | None = None) -> Statement:
+        """Do what `revoke` does, under its name of version 0.1, with a warning until 0.3."""
+        message = "RevocationView.write is now revoke: the old name will be removed in 0.3"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        return self.revoke(target, expires_at)
 
     def announce_catalogue(self) -> None:
         """Announce to all processes that the role catalog has changed; see `revoke`."""

@@ -353,3 +353,10 @@ def test_a_familys_later_token_is_dead_where_its_log_in_was_before(
     assert not view.is_revoked(**{**later, "issued_at": again}, family="mine", logged_in_at=again)
     # Of a token that is of no family its own time counts alone.
     assert not view.is_revoked(**{**later, "issued_at": again}, logged_in_at=began)
+
+
+def test_the_former_name_of_revoke_works_with_a_warning() -> None:
+    view = RevocationView(MemoryStore(), longest=100.0)
+    with pytest.warns(DeprecationWarning, match=r"RevocationView\.write is now revoke"):
+        view.write(Target("subject", "ann"))
+    assert view.is_revoked(jti=None, subject="ann", issued_at=0.0)
