@@ -17,6 +17,7 @@ from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 from flask.views import MethodView
+from werkzeug.local import LocalProxy
 
 GUARDS = "__jwt_authz_guards__"  # on a wrapped view: the guards around it, outermost first
 _LONGEST = 100
@@ -255,9 +256,17 @@ def names_in(code: CodeType | None) -> Iterator[str]:
 
 
 def closure_of(function: FunctionType) -> list[Any]:
-    """Return the values of the outer variables that a function uses."""
+    """Return the values of the outer variables that a function uses, without proxies."""
     found = []
     for cell in function.__closure__ or ():
         with suppress(ValueError):  # not assigned yet
             found.append(cell.cell_contents)
-    return found
+    return [one for one in found if not is_proxy(one)]
+
+
+def is_proxy(value: object) -> bool:
+    """Return whether a value is a proxy such as `current_identity`.
+
+    `isinstance(value, FunctionType)` would look up what it stands for, and so authenticate.
+    """
+    return issubclass(type(value), LocalProxy)

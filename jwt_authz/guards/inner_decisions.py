@@ -16,7 +16,6 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from flask import Flask
-from werkzeug.local import LocalProxy
 
 from .call_path import (
     CallPath,
@@ -25,6 +24,7 @@ from .call_path import (
     followed,
     guards_on,
     is_object,
+    is_proxy,
     names_in,
     owner_of,
 )
@@ -130,7 +130,8 @@ def _decides(function: Any, owner: type | None, seen: set[int], depth: int) -> s
 def _named_by(function: FunctionType, owner: type | None) -> Iterator[Any]:
     """Yield what the names in the code of a function stand for, as far as can be seen."""
     held = function.__globals__
-    yield from (held[name] for name in dict.fromkeys(names_in(function.__code__)) if name in held)
+    named = (held[name] for name in dict.fromkeys(names_in(function.__code__)) if name in held)
+    yield from (one for one in named if not is_proxy(one))
     yield from closure_of(function)
     first = function.__code__.co_varnames[:1]
     for base, name in _attributes(function.__code__):
@@ -156,7 +157,7 @@ def _attributes(code: CodeType) -> Iterator[tuple[Instruction, str]]:
 
 def _attribute(holder: Any, name: str) -> Iterator[Any]:
     """Yield an attribute of a module, a class or an object, without running any code for it."""
-    if holder is None or type(holder) is LocalProxy:
+    if holder is None or is_proxy(holder):
         return
     if isinstance(holder, ModuleType):
         kinds: tuple[Any, ...] = (holder,)
@@ -164,13 +165,14 @@ def _attribute(holder: Any, name: str) -> Iterator[Any]:
         kinds = holder.__mro__ if isinstance(holder, type) else type(holder).__mro__
     for kind in kinds:
         if name in vars(kind):
-            yield vars(kind)[name]
+            if not is_proxy(vars(kind)[name]):
+                yield vars(kind)[name]
             return
 
 
 def _refuses(found: Any) -> bool:
     """Return whether what a name stands for refuses when it is called or entered."""
-    if isinstance(found, type) or type(found) is LocalProxy:
+    if isinstance(found, type):
         return False
     is_guarded = isinstance(found, FunctionType) and bool(guards_on(found))
     return _is_ours(found, _REFUSING) or is_guarded or getattr(found, "is_guard", False) is True

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import pytest
 from flask import Flask, request
 from flask.views import MethodView, View
+from werkzeug.local import LocalProxy
 from werkzeug.utils import cached_property, import_string
 
 from jwt_authz import Authz, MisuseError, allowed, authorize, exempt, requires
@@ -400,3 +401,32 @@ def test_on_gets_what_a_decorator_above_the_guard_adds() -> None:
     app = app_with(with_body, default="allow")
     answer = authz_client(app, roles=["viewer"]).get("/7")
     assert answer.json == {"given": "(({'a': 1},), {'number': 7})"}
+
+
+def _no_request() -> Any:
+    raise AssertionError("the proxy was looked up")
+
+
+PROXY: Any = LocalProxy(_no_request)
+
+
+class Holder:
+    """A class with a proxy as an attribute."""
+
+    proxy = PROXY
+
+
+def test_proxies_in_the_code_of_a_view_are_not_looked_up() -> None:
+    app = bare_app()
+    Authz(app, roles=catalogue())
+    inner = PROXY
+    views = {
+        "global": lambda: PROXY.subject,
+        "closure": lambda: inner.subject,
+        "attribute": lambda: Holder.proxy.subject,
+    }
+    for name, view in views.items():
+        app.add_url_rule(f"/{name}", name, requires("article:edit")(view))
+    with app.app_context():
+        found = {row.endpoint for row in read_access().rows}
+    assert found >= views.keys()
