@@ -32,7 +32,7 @@ from jwt_authz.issuers.remote_keys import APART, FRESH, KEPT, FixedKeys, Lease, 
 from jwt_authz.tokens.jwk import new_jwk
 from jwt_authz.tokens.jws import Signed
 from tests.foreign import Clock, KeyServer, jwk, jwks, listening, self_signed, send
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, eventually
 
 KNOWN = {"alg": "ES256", "kid": "k1"}
 
@@ -317,7 +317,7 @@ def test_few_wait_for_a_missing_key_and_nobody_for_one_that_is_there(
     answers = [refused.get(timeout=PATIENCE) for _ in range(6)]
     assert all("are being fetched" in answer for answer in answers)
     assert ask(keys).key.name == "ES256"
-    assert sum(caller.is_alive() for caller in callers) == 2
+    eventually(lambda: sum(caller.is_alive() for caller in callers) == 2)
     server.ends.set()
     for caller in callers:
         caller.join()
