@@ -37,10 +37,26 @@ def postgres_app(new_schema: Callable[[], str]) -> Iterator[Flask]:
 
 
 @pytest.fixture
-def both_stored(request: pytest.FixtureRequest, new_schema: Callable[[], str]) -> Iterator[Flask]:
-    """One whose administrators, ann and cy, may administer by either of two roles."""
-    level = getattr(request, "param", "read committed").replace(" ", "\\ ")
-    url = f"{new_schema()}%20-cdefault_transaction_isolation%3D{quote(level)}"
+def mariadb_app(new_mariadb: Callable[[], str]) -> Iterator[Flask]:
+    """The application on MariaDB."""
+    made = make_app(new_mariadb())
+    yield made
+    close(made)
+
+
+@pytest.fixture
+def both_stored(request: pytest.FixtureRequest) -> Iterator[Flask]:
+    """One whose administrators, ann and cy, may administer by either of two roles.
+
+    The parameter is the isolation level of PostgreSQL, or `mariadb`.
+    """
+    level = getattr(request, "param", "read committed")
+    if level == "mariadb":
+        url = request.getfixturevalue("new_mariadb")()
+    else:
+        escaped = quote(level.replace(" ", "\\ "))
+        setting = f"%20-cdefault_transaction_isolation%3D{escaped}"
+        url = request.getfixturevalue("new_schema")() + setting
     made = make_app(url, STORED, administrator="users:manage")
     with made.app_context():
         made.extensions["jwt_authz"].roles_given.add("second", "users:manage")
@@ -110,7 +126,7 @@ def administrators(app: Flask) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["app", "postgres_app"])
+@pytest.mark.parametrize("kind", ["app", "postgres_app", "mariadb_app"])
 def test_of_two_who_remove_each_other_one_stays(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
@@ -136,7 +152,7 @@ def can_administer(app: Flask) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "both_stored", ["read committed", "repeatable read", "serializable"], indirect=True
+    "both_stored", ["read committed", "repeatable read", "serializable", "mariadb"], indirect=True
 )
 def test_of_two_who_take_the_permission_from_a_role_each_one_role_keeps_it(
     both_stored: Flask, monkeypatch: pytest.MonkeyPatch
