@@ -173,8 +173,9 @@ class WebServer:
             handler.wfile.flush()
 
     def is_silent(self, handler: BaseHTTPRequestHandler) -> None:
-        """No answer at all."""
+        """No answer at all, until the server ends and closes the connection."""
         self.ends.wait(2 * PATIENCE)
+        handler.close_connection = True
 
     def sends(self, body: str | bytes, status: int = 200, **headers: str) -> None:
         """Answer every request with this."""

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # each starts other processes
+
 # An environment that was made without ensurepip has no pip; the Python that it was made from has.
 PYTHON = sys.executable if find_spec("pip") else sys._base_executable
 SCRIPT = Path(__file__).parent.parent / "scripts" / "start.py"
@@ -109,7 +111,6 @@ def test_without_arguments_it_tells_how_to_use_it_and_exits_with_2(project: Proj
     assert not (project.root / ".venv").exists()
 
 
-@pytest.mark.slow
 def test_the_exit_code_and_the_arguments_are_passed_on(started: Project) -> None:
     outcome = started.start("command", "--flag", "two words")
     assert outcome.returncode == 7
@@ -129,7 +130,6 @@ def test_a_second_start_does_not_install_again(started: Project) -> None:
     assert outcome.stderr == ""
 
 
-@pytest.mark.slow
 def test_a_changed_pyproject_is_installed_again_into_a_clean_environment(started: Project) -> None:
     before = started.installs
     left_over = started.root / ".venv" / "left_over"

@@ -78,22 +78,15 @@ class Authenticator:
         request.__dict__[_KEPT] = (self, None, None)  # also if what follows fails
         if not sets_vary:
             after_this_request(self._add_vary)
-        found = self._known(request) if self._is_plain else None
-        if found is None:
-            return self._settle(request, lambda: self._brought(request))
-        fill_slots(request, found.token.fill)  # type: ignore[union-attr] # a known one has a token
-        request.__dict__[_KEPT] = (self, found, None)
-        return found
-
-    def _known(self, request: Request) -> Authentication | None:
-        """Return the caller of a request with a cached token in its header; None for any other.
-
-        The path of nearly every request; a test compares its answers with those of `_brought`.
-        """
+        # The path of nearly every request; a test compares its answers with those of `_brought`.
         header = request.environ.get("HTTP_AUTHORIZATION", "")
-        if not header.startswith(self._scheme) or len(header) > self._longest:
-            return None
-        return self.verification.known(header[len(self._scheme) :])
+        if self._is_plain and header.startswith(self._scheme) and len(header) <= self._longest:
+            found = self.verification.known(header[len(self._scheme) :])
+            if found is not None:
+                fill_slots(request, found.token.fill)  # type: ignore[union-attr] # it has a token
+                request.__dict__[_KEPT] = (self, found, None)
+                return found
+        return self._settle(request, lambda: self._brought(request))
 
     def _authenticate_again(self, request: Request, kept: _Kept) -> Authentication:
         """Return the caller of a request that was authenticated before.

@@ -90,7 +90,7 @@ class Verification:
     def known(self, text: str) -> Authentication | None:
         """Return what `check` returns for a token that is in the cache and valid, else None."""
         now = time()
-        entry = self.cache.get(_digest(text), now)
+        entry = self.cache.get(sha256(text.encode("utf-8", "surrogatepass")).digest(), now)
         if entry is None or not entry.starts <= now < entry.expires:
             return None
         found: Authentication = entry.value

@@ -239,7 +239,9 @@ class Guard:
             if identity is not None:
                 requirement, overridden = self.requirement, ()
                 if self.by_method is not None:
-                    requirement = self.requirement_for(get_request().method, view_has_head(app))
+                    method = get_request().method
+                    has_head = method == "HEAD" and view_has_head(app)
+                    requirement = self.requirement_for(method, has_head)
                 if InUse.anything:
                     requirement, overridden = applied(requirement)
                 resource = NO_RESOURCE

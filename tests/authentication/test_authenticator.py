@@ -328,7 +328,7 @@ def test_one_token_on_two_routes_meets_the_needs_of_each_in_both_orders(app: Fla
             assert found == {"/read": 200, "/edit": 403}
 
 
-def test_the_short_way_of_a_known_token_tells_the_same_as_the_long_one(
+def test_the_short_path_of_a_cached_token_gives_the_same_as_the_long_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The identity, the claims, the header and the user: by the one function, and without it."""
@@ -349,7 +349,7 @@ def test_the_short_way_of_a_known_token_tells_the_same_as_the_long_one(
     ]
     client = app.test_client()
     short = [[get(client, "/all", t).get_json() for _ in range(3)] for t in tokens]
-    monkeypatch.setattr(authentication.Authenticator, "_known", lambda self, *rest: None)
+    monkeypatch.setattr(verification.Verification, "known", lambda *given: None)
     long = [[get(client, "/all", t).get_json() for _ in range(3)] for t in tokens]
     assert short == long
     assert all(answer["claims"] for answers in short for answer in answers)

@@ -154,6 +154,7 @@ def assert_unavailable(answer: TestResponse) -> None:
 # --- accounts that are silent --------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_each_endpoint_that_asks_silent_accounts_answers_503(accounts: Silent) -> None:
     app = shop(accounts)
     client = app.test_client()
@@ -207,6 +208,7 @@ def test_without_the_deadline_no_view_would_be_answered(
         accounts.ends.set()
 
 
+@pytest.mark.slow
 def test_silent_accounts_are_asked_by_few_of_many_callers(
     accounts: Silent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -518,6 +520,7 @@ def token_of(app: Flask) -> str:
     return token
 
 
+@pytest.mark.slow
 def test_a_source_that_is_silent_from_the_start_holds_no_worker(tmp_path: Path) -> None:
     store = f"sqlite:///{tmp_path / 'store.db'}"
     headers = bearer(token_of(sourced(SilentSource(), store)))

@@ -10,6 +10,7 @@ from scripts import check_language
 from scripts.check_language import Allowed, Finding, disallowed, findings, phrases
 
 
+@pytest.mark.slow
 def test_the_project_passes(capsys: pytest.CaptureFixture[str]) -> None:
     assert check_language.main() == 0, capsys.readouterr().out
 

@@ -62,6 +62,7 @@ def called(client: FlaskClient, access: Any, method: str, token: str | None) -> 
     return status == 200
 
 
+@pytest.mark.slow
 def test_every_route_of_generated_applications_answers_every_role_as_the_matrix_says() -> None:
     verdicts: Counter[str] = Counter()
     depending: Counter[bool] = Counter()

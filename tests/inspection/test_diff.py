@@ -133,6 +133,7 @@ def test_nothing_changes_between_a_generated_application_and_itself() -> None:
         assert compare(*found) == []
 
 
+@pytest.mark.slow
 def test_whatever_one_direction_gives_the_other_takes() -> None:
     opposite = {"given": "taken", "taken": "given", "changed": "changed"}
     changed = 0

@@ -68,7 +68,10 @@ class Repository:
         )
 
 
-pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
+pytestmark = [
+    pytest.mark.skipif(not shutil.which("git"), reason="git is not installed"),
+    pytest.mark.slow,
+]
 
 
 @pytest.fixture

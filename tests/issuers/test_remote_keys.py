@@ -340,7 +340,7 @@ def test_two_callers_wait_for_the_first_keys_of_a_slow_issuer_and_the_others_fai
     # The fetch goes on: six are answered while two still wait for it.
     answers = [refused.get(timeout=PATIENCE) for _ in range(6)]
     assert all("are being fetched" in answer for answer in answers)
-    assert sum(caller.is_alive() for caller in callers) == 2
+    eventually(lambda: sum(caller.is_alive() for caller in callers) == 2)
     server.ends.set()
     for caller in callers:
         caller.join()
@@ -359,6 +359,7 @@ def test_an_issuer_that_misbehaves_from_the_start_has_no_keys(
         ask(keys)
 
 
+@pytest.mark.slow
 @misbehaving
 def test_the_last_good_keys_serve_for_a_day_while_the_issuer_misbehaves(
     misbehave: Callable[[KeyServer], None], server: KeyServer, clock: Clock

@@ -126,6 +126,7 @@ def test_an_invalid_token_is_reported_as_in_the_header(
     assert kind(send(app.test_client(use_cookies=False), location, token)) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("location", LOCATIONS)
 def test_each_hostile_token_is_401_in_every_location(location: str, quiet: None) -> None:
     """SECURITY 1.17, 2.3."""

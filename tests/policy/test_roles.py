@@ -363,6 +363,7 @@ def test_a_fingerprint_changes_with_roles_inclusions_and_permissions() -> None:
     assert len(set(found)) == len(found)
 
 
+@pytest.mark.slow
 def test_a_fingerprint_is_the_same_in_every_process() -> None:
     code = (
         "from jwt_authz import Role, Roles;"
