@@ -133,13 +133,18 @@ def _named_by(function: FunctionType, owner: type | None) -> Iterator[Any]:
     named = (held[name] for name in dict.fromkeys(names_in(function.__code__)) if name in held)
     yield from (one for one in named if not is_proxy(one))
     yield from closure_of(function)
-    first = function.__code__.co_varnames[:1]
+    first = function.__code__.co_varnames[:1] if _is_method(function) else ()
     for base, name in _attributes(function.__code__):
         if base.opname == "LOAD_GLOBAL":
             holder = held.get(base.argval)
         else:
             holder = owner if (base.argval,) == first else None
         yield from _attribute(holder, name)
+
+
+def _is_method(function: FunctionType) -> bool:
+    """Return whether a function is defined in a class, so that its first argument is `self`."""
+    return "." in function.__qualname__.rpartition("<locals>.")[2]
 
 
 def _attributes(code: CodeType) -> Iterator[tuple[Instruction, str]]:

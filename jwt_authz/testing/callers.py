@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Flask, has_request_context, request_started
 from flask.testing import FlaskClient
@@ -25,7 +25,24 @@ from ..logins.issuing import claims_of, issue
 from ..policy.permissions import Permission
 
 DEFAULT_SUBJECT = "somebody"
-_innermost: ContextVar[object] = ContextVar("jwt_authz_acting_as", default=None)
+
+
+class _Acting(NamedTuple):
+    """The caller of the requests in a block: an identity, or a token in place of the request's."""
+
+    app: Flask
+    identity: Any
+    token: str | None
+
+    def take(self) -> None:
+        authenticator = current_state().authenticator(self.app)
+        if self.token is not None:
+            authenticator.take(get_request(), self.token)
+        else:
+            authenticator.suppose(get_request(), self.identity)
+
+
+_innermost: ContextVar[_Acting | None] = ContextVar("jwt_authz_acting_as", default=None)
 
 
 def authz_client(
@@ -77,31 +94,26 @@ def acting_as(
     if identity is None:
         with app.app_context():
             token = _token(roles, permissions, claims, subject, tenant, scope, fresh)
-    me = object()
-
-    def receive(sender: Flask, **keywords: Any) -> None:
-        if _innermost.get() is me:
-            _take(sender, identity, token)
-
-    before = _innermost.set(me)
+    acting = _Acting(app, identity, token)
+    # It stays connected: disconnecting could disturb a request that another thread starts.
+    request_started.connect(_take_over, sender=app)
+    before = _innermost.set(acting)
     try:
-        with request_started.connected_to(receive, sender=app):
-            is_inside = has_request_context() and get_app() is app
-            if is_inside:
-                _take(app, identity, token)
-            yield
-            if is_inside:
-                current_state().authenticator(app).forget(get_request())
+        is_inside = has_request_context() and get_app() is app
+        if is_inside:
+            acting.take()
+        yield
+        if is_inside:
+            current_state().authenticator(app).forget(get_request())
     finally:
         _innermost.reset(before)
 
 
-def _take(app: Flask, identity: Any, token: str | None) -> None:
-    authenticator = current_state().authenticator(app)
-    if token is not None:
-        authenticator.take(get_request(), token)
-    else:
-        authenticator.suppose(get_request(), identity)
+def _take_over(sender: Flask, **keywords: Any) -> None:
+    """Let a request that starts be one of the caller of the innermost block."""
+    acting = _innermost.get()
+    if acting is not None and acting.app is sender:
+        acting.take()
 
 
 def _token(

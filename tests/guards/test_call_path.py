@@ -321,6 +321,23 @@ def test_attributes_of_other_objects_are_not_taken_for_methods_of_the_class() ->
     assert rows == {"GET": "has the permission article:edit", "POST": "everybody"}
 
 
+def merged(child: Any, parent: Any) -> Any:
+    """A function of the application whose first argument has a method `get` of its own."""
+    return child.get("number") or parent.get("number")
+
+
+class GettingFromElsewhere(Getting):
+    def post(self, number: int) -> str:
+        return str(merged(request.args, request.args))
+
+
+def test_the_first_argument_of_a_function_is_not_taken_for_the_view_that_calls_it() -> None:
+    app = app_with(GettingFromElsewhere.as_view("view"), default="allow")
+    with app.app_context():
+        rows = {row.method: row.requirement for row in read_access().rows}
+    assert rows == {"GET": "has the permission article:edit", "POST": "everybody"}
+
+
 def test_a_view_that_decides_below_its_guard_is_not_said_to_be_open_to_a_role() -> None:
     app = app_with(requires("article:read")(decides))
     with app.app_context():
