@@ -73,6 +73,14 @@ def nobody_gives_up_on_a_busy_machine() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def commands_print_to_no_terminal() -> Iterator[None]:
+    """Tables are as wide as they are: pytest-xdist sets COLUMNS, to which they would be fitted."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("COLUMNS", raising=False)
+        yield
+
+
 @pytest.fixture
 def nobody_waits_for_a_first_load(monkeypatch: pytest.MonkeyPatch) -> None:
     """A store that is not there, or silent from the start, is waited for a moment only."""

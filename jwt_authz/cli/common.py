@@ -1,42 +1,87 @@
-"""Shared by commands that change users and roles: the author, the output and the errors."""
+"""Shared by all commands: errors in one line, examples, confirmations, completion, the author."""
 
 from __future__ import annotations
 
+import errno
 import functools
 import getpass
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import click
-from flask.cli import with_appcontext
+from click.shell_completion import CompletionItem
+from flask.cli import AppGroup, ScriptInfo, with_appcontext
 
+from ..accounts import ManagedAccounts
 from ..application import current_state
-from ..errors import MisuseError, StoreUnavailable
+from ..errors import InvalidToken, MisuseError, StoreUnavailable
 from ..inspection.tables import visible
+
+_MOST_COMPLETED = 100
+
+
+class Commands(AppGroup):
+    """A group whose commands report misuse as an error message, without a traceback, and exit 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (MisuseError, StoreUnavailable, InvalidToken) as error:
+            raise click.ClickException(str(error)) from None
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # the reader of a pipe has gone: click exits
+                raise
+            raise click.ClickException(str(error)) from None
+
+
+def example(*commands: str) -> str:
+    """Return the end of a command's `--help`, which shows how to use it."""
+    lines = "\n".join(f"  flask authz {command}" for command in commands)
+    return f"\b\n{'Examples' if len(commands) > 1 else 'Example'}:\n{lines}"
 
 
 def changing(
-    group: click.Group, name: str, make: Callable[[], Any]
+    group: click.Group, name: str, make: Callable[[], Any], *examples: str
 ) -> Callable[[Callable[..., None]], click.Command]:
-    """Return a decorator that adds a command to the group; it receives the result of `make`.
-
-    Exit with 1 and a message for `MisuseError` and `StoreUnavailable`, and with 2 for wrong usage.
-    """
+    """Return a decorator that adds a command to the group; it receives the result of `make`."""
 
     def decorate(function: Callable[..., None]) -> click.Command:
         @with_appcontext
         @functools.wraps(function)
         def command(**given: Any) -> None:
-            try:
-                current_state()  # raises without an Authz
-                function(make(), **given)
-            except (MisuseError, StoreUnavailable) as error:
-                raise click.ClickException(str(error)) from None
+            current_state()  # raises without an Authz
+            function(make(), **given)
 
-        made: click.Command = group.command(name)(command)
+        made: click.Command = group.command(name, epilog=example(*examples))(command)
         return made
 
     return decorate
+
+
+def asking(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the option `--yes` to a command; it receives a function that asks for confirmation."""
+
+    @functools.wraps(command)
+    def asks(*arguments: Any, yes: bool, **given: Any) -> None:
+        command(*arguments, confirm=functools.partial(_confirm, yes), **given)
+
+    said = "Do not ask for confirmation."
+    made: Callable[..., None] = click.option("--yes", "-y", is_flag=True, help=said)(asks)
+    return made
+
+
+Confirm = Callable[[str], None]
+"""Asks for confirmation of what is going to happen; raises unless the answer is yes."""
+
+
+def _confirm(yes: bool, what: str) -> None:
+    if yes:
+        return
+    try:
+        click.confirm(f"{visible(what)} Continue?", abort=True, err=True)
+    except click.Abort:
+        click.echo(err=True)
+        raise click.ClickException("nothing was changed: answer y, or add --yes") from None
 
 
 def say(text: str) -> None:
@@ -50,3 +95,38 @@ def who() -> str:
         return f"{getpass.getuser()} at the command line"
     except (OSError, KeyError, ImportError):  # a user without a name, as in a container
         return "unknown user at the command line"
+
+
+# --- completion in the shell ---------------------------------------------------------------------
+
+
+def complete_role(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Return the roles whose names begin so."""
+    return _completed(context, incomplete, lambda: current_state().roles or ())
+
+
+def complete_user(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Return the users whose names begin so."""
+    return _completed(context, incomplete, _usernames)
+
+
+def _usernames() -> Iterable[str]:
+    accounts = current_state().accounts
+    if not isinstance(accounts, ManagedAccounts):
+        return ()
+    return sorted(user.username for user in current_state().deadline.bound(accounts).users())
+
+
+def _completed(
+    context: click.Context, incomplete: str, names: Callable[[], Iterable[str]]
+) -> list[CompletionItem]:
+    try:
+        with context.ensure_object(ScriptInfo).load_app().app_context():
+            found = [name for name in names() if name.startswith(incomplete)]
+    except Exception:  # an application that cannot be loaded completes nothing
+        return []
+    return [CompletionItem(name) for name in found[:_MOST_COMPLETED] if name.isprintable()]

@@ -14,21 +14,34 @@ from werkzeug.exceptions import HTTPException
 
 from .._context import get_app, get_request
 from ..application import current_state
-from ..errors import InvalidToken, MisuseError, StoreUnavailable
+from ..errors import InvalidToken, MisuseError
 from ..extension import Authz
 from ..inspection.explain import explain_call
 from ..jwt_extended.own_claims import own_claims
+from .common import complete_role, example
 
 _LONGEST_FILE = 65_536
 
 
-@click.command("explain")
+@click.command(
+    "explain",
+    epilog=example(
+        "explain GET /articles/1 --role editor", "explain --needs article:edit --role editor"
+    ),
+)
 @click.argument("call", nargs=-1, metavar="[METHOD PATH]")
 @click.option(
     "--needs", multiple=True, metavar="PERMISSION", help="Explain a permission instead of a call."
 )
 @click.option("--token-file", metavar="FILE", help="A file with a token; - is standard input.")
-@click.option("--role", "roles", multiple=True, metavar="NAME", help="A role.")
+@click.option(
+    "--role",
+    "roles",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete_role,
+    help="A role.",
+)
 @click.option(
     "--permission",
     "permissions",
@@ -73,8 +86,6 @@ def explain(
         raise click.ClickException(
             f"no view answers this call: {error.code} {error.name}"
         ) from None
-    except (MisuseError, StoreUnavailable) as error:
-        raise click.ClickException(str(error)) from None
     if not allowed:
         sys.exit(1)
 

@@ -10,24 +10,28 @@ from pathlib import Path
 from typing import Any
 
 import click
-from flask import current_app
-from flask.cli import AppGroup, ScriptInfo
+from flask.cli import ScriptInfo
 
 from .._context import get_app
 from ..application import AppState, current_state
-from ..errors import MisuseError, StoreUnavailable
-from ..extension import Authz
-from ..findings import Finding
+from ..errors import MisuseError
 from ..inspection.check import find
 from ..inspection.matrix import read_matrix
 from ..tokens import KeySet
 from . import reports
+from .common import Commands, Confirm, asking, example
 from .explain import explain
 from .openapi import openapi
+from .output import show_findings
 from .roles import roles
+from .sessions import revoke_tokens, sessions
+from .store import init, store
+from .token import token
 from .users import users
 
-authz = AppGroup("authz", help="Manage and inspect who may do what.")
+authz = Commands(
+    "authz", help="Manage and inspect who may do what.", epilog=example("check", "routes")
+)
 _COMMANDS = (
     reports.routes,
     reports.matrix,
@@ -37,26 +41,17 @@ _COMMANDS = (
     openapi,
     users,
     roles,
+    sessions,
+    revoke_tokens,
+    token,
+    init,
+    store,
 )
 for _command in _COMMANDS:
     authz.add_command(_command)
 
 
-@authz.command("init")
-def init() -> None:
-    """Prepare a new store of revocations: its tables, and the marker that it has lost nothing."""
-    state = current_state()  # raises without an Authz
-    extension: Authz = current_app.extensions["jwt_authz"]
-    try:
-        extension.prepare_store()
-    except (MisuseError, StoreUnavailable) as error:
-        raise click.ClickException(str(error)) from None
-    click.echo("the store of revocations is prepared")
-    for text in state.sharing_warnings():
-        click.echo(f"warning: {text}")
-
-
-@authz.command("check")
+@authz.command("check", epilog=example("check --strict", "check --json"))
 @click.option("--json", "as_json", is_flag=True, help="Write the findings as a JSON array.")
 @click.option("--strict", is_flag=True, help="Exit 1 for warnings, too.")
 def check(as_json: bool, strict: bool) -> None:
@@ -70,17 +65,11 @@ def check(as_json: bool, strict: bool) -> None:
     if as_json:
         click.echo(json.dumps([one.as_dict() for one in found], indent=2))
     else:
-        _write(found)
+        show_findings(found)
     if any(strict or one.severity == "error" for one in found):
         sys.exit(1)
     if not as_json:
         _write_summary(state)
-
-
-def _write(found: list[Finding]) -> None:
-    """Write warnings to the output, and errors after them to the error output."""
-    for one in sorted(found, key=lambda one: one.severity, reverse=True):
-        click.echo(f"{one.severity}: {one}", err=one.severity == "error")
 
 
 def _write_summary(state: AppState) -> None:
@@ -94,21 +83,18 @@ def _write_summary(state: AppState) -> None:
     click.echo(said)
 
 
-@authz.group("keys")
+@authz.group("keys", epilog=example("keys new --file keys.json"))
 def keys() -> None:
     """Create, list, rotate and retire the keys that sign and verify tokens."""
 
 
-def _key_command(name: str) -> Callable[[Callable[..., None]], click.Command]:
+def _key_command(name: str, *examples: str) -> Callable[[Callable[..., None]], click.Command]:
     """Return a decorator for a command that receives the path of the key file."""
 
     def decorate(function: Callable[..., None]) -> click.Command:
         @functools.wraps(function)
         def command(file: Path | None, **options: Any) -> None:
-            try:
-                function(file or _configured_file(), **options)
-            except (MisuseError, OSError) as error:
-                raise click.ClickException(str(error)) from None
+            function(file or _configured_file(), **options)
 
         asked = click.option(
             "--file",
@@ -116,7 +102,8 @@ def _key_command(name: str) -> Callable[[Callable[..., None]], click.Command]:
             help="The file, by default AUTHZ_KEYS_FILE of the application.",
         )
         # The application is needed only for its setting, and may not start without keys.
-        made: click.Command = keys.command(name, with_appcontext=False)(asked(command))
+        add = keys.command(name, with_appcontext=False, epilog=example(*examples))
+        made: click.Command = add(asked(command))
         return made
 
     return decorate
@@ -131,7 +118,7 @@ def _configured_file() -> Path:
     return Path(file)
 
 
-@_key_command("new")
+@_key_command("new", "keys new --algorithm ES256")
 @click.option("--algorithm", help="Default: that of the signing key; ES256 for the first.")
 def new_key(path: Path, algorithm: str | None) -> None:
     """Create the file with a first key, or add a key that only verifies."""
@@ -145,16 +132,24 @@ def new_key(path: Path, algorithm: str | None) -> None:
     click.echo(f"{more.kids[-1]} verifies; once it is known everywhere: flask authz keys rotate")
 
 
-@_key_command("list")
-def list_keys(path: Path) -> None:
+@_key_command("list", "keys list")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON instead of text.")
+def list_keys(path: Path, as_json: bool) -> None:
     """Show the id, algorithm and use of each key, oldest first; nothing secret."""
     held = KeySet.read(path)
-    for kid in held.kids:
-        use = "active" if kid == held.active else "verifying"
-        click.echo(f"{kid}  {held.verifying[kid].name:5}  {use}")
+    rows = [
+        (kid, held.verifying[kid].name, "active" if kid == held.active else "verifying")
+        for kid in held.kids
+    ]
+    if as_json:
+        names = ("kid", "algorithm", "use")
+        click.echo(json.dumps([dict(zip(names, row, strict=True)) for row in rows], indent=2))
+        return
+    for kid, algorithm, use in rows:
+        click.echo(f"{kid}  {algorithm:5}  {use}")
 
 
-@_key_command("rotate")
+@_key_command("rotate", "keys rotate")
 @click.argument("kid", required=False)
 def rotate_keys(path: Path, kid: str | None) -> None:
     """Make the newest key sign, or the given one; create one if the newest already signs."""
@@ -165,9 +160,12 @@ def rotate_keys(path: Path, kid: str | None) -> None:
     click.echo(f"{after.active} signs; {before.active} verifies until it is retired")
 
 
-@_key_command("retire")
+@_key_command("retire", "keys retire 4uHrXtqPBBk --yes")
 @click.argument("kid")
-def retire_key(path: Path, kid: str) -> None:
+@asking
+def retire_key(path: Path, kid: str, confirm: Confirm) -> None:
     """Remove a key: tokens that it signed are refused from now on."""
-    KeySet.read(path).retired(kid).write(path)
+    after = KeySet.read(path).retired(kid)
+    confirm(f"Tokens that were signed with {kid} will be refused.")
+    after.write(path)
     click.echo(f"{kid} is removed")

@@ -20,9 +20,10 @@ from ..guards.placement import is_page
 from ..inspection.matrix import read_matrix
 from ..openapi.annotate import GENERATOR, annotate, operations_of
 from ..openapi.paths import template_of
+from .common import example
 
 
-@click.command("openapi")
+@click.command("openapi", epilog=example("openapi > openapi.json", "openapi --check openapi.json"))
 @click.option(
     "--annotate", "source", metavar="FILE", help="Annotate this document instead of generating one."
 )
@@ -37,15 +38,15 @@ def openapi(source: str | None, checked: str | None) -> None:
     """
     if source is not None and checked is not None:
         raise click.UsageError("--annotate and --check cannot be combined")
+    current_state()  # raises without an Authz
+    if checked is not None:
+        _check(checked)
+        return
     try:
-        current_state()  # raises without an Authz
-        if checked is not None:
-            _check(checked)
-        else:
-            made = _generated() if source is None else annotate(_read(source), get_app())
-            click.echo(_written(made))
-    except (MisuseError, OSError, ImportError) as error:
+        made = _generated() if source is None else annotate(_read(source), get_app())
+    except ImportError as error:
         raise click.ClickException(str(error)) from None
+    click.echo(_written(made))
 
 
 def _check(file: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,9 +33,12 @@ from ..inspection.page import render_page
 from ..inspection.revision import matrix_at
 from ..inspection.routes import describe, read_routes
 from ..inspection.rows import marks_of, table_of_access, table_of_changes, table_of_routes
-from ..inspection.tables import FORMS, Table, visible
-from ..policy.decision import DEPENDS, NO, YES
+from ..inspection.selection import Selection, check_role
+from ..inspection.tables import Table, visible
+from ..policy.decision import DEPENDS, NO, YES, Verdict
 from ..policy.identity import Identity
+from .common import complete_role, example
+from .output import show, wide_option
 
 
 class _Failed(click.ClickException):
@@ -43,7 +47,9 @@ class _Failed(click.ClickException):
     exit_code = 2
 
 
-def _command(name: str, *forms: str) -> Callable[[Callable[..., None]], click.Command]:
+def _command(
+    name: str, *forms: str, examples: tuple[str, ...]
+) -> Callable[[Callable[..., None]], click.Command]:
     """Return a decorator for a command with a flag for each output form.
 
     The chosen form is the argument `form`; None means text. Errors are printed as messages.
@@ -53,17 +59,20 @@ def _command(name: str, *forms: str) -> Callable[[Callable[..., None]], click.Co
         @with_appcontext
         @functools.wraps(function)
         def command(**given: Any) -> None:
+            chosen = [form for form in forms if given.pop(f"as_{form}")]
+            if len(chosen) > 1:
+                raise click.UsageError(f"--{chosen[0]} and --{chosen[1]} cannot be combined")
             try:
                 current_state()  # raises without an Authz
-                function(**given)
+                function(form=chosen[0] if chosen else None, **given)
             except (MisuseError, StoreUnavailable, OSError) as error:
                 raise _Failed(str(error)) from None
 
-        made: Any = command
-        for form in forms:
+        made: Any = wide_option(command) if "csv" in forms else command
+        for form in reversed(forms):
             said = f"Write {_FORM_NAMES[form]} instead of text."
-            made = click.option(f"--{form}", "form", flag_value=form, help=said)(made)
-        return click.command(name)(made)
+            made = click.option(f"--{form}", f"as_{form}", is_flag=True, help=said)(made)
+        return click.command(name, epilog=example(*examples))(made)
 
     return decorate
 
@@ -71,43 +80,100 @@ def _command(name: str, *forms: str) -> Callable[[Callable[..., None]], click.Co
 _FORM_NAMES = {"json": "JSON", "markdown": "Markdown", "csv": "CSV", "html": "an HTML page"}
 
 
-@_command("routes", "json", "markdown", "csv")
-def routes(form: str | None) -> None:
-    """Show what each route requires, where its guards are, and which routes have none."""
-    found = read_routes()
+def _filtering(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that choose rows and columns; the command receives a `Selection`."""
+
+    @functools.wraps(command)
+    def filters(
+        route: str | None,
+        method: str | None,
+        roles: tuple[str, ...],
+        only: str | None,
+        **given: Any,
+    ) -> None:
+        verdict = None if only is None else Verdict(only)
+        command(selection=Selection(route, method, roles, verdict), **given)
+
+    options = (
+        click.option("--route", metavar="TEXT", help="Routes with this in the rule or endpoint."),
+        click.option("--method", metavar="NAME", help="Routes for this method, such as GET."),
+        click.option(
+            "--role",
+            "roles",
+            multiple=True,
+            metavar="NAME",
+            shell_complete=complete_role,
+            help="Only this role; can be repeated.",
+        ),
+        click.option(
+            "--only",
+            type=click.Choice([verdict.value for verdict in (YES, NO, DEPENDS)]),
+            help="Routes that answer one of the callers so.",
+        ),
+    )
+    made: Callable[..., None] = filters
+    for option in reversed(options):
+        made = option(made)
+    return made
+
+
+@_command(
+    "routes", "json", "markdown", "csv", examples=("routes", "routes --role editor --only no")
+)
+@_filtering
+def routes(form: str | None, selection: Selection, wide: bool) -> None:
+    """Show what each route requires, where its guards are, and which routes have none.
+
+    With --role, show the routes that the role may call, or with --only those that answer it so.
+    """
+    found = selection.of_routes(read_routes(), read_access)
     if form == "json":
         click.echo(routes_as_json(found), nl=False)
     else:
-        _show(table_of_routes(found), form)
+        show(table_of_routes(found), form, wide=wide)
 
 
-@_command("matrix", "json", "markdown", "csv", "html")
+@_command(
+    "matrix",
+    *("json", "markdown", "csv", "html"),
+    examples=("matrix --role editor --only yes", "matrix --diff main"),
+)
 @click.option(
     "--diff", metavar="FILE|REV", help="Compare with an earlier --json, or a git revision."
 )
-def matrix(form: str | None, diff: str | None) -> None:
+@_filtering
+def matrix(form: str | None, diff: str | None, selection: Selection, wide: bool) -> None:
     """Show which role may call which route.
 
     With --diff, show who was given access and who lost it. The exit code is 1 if access was, or
     may have been, given, and 2 if the comparison failed.
     """
-    found = read_access()
     if diff is not None:
-        _show_changes(compare(_earlier(diff), found), form)
-    elif form == "json":
+        if selection:
+            raise click.UsageError("--diff compares everything: leave out the filters")
+        _show_changes(compare(_earlier(diff), read_access()), form, wide)
+        return
+    found = selection.of_matrix(read_access())
+    if form == "json":
         click.echo(access_as_json(found), nl=False)
     elif form == "html":
-        click.echo(render_page(get_app().name, found, read_routes()), nl=False)
+        shown = {(row.endpoint, row.rule, row.method) for row in found.rows}
+        rows = [one for one in read_routes() if (one.endpoint, one.rule, one.method) in shown]
+        click.echo(render_page(get_app().name, found, rows), nl=False)
     else:
-        _show(table_of_access(found), form)
+        show(table_of_access(found), form, wide=wide, repeated=2)
 
 
-@_command("who")
+@_command("who", "json", examples=("who POST /articles",))
 @click.argument("method")
 @click.argument("path")
-def who(method: str, path: str) -> None:
-    """Show which roles may call a route, and what it depends on: who POST /articles."""
-    for access in _answering(method.upper(), path):
+def who(method: str, path: str, form: str | None) -> None:
+    """Show which roles may call a route, and what it depends on."""
+    answering = _answering(method.upper(), path)
+    if form == "json":
+        click.echo(json.dumps([_as_object(access) for access in answering], indent=2))
+        return
+    for access in answering:
         route = describe(access)
         marks = marks_of(route)
         title = f"{route.method} {route.rule} ({route.endpoint}): {route.requirement} [{marks}]"
@@ -116,38 +182,33 @@ def who(method: str, path: str) -> None:
             click.echo(visible(line))
 
 
-@_command("can")
-@click.argument("role")
-def can(role: str) -> None:
+@_command("can", "json", "csv", examples=("can editor",))
+@click.argument("role", shell_complete=complete_role)
+def can(role: str, form: str | None, wide: bool) -> None:
     """Show which routes a role may call, and what it depends on."""
-    catalogue = current_state().catalogue or ()
-    if role not in catalogue:
-        known = f"the roles are {', '.join(catalogue)}"
-        advice = known if catalogue else "write Authz(app, roles=Roles(...))"
-        raise MisuseError(f"no role is named {role!r}: {advice}")
+    check_role(role, current_state().catalogue or ())
     caller = caller_with(role)
     rows = [
         (found.value, one.method, one.rule, one.endpoint, "; ".join(depends_on(one, caller)))
         for one in read_matrix(get_app())
         if (found := answer(one, caller)) is not NO
     ]
-    if rows:
-        _show(Table(("answer", "method", "rule", "endpoint", "depends on"), rows))
+    names = ("answer", "method", "rule", "endpoint", "depends on")
+    if form == "json":
+        click.echo(json.dumps([dict(zip(names, row, strict=True)) for row in rows], indent=2))
+    elif rows or form == "csv":
+        show(Table(names, rows), form, wide=wide)
     else:
         click.echo(f"{visible(role)} may call no route")
 
 
-def _show(table: Table, form: str | None = None) -> None:
-    click.echo(FORMS[form or "text"](table), nl=False)
-
-
-def _show_changes(changes: list[AccessChange], form: str | None) -> None:
+def _show_changes(changes: list[AccessChange], form: str | None, wide: bool) -> None:
     if form == "html":
         raise MisuseError("--diff cannot be written as HTML: use text, --markdown, --csv or --json")
     if form == "json":
         click.echo(changes_as_json(changes), nl=False)
     elif changes or form == "csv":
-        _show(table_of_changes(changes), form)
+        show(table_of_changes(changes), form, wide=wide)
     else:
         click.echo("no access was given or taken")
     if any(change.may_open for change in changes):
@@ -167,14 +228,33 @@ def _earlier(named: str) -> AccessMatrix:
     return matrix_at(named, script.app_import_path)
 
 
-def _callers(access: Access) -> Iterator[str]:
-    """Yield the callers by answer, with one line for each caller whose answer depends."""
+def _answers(access: Access) -> list[tuple[str, Identity | None, Verdict]]:
     callers: list[tuple[str, Identity | None]] = [
         (NOT_IDENTIFIED, None),
         (WITHOUT_ROLE, caller_with()),
         *((role, caller_with(role)) for role in current_state().catalogue or ()),
     ]
-    answers = [(name, caller, answer(access, caller)) for name, caller in callers]
+    return [(name, caller, answer(access, caller)) for name, caller in callers]
+
+
+def _as_object(access: Access) -> dict[str, Any]:
+    route = describe(access)
+    answers = [
+        {"caller": name, "answer": found.value, "depends on": list(depends_on(access, caller))}
+        for name, caller, found in _answers(access)
+    ]
+    return {
+        "method": route.method,
+        "rule": route.rule,
+        "endpoint": route.endpoint,
+        "requirement": route.requirement,
+        "callers": answers,
+    }
+
+
+def _callers(access: Access) -> Iterator[str]:
+    """Yield the callers by answer, with one line for each caller whose answer depends."""
+    answers = _answers(access)
     for verdict in (YES, DEPENDS, NO):
         named = [(name, caller) for name, caller, found in answers if found is verdict]
         if verdict is DEPENDS:

@@ -15,25 +15,34 @@ from ..logins.changes import RoleChanges
 from ..policy.permissions import Permission
 from ..policy.role_sources import ManagedRoles
 from ..policy.roles import Roles
-from .common import changing, say, who
+from .common import Confirm, asking, changing, complete_role, example, say, who
+from .output import show, wide_option
 
 
-@click.group("roles")
+@click.group("roles", epilog=example("roles list"))
 def roles() -> None:
     """List roles; change roles in a database, in all processes at once."""
 
 
-def _command(name: str) -> Callable[[Callable[..., None]], click.Command]:
-    return changing(roles, name, lambda: RoleChanges(current_state(), _managed(), who(), _users))
+def _command(name: str, *examples: str) -> Callable[[Callable[..., None]], click.Command]:
+    def make() -> RoleChanges:
+        return RoleChanges(current_state(), _managed(), who(), _users)
+
+    return changing(roles, name, make, *examples)
 
 
-def _look(name: str) -> Callable[[Callable[..., None]], click.Command]:
-    return changing(roles, name, current_state)
+def _look(name: str, *examples: str) -> Callable[[Callable[..., None]], click.Command]:
+    return changing(roles, name, current_state, *examples)
 
 
-@_look("list")
+_name = click.argument("name", shell_complete=complete_role)
+_others = click.argument("others", nargs=-1, required=True, shell_complete=complete_role)
+
+
+@_look("list", "roles list", "roles list --json")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON that RolesFile can read.")
-def list_roles(_: object, as_json: bool) -> None:
+@wide_option
+def list_roles(_: object, as_json: bool, wide: bool) -> None:
     """Show each role with its permissions, the roles that it includes, and its level."""
     found = current_state().roles or Roles()
     if as_json:
@@ -48,20 +57,26 @@ def list_roles(_: object, as_json: bool) -> None:
         )
         for name, role in found.items()
     ]
-    click.echo(Table(("role", "level", "includes", "permissions"), rows).as_text(), nl=False)
+    show(Table(("role", "level", "includes", "permissions"), rows), wide=wide)
 
 
-@_look("reload")
+@_look("reload", "roles reload")
 def reload_roles(_: object) -> None:
     """Make all processes reload the roles, after editing a file or rows by hand."""
     current_state().reload_roles()
     click.echo("all processes reload the roles")
 
 
-@_command("add")
+@_command("add", "roles add clerk order:read order:list --includes reader")
 @click.argument("name")
 @click.argument("permissions", nargs=-1)
-@click.option("--includes", multiple=True, metavar="NAME", help="An included role.")
+@click.option(
+    "--includes",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete_role,
+    help="An included role; can be repeated.",
+)
 @click.option("--level", type=int, help="A number that orders roles.")
 def add(
     managed: RoleChanges,
@@ -75,16 +90,22 @@ def add(
     say(f"{name} is added, {_grants(name)}")
 
 
-@_command("remove")
-@click.argument("name")
-def remove(managed: RoleChanges, name: str) -> None:
+@_command("remove", "roles remove clerk")
+@_name
+@asking
+def remove(managed: RoleChanges, name: str, confirm: Confirm) -> None:
     """Remove a role, also from all users; no other role may include it."""
+    found = current_state().roles or Roles()
+    if name in found and not any(name in role.includes for role in found.values()):
+        having = sum(name in user.roles for user in _users())
+        has_it = "1 user has" if having == 1 else f"{having} users have"
+        confirm(f"The role {name} will be removed ({has_it} it), and tokens with it will end.")
     managed.remove(name)
     say(f"{name} is removed, and access tokens issued until now that have it are ended")
 
 
-@_command("grant")
-@click.argument("name")
+@_command("grant", "roles grant clerk order:write")
+@_name
 @click.argument("permissions", nargs=-1, required=True)
 def grant(managed: RoleChanges, name: str, permissions: tuple[str, ...]) -> None:
     """Give a role permissions."""
@@ -92,8 +113,8 @@ def grant(managed: RoleChanges, name: str, permissions: tuple[str, ...]) -> None
     say(f"{name} {_grants(name)}")
 
 
-@_command("take")
-@click.argument("name")
+@_command("take", "roles take clerk order:write")
+@_name
 @click.argument("permissions", nargs=-1, required=True)
 def take(managed: RoleChanges, name: str, permissions: tuple[str, ...]) -> None:
     """Take permissions from a role, and from all tokens that have it."""
@@ -107,26 +128,26 @@ def take(managed: RoleChanges, name: str, permissions: tuple[str, ...]) -> None:
             click.echo(f"but {name} still has {permission}, {whence}", err=True)
 
 
-@_command("include")
-@click.argument("name")
-@click.argument("others", nargs=-1, required=True)
+@_command("include", "roles include manager clerk")
+@_name
+@_others
 def include(managed: RoleChanges, name: str, others: tuple[str, ...]) -> None:
     """Make a role include others, with everything that they grant."""
     managed.include(name, others)
     say(f"{name} {_grants(name)}")
 
 
-@_command("exclude")
-@click.argument("name")
-@click.argument("others", nargs=-1, required=True)
+@_command("exclude", "roles exclude manager clerk")
+@_name
+@_others
 def exclude(managed: RoleChanges, name: str, others: tuple[str, ...]) -> None:
     """Make a role no longer include others."""
     managed.exclude(name, others)
     say(f"{name} {_grants(name)}")
 
 
-@_command("level")
-@click.argument("name")
+@_command("level", "roles level clerk 2")
+@_name
 @click.argument("level", type=int, required=False)
 def set_level(managed: RoleChanges, name: str, level: int | None) -> None:
     """Set the level of a role; without a number, remove it."""

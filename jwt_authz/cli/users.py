@@ -15,7 +15,8 @@ from ..application import current_state
 from ..errors import MisuseError
 from ..inspection.tables import Table, visible
 from ..logins.changes import Users
-from .common import changing, say, who
+from .common import Confirm, asking, changing, complete_role, complete_user, example, say, who
+from .output import show, wide_option
 
 _RANDOM_BYTES = 16
 _LONGEST_LINE = 65_536
@@ -26,18 +27,29 @@ _METHODS = (
 )
 
 
-@click.group("users")
+@click.group("users", epilog=example("users list"))
 def users() -> None:
     """Add, list and remove users, and change their roles and passwords."""
 
 
-def _command(name: str) -> Callable[[Callable[..., None]], click.Command]:
-    return changing(users, name, lambda: Users(current_state(), _accounts(), who()))
+def _command(name: str, *examples: str) -> Callable[[Callable[..., None]], click.Command]:
+    return changing(users, name, lambda: Users(current_state(), _accounts(), who()), *examples)
 
 
-@_command("add")
+_username = click.argument("username", shell_complete=complete_user)
+_roles = click.argument("roles", nargs=-1, required=True, shell_complete=complete_role)
+
+
+@_command("add", "users add ann --role editor")
 @click.argument("username")
-@click.option("--role", "roles", multiple=True, metavar="NAME", help="A role; can be repeated.")
+@click.option(
+    "--role",
+    "roles",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete_role,
+    help="A role; can be repeated.",
+)
 @click.option("--tenant", metavar="NAME", help="The tenant of the user.")
 @click.option("--random", "is_random", is_flag=True, help="Generate a password, and print it once.")
 @click.option("--no-password", is_flag=True, help="The user cannot log in with a password.")
@@ -58,9 +70,10 @@ def add(
     _show(username, password if is_random else None)
 
 
-@_command("list")
+@_command("list", "users list", "users list --json")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON instead of text.")
-def list_users(_: Users, as_json: bool) -> None:
+@wide_option
+def list_users(_: Users, as_json: bool, wide: bool) -> None:
     """Show all users, sorted by name; nothing secret."""
     found = _accounts().users()
     if as_json:
@@ -70,20 +83,25 @@ def list_users(_: Users, as_json: bool) -> None:
         (user.username, " ".join(user.roles), user.tenant or "", _state(user), user.subject)
         for user in found
     ]
-    click.echo(Table(("user", "roles", "tenant", "state", "subject"), rows).as_text(), nl=False)
+    show(Table(("user", "roles", "tenant", "state", "subject"), rows), wide=wide)
 
 
-@_command("remove")
-@click.argument("username")
-def remove(managed: Users, username: str) -> None:
+@_command("remove", "users remove ann")
+@_username
+@asking
+def remove(managed: Users, username: str, confirm: Confirm) -> None:
     """Remove a user, and end their log-ins and tokens."""
+    user = managed.find(username)
+    confirm(
+        f"The user {username} ({_roles_of(user)}) will be removed; log-ins and tokens will end."
+    )
     managed.remove(username)
     say(f"{username} is removed, {_ended()}")
 
 
-@_command("grant")
-@click.argument("username")
-@click.argument("roles", nargs=-1, required=True)
+@_command("grant", "users grant ann editor")
+@_username
+@_roles
 @click.option("--tenant", metavar="NAME", help="In this tenant, by default in their own.")
 def grant(managed: Users, username: str, roles: tuple[str, ...], tenant: str | None) -> None:
     """Give a user roles."""
@@ -91,9 +109,9 @@ def grant(managed: Users, username: str, roles: tuple[str, ...], tenant: str | N
     say(f"{username} is {_roles_of(user)}, from the next log-in or refresh")
 
 
-@_command("take")
-@click.argument("username")
-@click.argument("roles", nargs=-1, required=True)
+@_command("take", "users take ann editor")
+@_username
+@_roles
 @click.option("--tenant", metavar="NAME", help="In this tenant, by default in their own.")
 def take(managed: Users, username: str, roles: tuple[str, ...], tenant: str | None) -> None:
     """Take roles from a user, and end the access tokens that have them."""
@@ -101,24 +119,27 @@ def take(managed: Users, username: str, roles: tuple[str, ...], tenant: str | No
     say(f"{username} is {_roles_of(user)}, {_ended('access tokens')}")
 
 
-@_command("disable")
-@click.argument("username")
-def disable(managed: Users, username: str) -> None:
+@_command("disable", "users disable ann --yes")
+@_username
+@asking
+def disable(managed: Users, username: str, confirm: Confirm) -> None:
     """Disable a user, and end their log-ins and tokens."""
+    managed.find(username)
+    confirm(f"The user {username} will be disabled; log-ins and tokens will end.")
     managed.disable(username)
     say(f"{username} is disabled, {_ended()}")
 
 
-@_command("enable")
-@click.argument("username")
+@_command("enable", "users enable ann")
+@_username
 def enable(managed: Users, username: str) -> None:
     """Let a user log in again."""
     managed.enable(username)
     say(f"{username} is enabled")
 
 
-@_command("reset-password")
-@click.argument("username")
+@_command("reset-password", "users reset-password ann --random")
+@_username
 @click.option("--random", "is_random", is_flag=True, help="Generate a password, and print it once.")
 def reset_password(managed: Users, username: str, is_random: bool) -> None:
     """Set a user's password, from a prompt or standard input, and end their log-ins."""

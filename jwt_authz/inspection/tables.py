@@ -5,12 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 _MARKUP = re.compile(r"[\\`*_\[\]<>&~#!$]|:(?=//)|(?<=[wW])\.")
 # Characters that make a spreadsheet treat a cell as a formula, including their full-width forms.
 _FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]")
+
+
+_SHORTEST = 6  # characters of a shortened cell
+_GAP = "  "
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,16 +23,60 @@ class Table:
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
+    is_shortened: bool = False
 
-    def as_text(self) -> str:
-        """Return aligned columns for a terminal, one line for each row."""
+    def as_text(self, paint: Callable[[str], str] | None = None) -> str:
+        """Return aligned columns for a terminal, one line for each row.
+
+        `paint` returns a cell with the codes of its color.
+        """
         lines = [list(map(visible, row)) for row in (self.header, *self.rows)]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        padded = (
-            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        widths = _widths(lines)
+        texts = []
+        for number, line in enumerate(lines):
+            painted = map(paint, line) if paint is not None and number else line
+            padded = (
+                text + " " * (width - len(cell))
+                for text, cell, width in zip(painted, line, widths, strict=True)
+            )
+            texts.append(f"{_GAP.join(padded).rstrip()}\n")
+        return "".join(texts)
+
+    def blocks(self, width: int, repeated: int = 0) -> Iterator[Table]:
+        """Yield tables that are at most so wide as text.
+
+        If there are more columns than the first `repeated` ones, the rest is divided among several
+        tables, each with the first columns. Without `repeated`, and where a column alone is too
+        wide, cells are shortened.
+        """
+        lines = [list(map(visible, row)) for row in (self.header, *self.rows)]
+        widths = _widths(lines)
+        if not repeated or _total(widths) <= width:
+            yield self._shortened(lines, widths, width)
+            return
+        first, taken = list(range(repeated)), list[int]()
+        for column in range(repeated, len(widths)):
+            wanted = [widths[one] for one in (*first, *taken, column)]
+            if taken and _total(wanted) > width:
+                yield self._shortened(*_only(lines, widths, [*first, *taken]), width)
+                taken = []
+            taken.append(column)
+        yield self._shortened(*_only(lines, widths, [*first, *taken]), width)
+
+    def _shortened(self, lines: list[list[str]], widths: list[int], width: int) -> Table:
+        """Return a table of these lines, the widest columns shortened until they fit."""
+        limits = widths.copy()
+        while _total(limits) > width and max(limits) > _SHORTEST:
+            widest = limits.index(max(limits))
+            limits[widest] -= 1
+        cut = [
+            [
+                cell if len(cell) <= limit else f"{cell[: limit - 1]}…"
+                for cell, limit in zip(line, limits, strict=True)
+            ]
             for line in lines
-        )
-        return "".join(f"{line.rstrip()}\n" for line in padded)
+        ]
+        return Table(cut[0], cut[1:], limits != widths)
 
     def as_markdown(self) -> str:
         """Return a table in GitHub Flavored Markdown (section 4.10), with the cells escaped."""
@@ -49,6 +97,20 @@ FORMS: dict[str, Callable[[Table], str]] = {
     "markdown": Table.as_markdown,
     "csv": Table.as_csv,
 }
+
+
+def _widths(lines: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(len, column)) for column in zip(*lines, strict=True)]
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + len(_GAP) * (len(widths) - 1)
+
+
+def _only(
+    lines: list[list[str]], widths: list[int], columns: list[int]
+) -> tuple[list[list[str]], list[int]]:
+    return [[line[one] for one in columns] for line in lines], [widths[one] for one in columns]
 
 
 def visible(text: str) -> str:

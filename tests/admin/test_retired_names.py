@@ -62,7 +62,7 @@ def test_a_removed_role_is_not_taken_over(app: Flask, who: str) -> None:
 
 @pytest.mark.slow
 def test_a_role_removed_at_the_command_line_is_not_taken_over(app: Flask) -> None:
-    result = app.test_cli_runner().invoke(commands, ["roles", "remove", "auditor"])
+    result = app.test_cli_runner().invoke(commands, ["roles", "remove", "auditor", "--yes"])
     assert result.exit_code == 0, result.output
     assert take_over(app, "ann").status_code == 409
 
@@ -70,7 +70,7 @@ def test_a_role_removed_at_the_command_line_is_not_taken_over(app: Flask) -> Non
 @pytest.mark.slow
 def test_the_command_line_gives_the_name_back(app: Flask) -> None:
     run = app.test_cli_runner().invoke
-    for arguments in (("remove", "auditor"), ("add", "auditor"), ("remove", "auditor")):
+    for arguments in (("remove", "auditor", "--yes"), ("add", "auditor"), ("remove", "auditor", "--yes")):
         assert run(commands, ["roles", *arguments]).exit_code == 0
     assert take_over(app, "ann").status_code == 409
     assert run(commands, ["roles", "add", "auditor", "articles:read"]).exit_code == 0

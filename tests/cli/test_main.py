@@ -61,8 +61,9 @@ def test_check_exits_1_for_a_bare_view_whatever_the_default(default: str) -> Non
     result = check(app)
     assert result.exit_code == 1
     reported = lines(result.stderr)
-    assert len(reported) == 2
-    for method, line in zip(("GET", "POST"), reported, strict=True):
+    heading, *found = reported
+    assert heading.startswith("AZ00") and heading.endswith(" (2 findings)")
+    for method, line in zip(("GET", "POST"), found, strict=True):
         assert line.startswith(f"error: {method} /bare (bare) has no guard: write @requires(...)")
     assert "every view" not in result.stdout
 
@@ -316,7 +317,7 @@ def test_retire_takes_a_key_out_but_never_the_one_that_signs(file: Path) -> None
     assert result.exit_code == 1
     assert "is the active key: rotate to another key first" in result.stderr
     assert KeySet.read(file).kids == (old, active)
-    assert done(app, "retire", old) == [f"{old} is removed"]
+    assert done(app, "retire", old, "--yes") == [f"{old} is removed"]
     assert KeySet.read(file).kids == (active,)
 
 
@@ -333,7 +334,7 @@ def test_what_a_running_application_signs_follows_the_commands(file: Path) -> No
         200,
         200,
     ]
-    done(app, "retire", KeySet.read(file).kids[0])
+    done(app, "retire", KeySet.read(file).kids[0], "--yes")
     parts._key_file.current(0.0, look=True)
     assert [get(app.test_client(), "/", token).status_code for token in (first, second)] == [
         401,

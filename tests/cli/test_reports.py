@@ -250,3 +250,95 @@ def test_an_application_that_a_function_makes_has_no_revisions() -> None:
     assert result.exit_code == 2
     assert "there is no file main" in result.stderr
     assert "give the FILE of an earlier --json" in result.stderr
+
+
+# --- filters -------------------------------------------------------------------------------------
+
+
+def rows_of(*arguments: str) -> list[tuple[str, str]]:
+    """The methods and rules that a command lists."""
+    table = list(csv.reader(io.StringIO(reported(shop(), *arguments, "--csv"))))
+    return [(row[0], row[1]) for row in table[1:]]
+
+
+_NOBODY = ("not", "identified", "no", "role")
+ORDER, ORDERS = "/orders/<int:id>", "/orders"
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        (["--route", "order"], [("GET", ORDER), ("PUT", ORDER), ("GET", ORDERS)]),
+        (["--route", "admin.users"], [("GET", "/admin/users/")]),
+        (["--route", "nothing"], []),
+        (["--method", "put"], [("PUT", ORDER)]),
+        (["--only", "depends"], [("GET", ORDER)]),
+        (
+            ["--role", "clerk", "--only", "yes", "--route", "orders"],
+            [("GET", ORDER), ("GET", ORDERS)],
+        ),
+        (
+            ["--role", "guest", "--only", "no", "--method", "GET", "--route", "order"],
+            [("GET", ORDERS)],
+        ),
+    ],
+    ids=lambda value: " ".join(value) if value and isinstance(value[0], str) else "",
+)
+@pytest.mark.parametrize("name", ["routes", "matrix"])
+def test_routes_are_chosen_by_name_method_role_and_answer(
+    name: str, filters: list[str], expected: list[tuple[str, str]]
+) -> None:
+    assert rows_of(name, *filters) == expected
+
+
+def test_the_routes_of_a_role_are_those_that_let_it_in_or_may() -> None:
+    assert rows_of("routes", "--role", "guest") == [
+        ("GET", ORDER),
+        ("GET", "/health"),
+        ("GET", "/bare"),
+    ]
+
+
+def test_a_matrix_of_some_roles_has_their_columns_in_the_order_given() -> None:
+    text = reported(shop(), "matrix", "--role", "manager", "--role", "guest", "--route", "order")
+    assert text.splitlines()[0].split() == [
+        "method",
+        "rule",
+        *_NOBODY,
+        "manager",
+        "guest",
+        "requirement",
+    ]
+    found = json.loads(reported(shop(), "matrix", "--role", "guest", "--json"))
+    assert found["roles"] == ["guest"]
+
+
+def test_an_unknown_role_is_refused_with_those_that_are_like_it() -> None:
+    for name in ("routes", "matrix"):
+        few = run(shop(), name, "--role", "clrek")
+        assert (few.exit_code, few.stdout) == (2, "")
+        assert "no role is named 'clrek': the roles are clerk, manager, guest" in few.stderr
+    many = shop(Role("clerk", "order:*"), *(Role(f"role-{number}") for number in range(500)))
+    error = run(many, "matrix", "--role", "clrek").stderr
+    assert error == "Error: no role is named 'clrek': did you mean clerk?\n"
+
+
+def test_a_comparison_is_not_filtered(tmp_path: Path) -> None:
+    result = run(shop(), "matrix", "--diff", str(tmp_path / "before.json"), "--role", "clerk")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--diff compares everything: leave out the filters" in result.stderr
+
+
+def test_who_and_can_are_written_as_json() -> None:
+    (found,) = json.loads(reported(shop(), "who", "GET", "/orders/7", "--json"))
+    assert (found["method"], found["rule"], found["endpoint"]) == ("GET", ORDER, "order")
+    callers = {one["caller"]: (one["answer"], one["depends on"]) for one in found["callers"]}
+    assert callers["clerk"] == ("yes", [])
+    assert callers["guest"] == ("depends", ["is the buyer"])
+    assert callers["not identified"] == ("no", [])
+    can = json.loads(reported(shop(), "can", "guest", "--json"))
+    assert {(one["answer"], one["rule"]) for one in can} == {
+        ("depends", ORDER),
+        ("yes", "/health"),
+        ("yes", "/bare"),
+    }

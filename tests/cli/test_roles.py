@@ -60,7 +60,7 @@ def test_each_command_says_what_the_role_grants_after_it(here: Process) -> None:
     here.run("roles", "exclude", "cook", "clerk")
     assert here.run("roles", "grant", "cook", "a:b").stdout == "cook grants a:b\n"
     assert here.run("roles", "take", "cook", "a:b").stdout == "cook grants nothing\n"
-    removed = here.run("roles", "remove", "cook")
+    removed = here.run("roles", "remove", "cook", "--yes")
     assert removed.stdout == (
         "cook is removed, and access tokens issued until now that have it are ended\n"
     )
@@ -104,7 +104,7 @@ def test_a_role_of_an_old_name_is_not_that_of_old_tokens(here: Process) -> None:
     tokens = here.log_in()
     assert here.status(tokens) == 200
     here.run("roles", "exclude", "manager", "clerk")
-    assert here.run("roles", "remove", "clerk").exit_code == 0
+    assert here.run("roles", "remove", "clerk", "--yes").exit_code == 0
     assert here.status(tokens) == 401
     assert here.run("roles", "add", "clerk", "orders:read").exit_code == 0
     assert here.status(tokens) == 401
@@ -124,10 +124,10 @@ def test_a_removal_that_ended_no_token_without_the_store_is_finished_by_repeatin
 
     here.run("roles", "exclude", "manager", "clerk")
     monkeypatch.setattr("jwt_authz.logins.changes.revoke", log_in_and_fail)
-    failed = here.run("roles", "remove", "clerk")
+    failed = here.run("roles", "remove", "clerk", "--yes")
     assert (failed.exit_code, "repeat the change" in failed.stderr) == (1, True)
     monkeypatch.undo()
-    assert "no role is named 'clerk'" in here.run("roles", "remove", "clerk").stderr
+    assert "no role is named 'clerk'" in here.run("roles", "remove", "clerk", "--yes").stderr
     assert here.run("roles", "add", "clerk", "orders:read").exit_code == 0
     assert here.status({"access_token": late[0]}) == 401
 

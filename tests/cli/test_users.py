@@ -131,7 +131,7 @@ def test_who_is_disabled_or_removed_is_out_at_once_in_another_process(
     there = start()
     tokens = there.log_in()
     assert there.status(tokens) == 200
-    result = here.run("users", command, "ann")
+    result = here.run("users", command, "ann", "--yes")
     assert result.exit_code == 0
     assert (
         result.stdout == f"ann is {command}d, and log-ins and tokens issued until now are ended\n"
@@ -145,7 +145,7 @@ def test_who_is_disabled_or_removed_is_out_at_once_in_another_process(
 @pytest.mark.slow
 def test_who_is_enabled_again_logs_in_and_old_tokens_stay_dead(here: Process) -> None:
     tokens = here.log_in()
-    here.run("users", "disable", "ann")
+    here.run("users", "disable", "ann", "--yes")
     assert here.run("users", "enable", "ann").stdout == "ann is enabled\n"
     assert here.status(tokens) == 401
     assert here.status(here.log_in()) == 200
@@ -213,7 +213,18 @@ def test_a_command_in_a_process_of_its_own_reaches_one_that_serves(
         """)
     )
     done = subprocess.run(
-        [sys.executable, "-m", "flask", "--app", "shop", "authz", "users", "disable", "ann"],
+        [
+            sys.executable,
+            "-m",
+            "flask",
+            "--app",
+            "shop",
+            "authz",
+            "users",
+            "disable",
+            "ann",
+            "--yes",
+        ],
         cwd=tmp_path,
         env={"PYTHONPATH": f"{ROOT}:{tmp_path}", "PATH": ""},
         capture_output=True,
@@ -242,7 +253,7 @@ def test_a_command_in_a_process_of_its_own_reaches_one_that_serves(
         (["grant", "ann", "king"], "no role is named 'king'"),
         (["grant", "nobody", "clerk"], "no user is named 'nobody'"),
         (["take", "nobody", "clerk"], "no user is named 'nobody'"),
-        (["remove", "nobody"], "no user is named 'nobody'"),
+        (["remove", "nobody", "--yes"], "no user is named 'nobody'"),
         (["disable", "nobody"], "no user is named 'nobody'"),
         (["enable", "nobody"], "no user is named 'nobody'"),
         (["reset-password", "nobody"], "no user is named 'nobody'"),
@@ -270,7 +281,8 @@ def test_a_store_that_does_not_take_it_is_said_and_the_command_may_be_repeated(
     here: Process, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     tokens = here.log_in()
-    arguments = ["users", command, "ann", *(["clerk"] if command == "take" else [])]
+    more = {"take": ["clerk"], "disable": ["--yes"], "remove": ["--yes"]}
+    arguments = ["users", command, "ann", *more.get(command, ())]
 
     def gone(*given: Any) -> None:
         raise StoreUnavailable("the store does not answer")
@@ -295,7 +307,7 @@ def test_without_a_store_that_processes_share_the_words_say_that_tokens_go_on(
     accounts = MemoryAccounts()
     accounts.add("ann", PASSWORD, roles=["clerk"])
     Authz(app, roles=Roles(Role("clerk", "orders:read")), accounts=accounts)
-    result = app.test_cli_runner().invoke(commands, ["users", "disable", "ann"])
+    result = app.test_cli_runner().invoke(commands, ["users", "disable", "ann", "--yes"])
     assert result.exit_code == 0
     assert "log-ins and tokens go on until they expire" in result.stdout
     assert "these users exist only in the memory of this process" in result.stderr
@@ -340,9 +352,9 @@ def test_the_audit_records_who_did_what_to_whom(
         here.run("users", "grant", "ann", "editor")
         here.run("users", "take", "ann", "editor")
         here.run("users", "reset-password", "ann", input="another good password\n")
-        here.run("users", "disable", "ann")
+        here.run("users", "disable", "ann", "--yes")
         here.run("users", "disable", "nobody")
-        here.run("users", "remove", "ann")
+        here.run("users", "remove", "ann", "--yes")
         here.run("roles", "take", "clerk", "orders:read")
     actions = ["grant", "take", "password", "disable", "disable", "remove"]
     assert [what["action"] for what in reported] == [

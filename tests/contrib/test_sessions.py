@@ -222,7 +222,11 @@ def test_changed_roles_end_a_session_that_keeps_roles(keeps_roles: bool) -> None
 
 @pytest.mark.parametrize(
     "command",
-    [["disable", "ada"], ["reset-password", "ada", "--random"], ["remove", "ada"]],
+    [
+        ["disable", "ada", "--yes"],
+        ["reset-password", "ada", "--random"],
+        ["remove", "ada", "--yes"],
+    ],
     ids=lambda command: command[0],
 )
 def test_a_session_ends_by_the_commands_that_end_a_log_in(command: list[str]) -> None:
