@@ -70,7 +70,11 @@ def test_a_role_removed_at_the_command_line_is_not_taken_over(app: Flask) -> Non
 @pytest.mark.slow
 def test_the_command_line_gives_the_name_back(app: Flask) -> None:
     run = app.test_cli_runner().invoke
-    for arguments in (("remove", "auditor", "--yes"), ("add", "auditor"), ("remove", "auditor", "--yes")):
+    for arguments in (
+        ("remove", "auditor", "--yes"),
+        ("add", "auditor"),
+        ("remove", "auditor", "--yes"),
+    ):
         assert run(commands, ["roles", *arguments]).exit_code == 0
     assert take_over(app, "ann").status_code == 409
     assert run(commands, ["roles", "add", "auditor", "articles:read"]).exit_code == 0
