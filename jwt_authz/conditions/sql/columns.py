@@ -10,33 +10,38 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Column as TableColumn
-from sqlalchemy import Float, inspect, select
+from sqlalchemy import inspect, select
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Mapper, RelationshipDirection, aliased
-from sqlalchemy.types import BigInteger, DateTime, Enum, NullType, Numeric, TypeEngine
+from sqlalchemy.types import BigInteger, DateTime, Enum, NullType, TypeEngine
 
 from ...errors import MisuseError
 from ..operands import attr
-from .dialects import ExactText, by_code_points
+from .dialects import ExactDecimal, ExactFloat, ExactText, by_code_points, is_single, whole_text
 
 _KINDS: dict[str, type] = {
     **dict.fromkeys(("string", "text", "unicode", "unicode_text", "VARCHAR", "TEXT"), str),
+    **dict.fromkeys(("TINYTEXT", "MEDIUMTEXT", "LONGTEXT"), str),
     **dict.fromkeys(("boolean", "BOOLEAN"), bool),
     **dict.fromkeys(("integer", "big_integer", "small_integer"), int),
-    **dict.fromkeys(("INTEGER", "BIGINT", "SMALLINT"), int),
+    **dict.fromkeys(("INTEGER", "BIGINT", "SMALLINT", "MEDIUMINT"), int),
     **dict.fromkeys(("float", "FLOAT", "double", "DOUBLE", "DOUBLE_PRECISION"), float),
     **dict.fromkeys(("numeric", "NUMERIC", "DECIMAL"), Decimal),
     **dict.fromkeys(("datetime", "DATETIME", "TIMESTAMP"), datetime),
     **dict.fromkeys(("date", "DATE"), date),
     **dict.fromkeys(("uuid", "UUID"), UUID),
 }
-_TYPES_OF = ("sqlalchemy.sql.sqltypes", "sqlalchemy.dialects.postgresql")
+_TYPES_OF = (
+    "sqlalchemy.sql.sqltypes",
+    "sqlalchemy.dialects.postgresql",
+    "sqlalchemy.dialects.mysql",
+)
 # As wide as the kind, so that a value is never truncated or rounded to the column's type.
 _BOUND_AS: dict[type, Callable[[Any], TypeEngine[Any]]] = {
     str: lambda held: ExactText(),
     int: lambda held: BigInteger(),
-    float: lambda held: Float(53),
-    Decimal: lambda held: Numeric(),
+    float: lambda held: ExactFloat(None if is_single(held) else 53),
+    Decimal: lambda held: ExactDecimal(),
     datetime: lambda held: DateTime(timezone=held.timezone),
 }
 _SHORTEST_DOUBLE = 25  # bits; SQL's FLOAT(24) is a single
@@ -82,7 +87,13 @@ class Column:
         if self.kind is not str or self.choices is not None:
             return expression
         is_plain = sign in ("==", "!=") and self.collation is None
-        return expression if is_plain else by_code_points(expression)
+        return whole_text(expression) if is_plain else by_code_points(expression)
+
+    @property
+    def is_indexed_text(self) -> bool:
+        """Whether equal strings may be found by an index of the model's own table."""
+        is_own = self.kind is str and self.choices is None and len(self.attribute.path) == 1
+        return is_own and self.collation is None
 
     def bound(self, value: Any) -> Any:
         """Return a value of the column's kind as the database driver expects it."""

@@ -20,7 +20,7 @@ from ..kinds import NEGATED, OPERATORS, UNKNOWN, fitted, is_ordered, named
 from ..operands import attr, claim
 from ..operators import Literal, mismatch
 from .columns import Column, read_column
-from .dialects import is_number
+from .dialects import is_number, same_text, text_among
 
 Criterion = ColumnElement[bool] | bool
 
@@ -142,7 +142,11 @@ class ComparedChoices(Node):
     def yes(self, call: Call) -> Criterion:
         fitting = self._fitting(call)
         values = [value for value in fitting or () if value is not UNKNOWN]
-        return self._held(call).in_(self._bound(values)) if values else False
+        if not values:
+            return False
+        if self._column.is_indexed_text:
+            return text_among(self._column.of(call.entity), self._bound(values))
+        return self._held(call).in_(self._bound(values))  # type: ignore[no-any-return]
 
     def no(self, call: Call) -> Criterion:
         fitting = self._fitting(call)
@@ -220,6 +224,8 @@ def _sound(column: Column, call: Call, read: Callable[[], object]) -> Criterion:
 
 
 def _compared(column: Column, sign: str, call: Call, other: Any) -> ColumnElement[bool]:
+    if sign == "==" and column.is_indexed_text:
+        return same_text(column.of(call.entity), other)
     where: ColumnElement[bool] = OPERATORS[sign](column.compared_on(call.entity, sign), other)
     return and_(where, is_number(column.of(call.entity))) if column.may_be_nan else where
 

@@ -19,16 +19,23 @@ class Rows:
     session: Session
     articles: dict[int, Article]
 
+    @property
+    def is_mysql(self) -> bool:
+        return self.session.get_bind().dialect.name == "mysql"
+
     def ids_where(self, criterion: ColumnElement[bool], first: int, last: int) -> set[int]:
         """The ids, of those from first to last, of the rows that the database lets through."""
         asked = select(Article.id).where(Article.id.between(first, last), criterion)
         return set(self.session.scalars(asked))
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+NEW = {"postgresql": "new_schema", "mariadb": "new_mariadb"}
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql", "mariadb"])
 def rows(request: pytest.FixtureRequest) -> Iterator[Rows]:
-    is_postgres = request.param == "postgresql"
-    engine = create_engine(request.getfixturevalue("new_schema")() if is_postgres else "sqlite://")
+    new = NEW.get(request.param)
+    engine = create_engine("sqlite://" if new is None else request.getfixturevalue(new)())
     Base.metadata.create_all(engine)
     with Session(engine) as session:
         fill(session)

@@ -6,9 +6,10 @@ import enum
 import random
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from math import isfinite
 from uuid import UUID
 
-from sqlalchemy import BigInteger, DateTime, Enum, ForeignKey, Numeric, String
+from sqlalchemy import BigInteger, DateTime, Double, Enum, ForeignKey, Numeric, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
 ROWS = 10_000
@@ -16,7 +17,7 @@ NOON = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 KEYS = [UUID(int=n) for n in range(1, 5)]
 # Strings that collations, case and Unicode order differently from code points, and a few numbers.
 TEXTS = ["ada", "Ada", "ADA", "bob", "", "17", "18", "Z", "a b", "ab", "é", "e\u0301", "ß", "ss"]
-TEXTS += ["\uffff", "\U0001f600", "published", "draft"]
+TEXTS += ["\uffff", "\U0001f600", "published", "draft", "ada ", "a\tb"]
 INTEGERS = [-1, 0, 1, 2, 17, 18, 2**31, 2**53 + 1, 2**63 - 1, -(2**63)]
 FLOATS = [0.0, -0.5, 0.1, 1.0, 2.5, 17.0, 1e300, float("inf"), float("-inf")]
 DECIMALS = [Decimal(text) for text in ("0.00", "0.10", "1.00", "17.00", "-2.50", "99999.99")]
@@ -37,7 +38,7 @@ class Team(Base):
     __tablename__ = "filter_teams"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str | None]
+    name: Mapped[str | None] = mapped_column(String(80))
     size: Mapped[int | None]
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("filter_teams.id"))
     parent: Mapped[Team | None] = relationship(remote_side=[id])
@@ -48,12 +49,12 @@ class Article(Base):
     __tablename__ = "filter_articles"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    owner: Mapped[str | None]
+    owner: Mapped[str | None] = mapped_column(String(80), index=True)
     editor: Mapped[str | None] = mapped_column(String(80))
     number: Mapped[int | None]
     large: Mapped[int | None] = mapped_column(BigInteger)
-    score: Mapped[float | None]
-    weight: Mapped[float | None]
+    score: Mapped[float | None] = mapped_column(Double)
+    weight: Mapped[float | None] = mapped_column(Double)
     price: Mapped[Decimal | None] = mapped_column(Numeric(10, 2))
     open: Mapped[bool | None]
     locked: Mapped[bool | None]
@@ -71,8 +72,11 @@ class Article(Base):
 def fill(session: Session) -> None:
     """The tables' rows, the same at each call."""
     chance = random.Random(20260501)
-    has_nan = session.get_bind().dialect.name == "postgresql"
-    floats = [*FLOATS, float("nan")] if has_nan else FLOATS
+    database = session.get_bind().dialect.name
+    floats = {
+        "postgresql": [*FLOATS, float("nan")],
+        "mysql": [number for number in FLOATS if isfinite(number)],
+    }.get(database, FLOATS)
     pick = chance.choice
     for n in range(1, 9):
         parent = pick([None, *range(1, n)])
