@@ -20,7 +20,7 @@ from .findings import Finding
 from .guards import jwt_required as blocklist
 from .guards.arguments import NOT_GIVEN
 from .guards.error_handlers import answer_complete, answer_refusal
-from .guards.filtering import add_rule, criterion
+from .guards.filtering import add_expression, add_rule, criterion
 from .guards.flask_hooks import (
     answer_invalid,
     answer_token_does_not_fit,
@@ -209,6 +209,22 @@ class Authz:
         True
         """
         return add_rule(self._rules, action, model, requirement)
+
+    def expression(self, model: type, name: str, sql: Callable[[Any], Any] | None = None) -> None:
+        """Let filters compare an attribute of a model that is not a column, by its SQL.
+
+        `sql` is a function of the model, or of an alias of it, that returns an expression of
+        SQLAlchemy. Without it, the class attribute of this name is used, such as that of a
+        `hybrid_property`. The item check reads the attribute of the object: that both agree, also
+        on NULL, is up to you. Register it before the rules that use it. Raise `MisuseError` if
+        the type of the expression is not known, or not one that conditions compare.
+
+        >>> authz.expression(OrderRow, "shouted", lambda order: order.customer + "!")
+        >>> is_shouted = attr("shouted") == "ann!"
+        >>> print(authz.filter(is_shouted, OrderRow, identity=Identity("ann")))
+        ((order_row.customer || :customer_1) COLLATE BINARY) = :param_1
+        """
+        add_expression(self._rules, model, name, sql)
 
     def filter(self, requirement: Any, model: Any, *, identity: Any = NOT_GIVEN) -> Any:
         """Return a criterion for `select(model).where(...)`: the rows that `allowed` would allow.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, ClassVar, Self
 
 from ..errors import MisuseError
@@ -106,10 +106,10 @@ class Condition(Requirement, ABC):
     def _judge(self, identity: Any, on: Any, overridden: Collection[Requirement]) -> Decision:
         if on is NO_RESOURCE and self.takes_resource:
             raise Undecided(f"{self!r} needs a resource, but none was given: write on=...")
-        return Decision(self._verdict(identity, on), self)
+        return Decision(self._verdict(identity, on, overridden), self)
 
     @abstractmethod
-    def _verdict(self, identity: Any, on: Any) -> Verdict:
+    def _verdict(self, identity: Any, on: Any, overridden: Collection[Requirement] = ()) -> Verdict:
         """Return the verdict; raise `Undecided` for kinds that cannot be compared."""
 
     @property
@@ -148,7 +148,7 @@ class Comparison(Condition):
         left, right = self.operands
         return f"{left.words} {_VERBS[self._written]} {right.words}"
 
-    def _verdict(self, identity: Any, on: Any) -> Verdict:
+    def _verdict(self, identity: Any, on: Any, overridden: Collection[Requirement] = ()) -> Verdict:
         left = known_of(self.left.read(identity, on))
         right = UNKNOWN if left is UNKNOWN else known_of(self.right.read(identity, on))
         if right is UNKNOWN:
@@ -205,7 +205,7 @@ class Among(Condition):
             raise Undecided(f"{self.choices!r} is not a list")
         return values
 
-    def _verdict(self, identity: Any, on: Any) -> Verdict:
+    def _verdict(self, identity: Any, on: Any, overridden: Collection[Requirement] = ()) -> Verdict:
         value = known_of(self.left.read(identity, on))
         choices = UNKNOWN if value is UNKNOWN else self.read_choices(identity)
         if choices is UNKNOWN:
@@ -237,7 +237,7 @@ class IsNull(Condition):
     def _words(self) -> str:
         return f"{self.left.words} is not set"
 
-    def _verdict(self, identity: Any, on: Any) -> Verdict:
+    def _verdict(self, identity: Any, on: Any, overridden: Collection[Requirement] = ()) -> Verdict:
         value = self.left.read(identity, on)
         if value is MISSING:
             return DEPENDS
@@ -249,6 +249,53 @@ class IsNull(Condition):
 
     def __repr__(self) -> str:
         return f"{self.left!r}.is_(None)"
+
+
+class HasAny(Condition):
+    """Whether one of several related objects meets a requirement; no order is assumed.
+
+    Unknown if none meets it and it is unknown for one of them, or if the resource does not have
+    the relation. An error of any of them is an error of the whole.
+    """
+
+    def __init__(self, left: Operand, inner: Requirement) -> None:
+        self.left = left
+        self.inner = inner
+        self.operands = (left,)
+
+    @property
+    def parts(self) -> tuple[Requirement, ...]:
+        return (self.inner,)
+
+    @property
+    def _words(self) -> str:
+        return f"for one of {self.left.words}, the caller {self.inner.sentence}"
+
+    def claims_of(self, identity: Any) -> tuple[str, ...]:
+        names = (name for part in self.inner.walk() for name in part.claims_of(identity))
+        return tuple(dict.fromkeys(names))
+
+    def _verdict(self, identity: Any, on: Any, overridden: Collection[Requirement] = ()) -> Verdict:
+        related = self.left.read(identity, on)
+        if related is MISSING or related is None:
+            return DEPENDS
+        items = related.values() if isinstance(related, Mapping) else related
+        if isinstance(items, str | bytes) or not isinstance(items, Iterable):
+            raise Undecided(f"{self.left!r} is {type(related).__name__}, expected several objects")
+        verdicts = set()
+        for item in items:
+            decision = self.inner.evaluate(identity, item, overridden)
+            if decision.error:
+                raise Undecided(decision.error)
+            verdicts.add(decision.verdict)
+        return YES if YES in verdicts else DEPENDS if DEPENDS in verdicts else NO
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        return (type(self), self.left.key, self.inner)
+
+    def __repr__(self) -> str:
+        return f"{self.left!r}.any({self.inner!r})"
 
 
 def known_of(value: Any) -> Any:

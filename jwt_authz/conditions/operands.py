@@ -16,7 +16,7 @@ from ..errors import MisuseError
 from ..policy.functions import Undecided
 from ..policy.identity import SUBJECT_CLAIM, Identity
 from ..policy.requirements import Requirement
-from .comparisons import MISSING, IsNull, Operand
+from .comparisons import MISSING, HasAny, IsNull, Operand
 from .kinds import UNKNOWN, kind_of, named
 from .operators import Comparable
 
@@ -65,6 +65,27 @@ class attr(Comparable):
     def is_not(self, value: None) -> Requirement:
         """Return the condition that the attribute is present and not None."""
         return ~self.is_(value)
+
+    def any(self, requirement: Requirement) -> HasAny:
+        """Return the condition that one of several related objects meets a requirement.
+
+        The attribute is a list or another collection of objects or mappings, in a model a to-many
+        relation. Inside, `attr(...)` is an attribute of the related object. Unknown if none of
+        them meets it and one of them is unknown. Raises `MisuseError` for anything but a
+        requirement.
+
+        >>> from jwt_authz import Identity, attr
+        >>> from jwt_authz.conditions import subject
+        >>> is_member = attr("members").any(attr("user_id") == subject)
+        >>> bool(is_member.evaluate(Identity("7"), {"members": [{"user_id": "7"}]}))
+        True
+        """
+        if not isinstance(requirement, Requirement):
+            raise MisuseError(
+                f"any() takes a condition on the related objects, not {requirement!r}: write "
+                f"{self!r}.any(attr(...) == ...)."
+            )
+        return HasAny(self, requirement)
 
     def read(self, identity: Any, on: Any) -> Any:
         for name in self.path:

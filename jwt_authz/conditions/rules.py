@@ -20,6 +20,8 @@ from . import one_instant
 
 Found = TypeVar("Found")
 _MOST_KEPT = 1_024
+Expression = Callable[[Any], Any]
+"""Returns the SQL of an attribute, given the model or an alias of it."""
 
 
 class Ruled(Requirement):
@@ -82,6 +84,7 @@ class Rules:
 
     def __init__(self) -> None:
         self._rules: dict[str, dict[type, Requirement]] = {}
+        self.expressions: dict[tuple[type, str], Expression] = {}
         self._made: dict[tuple[str, type], Ruled | None] = {}
         self._kept: dict[Any, Any] = {}
 
@@ -105,6 +108,11 @@ class Rules:
         self._made.clear()
         self._kept.clear()
         return models[model]
+
+    def add_expression(self, model: type, name: str, sql: Expression) -> None:
+        """Register the SQL of an attribute that is not a column of the model."""
+        self.expressions[model, name] = sql
+        self._kept.clear()
 
     def __iter__(self) -> Iterator[tuple[str, type, Requirement]]:
         """Yield each action and model that has a rule, with its requirement."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from importlib import import_module
 from typing import Any
 
@@ -26,8 +27,15 @@ def add_rule(
     """Register a rule; check its types against the columns if the model is mapped."""
     read = as_requirement(requirement)
     if hasattr(model, "__mapper__"):
-        _filters().Plan(read, model)
+        _filters().Plan(read, model, rules.expressions)
     return rules.add(action, model, read)
+
+
+def add_expression(rules: Rules, model: type, name: str, sql: Any) -> None:
+    """Register the SQL of a hybrid or an expression; raise `MisuseError` if it is unsuitable."""
+    made = sql if sql is not None else operator.attrgetter(name)
+    _filters().check_expression(model, name, made)
+    rules.add_expression(model, name, made)
 
 
 def criterion(asked: object, entity: Any, identity: Any) -> Any:
@@ -74,7 +82,7 @@ def _planned(rules: Rules, asked: object, what: Any, entity: Any) -> Any:
                 f"authz.rule({str(asked)!r}, {model.__name__}, ...), or pass a requirement."
             )
         _refuse_rules_below(rules, model, filters.models_below(model), requirement, ruled)
-        return filters.Plan(ruled, model)
+        return filters.Plan(ruled, model, rules.expressions)
 
     try:
         return rules.kept((what, model), read)

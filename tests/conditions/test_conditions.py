@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import pickle
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -12,9 +13,19 @@ from uuid import UUID
 
 import pytest
 
-from jwt_authz import Identity, MisuseError, Requirement, attr, has_claim, has_role
+from jwt_authz import (
+    Identity,
+    MisuseError,
+    Requirement,
+    attr,
+    has_claim,
+    has_permission,
+    has_role,
+)
 from jwt_authz.conditions import claim, issuer, now, one_instant, subject, tenant
+from jwt_authz.conditions.rules import Rules
 from jwt_authz.policy.decision import DEPENDS, NO, YES, Verdict
+from jwt_authz.policy.explanation import with_claims
 
 ADA = Identity("ada", tenant="acme", claims={"team": "red", "level": 3, "teams": ["red", "blue"]})
 KEY = UUID("11111111-2222-3333-4444-555555555555")
@@ -364,3 +375,104 @@ def test_a_foreign_subject_is_not_known_under_any_sign_and_not_makes_no_yes_of_i
     assert verdict(attr("owner") == subject.as_(int), {"owner": 17}, who) is DEPENDS
     assert verdict(attr("iss") == issuer, {"iss": "https://id.example"}, who) is YES
     assert verdict(has_claim("sub"), {}, who) is YES  # it has one, whatever it is
+
+
+# --- several related objects ---------------------------------------------------------------------
+
+
+@dataclass
+class Member:
+    name: str | None = None
+    level: int | None = None
+
+
+@dataclass
+class Room:
+    members: Any = ()
+
+
+IS_MEMBER = attr("members").any(attr("name") == subject)
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        ([], NO),
+        ([Member("bob")], NO),
+        ([Member("bob"), Member("ada")], YES),
+        ([Member(None), Member("ada")], YES),
+        ([Member("bob"), Member(None)], DEPENDS),
+        ([Member("bob"), None], DEPENDS),
+        (None, DEPENDS),
+        ([{"name": "ada"}], YES),
+        ([{"other": "ada"}], DEPENDS),
+        ({"first": Member("bob"), "second": Member("ada")}, YES),
+        ((Member("ada"), Member("bob")), YES),
+        (iter([Member("bob"), Member("ada")]), YES),
+    ],
+)
+def test_one_of_several_related_objects_has_to_meet_it(members: Any, expected: Verdict) -> None:
+    assert verdict(IS_MEMBER, Room(members)) is expected
+
+
+def test_the_opposite_of_any_lets_nothing_unknown_through() -> None:
+    assert verdict(~IS_MEMBER, Room([])) is YES
+    assert verdict(~IS_MEMBER, Room([Member("bob")])) is YES
+    assert verdict(~IS_MEMBER, Room([Member("ada")])) is NO
+    for members in ([Member(None)], None):
+        assert verdict(~IS_MEMBER, Room(members)) is DEPENDS
+        assert not (~IS_MEMBER).evaluate(ADA, Room(members))
+    assert verdict(~IS_MEMBER, {}) is DEPENDS
+
+
+@pytest.mark.parametrize("members", ["ada", 17, b"ada"])
+def test_what_cannot_be_iterated_is_an_error(members: Any) -> None:
+    message = f"attr('members') is {type(members).__name__}, expected several objects"
+    for requirement in (IS_MEMBER, ~IS_MEMBER):
+        assert error(requirement, Room(members)) == message
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_an_error_of_one_object_refuses_whatever_the_order(order: int) -> None:
+    members = [Member("ada"), Member(17)][::order]  # type: ignore[arg-type]
+    for requirement in (IS_MEMBER, ~IS_MEMBER):
+        assert "an integer cannot be compared with a string" in error(requirement, Room(members))
+
+
+def test_any_is_combined_nested_and_compared_with_claims() -> None:
+    inner = (attr("name") == subject) & (attr("level") >= claim("level"))
+    assert verdict(attr("members").any(inner), Room([Member("ada", 3)])) is YES
+    assert verdict(attr("members").any(inner), Room([Member("ada", 2), Member("bob", 3)])) is NO
+    house = {"rooms": [Room([]), Room([Member("ada", 3)])], "owner": Article(owner="bob")}
+    assert verdict(attr("rooms").any(IS_MEMBER), house) is YES
+    assert verdict(attr("owner.owner").in_(["x"]) | attr("rooms").any(IS_MEMBER), house) is YES
+    assert verdict(attr("members").any(has_role("x") | (attr("name") == "ada")), Room([])) is NO
+
+
+def test_any_is_a_value_with_a_name_and_a_sentence() -> None:
+    again = attr("members").any(attr("name") == subject)
+    assert (again == IS_MEMBER, hash(again) == hash(IS_MEMBER)) == (True, True)
+    assert attr("others").any(attr("name") == subject) != IS_MEMBER
+    assert repr(IS_MEMBER) == "attr('members').any((attr('name') == subject))"
+    assert IS_MEMBER.sentence == (
+        "meets the condition that for one of the resource's members, the caller meets the "
+        "condition that the resource's name is their subject"
+    )
+    assert IS_MEMBER.saying("is a member").sentence == "is a member"
+    assert pickle.loads(pickle.dumps(IS_MEMBER)) == IS_MEMBER
+    read = attr("members").any(attr("name") == claim("team")).evaluate(ADA, Room([]))
+    assert with_claims(read, ADA).claims == ("team",)
+
+
+@pytest.mark.parametrize("given", ["a:b", None, True, lambda identity: True, attr("name")])
+def test_any_takes_a_requirement_alone(given: Any) -> None:
+    with pytest.raises(MisuseError, match=r"write attr\('members'\).any\(attr\(...\) == ...\)"):
+        attr("members").any(given)
+
+
+def test_a_permission_that_has_a_rule_is_refused_inside_any() -> None:
+    rules = Rules()
+    rules.add("member:read", Member, attr("name") == subject)
+    requirement = attr("members").any(has_permission("member:read"))
+    with pytest.raises(MisuseError, match="has a rule that cannot be applied inside it"):
+        rules.applied_to(requirement, Member)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Column as TableColumn
-from sqlalchemy import inspect, select
+from sqlalchemy import ColumnElement, inspect, select
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Mapper, RelationshipDirection, aliased
 from sqlalchemy.types import BigInteger, DateTime, Enum, NullType, TypeEngine
 
 from ...errors import MisuseError
 from ..operands import attr
+from ..rules import Expression
 from .dialects import ExactDecimal, ExactFloat, ExactText, by_code_points, is_single, whole_text
 
 _KINDS: dict[str, type] = {
@@ -51,7 +53,8 @@ _SHORTEST_DOUBLE = 25  # bits; SQL's FLOAT(24) is a single
 class Column:
     """The column of an attribute: its kind, and the type that values are bound with.
 
-    `choices` are the strings of an `Enum` without a class, else None.
+    `choices` are the strings of an `Enum` without a class, else None. `sql` returns the expression
+    of an attribute that is not a column, given the model or an alias of it.
     """
 
     attribute: attr
@@ -60,11 +63,12 @@ class Column:
     collation: str | None
     choices: frozenset[str] | None
     is_aware: bool
+    sql: Expression | None = None
     _kept: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def of(self, entity: Any) -> Any:
         """Return its SQL on a class or an alias; NULL if a relation in the path is NULL."""
-        return self.once(entity, None, lambda: _expression(entity, self.attribute.path))
+        return self.once(entity, None, lambda: _expression(entity, self.attribute.path, self.sql))
 
     def compared_on(self, entity: Any, sign: str) -> Any:
         """Return its SQL for a comparison: strings are compared by code points."""
@@ -102,15 +106,53 @@ class Column:
         return value
 
 
-def read_column(attribute: attr, mapper: Mapper[Any]) -> Column:
+def read_column(
+    attribute: attr, mapper: Mapper[Any], expressions: Mapping[tuple[type, str], Expression]
+) -> Column:
     """Return the column of an attribute of a mapped class; raise `MisuseError` if it is not one."""
     for name in attribute.path[:-1]:
         mapper = _referred(attribute, name, mapper)
     name = attribute.path[-1]
+    place = f"{mapper.class_.__name__}.{name}"
+    for model in mapper.class_.__mro__:
+        if (model, name) in expressions:
+            sql = expressions[model, name]
+            return _expressed(attribute, sql, sql(mapper.class_).type, place)
     column = mapper.columns.get(name)
-    if not isinstance(column, TableColumn):
-        raise MisuseError(_no_column(attribute, name, mapper))
-    return _typed(attribute, column.type, f"{mapper.class_.__name__}.{name}")
+    if isinstance(column, TableColumn):
+        return _typed(attribute, column.type, place)
+    if column is not None:  # a `column_property`, whose value the database gives
+        return _expressed(attribute, operator.attrgetter(name), column.type, place)
+    raise MisuseError(_no_column(attribute, name, mapper))
+
+
+def check_expression(model: type, name: str, sql: Expression) -> None:
+    """Raise `MisuseError` unless the attribute is an expression of a kind that is compared."""
+    mapper: Any = inspect(model, raiseerr=False)
+    if not isinstance(mapper, Mapper):
+        raise MisuseError(f"{model!r} is not mapped by SQLAlchemy, and has no expressions")
+    place = f"{model.__name__}.{name}"
+    try:
+        made = sql(model)
+    except AttributeError as error:
+        raise MisuseError(f"{place}: {error}. Write authz.expression(model, name, sql).") from None
+    if not isinstance(getattr(made, "type", None), TypeEngine):
+        raise MisuseError(
+            f"{place} is {type(made).__name__}, expected an expression of SQLAlchemy: write "
+            f"authz.expression({model.__name__}, {name!r}, lambda row: ...)."
+        )
+    _expressed(attr(name), sql, made.type, place)
+
+
+def _expressed(attribute: attr, sql: Expression, held: Any, place: str) -> Column:
+    """Return the column of an expression, whose collation is not known."""
+    if isinstance(held, NullType):
+        raise MisuseError(
+            f"{attribute!r}: the type of the expression {place} is not known: put "
+            "type_coerce(..., String) or another type around it."
+        )
+    made = _typed(attribute, held, place)
+    return replace(made, sql=sql, collation=made.collation or "unknown")
 
 
 def _typed(attribute: attr, held: Any, place: str) -> Column:
@@ -166,9 +208,37 @@ def _referred(attribute: attr, name: str, mapper: Mapper[Any]) -> Mapper[Any]:
     if relation.uselist or relation.direction is not RelationshipDirection.MANYTOONE:
         raise MisuseError(
             f"{attribute!r}: {mapper.class_.__name__}.{name} is a relation to many objects. "
-            "Use a many-to-one relation, whose foreign key is in the model's own table."
+            f"Write attr({name!r}).any(...), or use a many-to-one relation, whose foreign key is "
+            "in the model's own table."
         )
     return relation.mapper
+
+
+def read_relation(attribute: attr, mapper: Mapper[Any]) -> Mapper[Any]:
+    """Return the mapper of the objects of a to-many relation; raise `MisuseError` for another."""
+    for name in attribute.path[:-1]:
+        mapper = _referred(attribute, name, mapper)
+    name = attribute.path[-1]
+    relation = mapper.relationships.get(name)
+    place = f"{mapper.class_.__name__}.{name}"
+    if relation is None:
+        raise MisuseError(f"{attribute!r}: {place} is not a relation to another model.")
+    if not relation.uselist:
+        raise MisuseError(
+            f"{attribute!r}: {place} is a relation to one object: write attr('{name}.id') == ...."
+        )
+    return relation.mapper
+
+
+def exists(entity: Any, path: tuple[str, ...], where: Callable[[Any], Any]) -> ColumnElement[bool]:
+    """Return whether a related object exists for which `where`, given its alias, holds."""
+    name, *rest = path
+    relation = inspect(entity).mapper.relationships[name]
+    target = aliased(relation.mapper)
+    found = exists(target, tuple(rest), where) if rest else where(target)
+    attribute = getattr(entity, name).of_type(target)
+    made: ColumnElement[bool] = attribute.any(found) if relation.uselist else attribute.has(found)
+    return made
 
 
 def _no_column(attribute: attr, name: str, mapper: Mapper[Any]) -> str:
@@ -178,23 +248,25 @@ def _no_column(attribute: attr, name: str, mapper: Mapper[Any]) -> str:
         return f"{attribute!r}: {mapper.class_.__name__} has no {name}. Its columns are {known}."
     if name in mapper.relationships:
         return (
-            f"{attribute!r}: {place} is a relation. Write attr('{name}.id') for one of its columns."
+            f"{attribute!r}: {place} is a relation. Write attr('{name}.id') for one of its "
+            f"columns, or attr('{name}').any(...) for a relation to many."
         )
     return (
         f"{attribute!r}: {place} is not a column of a table (but, for example, a property, a "
-        "hybrid, a synonym or an expression). Compare the underlying columns."
+        f"hybrid or a synonym). Write authz.expression({mapper.class_.__name__}, {name!r}) before "
+        "the rule if the class attribute is SQL, or compare the underlying columns."
     )
 
 
-def _expression(entity: Any, path: tuple[str, ...]) -> Any:
+def _expression(entity: Any, path: tuple[str, ...], sql: Expression | None) -> Any:
     name, *rest = path
-    attribute = getattr(entity, name)
     if not rest:
-        return attribute
+        return getattr(entity, name) if sql is None else sql(entity)
+    attribute = getattr(entity, name)
     # A subquery instead of has(): without a related object the result must be NULL, not FALSE.
     target = aliased(inspect(entity).mapper.relationships[name].mapper)
     return (
-        select(_expression(target, tuple(rest)))
+        select(_expression(target, tuple(rest), sql))
         .where(attribute.of_type(target))
         .correlate(entity)
         .scalar_subquery()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
+from operator import getitem
 from typing import Any
 
 from sqlalchemy import Dialect, and_
@@ -141,7 +142,8 @@ class is_number(_Comparison):
 
 
 def _inner(element: Any, compiler: Any, keywords: Any) -> str:
-    return str(compiler.process(element.clauses, **keywords))
+    (inner,) = element.clauses
+    return str(compiler.process(inner.self_group(against=getitem), **keywords))
 
 
 def _refuse(element: ColumnElement[Any], compiler: Any, **keywords: Any) -> str:

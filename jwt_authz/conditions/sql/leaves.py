@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import abc
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from decimal import Decimal
@@ -19,6 +20,7 @@ from ..comparisons import Among, Comparison, IsNull, Operand, fitted_choices, kn
 from ..kinds import NEGATED, OPERATORS, UNKNOWN, fitted, is_ordered, named
 from ..operands import attr, claim
 from ..operators import Literal, mismatch
+from ..rules import Expression
 from .columns import Column, read_column
 from .dialects import is_number, same_text, text_among
 
@@ -195,20 +197,28 @@ class ComparedWithNull(Node):
         return True
 
 
-def read_leaf(condition: Requirement, mapper: Mapper[Any]) -> Node | None:
+def read_leaf(
+    condition: Requirement,
+    mapper: Mapper[Any],
+    expressions: abc.Mapping[tuple[type, str], Expression],
+) -> Node | None:
     """Return the node of a condition on a column of the model; None for other requirements.
 
     Raises `MisuseError` for an attribute that is not a column, and for sides of different kinds.
     """
+
+    def column_of(operand: attr) -> Column:
+        return read_column(operand, mapper, expressions)
+
     if isinstance(condition, Comparison) and isinstance(condition.left, attr):
-        column = read_column(condition.left, mapper)
+        column = column_of(condition.left)
         if isinstance(condition.right, attr):
-            return ComparedColumns(condition, column, read_column(condition.right, mapper))
+            return ComparedColumns(condition, column, column_of(condition.right))
         return Compared(condition, column)
     if isinstance(condition, Among) and isinstance(condition.left, attr):
-        return ComparedChoices(condition, read_column(condition.left, mapper))
+        return ComparedChoices(condition, column_of(condition.left))
     if isinstance(condition, IsNull) and isinstance(condition.left, attr):
-        return ComparedWithNull(read_column(condition.left, mapper))
+        return ComparedWithNull(column_of(condition.left))
     return None
 
 

@@ -8,18 +8,19 @@ after the part that decides does not count: `sound` says for which rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, false, inspect, or_, true
+from sqlalchemy import ColumnElement, and_, false, func, inspect, not_, or_, true
 from sqlalchemy.orm import Mapper
 
 from ...errors import MisuseError
 from ...policy.decision import NO, YES, Decision
 from ...policy.requirements import And, Has, Not, Or, Requirement
-from ..comparisons import Condition
-from ..operands import one_instant
-from ..rules import Ruled
+from ..comparisons import Condition, HasAny
+from ..operands import attr, one_instant
+from ..rules import Expression, Ruled
+from .columns import exists, read_relation
 from .leaves import Call, Criterion, Node, read_leaf
 
 Question = Callable[[Node, Call], Criterion]
@@ -108,6 +109,52 @@ class _Joined(Node):
         return sound
 
 
+class _Related(Node):
+    """Whether one of the objects of a to-many relation meets a requirement, as `HasAny` does."""
+
+    def __init__(self, path: tuple[str, ...], node: Node) -> None:
+        self._path = path
+        self._node = node
+
+    def yes(self, call: Call) -> Criterion:
+        return _both(exists(call.entity, self._path, self._where(call, _yes)), self.sound(call))
+
+    def no(self, call: Call) -> Criterion:
+        *way, relation = self._path
+        others = self._where(call, _not_no)
+
+        def none(owner: Any) -> ColumnElement[bool]:
+            return ~exists(owner, (relation,), others)
+
+        # The relation of an object that is NULL is unknown, and not empty.
+        return exists(call.entity, tuple(way), none) if way else none(call.entity)
+
+    def sound(self, call: Call) -> Criterion:
+        return not_(exists(call.entity, self._path, self._where(call, _unsound)))
+
+    def _where(self, call: Call, ask: Question) -> Callable[[Any], Any]:
+        def where(target: Any) -> Any:
+            found = ask(self._node, Call(call.identity, target, call.overridden))
+            if isinstance(found, bool):
+                return true() if found else false()
+            return found
+
+        return where
+
+
+def _not_no(node: Node, call: Call) -> Criterion:
+    """Return where a node says anything but no, also unknown or an error."""
+    return _not_surely(_both(node.no(call), node.sound(call)))
+
+
+def _unsound(node: Node, call: Call) -> Criterion:
+    return _not_surely(node.sound(call))
+
+
+def _not_surely(found: Criterion) -> Criterion:
+    return not found if isinstance(found, bool) else not_(func.coalesce(found, false()))
+
+
 def _yes(node: Node, call: Call) -> Criterion:
     return node.yes(call)
 
@@ -154,11 +201,19 @@ def _either(one: Criterion, other: Criterion) -> Criterion:
 class Plan:
     """A requirement on a model's rows; `opaque` are the parts that SQL cannot express."""
 
-    def __init__(self, requirement: Requirement, model: type) -> None:
-        """Raise `MisuseError` for an attribute that is not a column, and for different kinds."""
+    def __init__(
+        self,
+        requirement: Requirement,
+        model: type,
+        expressions: Mapping[tuple[type, str], Expression] | None = None,
+    ) -> None:
+        """Raise `MisuseError` for an attribute that is not a column, and for different kinds.
+
+        `expressions` has the SQL of other attributes, by model and name.
+        """
         self.opaque: list[Requirement] = []
-        self._mapper = _mapper_of(model)
-        self._node = self._read(requirement)
+        self._expressions = expressions or {}
+        self._node = self._read(requirement, _mapper_of(model))
 
     def fill(
         self, entity: Any, identity: Any, overridden: Collection[Requirement] = ()
@@ -181,19 +236,22 @@ class Plan:
             return true() if found else false()
         return found
 
-    def _read(self, requirement: Requirement) -> Node:
-        return _Part(requirement, self._node_of(requirement))
+    def _read(self, requirement: Requirement, mapper: Mapper[Any]) -> Node:
+        return _Part(requirement, self._node_of(requirement, mapper))
 
-    def _node_of(self, requirement: Requirement) -> Node:
+    def _node_of(self, requirement: Requirement, mapper: Mapper[Any]) -> Node:
         kind = type(requirement)
         if type(requirement) is Not:
-            return _Turned(self._read(requirement.requirement))
+            return _Turned(self._read(requirement.requirement, mapper))
         if kind is And or kind is Or:
-            nodes = tuple(map(self._read, requirement.parts))
+            nodes = tuple(self._read(part, mapper) for part in requirement.parts)
             return _Joined(nodes, YES if kind is Or else NO)
         if isinstance(requirement, Ruled):
-            return self._read(requirement.rule)
-        leaf = read_leaf(requirement, self._mapper)
+            return self._read(requirement.rule, mapper)
+        if isinstance(requirement, HasAny) and isinstance(requirement.left, attr):
+            related = read_relation(requirement.left, mapper)
+            return _Related(requirement.left.path, self._read(requirement.inner, related))
+        leaf = read_leaf(requirement, mapper, self._expressions)
         if leaf is not None:
             return leaf
         if not isinstance(requirement, Condition | Has):

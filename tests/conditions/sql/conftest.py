@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import pytest
 from sqlalchemy import ColumnElement, create_engine, select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session, joinedload, selectinload
 
-from .models import Article, Base, Team, fill
+from .models import Article, Base, Member, Team, fill
 
 
 @dataclass(repr=False)
@@ -40,8 +40,13 @@ def rows(request: pytest.FixtureRequest) -> Iterator[Rows]:
     with Session(engine) as session:
         fill(session)
         session.commit()
-        loaded = select(Article).options(joinedload(Article.team).joinedload(Team.parent))
-        teams = list(session.scalars(select(Team).options(joinedload(Team.parent))))
+        loaded = select(Article).options(
+            joinedload(Article.team).joinedload(Team.parent),
+            selectinload(Article.members).joinedload(Member.team),
+            selectinload(Article.tags),
+        )
+        whole = select(Team).options(joinedload(Team.parent), selectinload(Team.children))
+        teams = list(session.scalars(whole))
         assert teams
         articles = {article.id: article for article in session.scalars(loaded)}
         yield Rows(session, articles)

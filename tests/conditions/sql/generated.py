@@ -82,6 +82,32 @@ conditions = st.one_of(
     ),
     st.builds(lambda one: one.is_(None), strings | numbers | reals | attributes("key", "status")),
 )
+expressed = st.one_of(
+    compared(attributes("named"), st.sampled_from(["ada/ada", "Ada/ada", "ada/", ""])),
+    compared(attributes("gap", "doubled"), integers | claims),
+    among(attributes("named"), st.sampled_from(["ada/ada", "bob/Ada"])),
+    st.builds(lambda one: one.is_(None), attributes("named", "gap", "doubled")),
+)
+
+
+def combined(leaves: st.SearchStrategy[Requirement], most: int) -> st.SearchStrategy[Requirement]:
+    return st.recursive(
+        leaves,
+        lambda parts: st.one_of(
+            st.builds(lambda one, other: one & other, parts, parts),
+            st.builds(lambda one, other: one | other, parts, parts),
+            parts.map(lambda part: ~part),
+        ),
+        max_leaves=most,
+    )
+
+
+def related(
+    paths: st.SearchStrategy[Any], inner: st.SearchStrategy[Requirement]
+) -> st.SearchStrategy[Requirement]:
+    return st.builds(lambda path, part: path.any(part), paths, inner)
+
+
 of_identity_alone = st.one_of(
     st.sampled_from(["reader", "editor", "unknown"]).map(has_role),
     st.sampled_from(["article:read", "article:edit", "unknown:read"]).map(has_permission),
@@ -91,14 +117,27 @@ of_identity_alone = st.one_of(
     compared(st.sampled_from([claim("number")]), integers | st.sampled_from([0.5, 17.0])),
     compared(st.just(now), times),
 )
-requirements: st.SearchStrategy[Requirement] = st.recursive(
-    st.one_of(conditions, conditions, of_identity_alone),
-    lambda parts: st.one_of(
-        st.builds(lambda one, other: one & other, parts, parts),
-        st.builds(lambda one, other: one | other, parts, parts),
-        parts.map(lambda part: ~part),
-    ),
-    max_leaves=7,
+of_members = st.one_of(
+    compared(attributes("name", "team.name"), texts | of_identity | claims),
+    compared(attributes("number"), integers | converted | claims),
+    compared(attributes("score"), floats | claims),
+    among(attributes("name"), texts),
+    st.builds(lambda one: one.is_(None), attributes("name", "team.id")),
+    related(attributes("team.children"), compared(attributes("size"), integers)),
+    of_identity_alone,
+)
+of_teams = st.one_of(
+    compared(attributes("name", "parent.name"), texts | claims),
+    compared(attributes("size", "id"), integers | claims),
+    related(attributes("children"), compared(attributes("name"), texts)),
+)
+of_relations = st.one_of(
+    related(attributes("members"), combined(of_members, 3)),
+    related(attributes("tags"), combined(compared(attributes("text"), texts | claims), 2)),
+    related(attributes("team.children", "team.parent.children"), combined(of_teams, 2)),
+)
+requirements = combined(
+    st.one_of(conditions, conditions, expressed, of_relations, of_identity_alone), 7
 )
 json_values = st.one_of(
     st.none(),

@@ -7,10 +7,33 @@ import random
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from math import isfinite
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, DateTime, Double, Enum, ForeignKey, Numeric, String
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    DateTime,
+    Double,
+    Enum,
+    ForeignKey,
+    Numeric,
+    String,
+    Table,
+    cast,
+    literal,
+    select,
+)
+from sqlalchemy.ext.hybrid import hybrid_property
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    Session,
+    column_property,
+    mapped_column,
+    relationship,
+)
 
 ROWS = 10_000
 NOON = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
@@ -41,8 +64,36 @@ class Team(Base):
     name: Mapped[str | None] = mapped_column(String(80))
     size: Mapped[int | None]
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("filter_teams.id"))
-    parent: Mapped[Team | None] = relationship(remote_side=[id])
+    parent: Mapped[Team | None] = relationship(remote_side=[id], back_populates="children")
+    children: Mapped[list[Team]] = relationship(back_populates="parent")
     articles: Mapped[list[Article]] = relationship(back_populates="team")
+
+
+article_tags = Table(
+    "filter_article_tags",
+    Base.metadata,
+    Column("article_id", ForeignKey("filter_articles.id"), primary_key=True),
+    Column("tag_id", ForeignKey("filter_tags.id"), primary_key=True),
+)
+
+
+class Tag(Base):
+    __tablename__ = "filter_tags"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    text: Mapped[str | None] = mapped_column(String(80))
+
+
+class Member(Base):
+    __tablename__ = "filter_members"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    article_id: Mapped[int] = mapped_column(ForeignKey("filter_articles.id"), index=True)
+    name: Mapped[str | None] = mapped_column(String(80))
+    number: Mapped[int | None]
+    score: Mapped[float | None] = mapped_column(Double)
+    team_id: Mapped[int | None] = mapped_column(ForeignKey("filter_teams.id"))
+    team: Mapped[Team | None] = relationship()
 
 
 class Article(Base):
@@ -51,7 +102,7 @@ class Article(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     owner: Mapped[str | None] = mapped_column(String(80), index=True)
     editor: Mapped[str | None] = mapped_column(String(80))
-    number: Mapped[int | None]
+    number: Mapped[int | None] = mapped_column()
     large: Mapped[int | None] = mapped_column(BigInteger)
     score: Mapped[float | None] = mapped_column(Double)
     weight: Mapped[float | None] = mapped_column(Double)
@@ -67,6 +118,27 @@ class Article(Base):
     colour: Mapped[str | None] = mapped_column(Enum("red", "blue", name="filter_colour"))
     team_id: Mapped[int | None] = mapped_column(ForeignKey("filter_teams.id"))
     team: Mapped[Team | None] = relationship(back_populates="articles")
+    members: Mapped[list[Member]] = relationship()
+    tags: Mapped[list[Tag]] = relationship(secondary=article_tags)
+    doubled: Mapped[int | None] = column_property(number.column * literal(2, BigInteger))
+
+    @hybrid_property
+    def named(self) -> str | None:
+        return None if None in (self.owner, self.editor) else f"{self.owner}/{self.editor}"
+
+    @named.inplace.expression
+    @classmethod
+    def _named(cls) -> ColumnElement[str | None]:
+        return cls.owner + "/" + cls.editor
+
+    @property
+    def gap(self) -> int | None:
+        return None if self.number is None else self.number * self.number - 17
+
+
+def gap_in_sql(article: Any) -> ColumnElement[int]:
+    """The SQL of `Article.gap`."""
+    return cast(article.number, BigInteger) * article.number - 17
 
 
 def fill(session: Session) -> None:
@@ -82,7 +154,19 @@ def fill(session: Session) -> None:
         parent = pick([None, *range(1, n)])
         session.add(Team(id=n, name=pick([None, *TEXTS]), size=pick([None, 1]), parent_id=parent))
         session.flush()
+    session.add_all([Tag(id=n, text=text) for n, text in enumerate([None, *TEXTS], start=1)])
+    session.flush()
+    tags = list(session.scalars(select(Tag)))
     for n in range(1, ROWS + 1):
+        members = [
+            Member(
+                name=pick([None, *TEXTS]),
+                number=pick([None, -1, 0, 17]),
+                score=pick([None, *floats]),
+                team_id=pick([None, *range(1, 9)]),
+            )
+            for _ in range(pick([0, 0, 1, 2, 3]))
+        ]
         session.add(
             Article(
                 id=n,
@@ -103,5 +187,7 @@ def fill(session: Session) -> None:
                 status=pick([None, *Status]),
                 colour=pick([None, "red", "blue"]),
                 team_id=pick([None, *range(1, 9)]),
+                members=members,
+                tags=chance.sample(tags, pick([0, 0, 1, 2])),
             )
         )

@@ -25,7 +25,9 @@ from sqlalchemy import (
     Time,
     TypeDecorator,
     Uuid,
+    func,
     literal,
+    literal_column,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, TSVECTOR
 from sqlalchemy.ext.hybrid import hybrid_property
@@ -89,7 +91,8 @@ class Thing(Base):
     noted: Mapped[datetime]
     tags: Mapped[list[Tag]] = relationship()
     other = synonym("text")
-    twice = column_property(literal("x") + literal("y"))
+    twice: Mapped[str] = column_property(literal("x") + literal("y"))
+    untyped: Mapped[Any] = column_property(literal_column("17"))
 
     @hybrid_property
     def is_long(self) -> bool:
@@ -128,7 +131,10 @@ def registered(requirement: Requirement, model: type = Thing) -> Requirement:
         (attr("is_long") == True, "is not a column of a table"),  # noqa: E712
         (attr("plain") == "x", "is not a column of a table"),
         (attr("other") == "x", "is not a column of a table"),
-        (attr("twice") == "x", "is not a column of a table"),
+        (attr("untyped") == "x", "the type of the expression Thing.untyped is not known"),
+        (attr("tags").any(attr("nope") == 1), "Tag has no nope"),
+        (attr("text").any(attr("id") == 1), "Thing.text is not a relation to another model"),
+        (attr("tags.thing").any(attr("id") == 1), "is a relation to many"),
     ],
 )
 def test_an_attribute_that_cannot_be_compared_alike_is_refused(
@@ -230,3 +236,41 @@ def test_a_class_that_is_mapped_imperatively_is_checked_too() -> None:
 def test_an_alias_is_not_a_model_of_a_rule() -> None:
     with pytest.raises(MisuseError, match="pass the class"):
         Authz().rule("thing:read", aliased(Thing), attr("text") == "x")
+
+
+# --- expressions ---------------------------------------------------------------------------------
+
+
+def test_a_column_property_and_a_registered_expression_are_compared() -> None:
+    authz = Authz()
+    authz.expression(Thing, "is_long", lambda thing: func.length(thing.text) > 5)
+    authz.expression(Thing, "other")
+    rule = (attr("is_long") == True) & (attr("other") == "x") & (attr("twice") == "xy")  # noqa: E712
+    authz.rule("thing:read", Thing, rule)
+
+
+def test_an_expression_counts_in_a_rule_of_a_model_that_refers_to_it() -> None:
+    authz = Authz()
+    with pytest.raises(MisuseError, match=r"Write authz.expression\(Thing, 'is_long'\)"):
+        authz.rule("thing:read", Thing, attr("is_long") == True)  # noqa: E712
+    authz.expression(Thing, "is_long", lambda thing: func.length(thing.text) > 5)
+    authz.rule("thing:read", Thing, attr("is_long") == True)  # noqa: E712
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "sql", "message"),
+    [
+        (object, "x", None, "is not mapped by SQLAlchemy"),
+        (Thing, "nope", None, "Thing.nope: type object 'Thing' has no attribute 'nope'"),
+        (Thing, "plain", None, "Thing.plain is property, expected an expression"),
+        (Thing, "x", lambda thing: 17, "Thing.x is int, expected an expression"),
+        (Thing, "x", lambda thing: literal_column("1"), "put type_coerce"),
+        (Thing, "x", lambda thing: func.now() - thing.made, "Use a column of"),
+    ],
+)
+def test_an_expression_that_cannot_be_compared_is_refused_when_it_is_registered(
+    model: type, name: str, sql: Any, message: str
+) -> None:
+    with pytest.raises(MisuseError) as raised:
+        Authz().expression(model, name, sql)
+    assert message in str(raised.value)
