@@ -328,10 +328,10 @@ def test_a_token_too_long_is_not_issued_and_the_encoding_that_fits_is_named() ->
     app = bare_app(AUTHZ_ENCODING="full")
     authz = Authz(app, roles=many)
     with app.app_context():
-        with pytest.raises(MisuseError, match="AUTHZ_ENCODING='roles' would fit") as printed_text:
+        with pytest.raises(MisuseError, match="AUTHZ_ENCODING='roles' would fit") as raised:
             authz.issue("alice", roles=["many"])
-        assert "AUTHZ_MAX_TOKEN_BYTES is 4096" in str(printed_text.value)
-        assert "alice" not in str(printed_text.value)
+        assert "AUTHZ_MAX_TOKEN_BYTES is 4096" in str(raised.value)
+        assert "alice" not in str(raised.value)
     app = bare_app(AUTHZ_ENCODING="roles")
     authz = Authz(app, roles=many)
     with app.app_context():
@@ -408,9 +408,9 @@ def checked(app: Flask) -> list[str]:
 
 
 def misuse(app: Flask) -> str:
-    with pytest.raises(MisuseError) as printed_text:
+    with pytest.raises(MisuseError) as raised:
         checked(app)
-    return str(printed_text.value)
+    return str(raised.value)
 
 
 def test_an_application_without_misuse_passes_without_a_warning() -> None:
@@ -516,9 +516,9 @@ def test_what_the_catalog_lacks_is_reported_in_every_place() -> None:
     guard(app, has_role("on_application"))
     blueprint.add_url_rule("/", view_func=Item.as_view("item"))
     app.register_blueprint(blueprint)
-    printed_text = misuse(app)
+    message = misuse(app)
     for name in ("in_class", "on_method", "on_blueprint", "on_application"):
-        assert f"no role is named {name!r}" in printed_text
+        assert f"no role is named {name!r}" in message
 
 
 @pytest.mark.parametrize("asked", ["article:*", "*:read", "*:*"])
@@ -545,12 +545,12 @@ def test_a_guard_above_the_route_decorator_is_reported() -> None:
     def vain() -> str:
         return "open"
 
-    printed_text = misuse(app)
+    message = misuse(app)
     for method in ("GET", "POST"):
         assert (
             f"{method} /vain (vain) is open: its guard stands above the route decorator, so write "
             "@requires(...) below @app.route(...)"
-        ) in printed_text
+        ) in message
 
 
 def test_a_guard_above_the_route_decorator_is_reported_through_a_wrapper() -> None:
@@ -600,12 +600,12 @@ def test_bare_views_are_reported_where_the_default_is_deny() -> None:
     app.add_url_rule("/exempt", "exempt", exempt(lambda: "in"))
     app.add_url_rule("/guarded", "guarded", requires()(lambda: "in"))
     app.add_url_rule("/half", view_func=Half.as_view("half"))
-    printed_text = misuse(app).splitlines()
-    assert len(printed_text) == 2
-    assert printed_text[0].startswith(
+    message = misuse(app).splitlines()
+    assert len(message) == 2
+    assert message[0].startswith(
         "GET /bare (bare) has no guard: write @requires(...) on the view"
     )
-    assert printed_text[1].startswith("POST /half (half) has no guard")
+    assert message[1].startswith("POST /half (half) has no guard")
 
 
 def test_an_exempt_endpoint_that_is_not_there_is_reported() -> None:
@@ -626,12 +626,12 @@ def test_all_findings_are_reported_together_and_each_only_once() -> None:
 
 def test_no_message_holds_the_secret() -> None:
     short = "my-own-short-secret"
-    printed_text = misuse(guarded_app(JWT_SECRET_KEY=short))
-    assert short not in printed_text
-    printed_text = misuse(
+    message = misuse(guarded_app(JWT_SECRET_KEY=short))
+    assert short not in message
+    message = misuse(
         guarded_app(JWT_ALGORITHM="RS256", JWT_PRIVATE_KEY="no PEM but a secret", JWT_PUBLIC_KEY="")
     )
-    assert "no PEM" not in printed_text
+    assert "no PEM" not in message
 
 
 PASSWORD = "S3cretPassw0rd"
@@ -713,8 +713,8 @@ def test_a_warning_is_logged_at_the_first_request_and_stops_nothing(
     app.add_url_rule("/", "view", guarded(lambda: "in"), methods=["GET", "PUT"])
     client, token = app.test_client(), token_for(app, "bob", "viewer")
     assert [get(client, "/", token).status_code for _ in range(3)] == [200] * 3
-    printed_text = [r for r in caplog.records if "is always refused" in r.getMessage()]
-    assert [r.levelno for r in printed_text] == [logging.WARNING]
+    records = [r for r in caplog.records if "is always refused" in r.getMessage()]
+    assert [r.levelno for r in records] == [logging.WARNING]
 
 
 # --- check at the first request ------------------------------------------------------------------
@@ -869,11 +869,11 @@ def test_all_that_is_wrong_with_the_settings_is_reported_at_once() -> None:
         JWT_SECRET_KEY=None,
         JWT_ACCESS_TOKEN_EXPIRES=False,
     )
-    printed_text = misuse(app)
+    message = misuse(app)
     for name in ("AUTHZ_DISCLOSE", "AUTHZ_CACHE_BYTES", "AUTHZ_RELAM", "AUTHZ_REALMS"):
-        assert name in printed_text
-    assert "no secret is set: set JWT_SECRET_KEY" in printed_text
-    assert "access tokens never expire" in printed_text
+        assert name in message
+    assert "no secret is set: set JWT_SECRET_KEY" in message
+    assert "access tokens never expire" in message
 
 
 def test_a_second_authz_on_one_application_is_reported_and_changes_nothing() -> None:

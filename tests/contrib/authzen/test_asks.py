@@ -181,17 +181,17 @@ def test_the_question_about_a_caller_contains_neither_claims_nor_the_token(
         app, roles=["editor"], subject="ann", tenant="acme", scope="a b", claims={"email": "a@b.c"}
     )
     client.get("/articles/7")
-    reported = server.asked[0][1]["subject"]
-    assert reported.pop("properties") == {
+    subject = server.asked[0][1]["subject"]
+    assert subject.pop("properties") == {
         "roles": ["editor"],
         "scopes": ["a", "b"],
         "tenant": "acme",
         "issuer": "shop",
     }
-    assert reported == {"type": "user", "id": "ann"}
+    assert subject == {"type": "user", "id": "ann"}
 
 
-def test_a_function_says_what_else_is_reported(server: PolicyServer) -> None:
+def test_a_function_adds_properties_to_the_question(server: PolicyServer) -> None:
     read = asks(
         AuthZEN(server.url),
         "article",
@@ -224,9 +224,9 @@ def test_no_answer_is_503_and_asked_for_once_a_request(
 def test_an_error_that_comes_as_a_no_is_503_also_under_not(
     app: Flask, server: PolicyServer, path: str
 ) -> None:
-    reported = '{"decision": false, "context": {"error": {"status": 500}}}'
+    failed = '{"decision": false, "context": {"error": {"status": 500}}}'
     server.sends(
-        reported if "7" in path else f'{{"evaluations": [{reported}, {reported}, {reported}]}}'
+        failed if "7" in path else f'{{"evaluations": [{failed}, {failed}, {failed}]}}'
     )
     assert authz_client(app, roles=["viewer"]).get(path).status_code == 503
 
@@ -383,10 +383,10 @@ def test_the_threads_of_a_request_ask_a_question_once() -> None:
         return True
 
     edit = asks(Scripted(slow), "article", "edit")
-    reported: list[bool] = []
+    answers: list[bool] = []
 
     def check() -> None:
-        reported.append(bool(edit.evaluate(Identity("ann"), Article(7))))
+        answers.append(bool(edit.evaluate(Identity("ann"), Article(7))))
 
     with Flask("shop").test_request_context():
         threads = [threading.Thread(target=copy_current_request_context(check)) for _ in range(4)]
@@ -394,7 +394,7 @@ def test_the_threads_of_a_request_ask_a_question_once() -> None:
             thread.start()
         for thread in threads:
             thread.join()
-    assert reported == [True] * 4 and len(asked) == 1
+    assert answers == [True] * 4 and len(asked) == 1
 
 
 def test_a_decision_point_may_ask_another_one() -> None:
@@ -418,9 +418,9 @@ def test_the_matrix_shows_it_and_an_explanation_asks_for_real(
     assert "depends" in line and server.asked == []
     ways = [("editor", "allowed", 0), ("viewer", "refused, 403", 1)]
     for role, said, code in ways:
-        reported = run(authz_commands, ["explain", "GET", "/articles/7", "--role", role])
-        assert reported.exit_code == code and said in reported.output.splitlines()[0]
-        assert f"asks(AuthZEN('{server.url}'), 'article', 'edit')" in reported.output
+        result = run(authz_commands, ["explain", "GET", "/articles/7", "--role", role])
+        assert result.exit_code == code and said in result.output.splitlines()[0]
+        assert f"asks(AuthZEN('{server.url}'), 'article', 'edit')" in result.output
     assert server.paths == ["evaluation"] * 2
 
 
@@ -471,8 +471,8 @@ def test_what_cannot_be_asked_is_a_misuse(make: Any, message: str) -> None:
 
 
 def test_properties_that_json_cannot_express_refuse() -> None:
-    reported = asks(Scripted(lambda asked: True), "a", "b", properties=lambda it: {"x": object()})
-    decision = reported.evaluate(Identity("ann"), Article(7))
+    unserializable = asks(Scripted(lambda asked: True), "a", "b", properties=lambda it: {"x": object()})
+    decision = unserializable.evaluate(Identity("ann"), Article(7))
     assert not decision and "use strings, numbers, booleans, lists and dicts" in decision.error
 
 

@@ -22,10 +22,10 @@ from .server import PolicyServer
 
 
 def question(
-    role: str = "editor", action: str = "edit", id: str = "7", **reported: Any
+    role: str = "editor", action: str = "edit", id: str = "7", **properties: Any
 ) -> Question:
     return Question(
-        Entity("user", "ann", {"roles": [role]}), action, Entity("article", id, reported)
+        Entity("user", "ann", {"roles": [role]}), action, Entity("article", id, properties)
     )
 
 
@@ -150,11 +150,11 @@ def test_a_decision_with_an_error_beside_it_is_none(
     server: PolicyServer, point: AuthZEN, decision: str, error: str
 ) -> None:
     """Where one of many questions fails, its decision is false (AuthZEN 1.0 section 7.2)."""
-    reported = f'{{"decision": {decision}, "context": {{"error": {error}}}}}'
-    server.sends(reported)
+    answer = f'{{"decision": {decision}, "context": {{"error": {error}}}}}'
+    server.sends(answer)
     with pytest.raises(StoreUnavailable, match="did not decide: the answer reports an error"):
         point.decide(question())
-    server.sends(f'{{"evaluations": [{{"decision": true}}, {reported}]}}')
+    server.sends(f'{{"evaluations": [{{"decision": true}}, {answer}]}}')
     for _ in range(4):
         with pytest.raises(StoreUnavailable, match="reports an error") as caught:
             point.decide_all([question(), question(id="8")])
