@@ -49,7 +49,7 @@ _REDIS = re.compile(r"(rediss?(\+(sentinel|cluster))?|redis\+unix|valkey|valkeys
 
 
 def rate_of(text: str) -> tuple[int, int] | None:
-    """How often, and in how many seconds, a text such as `10 per minute` allows; None for none."""
+    """Return the limit in a text such as `10 per minute`: a number and seconds; None for no limit."""
     match = _RATE.fullmatch(text)
     if match is None:
         return None
@@ -58,29 +58,29 @@ def rate_of(text: str) -> tuple[int, int] | None:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The `AUTHZ_*` settings of an application; raises `MisuseError` for a value that is unfit."""
+    """The `AUTHZ_*` settings of an application; raise `MisuseError` for an invalid value."""
 
     realm: str = _setting("api", _text, "a text", "The realm named in `WWW-Authenticate`.")
     disclose: str = _setting(
         "sentence",
         DISCLOSE.__contains__,
         " | ".join(DISCLOSE),
-        "How much a 403 tells the client of what was required; the log always says all.",
+        "How much of the requirement a 403 tells the client; the log always has all of it.",
     )
     enforce: bool = _setting(
         True,
         lambda value: isinstance(value, bool),
         "True | False",
-        "With `False` no guard refuses: who would have been refused is logged and counted, and "
-        "the call goes through. `allowed` keeps telling the truth.",
+        "With `False` no guard refuses: calls that would have been refused are logged and "
+        "counted, and go through. The result of `allowed` stays the same.",
     )
     encoding: EncodingSetting = _setting(  # noqa: RUF009 it makes a field
         "auto",
         ENCODING_SETTINGS.__contains__,
         " | ".join(ENCODING_SETTINGS),
-        "What a token carries: `full` roles and permissions as texts, `compact` roles and "
-        "permissions as positions in the catalog, `roles` the roles alone; `auto` takes the "
-        "first of these that fits `AUTHZ_MAX_TOKEN_BYTES`.",
+        "What a token contains: `full` roles and permissions as strings, `compact` roles and "
+        "permissions as positions in the catalog, `roles` only the roles; `auto` uses the first "
+        "of these that fits into `AUTHZ_MAX_TOKEN_BYTES`.",
     )
     roles_claim: str = _setting("roles", is_claim_name, _A_CLAIM, "The claim that holds the roles.")
     permissions_claim: str = _setting(
@@ -99,8 +99,8 @@ class Settings:
         4_096,
         _natural,
         "bytes",
-        "The longest token that is issued. A change of users or roles after which a token would "
-        "be longer is refused.",
+        "The maximum length of an issued token. A change of users or roles that would make a "
+        "token longer is refused.",
     )
     cache_bytes: int = _setting(
         24 * 1024 * 1024,
@@ -112,79 +112,81 @@ class Settings:
         None,
         (None, "at+jwt").__contains__,
         "at+jwt",
-        "With `at+jwt`, only access tokens with all that RFC 9068 demands are accepted, `iss` and "
-        "`aud` being those of the tokens issued here, unless JWT_DECODE_* names others.",
+        "With `at+jwt`, only access tokens with everything that RFC 9068 requires are accepted; "
+        "`iss` and `aud` must be those of the tokens issued here, or of JWT_DECODE_* if set.",
     )
     keys_file: str | None = _setting(
         None,
         lambda value: value is None or _is_path(value),
         "a path",
-        "The file of the application's own keys, made by `flask authz keys new`; without one the "
-        "keys are those of `JWT_SECRET_KEY` or `JWT_PRIVATE_KEY`.",
+        "The file with the application's own keys, created by `flask authz keys new`; without "
+        "it, `JWT_SECRET_KEY` or `JWT_PRIVATE_KEY` is used.",
         is_secret=True,
     )
     store_url: str | None = _setting(
         None,
         lambda value: value is None or _text(value),
         "memory:, redis://... or a SQLAlchemy URL",
-        "The store of revocations and refresh families; without one, tokens end when they expire "
-        "and not before. A new one is prepared by `flask authz init`.",
+        "The store of revocations and token families; without it, tokens cannot be revoked "
+        "before they expire. Prepare a new store with `flask authz init`.",
         is_secret=True,
     )
     store_namespace: str = _setting(
         "",
         lambda value: isinstance(value, str) and _NAMESPACE.fullmatch(value) is not None,
         "up to 64 letters, digits and ._-",
-        "The name under which this application keeps what it has in the store. Applications that "
-        "share a store need one each.",
+        "The namespace of this application in the store. Applications that share a store need "
+        "different ones.",
     )
     store_timeout: float = _setting(
         1.0,
         lambda value: type(value) in (int, float) and 0 < value <= _LONGEST,
         "seconds, more than 0",
-        "How long a call of the store may take, connecting and a second try included; past it a "
-        "log-in, a refresh or a revocation is answered 503. Guarded views do not wait for it.",
+        "The time limit for a call of the store, including the connection and a second attempt; "
+        "after that, a log-in, a refresh or a revocation is answered with 503. Guarded views do "
+        "not wait for the store.",
     )
     accounts_timeout: float = _setting(
         5.0,
         lambda value: type(value) in (int, float) and 0 < value <= _LONGEST,
         "seconds, more than 0",
-        "How long a call of the accounts, or of a source of roles, may take; past it the answer is "
-        "503. Hashing passwords does not count.",
+        "The time limit for a call of the accounts or of a source of roles; after that, the "
+        "answer is 503. The time for hashing passwords does not count.",
     )
     revocation_max_age: float = _setting(
         5.0,
         lambda value: type(value) in (int, float) and value >= 1,
         "seconds, at least 1",
-        "How old a process's knowledge of revocations, and of roles that change, may be; past it "
-        "guarded views answer 503.",
+        "The maximum age of a process's view of the revocations, and of roles that change; "
+        "after that, guarded views answer 503.",
     )
     refresh_grace: float = _setting(
         10.0,
         lambda value: type(value) in (int, float) and 0 <= value <= _LONGEST,
         "seconds",
-        "How long a refresh token that was just used is answered once more, with the same "
-        "successor, for a client whose answer was lost; past it, using it again ends its family. "
-        "0 for never.",
+        "How long a refresh token that was just used is accepted once more, with the same "
+        "successor, for a client that did not receive the response; after that, using it again "
+        "ends its family. 0 for never.",
     )
     refresh_idle: float = _setting(
         14 * 86_400.0,
         lambda value: type(value) in (int, float) and 1 <= value <= _LONGEST,
         "seconds, at least 1",
-        "How long a refresh token may stay unused; JWT_REFRESH_TOKEN_EXPIRES is the end for good.",
+        "How long a refresh token may stay unused; JWT_REFRESH_TOKEN_EXPIRES is the absolute "
+        "limit.",
     )
     login_rate: str = _setting(
         "10 per minute",
         lambda value: isinstance(value, str) and (not value or rate_of(value) is not None),
         "a number of times per second, minute, hour or day, as in '10 per minute'; '' for no limit",
-        "How many log-ins of one account may fail from one address before `POST /token` answers "
-        "429; it needs the extra `ratelimit`.",
+        "How many log-ins to one account may fail from one address before `POST /token` answers "
+        "429; needs the extra `ratelimit`.",
     )
     login_rate_store: str = _setting(
         "memory:",
         lambda value: value == "memory:" or (_text(value) and bool(_REDIS.match(value))),
         "memory: or a redis:// URL",
-        "Where failed log-ins are counted: in each process's memory, or in a Redis that all share.",
+        "Where failed log-ins are counted: in the memory of each process, or in a shared Redis.",
         is_secret=True,
     )
     silence: Collection[str] = _setting(
@@ -194,7 +196,7 @@ class Settings:
             and all(isinstance(code, str) for code in value)
         ),
         "a list of codes, such as ['AZ105']",
-        "The codes of checks whose findings are not reported: see docs/checking.md.",
+        "The codes of findings that are not reported: see docs/checking.md.",
     )
     issuer: str | None = _setting(
         None,
@@ -237,7 +239,7 @@ class Settings:
 
     @classmethod
     def read(cls, config: Mapping[str, Any]) -> Settings:
-        """The settings of an application's config; an unknown `AUTHZ_*` name is an error."""
+        """Return the settings in a config; raise `MisuseError` for an unknown `AUTHZ_*` name."""
         names = {setting_name(one.name): one.name for one in fields(cls)}
         given = {names[n]: value for n, value in config.items() if n in names}
         unknown = sorted(n for n in config if n.startswith("AUTHZ_") and n not in names)
@@ -248,7 +250,7 @@ class Settings:
 
 
 def _unfit(values: Mapping[str, Any]) -> Iterator[str]:
-    """What is wrong with each of these values that cannot be meant, in a sentence."""
+    """Return a sentence about each of these values that is invalid."""
     for one in fields(Settings):
         if one.name in values and not one.metadata["valid"](values[one.name]):
             shown = repr(values[one.name])
@@ -261,12 +263,12 @@ def _unfit(values: Mapping[str, Any]) -> Iterator[str]:
 
 
 def setting_name(field_name: str) -> str:
-    """The name in the application's config: `AUTHZ_REALM` for `realm`."""
+    """Return the name in the application's config: `AUTHZ_REALM` for `realm`."""
     return f"AUTHZ_{field_name.upper()}"
 
 
 def settings_table() -> list[tuple[str, str, str, str]]:
-    """Each setting's name, default, allowed values and meaning, for the documentation."""
+    """Return each setting's name, default, allowed values and meaning, for the documentation."""
     return [
         (
             setting_name(one.name),
