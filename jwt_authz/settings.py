@@ -49,7 +49,7 @@ _REDIS = re.compile(r"(rediss?(\+(sentinel|cluster))?|redis\+unix|valkey|valkeys
 
 
 def rate_of(text: str) -> tuple[int, int] | None:
-    """Return the limit in a text such as `10 per minute`: a number and seconds; None for no limit."""
+    """Return the number and the seconds in a text such as `10 per minute`; None for no limit."""
     match = _RATE.fullmatch(text)
     if match is None:
         return None

@@ -602,9 +602,7 @@ def test_bare_views_are_reported_where_the_default_is_deny() -> None:
     app.add_url_rule("/half", view_func=Half.as_view("half"))
     message = misuse(app).splitlines()
     assert len(message) == 2
-    assert message[0].startswith(
-        "GET /bare (bare) has no guard: write @requires(...) on the view"
-    )
+    assert message[0].startswith("GET /bare (bare) has no guard: write @requires(...) on the view")
     assert message[1].startswith("POST /half (half) has no guard")
 
 

@@ -22,7 +22,7 @@ _DISCOVERY = "/.well-known/openid-configuration"  # OpenID Connect Discovery sec
 
 
 class Trusted:
-    """One issuer with its keys; raises `MisuseError` for keys that cannot be used or fetched."""
+    """One issuer with its keys; raise `MisuseError` for keys that cannot be used or fetched."""
 
     __slots__ = ("_keys", "_verifier", "issuer")
 
@@ -38,10 +38,10 @@ class Trusted:
         )
 
     def verify(self, signed: Signed, iss: str) -> tuple[Verified, Lease]:
-        """A verified token, and the time in which its key need not be asked for again.
+        """Return the verified token, and the lease of its key.
 
-        `iss` is what the token says, not verified yet. Raises an `InvalidToken`, or
-        `StoreUnavailable` where the keys are not at hand.
+        `iss` is that of the token, which is not verified yet. Raise an `InvalidToken`, or
+        `StoreUnavailable` if the keys cannot be fetched now.
         """
         if signed.header["alg"] not in self.issuer.algorithms:  # before a key is fetched for it
             raise AlgorithmNotAllowed
@@ -60,7 +60,7 @@ class Trust:
         self._of_tenants = tuple(one for one in trusted if TENANT in one.issuer.issuer)
 
     def find(self, iss: object) -> Trusted | None:
-        """The issuer whose `iss` this is, to the letter; None for one that is not trusted."""
+        """Return the issuer with exactly this `iss`; None if it is not trusted."""
         if not isinstance(iss, str):
             return None
         found = self._by_name.get(iss)
@@ -71,7 +71,7 @@ class Trust:
     def marked(self, identity: Any, read: Identity | None = None) -> Any:
         """Return the identity, its subject marked as foreign if an issuer does not map it.
 
-        `read` is what was read from the token that a loader made the identity of.
+        `read` is the identity that was read from the token; a loader may have returned another one.
         """
         if not isinstance(identity, Identity) or identity.subject_is_foreign:
             return identity
@@ -84,7 +84,7 @@ class Trust:
         return identity
 
     def with_more(self, issuers: Collection[Any], catalogue: Roles | None) -> Trust:
-        """This trust and that in more issuers; raises `MisuseError` for what cannot be trusted."""
+        """Return a trust in more issuers as well; raise `MisuseError` for an unsuitable one."""
         trusted = dict(self._by_name)
         if not issuers:
             raise MisuseError("trust() takes at least one issuer: write trust(Issuer(...)).")
@@ -101,7 +101,7 @@ class Trust:
 
 
 class _Speaking:
-    """The `iss` values of an issuer, for a verifier that asks whether one is among them."""
+    """The accepted `iss` values of an issuer; `in` says whether one is among them."""
 
     __slots__ = ("_issuer",)
 

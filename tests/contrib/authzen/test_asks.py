@@ -225,9 +225,7 @@ def test_an_error_that_comes_as_a_no_is_503_also_under_not(
     app: Flask, server: PolicyServer, path: str
 ) -> None:
     failed = '{"decision": false, "context": {"error": {"status": 500}}}'
-    server.sends(
-        failed if "7" in path else f'{{"evaluations": [{failed}, {failed}, {failed}]}}'
-    )
+    server.sends(failed if "7" in path else f'{{"evaluations": [{failed}, {failed}, {failed}]}}')
     assert authz_client(app, roles=["viewer"]).get(path).status_code == 503
 
 
@@ -471,7 +469,8 @@ def test_what_cannot_be_asked_is_a_misuse(make: Any, message: str) -> None:
 
 
 def test_properties_that_json_cannot_express_refuse() -> None:
-    unserializable = asks(Scripted(lambda asked: True), "a", "b", properties=lambda it: {"x": object()})
+    point = Scripted(lambda asked: True)
+    unserializable = asks(point, "a", "b", properties=lambda it: {"x": object()})
     decision = unserializable.evaluate(Identity("ann"), Article(7))
     assert not decision and "use strings, numbers, booleans, lists and dicts" in decision.error
 
