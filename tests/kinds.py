@@ -17,6 +17,7 @@ SLOW_FIXTURES = frozenset(
         "new_mariadb",
         "new_schema",
         "postgres_url",
+        "private_mariadb",
         "private_postgres",
         "private_redis",
         "processes",
@@ -26,7 +27,9 @@ SLOW_FIXTURES = frozenset(
     }
 )
 """Fixtures that start, or connect to, another process."""
-SLOW_PARAMETERS = frozenset({"mariadb", "postgres", "redis"})
+NEW_DATABASES = {"postgres": "new_schema", "mariadb": "new_mariadb"}
+"""The fixtures that create an empty database, or a schema that is one, by the parameter."""
+SLOW_PARAMETERS = frozenset({*NEW_DATABASES, "redis"})
 """Values of parameters by which a fixture asks for one of them later."""
 
 

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from tests.kinds import NEW_DATABASES
+
 from .refreshing import close, make_app
 
-STORES = ("memory", "redis", "sqlite", "postgres")
+STORES = ("memory", "redis", "sqlite", "postgres", "mariadb")
 
 
 @pytest.fixture
@@ -26,7 +28,7 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str],
         if kind == "redis":
             redis_url: str = request.getfixturevalue("redis_url")
             return redis_url
-        made: str = request.getfixturevalue("new_schema")()
+        made: str = request.getfixturevalue(NEW_DATABASES[kind])()
         return made
 
     return url_of

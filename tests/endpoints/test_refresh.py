@@ -175,7 +175,7 @@ def test_a_repeat_ends_the_family_once_the_successor_was_used(app: Flask) -> Non
     assert [refresh(app, token).status_code for token in (first, third)] == [401, 401]
 
 
-@pytest.mark.parametrize("kind", ["memory", "redis", "sqlite", "postgres"])
+@pytest.mark.parametrize("kind", ["memory", "redis", "sqlite", "postgres", "mariadb"])
 def test_without_a_grace_every_repeat_ends_the_family(start: Start, kind: str) -> None:
     app = start(kind, AUTHZ_REFRESH_GRACE=0)
     first = log_in(app)["refresh_token"]
@@ -184,7 +184,7 @@ def test_without_a_grace_every_repeat_ends_the_family(start: Start, kind: str) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["memory", "redis", "postgres"])
+@pytest.mark.parametrize("kind", ["memory", "redis", "postgres", "mariadb"])
 def test_of_many_callers_at_once_without_a_grace_exactly_one_succeeds(
     start: Start, kind: str
 ) -> None:
@@ -196,7 +196,7 @@ def test_of_many_callers_at_once_without_a_grace_exactly_one_succeeds(
         assert sorted(codes) == [200] + 15 * [401]
 
 
-@pytest.mark.parametrize("kind", ["memory", "redis", "postgres"])
+@pytest.mark.parametrize("kind", ["memory", "redis", "postgres", "mariadb"])
 def test_many_callers_at_once_within_the_grace_get_one_successor(start: Start, kind: str) -> None:
     app = start(kind)
     token = log_in(app)["refresh_token"]

@@ -1,4 +1,4 @@
-"""Stores to test: in memory, in Redis, on SQLite and on PostgreSQL, each of a test alone."""
+"""Stores to test: in memory, in Redis and in each SQL database, each of a test alone."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ from .proxy import Proxy
 from .servers import PrivateRedis
 from .workers import Worker, open_shared
 
-KINDS = ["memory", "redis", "sqlite", "postgres"]
+KINDS = ["memory", "redis", "sqlite", "postgres", "mariadb"]
 SHARED = KINDS[1:]
+SERVERS = ["postgres", "mariadb"]
 LONGEST = 900.0
 Copy = list[tuple[Any, ...]]
 TABLES = {"authz_marks": 4, "authz_statements": 4, "authz_families": 15, "authz_applications": 4}
@@ -112,11 +113,36 @@ def postgres_admin(postgres_schema_url: str) -> Iterator[Engine]:
 
 @pytest.fixture
 def postgres_place(postgres_schema_url: str, postgres_admin: Engine) -> Iterator[Shared]:
-    place = Shared("postgres", postgres_schema_url, "", admin=postgres_admin)
+    yield from prepared_place("postgres", postgres_schema_url, postgres_admin)
+
+
+@pytest.fixture(scope="session")
+def mariadb_admin(mariadb_url: str) -> Iterator[Engine]:
+    """What empties the tables between two tests."""
+    engine = create_engine(mariadb_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def mariadb_place(mariadb_url: str, mariadb_admin: Engine) -> Iterator[Shared]:
+    yield from prepared_place("mariadb", mariadb_url, mariadb_admin)
+
+
+def prepared_place(kind: str, url: str, admin: Engine) -> Iterator[Shared]:
+    """A place on a server that many tests use, prepared and empty otherwise."""
+    place = Shared(kind, url, "", admin=admin)
     empty(place)
     place.open().prepare()
     yield place
     place.close()
+
+
+@pytest.fixture(params=SERVERS)
+def server_place(request: pytest.FixtureRequest) -> Shared:
+    """A prepared place in each database that is a server."""
+    found: Shared = request.getfixturevalue(f"{request.param}_place")
+    return found
 
 
 @pytest.fixture(params=SHARED)

@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+import pymysql
 import pytest
 import redis
 
@@ -133,6 +134,69 @@ class PrivatePostgres:
     def _run(self, program: str, *arguments: str) -> None:
         command = [self._programs / program, "--pgdata", self._directory, *arguments]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/", **self._user)
+
+
+class PrivateMariaDB:
+    """A MariaDB on a free port, started as another user where the tests run as root."""
+
+    def __init__(self) -> None:
+        path = f"{os.environ.get('PATH', '')}:/usr/sbin"
+        install = shutil.which("mariadb-install-db", path=path)
+        self._program = shutil.which("mariadbd", path=path)
+        if install is None or self._program is None:
+            pytest.skip("there is no MariaDB to start")
+        self._user: dict[str, Any] = {}
+        self._directory = Path(mkdtemp(prefix="jwt_authz-mariadb-"))
+        if os.geteuid() == 0:
+            account = pwd.getpwnam("mysql")
+            self._user = {"user": account.pw_uid, "group": account.pw_gid}
+            os.chown(self._directory, account.pw_uid, account.pw_gid)
+        self.port = free_port()
+        self.url = f"mysql+pymysql://root@127.0.0.1:{self.port}/test"
+        command = [install, "--no-defaults", f"--datadir={self._directory / 'data'}"]
+        command += ["--auth-root-authentication-method=normal"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/", **self._user)
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        options = {
+            "datadir": self._directory / "data",
+            "socket": self._directory / "socket",
+            "pid-file": self._directory / "pid",
+            "bind-address": "127.0.0.1",
+            "port": self.port,
+            "innodb-flush-log-at-trx-commit": 0,
+        }
+        arguments = [f"--{name}={value}" for name, value in options.items()]
+        self._process = subprocess.Popen(
+            [str(self._program), "--no-defaults", *arguments],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            **self._user,
+        )
+        eventually(self._answers)
+
+    def _answers(self) -> bool:
+        try:
+            self.execute("SELECT 1")
+        except pymysql.err.OperationalError:
+            return False
+        return True
+
+    def execute(self, statement: str) -> None:
+        """Run a statement as the administrator."""
+        with pymysql.connect(host="127.0.0.1", port=self.port, user="root") as connection:
+            connection.cursor().execute(statement)
+
+    def demote(self) -> None:
+        """Have it answer as a replica does: it can be read and not written to."""
+        self.execute("SET GLOBAL read_only = ON")
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        shutil.rmtree(self._directory, ignore_errors=True)
 
 
 def free_port() -> int:

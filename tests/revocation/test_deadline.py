@@ -138,9 +138,9 @@ def test_connecting_and_the_second_try_count_against_the_time_of_a_call(
 
 
 def test_a_rotation_in_a_database_has_one_deadline_for_all_its_transactions(
-    postgres_place: Shared, proxy: Callable[[str], Proxy]
+    server_place: Shared, proxy: Callable[[str], Proxy]
 ) -> None:
-    between = proxy(postgres_place.url)
+    between = proxy(server_place.url)
     store = SQLAlchemyStore.from_url(between.url, timeout=PATIENCE)
     begun = store.start("ann", **TIMES)
     assert begun.family is not None

@@ -22,7 +22,7 @@ from jwt_authz.revocation.stores.sqlalchemy import SQLAlchemyStore
 from tests.patience import PATIENCE, eventually
 
 from .conftest import Clock
-from .servers import PrivatePostgres, PrivateRedis
+from .servers import PrivateMariaDB, PrivatePostgres, PrivateRedis
 
 BOUND = 5.0
 TIMES: dict[str, float] = {"lifetime": 100, "idle": 100}
@@ -217,7 +217,7 @@ def can_look(view: RevocationView) -> bool:
     return True
 
 
-# PostgreSQL
+# Databases
 
 
 @pytest.fixture
@@ -228,18 +228,32 @@ def private_postgres() -> Iterator[PrivatePostgres]:
     server.close()
 
 
-def test_a_postgresql_that_has_become_a_standby_lets_nobody_in(
-    private_postgres: PrivatePostgres,
+@pytest.fixture
+def private_mariadb() -> Iterator[PrivateMariaDB]:
+    server = PrivateMariaDB()
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture(params=["postgres", "mariadb"])
+def private_database(request: pytest.FixtureRequest) -> PrivatePostgres | PrivateMariaDB:
+    found: PrivatePostgres | PrivateMariaDB = request.getfixturevalue(f"private_{request.param}")
+    return found
+
+
+def test_a_database_that_has_become_a_standby_lets_nobody_in(
+    private_database: PrivatePostgres | PrivateMariaDB,
     view_of: Callable[..., RevocationView],
     age_clock: Clock,
 ) -> None:
-    store = SQLAlchemyStore.from_url(private_postgres.url, timeout=PATIENCE)
+    store = SQLAlchemyStore.from_url(private_database.url, timeout=PATIENCE)
     store.prepare()
     begun = store.start("ann", **TIMES)
     assert begun.family is not None
     view = view_of(store, max_age=BOUND)
     assert is_let_in(view, "ann")
-    private_postgres.demote()
+    private_database.demote()
 
     assert let_in_after_the_bound(view, "ann", age_clock) == 0
     with pytest.raises(StoreUnavailable, match="AUTHZ_STORE_URL must name the primary"):

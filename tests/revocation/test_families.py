@@ -276,8 +276,8 @@ def test_a_family_past_its_time_is_forgotten(store: Any, clock: Clock) -> None:
 # What is kept
 
 
-def test_no_id_of_a_token_is_kept_only_digests(redis_place: Shared, postgres_place: Shared) -> None:
-    for place in (redis_place, postgres_place):
+def test_no_id_of_a_token_is_kept_only_digests(redis_place: Shared, server_place: Shared) -> None:
+    for place in (redis_place, server_place):
         store = place.open()
         store.prepare()
         begun = start(store)
@@ -332,10 +332,9 @@ def test_what_a_family_is_about_is_read_as_it_was_written_or_not_at_all(stored: 
         FamilyOwner.from_json(stored)
 
 
-def test_a_poisoned_family_is_refused(redis_place: Shared, postgres_place: Shared) -> None:
+def test_a_poisoned_family_is_refused(redis_place: Shared) -> None:
     """SECURITY 1.39."""
     import redis
-    import sqlalchemy
 
     store = redis_place.open()
     store.prepare()
@@ -354,9 +353,13 @@ def test_a_poisoned_family_is_refused(redis_place: Shared, postgres_place: Share
     with pytest.raises(StoreUnavailable):
         then(store, begun)
 
-    store = postgres_place.open()
+
+def test_a_poisoned_family_in_a_database_is_refused(server_place: Shared) -> None:
+    import sqlalchemy
+
+    store = server_place.open()
     begun = start(store)
-    engine = sqlalchemy.create_engine(postgres_place.url)
+    engine = sqlalchemy.create_engine(server_place.url)
     with engine.begin() as connection:
         connection.exec_driver_sql("UPDATE authz_families SET about = '{}'")
     engine.dispose()
@@ -379,7 +382,7 @@ steps = st.lists(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["redis", "sqlite"])
+@pytest.mark.parametrize("kind", ["redis", "sqlite", "mariadb"])
 @given(steps)
 @settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -258,7 +258,9 @@ class Recorded(threading.Event):
 
 
 @pytest.mark.parametrize(
-    ("place", "fault"), [("redis", "silence"), ("postgres", "refuse")], indirect=["place"]
+    ("place", "fault"),
+    [("redis", "silence"), ("postgres", "refuse"), ("mariadb", "silence")],
+    indirect=["place"],
 )
 def test_a_first_request_waits_for_so_long_and_the_next_ones_not_at_all(
     place: Shared,

@@ -37,6 +37,7 @@ from jwt_authz.revocation import RevocationView, live_roles
 from jwt_authz.revocation.live_roles import LiveCatalogue
 from jwt_authz.tokens.encodings import ENCODINGS
 from tests.edge import catalogue, get, guarded_app
+from tests.kinds import NEW_DATABASES
 from tests.managed import becomes
 from tests.patience import eventually
 from tests.revocation.conftest import Clock, set_clocks
@@ -121,11 +122,11 @@ def status(app: Flask, token: str, path: str = "/read") -> int:
     return app.test_client().get(path, headers={"Authorization": f"Bearer {token}"}).status_code
 
 
-@pytest.fixture(params=["redis", "sqlite", "postgres"])
+@pytest.fixture(params=["redis", "sqlite", "postgres", "mariadb"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
     """A database for the roles and a store for the news, which several processes see."""
-    if request.param == "postgres":
-        url: str = request.getfixturevalue("new_schema")()
+    if new := NEW_DATABASES.get(request.param):
+        url: str = request.getfixturevalue(new)()
         return url, url
     database = f"sqlite:///{tmp_path / 'roles.db'}"
     if request.param == "sqlite":

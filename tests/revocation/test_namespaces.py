@@ -25,6 +25,7 @@ from jwt_authz.errors import StoreUnavailable
 from jwt_authz.revocation import RevocationView, Rotation, Target, sharing
 from jwt_authz.revocation.sharing import KEPT
 from jwt_authz.tokens import KeySet
+from tests.kinds import NEW_DATABASES
 
 from .conftest import Clock, Shared
 from .servers import PrivateRedis
@@ -91,6 +92,35 @@ def test_two_namespaces_write_at_the_same_moment(prepared: Shared, clock: Clock)
     for store in stores * 3:
         store.revoke(Target("subject", "5"), clock.now + 900)
     assert [len(store.read(0, None).entries) for store in stores] == [3, 3]
+
+
+@pytest.mark.parametrize("place", ["sqlite", "postgres", "mariadb"], indirect=True)
+def test_sweeping_one_namespace_leaves_what_another_wrote_at_the_same_moment(
+    prepared: Shared, clock: Clock
+) -> None:
+    stores = [
+        replace(prepared, prefix=name, opened=prepared.opened).open(clock)
+        for name in ("shop", "wiki")
+    ]
+    for store, seconds in zip(stores, (10, 900), strict=True):
+        store.prepare()
+        store.revoke(Target("subject", "5"), clock.now + seconds)
+    clock.step(20)
+    stores[0].sweep(clock.now)
+
+    assert [len(store.read(0, None).entries) for store in stores] == [0, 1]
+
+
+def test_namespaces_that_differ_only_in_case_are_two(prepared: Shared) -> None:
+    stores = [
+        replace(prepared, prefix=prepared.prefix + name, opened=prepared.opened).open()
+        for name in ("shop", "Shop")
+    ]
+    for store in stores:
+        store.prepare()
+    stores[0].start("5", **TIMES)
+
+    assert [len(store.families("5")) for store in stores] == [1, 0]
 
 
 def test_each_namespace_has_a_mark_of_its_own(
@@ -227,15 +257,15 @@ def warnings_of(app: Flask) -> list[str]:
     return found
 
 
-@pytest.fixture(params=["redis", "sqlite", "postgres"])
+@pytest.fixture(params=["redis", "sqlite", "postgres", "mariadb"])
 def shared_url(request: pytest.FixtureRequest) -> str:
     """A place that no other test uses, without a namespace."""
     if request.param == "redis":
         server: PrivateRedis = request.getfixturevalue("private_redis")
         return server.url
-    if request.param == "postgres":
-        new_schema: Callable[[], str] = request.getfixturevalue("new_schema")
-        return new_schema()
+    if new := NEW_DATABASES.get(request.param):
+        made: str = request.getfixturevalue(new)()
+        return made
     place: Shared = request.getfixturevalue("sqlite_place")
     return place.url
 

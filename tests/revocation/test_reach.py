@@ -94,7 +94,7 @@ def test_a_revocation_in_redis_reaches_another_process_by_a_message(
     there("stop_by_news")
 
 
-@pytest.mark.parametrize("place", ["sqlite", "postgres"], indirect=True)
+@pytest.mark.parametrize("place", ["sqlite", "postgres", "mariadb"], indirect=True)
 def test_a_revocation_in_sql_reaches_another_process(
     place: Shared, pair: Callable[..., tuple[RevocationView, Worker]]
 ) -> None:
@@ -137,7 +137,7 @@ def test_with_the_thread_killed_a_revocation_reaches_another_process(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("place", ["redis", "postgres"], indirect=True)
+@pytest.mark.parametrize("place", ["redis", "postgres", "mariadb"], indirect=True)
 def test_1000_revocations_of_each_kind_reach_another_process(
     place: Shared, pair: Callable[..., tuple[RevocationView, Worker]]
 ) -> None:

@@ -11,14 +11,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import pymysql
 import pytest
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, text
 from sqlalchemy.exc import OperationalError
 
 from jwt_authz.errors import MisuseError, StoreUnavailable
 from jwt_authz.revocation import RevocationView, Target
 from jwt_authz.revocation.families import KEPT
 from jwt_authz.revocation.stores.sqlalchemy import SQLAlchemyStore, metadata
+from jwt_authz.revocation.stores.tables import statements
 from tests.patience import PATIENCE, eventually
 
 from .conftest import Clock, Shared, between_two_looks
@@ -27,27 +29,28 @@ from .proxy import Proxy
 pytestmark = pytest.mark.versions
 
 BOUND = 5.0
+HOUR = 3_600.0
 TIMEOUT = 0.2
 """Seconds for a server that is not going to answer."""
 
 
 @pytest.fixture
-def store(postgres_place: Shared) -> SQLAlchemyStore:
-    made: SQLAlchemyStore = postgres_place.open()
+def store(server_place: Shared) -> SQLAlchemyStore:
+    made: SQLAlchemyStore = server_place.open()
     return made
 
 
 @pytest.fixture
-def engine(postgres_place: Shared) -> Iterator[Engine]:
+def engine(server_place: Shared) -> Iterator[Engine]:
     """A way of the test's own into the same database."""
-    made = create_engine(postgres_place.url)
+    made = create_engine(server_place.url)
     yield made
     made.dispose()
 
 
 @pytest.fixture
-def between(postgres_place: Shared, proxy: Callable[[str], Proxy]) -> Proxy:
-    return proxy(postgres_place.url)
+def between(server_place: Shared, proxy: Callable[[str], Proxy]) -> Proxy:
+    return proxy(server_place.url)
 
 
 @pytest.fixture
@@ -174,10 +177,10 @@ def test_tables_that_are_missing_are_an_unavailable_store_that_says_so(tmp_path:
 
 
 def test_several_processes_may_prepare_one_database_at_once(
-    engine: Engine, postgres_place: Shared
+    engine: Engine, server_place: Shared
 ) -> None:
     metadata.drop_all(engine)
-    stores = [postgres_place.open() for _ in range(6)]
+    stores = [server_place.open() for _ in range(6)]
     preparing = [threading.Thread(target=answers, args=(store.prepare,)) for store in stores]
     for one in preparing:
         one.start()
@@ -190,20 +193,16 @@ def test_several_processes_may_prepare_one_database_at_once(
 
 
 def test_what_is_past_its_time_is_deleted_and_nothing_else(
-    postgres_place: Shared, engine: Engine, clock: Clock
+    server_place: Shared, engine: Engine, clock: Clock
 ) -> None:
-    store = postgres_place.open(clock)
+    store = server_place.open(clock)
     for number in range(2_500):
         if number % 500 == 0:
             family, _ = start(store)
     with engine.begin() as connection:
-        connection.execute(
-            text(
-                "INSERT INTO authz_statements "
-                "SELECT n, :until, '[]' FROM generate_series(1, 2500) AS n"
-            ),
-            {"until": clock.now - 1},
-        )
+        row = {"forget_at": clock.now - 1, "body": "[]", "namespace": ""}
+        rows = [{**row, "position": number} for number in range(1, 2_501)]
+        connection.execute(insert(statements), rows)
         connection.execute(
             text("UPDATE authz_families SET expires_at = :past WHERE id <> :id"),
             {"past": clock.now - KEPT - 1, "id": family},
@@ -216,8 +215,8 @@ def test_what_is_past_its_time_is_deleted_and_nothing_else(
     assert [one.id for one in store.families("ann")] == [family]
 
 
-def test_reading_the_log_sweeps_now_and_then(postgres_place: Shared, clock: Clock) -> None:
-    store = postgres_place.open(clock)
+def test_reading_the_log_sweeps_now_and_then(server_place: Shared, clock: Clock) -> None:
+    store = server_place.open(clock)
     store.revoke(("jti", "x", None), clock.now + 60)
     clock.step(61)
     assert len(store.read(0, None).entries) == 1
@@ -227,14 +226,27 @@ def test_reading_the_log_sweeps_now_and_then(postgres_place: Shared, clock: Cloc
     assert store.read(0, None).entries == []
 
 
+def test_the_time_zone_of_a_connection_does_not_matter(mariadb_place: Shared) -> None:
+    store = mariadb_place.open()
+    family, jti = start(store)
+    elsewhere = SQLAlchemyStore.from_url(
+        f"{mariadb_place.url}?init_command=SET time_zone = '-12:00'", timeout=PATIENCE
+    )
+
+    assert outcome(elsewhere, family, jti) == "rotated"
+    (rotated,) = store.families("ann")
+    assert 0 <= rotated.used_at - rotated.created_at < HOUR
+    elsewhere.close()
+
+
 # Transactions that meet, or fail
 
 
 def test_statements_become_visible_in_the_order_of_their_positions(
-    postgres_place: Shared, engine: Engine
+    server_place: Shared, engine: Engine
 ) -> None:
-    reader = postgres_place.open()
-    stores = [postgres_place.open() for _ in range(8)]
+    reader = server_place.open()
+    stores = [server_place.open() for _ in range(8)]
     until, is_done = time.time() + 60, threading.Event()
 
     def write(store: Any) -> None:
@@ -267,16 +279,22 @@ class Serialization(Exception):
     sqlstate = "40001"
 
 
+DEADLOCK = pymysql.err.OperationalError(1213, "Deadlock found when trying to get lock")
+CHANGED = pymysql.err.OperationalError(1020, "Record has changed since last read in table")
+
+
 @pytest.mark.parametrize("failures", [1, 3])
-def test_a_serialization_failure_is_tried_again(store: SQLAlchemyStore, failures: int) -> None:
+@pytest.mark.parametrize("cause", [Serialization(), DEADLOCK, CHANGED], ids=repr)
+def test_a_conflict_is_tried_again(postgres_place: Shared, failures: int, cause: Exception) -> None:
     """SECURITY F7."""
+    store = postgres_place.open()
     family, jti = start(store)
     left = [failures]
 
     def fail(_c: Connection, _cursor: object, statement: str, *_: object) -> None:
         if statement.startswith("UPDATE authz_families") and left[0]:
             left[0] -= 1
-            raise OperationalError(statement, {}, Serialization())
+            raise OperationalError(statement, {}, cause)
 
     event.listen(store._database.engine, "before_cursor_execute", fail)
     assert outcome(store, family, jti) == "rotated"
@@ -317,9 +335,9 @@ def test_a_row_that_someone_holds_is_an_unavailable_store_and_nothing_happens_af
 
 @pytest.mark.parametrize("level", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
 def test_it_does_not_matter_how_the_database_isolates_transactions(
-    postgres_place: Shared, level: str
+    server_place: Shared, level: str
 ) -> None:
-    engine = create_engine(postgres_place.url, isolation_level=level, pool_size=8)
+    engine = create_engine(server_place.url, isolation_level=level, pool_size=8)
     store = SQLAlchemyStore(engine, timeout=PATIENCE)
     for _ in range(5):
         family, jti = start(store)
@@ -334,7 +352,22 @@ def test_it_does_not_matter_how_the_database_isolates_transactions(
 # A server that is gone, stopped, slow
 
 
-def test_with_postgres_out_of_reach_calls_fail_and_open_again_without_a_restart(
+@pytest.mark.slow
+def test_a_process_that_stops_in_a_transaction_does_not_hold_up_the_others_for_long(
+    server_place: Shared,
+) -> None:
+    stopped = SQLAlchemyStore.from_url(server_place.url, timeout=TIMEOUT)
+    others = server_place.open()
+    with stopped._database.engine.connect() as connection:
+        stopped._lock(connection, 1)
+        others.revoke(("subject", "ann", None), time.time() + 60)
+        connection.invalidate()
+    stopped.close()
+
+    assert len(others.read(0, None).entries) == 1
+
+
+def test_with_the_server_out_of_reach_calls_fail_and_open_again_without_a_restart(
     between: Proxy, distant: SQLAlchemyStore, view: RevocationView, age_clock: Clock
 ) -> None:
     """SECURITY 2.50, F7."""
@@ -349,7 +382,7 @@ def test_with_postgres_out_of_reach_calls_fail_and_open_again_without_a_restart(
     assert ask(view, "ann") == "401"
 
 
-def test_with_postgres_silent_calls_fail_in_time_and_no_connection_is_leaked(
+def test_with_the_server_silent_calls_fail_in_time_and_no_connection_is_leaked(
     between: Proxy, distant: SQLAlchemyStore, view: RevocationView, age_clock: Clock
 ) -> None:
     """SECURITY F7."""
@@ -376,7 +409,7 @@ def no_call_goes_on() -> None:
     eventually(lambda: not any(one.is_alive() for one in calls))
 
 
-def test_a_rotation_that_was_reported_to_have_failed_does_not_happen_when_postgres_goes_on(
+def test_a_rotation_that_was_reported_to_have_failed_does_not_happen_when_the_server_goes_on(
     between: Proxy, distant: SQLAlchemyStore
 ) -> None:
     family, jti = start(distant)
@@ -390,7 +423,7 @@ def test_a_rotation_that_was_reported_to_have_failed_does_not_happen_when_postgr
     assert outcome(distant, family, jti) == "rotated"
 
 
-def test_a_slow_postgres_does(
+def test_a_slow_server_does(
     between: Proxy, distant: SQLAlchemyStore, view: RevocationView, age_clock: Clock
 ) -> None:
     between.slow(0.005)
@@ -400,16 +433,33 @@ def test_a_slow_postgres_does(
     eventually(lambda: ask(view, "ann") == "401")
 
 
+def connection_id(connection: Connection) -> int:
+    """Return the server's number of a connection."""
+    driver: Any = connection.connection.dbapi_connection
+    number: int = (
+        driver.thread_id() if connection.dialect.name == "mysql" else driver.info.backend_pid
+    )
+    return number
+
+
+def end_connection(engine: Engine, id: int) -> None:
+    """Have the server end a connection."""
+    with engine.begin() as connection:
+        if engine.dialect.name == "mysql":
+            connection.exec_driver_sql(f"KILL CONNECTION {id}")
+        else:
+            connection.execute(text("SELECT pg_terminate_backend(:id, 2000)"), {"id": id})
+
+
 def test_connections_that_the_server_ends_are_replaced(
     store: SQLAlchemyStore, engine: Engine
 ) -> None:
     family, jti = start(store)
     own = store._database.engine
     with own.connect() as connection:
-        pid = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        id = connection_id(connection)
     assert own.pool.checkedin() == 1  # type: ignore[attr-defined]
-    with engine.begin() as connection:
-        connection.execute(text("SELECT pg_terminate_backend(:pid, 2000)"), {"pid": pid})
+    end_connection(engine, id)
 
     assert outcome(store, family, jti) == "rotated"
 
@@ -422,9 +472,7 @@ def test_a_transaction_that_the_server_ends_has_counted_nothing(
 
     def end(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
         if statement.startswith("UPDATE authz_families"):
-            pid = connection.connection.dbapi_connection.info.backend_pid  # type: ignore[union-attr]
-            with engine.begin() as other:
-                other.execute(text("SELECT pg_terminate_backend(:pid, 2000)"), {"pid": pid})
+            end_connection(engine, connection_id(connection))
 
     event.listen(store._database.engine, "after_cursor_execute", end)
     assert_unavailable(lambda: outcome(store, family, jti))
@@ -433,9 +481,9 @@ def test_a_transaction_that_the_server_ends_has_counted_nothing(
     assert outcome(store, family, jti) == "rotated"
 
 
-def test_an_exhausted_pool_is_an_unavailable_store(postgres_place: Shared) -> None:
+def test_an_exhausted_pool_is_an_unavailable_store(server_place: Shared) -> None:
     """SECURITY F7."""
-    engine = create_engine(postgres_place.url, pool_size=1, max_overflow=0, pool_timeout=0.05)
+    engine = create_engine(server_place.url, pool_size=1, max_overflow=0, pool_timeout=0.05)
     store = SQLAlchemyStore(engine, timeout=PATIENCE)
     with engine.connect():
         assert_unavailable(lambda: store.families("ann"))
@@ -490,7 +538,7 @@ def test_a_missing_driver_is_reported_by_its_name(monkeypatch: pytest.MonkeyPatc
 
 def test_a_missing_sqlalchemy_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sqlalchemy", None)
-    names = ("database", "tables", "sql_families", "sqlalchemy")
+    names = ("dialects", "database", "tables", "sql_families", "sqlalchemy")
     for name in names:
         monkeypatch.delitem(sys.modules, f"jwt_authz.revocation.stores.{name}")
 

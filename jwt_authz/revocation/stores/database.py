@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from functools import partial
@@ -14,16 +13,14 @@ from ..._concurrency.forks import renew_after_fork
 from ..._extras import needs_extra
 from ...errors import AuthzError, MisuseError, StoreUnavailable
 from ..log import TIMEOUT
+from .dialects import MYSQL, SUPPORTED, connect_args, engine_options, is_conflict, session_limits
 
 with needs_extra(__name__, "SQLAlchemy 2", "sqlalchemy"):
-    from sqlalchemy import Connection, Engine, create_engine, event
+    from sqlalchemy import Connection, Dialect, Engine, create_engine, event
     from sqlalchemy.engine import URL, make_url
-    from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
+    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-SUPPORTED = ("postgresql", "sqlite")
-"""The names of the SQLAlchemy dialects of databases that can be the store."""
 TRIES = 4
-_CONFLICTS = frozenset({"40001", "40P01"})  # serialization failure, deadlock (SQL standard, PG)
 _Result = TypeVar("_Result")
 
 
@@ -36,7 +33,9 @@ class Database:
 
     def __init__(self, engine: Engine, timeout: float = TIMEOUT) -> None:
         self.engine = engine
-        self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._reading = engine
+        if engine.dialect.name not in MYSQL:  # which would need more round trips for it
+            self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._timeout = timeout
         self._breaker = Breaker()
         renew_after_fork(self)
@@ -52,7 +51,7 @@ class Database:
         until: float | None = None,
         always: bool = False,
     ) -> _Result:
-        """Return what the work reads, each of its queries on its own; else as `run`.
+        """Return what the work reads, without a transaction where that is faster; else as `run`.
 
         `always` is for callers that may wait: they ask even while others fail at once because the
         database did not answer, and so find out for all that it does again.
@@ -87,7 +86,7 @@ class Database:
                 raise
             except (SQLAlchemyError, OSError) as error:
                 kind = type(error).__name__
-                if not (left and _is_conflict(error)):
+                if not (left and is_conflict(error)):
                     break
         self._breaker.failed()
         # Outside the handler: the driver's error quotes SQL and values, and would come along.
@@ -124,15 +123,17 @@ def engine_of(url: str, timeout: float = TIMEOUT) -> Engine:
             parsed,
             pool_pre_ping=True,
             pool_timeout=timeout,
-            connect_args=_connect_args(parsed, timeout),
+            connect_args=connect_args(parsed, timeout),
+            **engine_options(parsed),
         )
         if engine.dialect.name not in SUPPORTED:
             raise MisuseError(
                 f"AUTHZ_STORE_URL names {engine.dialect.name}, which is not supported as a store: "
-                "write postgresql+psycopg://host/name, sqlite:///file or redis://host:6379/0"
+                "write postgresql+psycopg://host/name, mysql+pymysql://host/name, sqlite:///file "
+                "or redis://host:6379/0"
             )
-        if engine.dialect.name == "postgresql":
-            event.listen(engine, "connect", partial(_limit, timeout))
+        if engine.dialect.name != "sqlite":
+            event.listen(engine, "connect", partial(_limit, engine.dialect, timeout))
         return engine
     except (ArgumentError, ValueError):  # a dialect that is unknown, a port that is not a number
         pass
@@ -147,28 +148,9 @@ def _is_in_memory(url: URL) -> bool:
     return url.get_backend_name() == "sqlite" and is_memory
 
 
-def _connect_args(url: URL, timeout: float) -> dict[str, Any]:
-    if url.get_backend_name() == "sqlite":
-        return {"timeout": timeout / 2}  # a transaction may wait for the lock, and at its commit
-    if url.get_driver_name() in ("psycopg", "psycopg2"):  # libpq's, in s and ms
-        return {
-            "connect_timeout": max(2, math.ceil(timeout)),
-            "tcp_user_timeout": math.ceil(2_000 * timeout),
-        }
-    return {}
-
-
-def _limit(timeout: float, dbapi_connection: Any, _: object) -> None:
+def _limit(dialect: Dialect, timeout: float, dbapi_connection: Any, _: object) -> None:
     # Set here and committed, since a pooler need not take it among the start-up parameters.
     with dbapi_connection.cursor() as cursor:
-        cursor.execute(f"SET statement_timeout = {math.ceil(timeout * 1_000)}")
-        cursor.execute(f"SET idle_in_transaction_session_timeout = {math.ceil(timeout * 2_000)}")
+        for statement in session_limits(dialect, timeout):
+            cursor.execute(statement)
     dbapi_connection.commit()
-
-
-def _is_conflict(error: Exception) -> bool:
-    if isinstance(error, IntegrityError):
-        return True
-    cause = error.orig if isinstance(error, DBAPIError) else None
-    state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
-    return state in _CONFLICTS

@@ -31,6 +31,7 @@ from ..families import (
 )
 from ..log import MarkMissing
 from .database import Database
+from .dialects import primary_clock
 from .tables import families, marks
 
 with needs_extra(__name__, "SQLAlchemy 2", "sqlalchemy"):
@@ -41,13 +42,8 @@ with needs_extra(__name__, "SQLAlchemy 2", "sqlalchemy"):
         Row,
         Table,
         and_,
-        case,
-        cast,
-        extract,
-        func,
         insert,
         literal,
-        null,
         select,
         update,
     )
@@ -56,7 +52,7 @@ ATTEMPTS = 10
 
 
 class SQLFamilies:
-    """The families of a database, and its clock: PostgreSQL's, else this machine's."""
+    """The families of a database, and its clock: the server's, or this machine's for SQLite."""
 
     def __init__(
         self, database: Database, namespace: str, clock: Callable[[], float] | None
@@ -88,9 +84,10 @@ class SQLFamilies:
             connection.execute(insert(families).values(**row))
             living = self._is_living(subject, issuer, generation, now)
             newest = select(families.c.id).where(*living).order_by(families.c.used_at.desc())
-            too_many = families.c.id.in_(newest.offset(MOST_FAMILIES))
-            ended = {"ended_at": now, "revision": families.c.revision + 1}
-            connection.execute(update(families).where(too_many).values(**ended))
+            if too_many := connection.scalars(newest.offset(MOST_FAMILIES)).all():
+                ended = {"ended_at": now, "revision": families.c.revision + 1}
+                change = update(families).where(families.c.id.in_(too_many))
+                connection.execute(change.values(**ended))
             return record
 
         self._written = record = self._database.run(write)
@@ -196,10 +193,8 @@ class SQLFamilies:
     def _now(self) -> ColumnElement[float]:
         if self._clock is not None:
             return literal(self._clock(), Double())
-        if self._database.engine.dialect.name == "postgresql":
-            clock = extract("epoch", func.clock_timestamp())
-            return cast(case((func.pg_is_in_recovery(), null()), else_=clock), Double())
-        return literal(time.time(), Double())
+        clock = primary_clock(self._database.engine.dialect)
+        return literal(time.time(), Double()) if clock is None else clock
 
 
 def from_primary(connection: Connection, row: Row[Any]) -> Row[Any]:

@@ -1,4 +1,4 @@
-"""A store in an SQL database (PostgreSQL, SQLite), which several processes and machines share.
+"""A store in an SQL database, which several processes and machines share.
 
 Statements are written under a lock on the mark's row, so that none becomes visible after another
 one with a higher position; who follows the log by its positions misses none.
@@ -26,6 +26,8 @@ from .tables import applications, create_or_upgrade, families, marks, metadata, 
 
 with needs_extra(__name__, "SQLAlchemy 2", "sqlalchemy"):
     from sqlalchemy import (
+        Column,
+        ColumnElement,
         Connection,
         Engine,
         Row,
@@ -50,9 +52,9 @@ class SQLAlchemyStore(SQLFamilies):
     """Revocations and refresh families in tables `authz_...`; any thread may call it.
 
     `engine` is the application's own, or `from_url` makes one. Applications that share a database
-    are kept apart by the `namespace` of each. The clock is PostgreSQL's, and
-    with another database this machine's; `clock` is for tests. All methods raise
-    StoreUnavailable if the database does not answer within `timeout` seconds.
+    are kept apart by the `namespace` of each. The clock is the server's, or this machine's for
+    SQLite; `clock` is for tests. All methods raise StoreUnavailable if the database does not answer
+    within `timeout` seconds.
     """
 
     known = None
@@ -189,16 +191,20 @@ class SQLAlchemyStore(SQLFamilies):
 
         Reading the log does so once a minute.
         """
-        past = select(statements.c.position).where(statements.c.forget_at < now)
-        past = past.where(self._is_mine(statements))
-        gone = select(families.c.id).where(families.c.expires_at < now - KEPT)
-        gone = gone.where(self._is_mine(families))
-        return self._delete(statements.c.position, past) + self._delete(families.c.id, gone)
+        past = self._delete(statements.c.position, statements.c.forget_at < now)
+        return past + self._delete(families.c.id, families.c.expires_at < now - KEPT)
 
-    def _delete(self, key: Any, rows: Any) -> int:
-        some, deleted = delete(key.table).where(key.in_(rows.limit(SWEPT_AT_ONCE))), 0
+    def _delete(self, key: Column[Any], condition: ColumnElement[bool]) -> int:
+        """Delete some rows at a time, each by its key, so that no others are locked."""
+        mine, deleted = self._is_mine(key.table), 0
+        some = select(key).where(mine, condition).limit(SWEPT_AT_ONCE)
+
+        def write(connection: Connection) -> int:
+            keys = connection.scalars(some).all()
+            return connection.execute(delete(key.table).where(mine, key.in_(keys))).rowcount
+
         while True:
-            count = self._database.run(lambda connection: connection.execute(some).rowcount)
+            count = self._database.run(write)
             deleted += count
             if count < SWEPT_AT_ONCE:
                 return deleted
