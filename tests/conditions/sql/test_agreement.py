@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import false, func, not_
+from sqlalchemy import false, func, not_, select
 from sqlalchemy.exc import StatementError
+from sqlalchemy.orm import aliased
 
 from jwt_authz import Identity, MisuseError, Requirement, attr
 from jwt_authz.conditions import claim, now, one_instant, subject, tenant
@@ -186,3 +187,19 @@ def test_a_filter_agrees_with_the_item_check_on_all_rows(
 ) -> None:
     with infinity_is_refused_by_mysql(rows):
         compare(rows, requirement, identity, 1, ROWS)
+
+
+@pytest.mark.slow
+def test_an_alias_of_the_model_is_filtered_as_the_model_is(rows: Rows) -> None:
+    requirement = (
+        attr("members").any((attr("name") == tenant) | attr("team.children").any(attr("size") == 1))
+        | ~attr("team.children").any(attr("size") == 1)
+        | (attr("named") == "ada/Ada")
+        | (attr("gap") == -16)
+    )
+    identity, other = Identity("17", tenant="ada"), aliased(Article)
+    plan = Plan(requirement, Article, EXPRESSIONS)
+    beside = select(other.id).join(Article, Article.id == other.id).where(Article.id <= ROWS)
+    found = set(rows.session.scalars(beside.where(plan.fill(other, identity))))
+    assert found == rows.ids_where(plan.fill(Article, identity), 1, ROWS)
+    assert 0 < len(found) < ROWS
