@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Self
 
 from ..errors import MisuseError
@@ -258,6 +258,8 @@ class HasAny(Condition):
     the relation. An error of any of them is an error of the whole.
     """
 
+    parts_are_about_related = True
+
     def __init__(self, left: Operand, inner: Requirement) -> None:
         self.left = left
         self.inner = inner
@@ -282,6 +284,10 @@ class HasAny(Condition):
         items = related.values() if isinstance(related, Mapping) else related
         if isinstance(items, str | bytes) or not isinstance(items, Iterable):
             raise Undecided(f"{self.left!r} is {type(related).__name__}, expected several objects")
+        if isinstance(items, Iterator):  # which is empty the second time
+            raise Undecided(
+                f"{self.left!r} is an iterator, which can be read only once: use a list"
+            )
         verdicts = set()
         for item in items:
             decision = self.inner.evaluate(identity, item, overridden)

@@ -16,12 +16,14 @@ from ..policy.decision import Decision
 from ..policy.functions import NO_RESOURCE
 from ..policy.permissions import Permission
 from ..policy.requirements import And, Not, Or, Requirement, as_requirement, has_permission
-from . import one_instant
+from . import HasAny, one_instant
 
 Found = TypeVar("Found")
 _MOST_KEPT = 1_024
 Expression = Callable[[Any], Any]
 """Returns the SQL of an attribute, given the model or an alias of it."""
+Replace = Callable[[has_permission], Requirement]
+"""Returns what takes the place of a permission: its rule, or the permission itself."""
 
 
 class Ruled(Requirement):
@@ -155,11 +157,11 @@ class Rules:
         Raises `MisuseError` for rules that refer to each other, and for a permission with a rule
         inside a requirement of a custom class, which would evaluate it without the rule.
         """
-        return _replaced(requirement, lambda asked: self._ruled(asked, model, ()))
+        return self._replaced(requirement, lambda asked: self._ruled(asked, model, ()))
 
     def applied_to_some(self, requirement: Requirement) -> Requirement:
         """Return the requirement with the rules for all models, for a resource of unknown class."""
-        return _replaced(requirement, self._ruled_somehow)
+        return self._replaced(requirement, self._ruled_somehow)
 
     def _ruled(self, asked: has_permission, model: type, inside: tuple[str, ...]) -> Requirement:
         name = asked.value
@@ -180,33 +182,41 @@ class Rules:
         nearest = next((kind for kind in model.__mro__ if kind in models), None)
         if nearest is None:
             return None
-        rule = _replaced(models[nearest], lambda part: self._ruled(part, model, inside))
+        rule = self._replaced(models[nearest], lambda part: self._ruled(part, model, inside))
         return Ruled(asked, (nearest,), rule)
 
     def _ruled_somehow(self, asked: has_permission) -> Requirement:
         models = self._rules.get(asked.value)
         return asked if models is None else Ruled(asked, tuple(models), Or(*models.values()))
 
-
-def _replaced(
-    requirement: Requirement, replace: Callable[[has_permission], Requirement]
-) -> Requirement:
-    """Return the requirement with its permissions replaced; itself if nothing changes."""
-    if isinstance(requirement, has_permission):
-        return replace(requirement)
-    if isinstance(requirement, Ruled):
+    def _replaced(self, requirement: Requirement, replace: Replace) -> Requirement:
+        """Return the requirement with its permissions replaced; itself if nothing changes."""
+        if isinstance(requirement, has_permission):
+            return replace(requirement)
+        if isinstance(requirement, Ruled):
+            return requirement
+        if type(requirement) is Not:
+            part = self._replaced(requirement.requirement, replace)
+            return requirement if part is requirement.requirement else Not(part)
+        if type(requirement) is And or type(requirement) is Or:
+            parts = [self._replaced(part, replace) for part in requirement.parts]
+            same = all(map(operator.is_, parts, requirement.parts))
+            return requirement if same else type(requirement)(*parts)
+        self._refuse_rules_inside(requirement, replace)
         return requirement
-    if type(requirement) is Not:
-        part = _replaced(requirement.requirement, replace)
-        return requirement if part is requirement.requirement else Not(part)
-    if type(requirement) is And or type(requirement) is Or:
-        parts = [_replaced(part, replace) for part in requirement.parts]
-        same = all(map(operator.is_, parts, requirement.parts))
-        return requirement if same else type(requirement)(*parts)
-    for part in requirement.walk():
-        if isinstance(part, has_permission) and replace(part) is not part:
-            raise MisuseError(
-                f"{requirement!r} contains {part.value!r}, which has a rule that cannot be applied "
-                "inside it: combine the parts with & | ~ instead."
-            )
-    return requirement
+
+    def _refuse_rules_inside(self, requirement: Requirement, replace: Replace) -> None:
+        """Raise `MisuseError` for a permission inside that would be evaluated without its rule."""
+        for part in requirement.walk():
+            if isinstance(part, HasAny):  # the related objects may be of any class
+                for inner in part.walk():
+                    if isinstance(inner, has_permission) and inner.permission in self:
+                        raise MisuseError(
+                            f"{part!r} contains {inner.value!r}, which has a rule that cannot be "
+                            "applied inside it: write the conditions of the rule instead."
+                        )
+            if isinstance(part, has_permission) and replace(part) is not part:
+                raise MisuseError(
+                    f"{requirement!r} contains {part.value!r}, which has a rule that cannot be "
+                    "applied inside it: combine the parts with & | ~ instead."
+                )

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from .._context import get_app
 from ..application import current_state
-from ..conditions import HasAny
 from ..errors import MisuseError
 from ..guards.arguments import NOT_GIVEN
 from ..guards.guard import Guard
@@ -142,7 +141,7 @@ def _open_parts(requirement: Requirement, identity: Identity) -> list[str]:
     """Return the sentences of the parts that do not depend on roles alone."""
     if _analysed(requirement, identity) is not DEPENDS:
         return []
-    if isinstance(requirement, HasAny):  # its part is about the related objects
+    if requirement.parts_are_about_related:
         return [requirement.sentence]
     inner = [text for part in requirement.parts for text in _open_parts(part, identity)]
     return inner or [requirement.sentence]

@@ -53,6 +53,8 @@ def _left_out(decision: Decision) -> tuple[Requirement, ...]:
     asked = decision.requirement
     if not isinstance(asked, Requirement) or (decision.error and not decision.parts):
         return ()
+    if asked.parts_are_about_related:
+        return ()
     return asked.parts[len(decision.parts) :]
 
 

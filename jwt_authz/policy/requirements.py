@@ -46,6 +46,8 @@ class Requirement:
 
     takes: ClassVar[Parameters]
     all_parts_needed: ClassVar[bool] = False
+    parts_are_about_related: ClassVar[bool] = False
+    """Whether the parts are evaluated on related objects, and not on the resource."""
     view_argument: str | None = None
     """The name of the argument that a guarded view must have, if any."""
 
