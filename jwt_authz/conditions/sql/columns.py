@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
+from enum import Enum as EnumClass
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +20,15 @@ from sqlalchemy.types import BigInteger, DateTime, Enum, NullType, TypeEngine
 from ...errors import MisuseError
 from ..operands import attr
 from ..rules import Expression
-from .dialects import ExactDecimal, ExactFloat, ExactText, by_code_points, is_single, whole_text
+from .dialects import (
+    ExactDecimal,
+    ExactFloat,
+    ExactText,
+    by_code_points,
+    is_single,
+    truth,
+    whole_text,
+)
 
 _KINDS: dict[str, type] = {
     **dict.fromkeys(("string", "text", "unicode", "unicode_text", "VARCHAR", "TEXT"), str),
@@ -88,16 +97,27 @@ class Column:
         return self._kept[entity, key]
 
     def _compared(self, expression: Any, sign: str) -> Any:
-        if self.kind is not str or self.choices is not None:
+        if self.kind is bool:
+            return truth(expression)
+        if not self.is_text:
             return expression
-        is_plain = sign in ("==", "!=") and self.collation is None
+        is_plain = self.is_enum or (sign in ("==", "!=") and self.collation is None)
         return whole_text(expression) if is_plain else by_code_points(expression)
 
     @property
     def is_indexed_text(self) -> bool:
         """Whether equal strings may be found by an index of the model's own table."""
-        is_own = self.kind is str and self.choices is None and len(self.attribute.path) == 1
-        return is_own and self.collation is None
+        return self.is_text and len(self.attribute.path) == 1 and self.collation is None
+
+    @property
+    def is_enum(self) -> bool:
+        """Whether its values are the members of an `Enum`, or one's strings."""
+        return self.choices is not None or issubclass(self.kind, EnumClass)
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the database compares its values as strings."""
+        return self.kind is str or self.is_enum
 
     def bound(self, value: Any) -> Any:
         """Return a value of the column's kind as the database driver expects it."""

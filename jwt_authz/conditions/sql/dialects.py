@@ -112,6 +112,14 @@ class _Comparison(FunctionElement[Any]):
         return self
 
 
+class truth(FunctionElement[bool]):
+    """A boolean; a number other than 0 and 1, which some databases store, is true as in Python."""
+
+    name = "truth"
+    type = Boolean()
+    inherit_cache = True
+
+
 class same_text(_Comparison):
     """Whether a column of strings is equal to a string, found by an index of the column."""
 
@@ -157,14 +165,28 @@ def _unknown_to(dialect: Dialect) -> str:
     )
 
 
-for _element in (by_code_points, whole_text, same_text, text_among, exact_decimal, is_number):
+for _element in (
+    by_code_points,
+    whole_text,
+    truth,
+    same_text,
+    text_among,
+    exact_decimal,
+    is_number,
+):
     compiles(_element)(_refuse)
 
 
 @compiles(whole_text, "postgresql", "sqlite", "default")
 @compiles(exact_decimal, "postgresql", "sqlite", "default")
+@compiles(truth, "postgresql", "default")
 def _as_it_is(element: Any, compiler: Any, **keywords: Any) -> str:
     return _inner(element, compiler, keywords)
+
+
+@compiles(truth, "sqlite", *_MYSQL)
+def _not_zero(element: Any, compiler: Any, **keywords: Any) -> str:
+    return f"({_inner(element, compiler, keywords)} <> 0)"
 
 
 @compiles(same_text, "postgresql", "sqlite", "default")

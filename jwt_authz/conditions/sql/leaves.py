@@ -7,7 +7,6 @@ from collections import abc
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import Enum
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, bindparam, or_
@@ -115,7 +114,7 @@ class ComparedColumns(_Signed):
             raise MisuseError(
                 f"{one!r} and {other!r} cannot be compared: only one of them has a time zone."
             )
-        if issubclass(left.kind, Enum) or left.choices is not None or right.choices is not None:
+        if left.is_enum or right.is_enum:
             raise MisuseError(f"{one!r} is an Enum: compare it with a literal value.")
         _refuse_disorder(one, condition.sign, left.kind)
 
@@ -126,7 +125,7 @@ class ComparedColumns(_Signed):
         if self._left.kind is str:  # each by code points: two columns may differ in collation
             left, right = (one.compared_on(call.entity, "<") for one in (self._left, self._right))
             return OPERATORS[sign](left, right)  # type: ignore[no-any-return]
-        other = self._right.of(call.entity)
+        other = self._right.compared_on(call.entity, sign)
         where = _compared(self._left, sign, call, other)
         return and_(where, is_number(other)) if self._right.may_be_nan else where
 
@@ -245,7 +244,7 @@ def _refuse_unfit(column: Column, left: Operand, sign: str, right: Operand) -> N
     _refuse_disorder(left, sign, column.kind)
     if isinstance(right, Literal):
         _refuse_unfit_literal(column, left, right)
-    elif column.choices is not None or issubclass(column.kind, Enum):
+    elif column.is_enum:
         raise MisuseError(f"{left!r} is an Enum: compare it with a literal value.")
     elif isinstance(right, claim):
         if column.kind not in (str, bool, int, float, Decimal):

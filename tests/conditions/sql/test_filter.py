@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import ColumnElement, ForeignKey, String, create_engine, event, select
+from sqlalchemy import ColumnElement, ForeignKey, String, create_engine, event, select, text
 from sqlalchemy.dialects import oracle, postgresql
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, aliased, mapped_column, relationship
 from sqlalchemy.pool import StaticPool
@@ -63,6 +63,13 @@ class Memo(Note):
     id: Mapped[int] = mapped_column(ForeignKey(Note.id), primary_key=True)
     urgent: Mapped[bool | None]
     __mapper_args__ = {"polymorphic_identity": "memo"}  # noqa: RUF012
+
+
+class Legacy(Base):
+    __tablename__ = "legacy"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    is_hidden: Mapped[bool | None]
 
 
 pytestmark = [pytest.mark.versions, pytest.mark.usefixtures("nothing_is_pushed")]
@@ -411,6 +418,19 @@ def test_a_text_is_compared_in_full_whatever_the_collation(authz: Authz, session
     asked = attr("label") == "red"
     assert ids(session, authz.filter(asked, Note, identity=who())) == [2]
     assert ids(session, authz.filter(attr("label").in_(["red"]), Note, identity=who())) == [2]
+
+
+@pytest.mark.usefixtures("app")
+def test_a_boolean_that_is_stored_as_2_is_true_as_in_the_item_check(
+    authz: Authz, session: Session
+) -> None:
+    session.execute(text("INSERT INTO legacy VALUES (1, 0), (2, 1), (3, 2), (4, NULL)"))
+    hidden = attr("is_hidden") == True  # noqa: E712
+    for rule, expected in ((hidden, [2, 3]), (~hidden, [1])):
+        rows = session.scalars(select(Legacy).order_by(Legacy.id))
+        assert [row.id for row in rows if rule.evaluate(who(), row)] == expected
+        found = session.scalars(select(Legacy.id).where(authz.filter(rule, Legacy, identity=who())))
+        assert sorted(found) == expected
 
 
 @pytest.mark.usefixtures("app")

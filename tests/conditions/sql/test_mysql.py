@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import Double, Float, Numeric, String, create_engine, select, text
+from sqlalchemy import Double, Enum, Float, Numeric, String, create_engine, select, text
 from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import StatementError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
@@ -21,6 +22,11 @@ LONG = Decimal("1" + 30 * "0" + "." + 19 * "0" + "1")
 COLLATIONS = ["utf8mb4_general_ci", "utf8mb4_bin", "utf8mb4_unicode_nopad_ci", "latin1_swedish_ci"]
 
 
+class Shade(enum.Enum):
+    red = 1
+    Red = 2
+
+
 class Base(DeclarativeBase):
     pass
 
@@ -32,6 +38,9 @@ class Paper(Base):
     price: Mapped[Decimal] = mapped_column(Numeric(60, 25))
     single: Mapped[float] = mapped_column(Float)
     double: Mapped[float] = mapped_column(Double)
+    size: Mapped[str] = mapped_column(Enum("a", "A", "á", native_enum=False, length=4))
+    shade: Mapped[Shade] = mapped_column(Enum(Shade, native_enum=False, length=4))
+    is_hidden: Mapped[bool]
 
 
 @pytest.fixture(scope="module", params=COLLATIONS)
@@ -45,8 +54,20 @@ def session(request: pytest.FixtureRequest, new_mariadb: Callable[[], str]) -> I
         for number in range(600):
             name = NAMES[number] if number < len(NAMES) else f"user-{number}"
             price = LONG if number == 0 else Decimal(number)
-            opened.add(Paper(id=number + 1, owner=name, price=price, single=0.1, double=0.1))
+            opened.add(
+                Paper(
+                    id=number + 1,
+                    owner=name,
+                    price=price,
+                    single=0.1,
+                    double=0.1,
+                    size=["a", "A", "á"][number % 3],
+                    shade=[*Shade][number % 2],
+                    is_hidden=number % 2 == 0,
+                )
+            )
             opened.flush()
+        opened.execute(text("UPDATE papers SET is_hidden = 2 WHERE id = 1"))
         opened.commit()
         yield opened
     engine.dispose()
@@ -88,6 +109,30 @@ def test_decimals_are_compared_exactly(
     session: Session, rule: Requirement, found: list[str]
 ) -> None:
     assert owners(session, rule)[:2] == found
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        attr("size") == "a",
+        attr("size") != "A",
+        attr("size").in_(["á"]),
+        attr("shade") == Shade.red,
+        attr("shade").in_([Shade.Red]),
+        attr("is_hidden") == True,  # noqa: E712
+        attr("is_hidden") == False,  # noqa: E712
+        attr("is_hidden").in_([True]),
+    ],
+    ids=repr,
+)
+def test_enums_that_differ_in_case_and_booleans_that_are_2_agree_with_the_item_check(
+    session: Session, rule: Requirement
+) -> None:
+    for asked in (rule, ~rule):
+        papers = session.scalars(select(Paper).order_by(Paper.id))
+        met = [paper.owner for paper in papers if asked.evaluate(Identity("ada"), paper)]
+        assert owners(session, asked) == met
+        assert 0 < len(met) < 600
 
 
 @pytest.mark.parametrize("number", [Decimal("1E+35"), Decimal("1E-31")])
