@@ -1,4 +1,4 @@
-"""Stores to test: in memory, on SQLite and on PostgreSQL; and Argon2 at a price tests can pay."""
+"""Accounts to test: in memory and in each database; and Argon2 at a price tests can pay."""
 
 from __future__ import annotations
 
@@ -114,6 +114,13 @@ def emptied(engine: Engine) -> Database:
 
 @pytest.fixture(params=["sqlite", "postgres", "mariadb"])
 def database(request: pytest.FixtureRequest) -> Database:
+    found: Database = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture(params=["postgres", "mariadb"])
+def server(request: pytest.FixtureRequest) -> Database:
+    """The accounts in each database that is a server."""
     found: Database = request.getfixturevalue(request.param)
     return found
 

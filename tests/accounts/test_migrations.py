@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 
 from jwt_authz.accounts.models import metadata
+from tests.kinds import NEW_DATABASES
 
 pytestmark = pytest.mark.versions
 
@@ -55,12 +56,12 @@ def downgrade():
 TABLES = set(metadata.tables)
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", *NEW_DATABASES])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'app.db'}"
-    made: str = request.getfixturevalue("new_schema")()
+    made: str = request.getfixturevalue(NEW_DATABASES[request.param])()
     return made
 
 
@@ -91,7 +92,8 @@ def tables(engine: sa.Engine) -> set[str]:
 
 def differences(engine: sa.Engine) -> list[Any]:
     """What alembic would change so that the database had the models' tables."""
-    options = {"compare_type": True, "compare_server_default": True}
+    # Alembic takes the default `false` for another one than MariaDB's `0`.
+    options = {"compare_type": True, "compare_server_default": engine.dialect.name != "mysql"}
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts=options)
         found: list[Any] = compare_metadata(context, metadata)
@@ -113,7 +115,7 @@ def test_the_comparison_notices_a_column_and_an_index_that_are_missing(
     command.upgrade(configured(tmp_path, url), "head")
     with engine.begin() as connection:
         connection.execute(sa.text("ALTER TABLE authz_users DROP COLUMN tenant"))
-        connection.execute(sa.text("DROP INDEX ix_authz_users_roles_role_id"))
+        next(iter(metadata.tables["authz_changes"].indexes)).drop(connection)
     assert {found[0] for found in differences(engine)} == {"add_column", "add_index"}
 
 
@@ -134,6 +136,28 @@ def test_sqlite_has_the_very_tables_that_create_all_makes(tmp_path: Path) -> Non
     wanted = statements(made)
     assert len(wanted) == 17
     assert statements(migrated) == wanted
+
+
+def test_mariadb_has_the_very_tables_that_create_all_makes(
+    tmp_path: Path, new_mariadb: Callable[[], str]
+) -> None:
+    def lines(engine: sa.Engine) -> dict[str, list[str]]:
+        """The lines of what makes each table; the order of its indexes does not matter."""
+        with engine.connect() as connection:
+            found = {
+                name: connection.exec_driver_sql(f"SHOW CREATE TABLE {name}").one()[1]
+                for name in TABLES
+            }
+        engine.dispose()
+        return {
+            name: sorted(line.strip(" ,") for line in statement.splitlines())
+            for name, statement in found.items()
+        }
+
+    migrated, made = new_mariadb(), sa.create_engine(new_mariadb())
+    command.upgrade(configured(tmp_path, migrated), "head")
+    metadata.create_all(made)
+    assert lines(sa.create_engine(migrated)) == lines(made)
 
 
 def test_a_downgrade_leaves_nothing_behind(tmp_path: Path, url: str, engine: sa.Engine) -> None:
@@ -162,6 +186,7 @@ from flask import Flask
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from jwt_authz.accounts.models import metadata
+from tests.kinds import NEW_DATABASES
 
 db = SQLAlchemy()
 

@@ -9,13 +9,19 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from tests.kinds import NEW_DATABASES
+
 from .application import STORED, ask, close, make_app, tokens
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> Iterator[Flask]:
-    """The application on SQLite."""
-    made = make_app(f"sqlite:///{tmp_path / 'users.sqlite'}")
+def app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask]:
+    """The application on SQLite, or on the database that the parameter names."""
+    if new := NEW_DATABASES.get(getattr(request, "param", "sqlite")):
+        url = request.getfixturevalue(new)()
+    else:
+        url = f"sqlite:///{tmp_path / 'users.sqlite'}"
+    made = make_app(url)
     yield made
     close(made)
 

@@ -55,6 +55,7 @@ def test_the_users_are_listed_without_any_other_column(as_ann: Ask) -> None:
     assert answer.headers["Cache-Control"] == "no-store"
 
 
+@pytest.mark.parametrize("app", ["sqlite", "mariadb"], indirect=True)
 @pytest.mark.parametrize(
     ("query", "found"),
     [
@@ -165,6 +166,7 @@ def test_a_user_is_created_and_may_log_in(app: Flask, as_ann: Ask) -> None:
     assert tokens(app, "dee")["token_type"] == "Bearer"
 
 
+@pytest.mark.parametrize("app", ["sqlite", "mariadb"], indirect=True)
 def test_a_taken_name_is_reported_without_any_sql(as_ann: Ask) -> None:
     answer = as_ann("POST", USERS, json={"username": "bob", "password": PASSWORD})
     assert problem(answer, 409) == "change-refused"
@@ -305,6 +307,7 @@ def test_a_change_needs_a_fresh_log_in(
     assert as_ann(method, path, json=body).status_code in (200, 201)
 
 
+@pytest.mark.parametrize("app", ["sqlite", "mariadb"], indirect=True)
 def test_each_change_is_recorded_with_who_what_before_and_after(as_ann: Ask) -> None:
     as_ann("PUT", f"{USERS}/bob/roles", json={"roles": ["viewer"]})
     as_ann("PUT", f"{USERS}/bob/roles", json={"roles": ["viewer"]})

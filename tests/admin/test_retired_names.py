@@ -15,6 +15,7 @@ from sqlalchemy import inspect
 
 from jwt_authz import authorize, has_role, requires
 from jwt_authz.cli.main import authz as commands
+from tests.kinds import NEW_DATABASES
 
 from .application import STORED, USERS, ask, close, make_app, tokens
 from .browsing import log_in, send
@@ -22,14 +23,14 @@ from .browsing import log_in, send
 ROLES = "/admin/api/roles"
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", *NEW_DATABASES])
 def app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask]:
     """An application of which one view asks in its code for the role auditor."""
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path / 'users.sqlite'}"
     else:
-        new_schema: Callable[[], str] = request.getfixturevalue("new_schema")
-        url = new_schema()
+        new: Callable[[], str] = request.getfixturevalue(NEW_DATABASES[request.param])
+        url = new()
     made = make_app(url, STORED)
     made.view_functions["vault"] = requires()(lambda: str(authorize(has_role("auditor"))))
     made.extensions["jwt_authz"].accounts.set_roles("bob", ["admin", "auditor"])

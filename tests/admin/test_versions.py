@@ -12,6 +12,7 @@ import pytest
 from flask import Flask
 
 from jwt_authz.admin import accounts as admin_accounts
+from tests.kinds import NEW_DATABASES
 from tests.patience import PATIENCE
 
 from .application import STORED, USERS, ask, close, make_app, tokens
@@ -22,13 +23,13 @@ BOB = f"{USERS}/bob"
 Ask = Callable[..., Any]
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", *NEW_DATABASES])
 def app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask]:
     """An application with its roles in the database."""
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path / 'users.sqlite'}"
     else:
-        url = request.getfixturevalue("new_schema")()
+        url = request.getfixturevalue(NEW_DATABASES[request.param])()
     made = make_app(url, STORED)
     yield made
     close(made)

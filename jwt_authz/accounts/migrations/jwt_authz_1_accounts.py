@@ -38,7 +38,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer, nullable=False),
         sa.Column("subject", _TEXT, nullable=False),
         sa.Column("username", _TEXT, nullable=False),
-        sa.Column("password_hash", _TEXT, nullable=True),
+        sa.Column("password_hash", sa.String(255), nullable=True),
         sa.Column("tenant", _TEXT, nullable=True),
         sa.Column("disabled", sa.Boolean, server_default=sa.false(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_authz_users"),

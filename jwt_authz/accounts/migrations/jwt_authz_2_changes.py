@@ -25,7 +25,7 @@ def upgrade() -> None:
         sa.Column("actor", _TEXT, nullable=False),
         sa.Column("actor_issuer", sa.Text, nullable=True),
         sa.Column("actor_name", _TEXT, nullable=False),
-        sa.Column("action", _TEXT, nullable=False),
+        sa.Column("action", sa.String(255), nullable=False),
         sa.Column("subject", _TEXT, nullable=True),
         sa.Column("username", _TEXT, nullable=True),
         sa.Column("tenant", _TEXT, nullable=True),

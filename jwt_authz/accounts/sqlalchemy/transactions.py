@@ -20,8 +20,8 @@ with needs_extra(__name__, "SQLAlchemy 2", "accounts,sqlalchemy"):
 OWN_COLUMNS = "give your own columns a default, or make them nullable"
 """What to do if a constraint refuses a new row."""
 
-_DEADLOCK = 1213
-"""The error by which MySQL and MariaDB end one of several transactions that wait for each other."""
+_CONFLICTS = (1213, 1020)
+"""Errors of MySQL and MariaDB: a deadlock, and a row that changed since the snapshot was taken."""
 _TRIES = 10
 
 _Result = TypeVar("_Result")
@@ -39,12 +39,12 @@ class Transactions:
         # Twice: the second time, a row that another writer has added in between is visible.
         for _ in range(2):
             with suppress(IntegrityError, StaleDataError):
-                return self._run_again_after_deadlocks(work)
+                return self._run_again_after_conflicts(work)
         raise MisuseError(f"the database refused the change by a constraint: {advice}")
 
-    def _run_again_after_deadlocks(self, work: Callable[[Session], _Result]) -> _Result:
+    def _run_again_after_conflicts(self, work: Callable[[Session], _Result]) -> _Result:
         for _ in range(_TRIES - 1):
-            with suppress(_Deadlock):
+            with suppress(_Conflict):
                 return self.run(work)
         return self.run(work)
 
@@ -59,9 +59,9 @@ class Transactions:
         except IntegrityError:
             raise
         except (DBAPIError, DisconnectionError, TimeoutError, OSError) as error:
-            kind, is_deadlock = type(error).__name__, _is_deadlock(error)
+            kind, is_conflict = type(error).__name__, _is_conflict(error)
         # Outside the handler, since the driver's error contains SQL and values.
-        raise (_Deadlock if is_deadlock else StoreUnavailable)(
+        raise (_Conflict if is_conflict else StoreUnavailable)(
             f"the accounts' database did not answer ({kind}): check that it runs, that its URL is "
             "correct, and that the tables exist (Base.metadata.create_all)"
         )
@@ -79,13 +79,13 @@ class Transactions:
         return self._in_memory
 
 
-class _Deadlock(StoreUnavailable):
-    """The database ended the transaction so that others could go on; it can be repeated."""
+class _Conflict(StoreUnavailable):
+    """The database ended the transaction because of another one; it can be repeated."""
 
 
-def _is_deadlock(error: Exception) -> bool:
+def _is_conflict(error: Exception) -> bool:
     reason = error.orig.args if isinstance(error, DBAPIError) and error.orig is not None else ()
-    return reason[:1] == (_DEADLOCK,)
+    return bool(reason) and reason[0] in _CONFLICTS
 
 
 @contextmanager
