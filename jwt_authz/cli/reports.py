@@ -126,7 +126,7 @@ def routes(form: str | None, selection: Selection, wide: bool) -> None:
 
     With --role, show the routes that the role may call, or with --only those that answer it so.
     """
-    found = selection.of_routes(read_routes(), read_access)
+    found = selection.of_routes(read_routes())
     if form == "json":
         click.echo(routes_as_json(found), nl=False)
     else:
@@ -153,7 +153,7 @@ def matrix(form: str | None, diff: str | None, selection: Selection, wide: bool)
             raise click.UsageError("--diff compares everything: leave out the filters")
         _show_changes(compare(_earlier(diff), read_access()), form, wide)
         return
-    found = selection.of_matrix(read_access())
+    found = selection.read()
     if form == "json":
         click.echo(access_as_json(found), nl=False)
     elif form == "html":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from .._context import get_app
@@ -53,18 +53,22 @@ class AccessMatrix:
     rows: tuple[Row, ...]
 
 
-def read_access() -> AccessMatrix:
+def read_access(
+    roles: Iterable[str] | None = None, wanted: Callable[[Access], bool] | None = None
+) -> AccessMatrix:
     """Return the access matrix of the current application; raise `MisuseError` without an Authz.
 
+    By default it has all roles of the catalog and all routes; `roles` and `wanted` choose some.
     `YES` and `NO` are independent of the rest of a caller's token; `DEPENDS` means that the answer
     needs a resource, a claim, a scope, a fresh token, the result of a function, or is decided in
-    the view. A requirement
-    that raises an error refuses, even if the answer is `YES`. Guards that are not enforced allow
-    everyone.
+    the view. A requirement that raises an error refuses, even if the answer is `YES`. Guards that
+    are not enforced allow everyone.
     """
-    catalogue = current_state().catalogue
-    roles = tuple(catalogue or ())
-    return AccessMatrix(roles, tuple(_row(access, roles) for access in read_matrix(get_app())))
+    names = tuple((current_state().catalogue or ()) if roles is None else roles)
+    callers = {name: caller_with(name) for name in names}
+    without_role = caller_with()
+    accesses = (one for one in read_matrix(get_app()) if wanted is None or wanted(one))
+    return AccessMatrix(names, tuple(_row(one, without_role, callers) for one in accesses))
 
 
 def caller_with(*roles: str) -> Identity:
@@ -100,15 +104,15 @@ def depends_on(access: Access, identity: Identity | None) -> list[str]:
     return list(found)
 
 
-def _row(access: Access, roles: tuple[str, ...]) -> Row:
+def _row(access: Access, without_role: Identity, callers: Mapping[str, Identity]) -> Row:
     return Row(
         access.endpoint,
         access.rule,
         access.method,
         requirement_of(access),
         answer(access, None),
-        answer(access, caller_with()),
-        {role: answer(access, caller_with(role)) for role in roles},
+        answer(access, without_role),
+        {role: answer(access, caller) for role, caller in callers.items()},
     )
 
 

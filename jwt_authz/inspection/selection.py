@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from ..application import current_state
 from ..errors import MisuseError
 from ..policy.decision import NO, Verdict
-from .access import AccessMatrix, Row
+from .access import AccessMatrix, Row, read_access
+from .matrix import Access
 from .routes import Route
 
 _MOST_LISTED = 20
@@ -30,35 +32,27 @@ class Selection:
     def __bool__(self) -> bool:
         return any((self.route, self.method, self.roles, self.only))
 
-    def of_matrix(self, matrix: AccessMatrix) -> AccessMatrix:
-        """Return the matrix with the rows and the roles selected; raise `MisuseError` for none."""
-        for role in self.roles:
-            check_role(role, matrix.roles)
-        roles = self.roles or matrix.roles
-        rows = (
-            replace(row, access={role: row.access[role] for role in roles}) for row in matrix.rows
-        )
-        return AccessMatrix(roles, tuple(row for row in rows if self._has_row(row)))
+    def read(self) -> AccessMatrix:
+        """Return the access matrix with the rows and the roles selected.
 
-    def of_routes(
-        self, routes: Iterable[Route], read_access: Callable[[], AccessMatrix]
-    ) -> list[Route]:
-        """Return the routes selected: with roles, those that let one of them in, or may.
-
-        `read_access` returns the matrix, which is only needed to select by answers.
+        Raise `MisuseError` for a role that does not exist.
         """
-        found = [one for one in routes if self._is_named(one.rule, one.endpoint, one.method)]
+        for role in self.roles:
+            check_role(role, current_state().catalogue or ())
+        matrix = read_access(self.roles or None, self._names)
+        return replace(matrix, rows=tuple(row for row in matrix.rows if self._has_row(row)))
+
+    def of_routes(self, routes: Iterable[Route]) -> list[Route]:
+        """Return the routes selected: with roles, those that let one of them in, or may."""
+        found = [one for one in routes if self._names(one)]
         if not self.roles and self.only is None:
             return found
-        matrix = read_access()
-        for role in self.roles:
-            check_role(role, matrix.roles)
+        matrix = replace(self, only=None).read()
         wanted = {(row.endpoint, row.rule, row.method) for row in matrix.rows if self._lets_in(row)}
         return [one for one in found if (one.endpoint, one.rule, one.method) in wanted]
 
     def _has_row(self, row: Row) -> bool:
-        is_answered = self.only is None or self.only in self._answers(row)
-        return is_answered and self._is_named(row.rule, row.endpoint, row.method)
+        return self.only is None or self.only in self._answers(row)
 
     def _lets_in(self, row: Row) -> bool:
         answers = set(self._answers(row))
@@ -70,10 +64,10 @@ class Selection:
         else:
             yield from (verdict for _, verdict in row.answers())
 
-    def _is_named(self, rule: str, endpoint: str, method: str) -> bool:
-        if self.method is not None and method != self.method.upper():
+    def _names(self, one: Access | Route) -> bool:
+        if self.method is not None and one.method != self.method.upper():
             return False
-        return self.route is None or self.route in rule or self.route in endpoint
+        return self.route is None or self.route in one.rule or self.route in one.endpoint
 
 
 def check_role(role: str, roles: Iterable[str]) -> None:
