@@ -152,6 +152,8 @@ def check_expression(model: type, name: str, sql: Expression) -> None:
     if not isinstance(mapper, Mapper):
         raise MisuseError(f"{model!r} is not mapped by SQLAlchemy, and has no expressions")
     place = f"{model.__name__}.{name}"
+    if isinstance(mapper.columns.get(name), TableColumn):
+        raise MisuseError(f"{place} is a column, and is compared as it is: choose another name")
     try:
         made = sql(model)
     except AttributeError as error:

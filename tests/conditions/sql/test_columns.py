@@ -261,6 +261,7 @@ def test_an_expression_counts_in_a_rule_of_a_model_that_refers_to_it() -> None:
     ("model", "name", "sql", "message"),
     [
         (object, "x", None, "is not mapped by SQLAlchemy"),
+        (Thing, "text", lambda thing: thing.other, "Thing.text is a column"),
         (Thing, "nope", None, "Thing.nope: type object 'Thing' has no attribute 'nope'"),
         (Thing, "plain", None, "Thing.plain is property, expected an expression"),
         (Thing, "x", lambda thing: 17, "Thing.x is int, expected an expression"),
