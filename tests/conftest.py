@@ -26,6 +26,7 @@ from tests import kinds
 from tests.cheap_argon2 import make_argon2_cheap
 from tests.managed import Process
 from tests.patience import PATIENCE
+from tests.revocation.servers import PgBouncer
 
 IN_CI = os.environ.get("CI") == "true"
 POSTGRES = "postgresql+psycopg://postgres@127.0.0.1:5432/test"
@@ -190,6 +191,15 @@ def new_schema(postgres_url: str) -> Iterator[Callable[[], str]]:
 
     yield make
     engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def pgbouncer(postgres_url: str) -> Iterator[PgBouncer]:
+    """A PgBouncer in front of this run's database of PostgreSQL, without any schema."""
+    pooler = PgBouncer(postgres_url)
+    pooler.start()
+    yield pooler
+    pooler.close()
 
 
 @pytest.fixture(scope="session")

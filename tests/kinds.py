@@ -16,6 +16,7 @@ SLOW_FIXTURES = frozenset(
         "browser",
         "new_mariadb",
         "new_schema",
+        "pgbouncer",
         "postgres_url",
         "private_mariadb",
         "private_postgres",
@@ -29,7 +30,7 @@ SLOW_FIXTURES = frozenset(
 """Fixtures that start, or connect to, another process."""
 NEW_DATABASES = {"postgres": "new_schema", "mariadb": "new_mariadb"}
 """The fixtures that create an empty database, or a schema that is one, by the parameter."""
-SLOW_PARAMETERS = frozenset({*NEW_DATABASES, "redis"})
+SLOW_PARAMETERS = frozenset({*NEW_DATABASES, "behind_pgbouncer", "redis"})
 """Values of parameters by which a fixture asks for one of them later."""
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.orm import DeclarativeBase, sessionmaker
 
 from jwt_authz.accounts.memory import MemoryAccounts
 from jwt_authz.accounts.sqlalchemy import RoleMixin, SQLAlchemyAccounts, UserMixin
+from tests.revocation.servers import PgBouncer
 
 
 class Base(DeclarativeBase):
@@ -85,6 +86,14 @@ def mariadb_engine(mariadb_url: str) -> Iterator[Engine]:
     engine.dispose()
 
 
+@pytest.fixture(scope="session")
+def pgbouncer_engine(pgbouncer: PgBouncer) -> Iterator[Engine]:
+    """PostgreSQL behind PgBouncer in transaction mode, as the documentation describes it."""
+    engine = create_engine(pgbouncer.url, connect_args={"prepare_threshold": None})
+    yield engine
+    engine.dispose()
+
+
 @pytest.fixture
 def sqlite(tmp_path: Path, cheap_argon2: PasswordHasher) -> Iterator[Database]:
     engine = create_engine(f"sqlite:///{tmp_path / 'accounts.db'}")
@@ -103,6 +112,11 @@ def mariadb(mariadb_engine: Engine, cheap_argon2: PasswordHasher) -> Database:
     return emptied(mariadb_engine)
 
 
+@pytest.fixture
+def behind_pgbouncer(pgbouncer_engine: Engine, cheap_argon2: PasswordHasher) -> Database:
+    return emptied(pgbouncer_engine)
+
+
 def emptied(engine: Engine) -> Database:
     """The accounts in a database that other tests have used."""
     Base.metadata.create_all(engine)
@@ -118,7 +132,7 @@ def database(request: pytest.FixtureRequest) -> Database:
     return found
 
 
-@pytest.fixture(params=["postgres", "mariadb"])
+@pytest.fixture(params=["postgres", "mariadb", "behind_pgbouncer"])
 def server(request: pytest.FixtureRequest) -> Database:
     """The accounts in each database that is a server."""
     found: Database = request.getfixturevalue(request.param)

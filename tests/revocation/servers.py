@@ -16,6 +16,7 @@ from typing import Any
 import pymysql
 import pytest
 import redis
+from sqlalchemy import make_url
 
 from tests.patience import PATIENCE, eventually
 
@@ -196,6 +197,72 @@ class PrivateMariaDB:
     def close(self) -> None:
         self._process.kill()
         self._process.wait()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+
+class PgBouncer:
+    """A PgBouncer in transaction mode with few connections, as another user if root runs it."""
+
+    POOL_SIZE = 2
+
+    def __init__(self, url: str) -> None:
+        path = f"{os.environ.get('PATH', '')}:/usr/sbin"
+        self._program = shutil.which("pgbouncer", path=path)
+        if self._program is None:
+            pytest.skip("there is no pgbouncer to start")
+        server = make_url(url)
+        self._directory = Path(mkdtemp(prefix="jwt_authz-pgbouncer-"))
+        self._user: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            account = pwd.getpwnam("nobody")
+            self._user = {"user": account.pw_uid, "group": account.pw_gid}
+            os.chown(self._directory, account.pw_uid, account.pw_gid)
+        self.port = free_port()
+        self.url = str(server.set(host="127.0.0.1", port=self.port, password=None))
+        users = self._directory / "users.txt"
+        users.write_text(f'"{server.username}" "{server.password or ""}"\n')
+        (self._directory / "pgbouncer.ini").write_text(
+            "[databases]\n"
+            f"* = host={server.host} port={server.port or 5432}\n"
+            "[pgbouncer]\n"
+            "listen_addr = 127.0.0.1\n"
+            f"listen_port = {self.port}\n"
+            "unix_socket_dir =\n"
+            "auth_type = trust\n"
+            f"auth_file = {users}\n"
+            "pool_mode = transaction\n"
+            f"default_pool_size = {self.POOL_SIZE}\n"
+            "max_client_conn = 200\n"
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        self._process = subprocess.Popen(
+            [str(self._program), "-q", str(self._directory / "pgbouncer.ini")],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            **self._user,
+        )
+        eventually(self._answers)
+
+    def _answers(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port)).close()
+        except OSError:
+            return False
+        return True
+
+    def kill(self) -> None:
+        """What `kill -9` does."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def close(self) -> None:
+        self.kill()
         shutil.rmtree(self._directory, ignore_errors=True)
 
 

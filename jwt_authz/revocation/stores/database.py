@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ..._concurrency.bounded import BoundedCall, shut_down
 from ..._concurrency.breaker import Breaker
@@ -13,10 +13,11 @@ from ..._concurrency.forks import renew_after_fork
 from ..._extras import needs_extra
 from ...errors import AuthzError, MisuseError, StoreUnavailable
 from ..log import TIMEOUT
-from .dialects import MYSQL, SUPPORTED, connect_args, engine_options, is_conflict, session_limits
+from .dialects import SUPPORTED, connect_args, engine_options, is_conflict
+from .limits import begun, limit
 
 with needs_extra(__name__, "SQLAlchemy 2", "sqlalchemy"):
-    from sqlalchemy import Connection, Dialect, Engine, create_engine, event
+    from sqlalchemy import Connection, Engine, create_engine, event
     from sqlalchemy.engine import URL, make_url
     from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -33,9 +34,6 @@ class Database:
 
     def __init__(self, engine: Engine, timeout: float = TIMEOUT) -> None:
         self.engine = engine
-        self._reading = engine
-        if engine.dialect.name not in MYSQL:  # which would need more round trips for it
-            self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._timeout = timeout
         self._breaker = Breaker()
         renew_after_fork(self)
@@ -56,11 +54,11 @@ class Database:
         `always` is for callers that may wait: they ask even while others fail at once because the
         database did not answer, and so find out for all that it does again.
         """
-        return self._tried(work, self._reading, until, always)
+        return self._tried(work, until, is_reading=True, always=always)
 
     def run(self, work: Callable[[Connection], _Result], *, until: float | None = None) -> _Result:
         """Return what the work returns, in a transaction; raise StoreUnavailable if that fails."""
-        return self._tried(work, self.engine, until)
+        return self._tried(work, until)
 
     def after_fork(self) -> None:
         """Leave the parent's connections to the parent."""
@@ -69,8 +67,9 @@ class Database:
     def _tried(
         self,
         work: Callable[[Connection], _Result],
-        on: Engine,
         until: float | None,
+        *,
+        is_reading: bool = False,
         always: bool = False,
     ) -> _Result:
         if not always:
@@ -78,7 +77,7 @@ class Database:
         until = self.deadline() if until is None else until
         for left in reversed(range(TRIES)):
             try:
-                result = self._transaction(work, on, until - time.monotonic())
+                result = self._transaction(work, is_reading, until - time.monotonic())
                 self._breaker.succeeded()
                 return result
             except AuthzError:
@@ -96,18 +95,19 @@ class Database:
         )
 
     def _transaction(
-        self, work: Callable[[Connection], _Result], on: Engine, seconds: float
+        self, work: Callable[[Connection], _Result], is_reading: bool, seconds: float
     ) -> _Result:
-        if on.dialect.name == "sqlite":  # a file: its time-out is for the lock
-            with on.begin() as connection:
+        if self.engine.dialect.name == "sqlite":  # a file: its time-out is for the lock
+            with self.engine.connect() as connection, begun(connection, is_reading):
                 return work(connection)
 
         def begin(attempt: BoundedCall[_Result]) -> _Result:
-            with on.begin() as connection:
+            with self.engine.connect() as connection:
                 attempt.cut = partial(shut_down, connection.connection.dbapi_connection)
-                result = work(connection)
-                attempt.go_on()
-                return result
+                with begun(connection, is_reading):
+                    result = work(connection)
+                    attempt.go_on()
+                    return result
 
         return BoundedCall(begin).wait(max(0.0, seconds))
 
@@ -133,7 +133,7 @@ def engine_of(url: str, timeout: float = TIMEOUT) -> Engine:
                 "or redis://host:6379/0"
             )
         if engine.dialect.name != "sqlite":
-            event.listen(engine, "connect", partial(_limit, engine.dialect, timeout))
+            event.listen(engine, "connect", partial(limit, engine.dialect, timeout))
         return engine
     except (ArgumentError, ValueError):  # a dialect that is unknown, a port that is not a number
         pass
@@ -146,11 +146,3 @@ def _is_in_memory(url: URL) -> bool:
     named = url.database or ""
     is_memory = named in ("", ":memory:") or url.query.get("mode") == "memory"
     return url.get_backend_name() == "sqlite" and is_memory
-
-
-def _limit(dialect: Dialect, timeout: float, dbapi_connection: Any, _: object) -> None:
-    # Set here and committed, since a pooler need not take it among the start-up parameters.
-    with dbapi_connection.cursor() as cursor:
-        for statement in session_limits(dialect, timeout):
-            cursor.execute(statement)
-    dbapi_connection.commit()

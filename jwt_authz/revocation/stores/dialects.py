@@ -1,4 +1,4 @@
-"""What differs between the databases of the SQL store: clocks, time limits and errors."""
+"""What differs between the databases of the SQL store: clocks, options and errors."""
 
 from __future__ import annotations
 
@@ -37,8 +37,6 @@ _CONFLICTS = frozenset(
         1061,  # index created meanwhile
     }
 )
-_IDLE_CONNECTION = 60
-"""After how many seconds MySQL, which has no limit for idle transactions, ends a connection."""
 
 
 def primary_clock(dialect: Dialect) -> ColumnElement[float] | None:
@@ -80,25 +78,6 @@ def engine_options(url: URL) -> dict[str, Any]:
     if url.get_backend_name() in MYSQL:
         return {"isolation_level": "READ COMMITTED"}  # by default, they also lock gaps
     return {}
-
-
-def session_limits(dialect: Dialect, timeout: float) -> list[str]:
-    """Return statements for a new connection, after which the server limits what it waits for."""
-    seconds = math.ceil(timeout)
-    if dialect.name == "postgresql":
-        return [
-            f"SET statement_timeout = {math.ceil(timeout * 1_000)}",
-            f"SET idle_in_transaction_session_timeout = {math.ceil(timeout * 2_000)}",
-        ]
-    if dialect.name not in MYSQL:
-        return []
-    limits = {"innodb_lock_wait_timeout": seconds}
-    if dialect.name == "mariadb" or getattr(dialect, "is_mariadb", False):
-        limits |= {"max_statement_time": seconds, "idle_transaction_timeout": 2 * seconds}
-    else:
-        milliseconds = math.ceil(timeout * 1_000)
-        limits |= {"max_execution_time": milliseconds, "wait_timeout": _IDLE_CONNECTION}
-    return ["SET SESSION " + ", ".join(f"{name} = {value}" for name, value in limits.items())]
 
 
 def is_conflict(error: Exception) -> bool:
