@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import wraps
 from typing import Any
@@ -16,11 +17,12 @@ from ..endpoints.login_attempt import add_rate_checks
 from ..errors import StoreUnavailable
 from ..guards.placement import PAGES, exempt, mark
 from ..guards.verbs import guard, requires
-from ..inspection.access import read_access
 from ..refusals import RETRY_AFTER_SECONDS, ProblemAnswer
+from .access_page import access_file, access_shown
 from .api import FRESH, administration_of
 from .cookie import take_cookie
 from .login import log_in, log_out, protect, refuse_forged, show_log_in, to_confirm, to_log_in
+from .paging import last_page
 from .rendering import render, seen, status_of
 from .role_pages import RolePages
 from .schemas import ChangesQuery, NewUser, read_query, wanted_of
@@ -83,6 +85,7 @@ def _add_views(blueprint: Blueprint, pages: _Pages, roles: RolePages, fresh: Any
         ("GET", "/new-role", roles.show_new_role),
         ("POST", "/new-role", fresh(roles.create_role)),
         ("GET", "/access", pages.show_access),
+        ("GET", "/access/<form>", pages.download_access),
         ("GET", "/trail", pages.show_trail),
         ("GET", "/log-in", exempt(show_log_in)),
         ("POST", "/log-in", exempt(log_in)),
@@ -119,9 +122,13 @@ class _Pages:
         given = {name: value for name, value in read_query().items() if value}
         wanted = wanted_of(given)
         users, total = self._administration.users(wanted)
+        pages = last_page(total, wanted.page_size)
+        if wanted.page > pages:
+            wanted = replace(wanted, page=pages)
+            users, total = self._administration.users(wanted)
         return self._render(
             "users.html", users=users, total=total, wanted=wanted, given=given,
-            roles=_role_names(), pages=-(-total // wanted.page_size) or 1,
+            roles=_role_names(), pages=pages,
         )  # fmt: skip
 
     def show_user(self, subject: str) -> Response:
@@ -163,14 +170,20 @@ class _Pages:
         return redirect(url_for(".show_user", subject=user.subject, done="created"), 303)
 
     def show_access(self) -> Response:
-        return self._render("access.html", matrix=read_access())
+        return self._render("access.html", **access_shown())
+
+    def download_access(self, form: str) -> Response:
+        return access_file(form)
 
     def show_trail(self) -> Response:
         query = load(ChangesQuery(), read_query())
         page, size = query["page"], query["page_size"]
         of = {name: query[name] for name in ("subject", "role") if name in query}
         entries, total = self._administration.changes(page, size, **of)
-        pages = -(-total // size) or 1
+        pages = last_page(total, size)
+        if page > pages:
+            page = pages
+            entries, total = self._administration.changes(page, size, **of)
         return self._render(
             "trail.html", entries=entries, total=total, page=page, pages=pages, of=of
         )

@@ -10,10 +10,11 @@ from ..endpoints.bodies import load
 from ..policy.roles import Role
 from ..refusals import ProblemAnswer
 from .asked import asked_permissions
+from .paging import page_of
 from .rendering import render, seen, status_of
 from .role_changes import RoleAdministration
 from .roles import role_of
-from .schemas import NewRole, RoleBody, is_permission
+from .schemas import NewRole, RoleBody, RolesQuery, is_permission, read_query
 from .user_changes import Administration
 from .user_query import Wanted
 
@@ -34,7 +35,15 @@ class RolePages:
         self._roles = RoleAdministration(administration)
 
     def show_roles(self) -> Response:
-        return self._render("roles.html", done=_DONE.get(request.args.get("done", "")))
+        given = {name: value for name, value in read_query().items() if value}
+        done = _DONE.get(given.pop("done", ""))
+        query = load(RolesQuery(), given)
+        part, roles = query["search"], self._roles.roles().values()
+        found = [
+            one for one in roles if part in one.name or part in " ".join(map(str, one.permissions))
+        ]
+        shown = page_of(found, query["page"], query["page_size"])
+        return self._render("roles.html", done=done, shown=shown, search=part, given=given)
 
     def show_role(self, name: str) -> Response:
         role = self._roles.role(name)

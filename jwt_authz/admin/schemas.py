@@ -12,11 +12,13 @@ from ..accounts.password_rules import MIN_CHARACTERS
 from ..accounts.user import MAX_TEXT, is_storable
 from ..endpoints.bodies import load, read_members
 from ..errors import MisuseError
+from ..policy.decision import DEPENDS, NO, YES
 from ..policy.permissions import Permission
 from ..refusals import ProblemAnswer
 from .user_query import Wanted
 
 SORTS = ("username", "-username", "added", "-added")
+ANSWERS = tuple(verdict.value for verdict in (YES, NO, DEPENDS))
 LARGEST_PAGE = 100
 LAST_PAGE = 1_000_000
 LEVELS = (-(2**31), 2**31 - 1)
@@ -85,6 +87,26 @@ class ChangesQuery(PageQuery):
 
     subject = fields.String(validate=storable)
     role = fields.String(validate=storable)
+
+
+class RolesQuery(PageQuery):
+    """Which roles of the catalog: by a part of the name or of a permission."""
+
+    search = fields.String(load_default="", validate=validate.Length(max=MAX_TEXT))
+
+
+class AccessQuery(Schema):
+    """Which part of the access matrix: rows by route, method and answer, columns by role."""
+
+    class Meta:
+        unknown = RAISE
+
+    route = fields.String(load_default="", validate=validate.Length(max=MAX_TEXT))
+    method = fields.String(load_default="", validate=validate.Length(max=MAX_TEXT))
+    role = fields.String(load_default="", validate=validate.Length(max=MAX_TEXT))
+    answer = fields.String(load_default="", validate=validate.OneOf(["", *ANSWERS]))
+    page = fields.Integer(load_default=1, validate=validate.Range(1, LAST_PAGE))
+    roles_page = fields.Integer(load_default=1, validate=validate.Range(1, LAST_PAGE))
 
 
 class NewUser(Schema):
