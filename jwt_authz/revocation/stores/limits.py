@@ -76,8 +76,8 @@ def _of_postgresql(timeout: float, is_local: bool) -> str:
         "statement_timeout": math.ceil(timeout * 1_000),
         "idle_in_transaction_session_timeout": math.ceil(timeout * 2_000),
     }
-    set = (f"set_config('{name}', '{n}', {is_local})" for name, n in milliseconds.items())
-    return f"SELECT {', '.join(set)}"
+    calls = (f"set_config('{name}', '{n}', {is_local})" for name, n in milliseconds.items())
+    return f"SELECT {', '.join(calls)}"
 
 
 def _of_mysql(dialect: Dialect, timeout: float) -> str:
