@@ -169,7 +169,8 @@ def _lower_priority() -> None:
     is_main = threading.get_native_id() == os.getpid()  # gevent runs everything in one thread
     if sys.platform == "linux" and not is_main:
         with suppress(OSError):  # a sandbox may forbid it
-            os.setpriority(os.PRIO_PROCESS, 0, NICENESS)  # 0 is this thread
+            lower = max(os.getpriority(os.PRIO_PROCESS, 0), NICENESS)  # 0 is this thread
+            os.setpriority(os.PRIO_PROCESS, 0, lower)
 
 
 # Log-ins hold at most three of a worker's four threads: one is left for other requests.
