@@ -35,15 +35,25 @@ class PrivateRedis:
         self.tls_port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
 
-    def start_sentinel(self, primary: int) -> None:
+    def start_sentinel(self, host: str, primary: int, *options: str) -> None:
         """Start it as the only Sentinel of the service `shop`, whose primary has this port."""
         config = self._directory / "sentinel.conf"
         config.write_text(
-            f"sentinel monitor shop 127.0.0.1 {primary} 1\n"
+            "sentinel resolve-hostnames yes\n"
+            "sentinel announce-hostnames yes\n"
+            f"sentinel monitor shop {host} {primary} 1\n"
             "sentinel down-after-milliseconds shop 300\n"
             "sentinel failover-timeout shop 1000\n"
         )
-        self.start(config=[str(config), "--sentinel"])
+        self.start(*options, config=[str(config), "--sentinel"])
+
+    def tls_options(self, authority: Path, certificate: Path) -> tuple[str, ...]:
+        """What lets it speak TLS on its second port, also with other servers."""
+        return (
+            *("--tls-port", str(self.tls_port), "--tls-auth-clients", "no"),
+            *("--tls-cert-file", str(certificate), "--tls-key-file", str(certificate)),
+            *("--tls-ca-cert-file", str(authority), "--tls-replication", "yes"),
+        )
 
     def start(self, *options: str, config: Sequence[str] = ()) -> None:
         """Start it and wait until it answers; by default it keeps nothing on disk."""

@@ -22,7 +22,7 @@ from tests.foreign import issued
 from tests.patience import PATIENCE, eventually
 
 from .servers import PrivateRedis
-from .topologies import Cluster, Sentinels, Topology
+from .topologies import Cluster, ClusterWithTLS, Sentinels, SentinelsWithTLS, Topology
 
 TIMES: dict[str, float] = {"lifetime": 1_000, "idle": 1_000}
 CALLERS = 4
@@ -78,11 +78,7 @@ def secured(tmp_path: Path) -> Iterator[tuple[PrivateRedis, str]]:
     """A server that speaks TLS on a second port, and the path of its authority."""
     authority, certificate = issued(tmp_path, "localhost")
     server = PrivateRedis(tmp_path)
-    options = ("--tls-cert-file", str(certificate), "--tls-key-file", str(certificate))
-    server.start(
-        *("--tls-port", str(server.tls_port), *options),
-        *("--tls-ca-cert-file", str(authority), "--tls-auth-clients", "no"),
-    )
+    server.start(*server.tls_options(authority, certificate))
     yield server, str(authority)
     server.kill()
 
@@ -113,6 +109,22 @@ def test_a_server_with_tls_and_an_access_list_serves_a_user_with_few_rights(
             store.prepare()
         assert "secret" not in str(caught.value)
         store.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [SentinelsWithTLS, ClusterWithTLS])
+def test_sentinels_and_clusters_are_asked_over_tls_with_the_given_authority(
+    kind: Any, tmp_path: Path
+) -> None:
+    servers = kind(tmp_path, *issued(tmp_path, kind.host))
+    try:
+        use(RedisStore.from_url(servers.url, "shop", PATIENCE))
+        untrusting = RedisStore.from_url(servers.url.partition("?")[0], "shop", PATIENCE)
+        with pytest.raises(StoreUnavailable):
+            untrusting.prepare()
+        untrusting.close()
+    finally:
+        servers.close()
 
 
 def use(store: RedisStore) -> None:

@@ -51,7 +51,7 @@ class Sentinels(Topology):
         with self.replica.client() as client:
             client.replicaof("127.0.0.1", self.primary.port)
             eventually(lambda: client.info("replication")["master_link_status"] == "up")
-        self.sentinel.start_sentinel(self.primary.port)
+        self.sentinel.start_sentinel("127.0.0.1", self.primary.port)
         with self.sentinel.client() as client:
             eventually(lambda: client.sentinel_masters()["shop"]["num-slaves"] == 1)
         self.url = f"redis+sentinel://127.0.0.1:{self.sentinel.port}/shop/0"
@@ -65,6 +65,45 @@ class Sentinels(Topology):
         with self.primary.client() as client:
             client.incr("after-all-the-others")
             return bool(client.wait(1, int(1_000 * PATIENCE)) == 1)
+
+
+class SentinelsWithTLS(Topology):
+    """A primary and a Sentinel that are only asked over TLS, by the name in the certificate."""
+
+    host = "localhost"
+
+    def __init__(self, folder: Path, authority: Path, certificate: Path) -> None:
+        super().__init__(folder)
+        self.primary, self.sentinel = self.new_server(), self.new_server()
+        options = [each.tls_options(authority, certificate) for each in self.servers]
+        self.primary.start(*options[0])
+        self.sentinel.start_sentinel("localhost", self.primary.tls_port, *options[1])
+        with self.sentinel.client() as client:
+            eventually(lambda: "s_down" not in client.sentinel_masters()["shop"]["flags"])
+        query = f"ssl_ca_certs={authority}"
+        self.url = f"rediss+sentinel://localhost:{self.sentinel.tls_port}/shop/0?{query}"
+
+
+class ClusterWithTLS(Topology):
+    """One primary with all slots, as a cluster that is only asked over TLS, by its address.
+
+    redis-py replaces `localhost` in the list of nodes with its address.
+    """
+
+    host = "127.0.0.1"
+
+    def __init__(self, folder: Path, authority: Path, certificate: Path) -> None:
+        super().__init__(folder)
+        server = self.new_server()
+        server.start(
+            *server.tls_options(authority, certificate),
+            *("--cluster-enabled", "yes", "--tls-cluster", "yes"),
+            *("--cluster-port", str(free_port()), "--cluster-announce-ip", "127.0.0.1"),
+        )
+        with server.client() as client:
+            client.execute_command("CLUSTER ADDSLOTSRANGE", 0, SLOTS - 1)
+            eventually(lambda: _cluster_info(client)["cluster_state"] == "ok")
+        self.url = f"rediss+cluster://127.0.0.1:{server.tls_port}?ssl_ca_certs={authority}"
 
 
 class Cluster(Topology):

@@ -81,8 +81,8 @@ class RedisServer:
                 self._breaker.failed()
         # Outside the handler: the client's error may quote the command, and would come along.
         raise StoreUnavailable(
-            f"Redis did not do what it was asked ({kind}): look whether it runs, what "
-            "AUTHZ_STORE_URL names, and whether it may write and has memory left"
+            f"Redis did not answer as expected ({kind}): check that it runs, that AUTHZ_STORE_URL "
+            "is correct, and that it can write and has memory left"
         )
 
     def run_in_time(self, script: str, *args: Any, read: Callable[[Any], _Result]) -> _Result:
