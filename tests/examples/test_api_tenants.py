@@ -42,8 +42,9 @@ PAGES = [
     ("POST", "/admin/user/<subject>/disabled", {"disabled": "true"}),
     ("POST", "/admin/user/<subject>/sessions", {}),
 ]
-# Roles are the same in every tenant, and stand in code.
+# Roles and routes are the same in every tenant, and stand in code.
 OF_ALL = [
+    ("GET", "/admin/access/<form>", 200),
     ("GET", "/admin/role/<path:name>", 200),
     ("POST", "/admin/role/<path:name>", 403),
     ("POST", "/admin/role-preview/<path:name>", 200),  # which changes nothing
@@ -199,10 +200,10 @@ def test_what_concerns_all_tenants_is_not_for_the_admin_of_one(
 
 @pytest.mark.parametrize(("method", "rule", "status"), OF_ALL)
 @pytest.mark.parametrize("tenant", TENANTS)
-def test_a_role_is_shown_to_the_admin_of_one_tenant_and_changed_by_none(
+def test_roles_are_shown_to_the_admin_of_one_tenant_and_changed_by_none(
     tenants: dict[str, Tenant], tenant: str, method: str, rule: str, status: int
 ) -> None:
-    path = rule.replace("<path:name>", "viewer")
+    path = rule.replace("<path:name>", "viewer").replace("<form>", "csv")
     answer = tenants[tenant].on_page(method, path, {"permissions": ["report:read"]})
     assert answer.status_code == status
 
