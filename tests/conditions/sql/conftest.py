@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import ColumnElement, create_engine, select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
-from .models import Article, Base, Member, Team, fill
+from .models import MANY_ROWS, ROWS, Article, Base, Member, Team, fill
 
 
 @dataclass(repr=False)
@@ -29,16 +29,26 @@ class Rows:
         return set(self.session.scalars(asked))
 
 
+DATABASES = ["sqlite", "postgresql", "mariadb"]
 NEW = {"postgresql": "new_schema", "mariadb": "new_mariadb"}
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql", "mariadb"])
+@pytest.fixture(scope="session", params=DATABASES)
 def rows(request: pytest.FixtureRequest) -> Iterator[Rows]:
+    yield from rows_in(request, ROWS)
+
+
+@pytest.fixture(scope="session", params=DATABASES)
+def many_rows(request: pytest.FixtureRequest) -> Iterator[Rows]:
+    yield from rows_in(request, MANY_ROWS)
+
+
+def rows_in(request: pytest.FixtureRequest, count: int) -> Iterator[Rows]:
     new = NEW.get(request.param)
     engine = create_engine("sqlite://" if new is None else request.getfixturevalue(new)())
     Base.metadata.create_all(engine)
     with Session(engine) as session:
-        fill(session)
+        fill(session, count)
         session.commit()
         loaded = select(Article).options(
             joinedload(Article.team).joinedload(Team.parent),

@@ -35,7 +35,8 @@ from sqlalchemy.orm import (
     relationship,
 )
 
-ROWS = 10_000
+ROWS = 1_000
+MANY_ROWS = 10_000
 NOON = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 KEYS = [UUID(int=n) for n in range(1, 5)]
 # Strings that collations, case and Unicode order differently from code points, and a few numbers.
@@ -141,8 +142,8 @@ def gap_in_sql(article: Any) -> ColumnElement[int]:
     return cast(article.number, BigInteger) * article.number - 17
 
 
-def fill(session: Session) -> None:
-    """The tables' rows, the same at each call."""
+def fill(session: Session, count: int) -> None:
+    """The tables' first rows, the same at each call."""
     chance = random.Random(20260501)
     database = session.get_bind().dialect.name
     floats = {
@@ -157,7 +158,7 @@ def fill(session: Session) -> None:
     session.add_all([Tag(id=n, text=text) for n, text in enumerate([None, *TEXTS], start=1)])
     session.flush()
     tags = list(session.scalars(select(Tag)))
-    for n in range(1, ROWS + 1):
+    for n in range(1, count + 1):
         members = [
             Member(
                 name=pick([None, *TEXTS]),

@@ -23,7 +23,7 @@ from jwt_authz.conditions.sql import plan as plans
 
 from .conftest import Rows
 from .generated import CATALOGUE, identities, requirements
-from .models import DATES, KEYS, NOON, ROWS, Article, Status, gap_in_sql
+from .models import DATES, KEYS, MANY_ROWS, NOON, ROWS, Article, Status, gap_in_sql
 
 EXPRESSIONS = {(Article, "named"): attrgetter("named"), (Article, "gap"): gap_in_sql}
 SAMPLES = [
@@ -183,10 +183,10 @@ def test_no_row_is_let_through_by_a_foreign_subject_whatever_the_sign(
 @settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
 @given(requirements, identities)
 def test_a_filter_agrees_with_the_item_check_on_all_rows(
-    rows: Rows, requirement: Requirement, identity: Identity
+    many_rows: Rows, requirement: Requirement, identity: Identity
 ) -> None:
-    with infinity_is_refused_by_mysql(rows):
-        compare(rows, requirement, identity, 1, ROWS)
+    with infinity_is_refused_by_mysql(many_rows):
+        compare(many_rows, requirement, identity, 1, MANY_ROWS)
 
 
 @pytest.mark.slow
