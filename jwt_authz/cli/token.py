@@ -8,10 +8,12 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
+from .._context import get_app
 from ..application import current_state
+from ..audit import tell_change
 from ..errors import MisuseError
 from ..extension import Authz
-from .common import complete_role, example
+from .common import complete_role, example, who
 
 _LONGEST = 24 * 60
 
@@ -62,7 +64,7 @@ def token(
     """Print an access token with these roles, for development.
 
     The user need not exist. Outside debug mode this needs --force, since the token is as good as
-    any other.
+    any other. The audit records who issued it.
     """
     current_state()  # raises without an Authz
     if not (current_app.debug or force):
@@ -79,4 +81,5 @@ def token(
         fresh=fresh,
         expires=timedelta(minutes=minutes),
     )
+    tell_change(get_app(), who(), "token", subject, subject)
     click.echo(issued)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from click.testing import Result
 from flask import Flask
 
 from jwt_authz import Role, Roles, has_scope, requires
+from jwt_authz.audit import changed
 from jwt_authz.cli.main import authz
 from tests.edge import get, guarded_app
 
@@ -52,6 +55,16 @@ def test_outside_debug_mode_it_needs_force(app: Flask) -> None:
     assert "run flask --debug authz token, or --force" in refused.stderr
     forced = issue(app, "--role", "clerk", "--force", debug="0")
     assert get(app.test_client(), "/orders", forced.stdout.strip()).status_code == 200
+
+
+def test_the_audit_records_who_issued_it_and_not_the_token(app: Flask) -> None:
+    seen: list[dict[str, Any]] = []
+    with changed.connected_to(lambda app, **what: seen.append(what), app):
+        token = issue(app, "--subject", "4711", "--role", "clerk").stdout.strip()
+    (what,) = seen
+    assert (what["action"], what["subject"]) == ("token", "4711")
+    assert what["by"].endswith("at the command line")
+    assert token not in str(what)
 
 
 @pytest.mark.parametrize(

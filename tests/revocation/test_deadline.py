@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import Connection, func, select, table, text
 
 from jwt_authz import Authz
 from jwt_authz.accounts import User
@@ -15,10 +17,11 @@ from jwt_authz.accounts.memory import MemoryAccounts
 from jwt_authz.errors import StoreUnavailable
 from jwt_authz.revocation import RevocationView, Rotation
 from jwt_authz.revocation.stores import redis_family_scripts as scripts
+from jwt_authz.revocation.stores.database import Database, engine_of
 from jwt_authz.revocation.stores.redis import RedisStore
 from jwt_authz.revocation.stores.sqlalchemy import SQLAlchemyStore
 from jwt_authz.settings import Settings
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, eventually
 
 from .conftest import Shared
 from .proxy import Proxy
@@ -153,6 +156,33 @@ def test_a_rotation_in_a_database_has_one_deadline_for_all_its_transactions(
 
 
 # The setting
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["new_schema", "new_mariadb"])
+def test_nothing_is_committed_after_the_caller_got_the_error(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Also if the connection cannot be closed from outside, as with an unknown driver."""
+    monkeypatch.setattr("jwt_authz.revocation.stores.database.shut_down", lambda driver: None)
+    engine = engine_of(request.getfixturevalue(kind)(), PATIENCE)
+    patient = Database(engine, PATIENCE)
+    patient.run(lambda connection: connection.execute(text("CREATE TABLE written (n INTEGER)")))
+    given_up, is_done = threading.Event(), threading.Event()
+
+    def write(connection: Connection) -> None:
+        connection.execute(text("INSERT INTO written VALUES (1)"))
+        given_up.wait(PATIENCE)
+        is_done.set()
+
+    with pytest.raises(StoreUnavailable):
+        Database(engine, 0.2).run(write)
+    given_up.set()
+    assert is_done.wait(PATIENCE)
+    eventually(lambda: engine.pool.checkedout() == 0)  # type: ignore[attr-defined]
+    count = select(func.count()).select_from(table("written"))
+    assert patient.read(lambda connection: connection.scalar(count)) == 0
+    engine.dispose()
 
 
 def application(url: str, **config: Any) -> Flask:
