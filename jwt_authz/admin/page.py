@@ -11,6 +11,7 @@ from typing import Any
 from flask import Blueprint, Response, redirect, request, url_for
 
 from ..accounts import User
+from ..accounts.user import MAX_TEXT
 from ..application import current_state
 from ..endpoints.bodies import load
 from ..endpoints.login_attempt import add_rate_checks
@@ -22,7 +23,7 @@ from .access_page import access_file, access_shown
 from .api import FRESH, administration_of
 from .cookie import take_cookie
 from .login import log_in, log_out, protect, refuse_forged, show_log_in, to_confirm, to_log_in
-from .paging import last_page
+from .paging import choices, last_page
 from .rendering import render, seen, status_of
 from .role_pages import RolePages
 from .schemas import ChangesQuery, NewUser, read_query, wanted_of
@@ -136,7 +137,9 @@ class _Pages:
 
     def preview(self, subject: str) -> Response:
         user, roles = self._administration.user(subject), _chosen()
-        effects = self._administration.effect_of_roles(user, roles)
+        effects = None  # the button that finds roles keeps what was chosen, and shows no effect
+        if "find" not in request.form:
+            effects = self._administration.effect_of_roles(user, roles)
         return self._user(user, chosen=roles, effects=effects, seen=request.form.get("seen", ""))
 
     def give_roles(self, subject: str) -> Any:
@@ -211,10 +214,12 @@ class _Pages:
     ) -> Response:
         user, version = self._administration.versioned(user.subject)
         entries, _ = self._administration.changes(1, 10, user.subject)
+        roles = user.roles if chosen is None else chosen
+        search = request.form.get("find_roles", "")[:MAX_TEXT]
         return self._render(
             "user.html", status, user=user, entries=entries, effects=effects,
             seen=version if seen is None else seen,
-            chosen=user.roles if chosen is None else chosen, roles=_role_names(),
+            chosen=roles, offered=choices(_role_names(), roles, search),
             sessions=self._administration.sessions(user.subject), when=_when,
             **{"done": None, "alert": None, **shown},
         )  # fmt: skip

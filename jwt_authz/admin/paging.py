@@ -1,8 +1,8 @@
-"""Paging: which page of a list to show, and how many pages there are."""
+"""Paging: a page of a list, and the choices that a form offers out of many."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,3 +27,34 @@ def page_of(found: Sequence[Any], number: int, size: int) -> ListPage:
     count = last_page(len(found), size)
     number = min(number, count)
     return ListPage(found[(number - 1) * size : number * size], number, count, len(found))
+
+
+FEW = 40
+"""Up to so many choices, a form shows all of them."""
+_OFFERED = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a form offers: the chosen ones first, then others that match a search.
+
+    `hidden` is the number of others that match, too, but are too many to show.
+    """
+
+    chosen: Sequence[str]
+    others: Sequence[str]
+    hidden: int
+    search: str
+    is_long: bool
+
+
+def choices(known: Iterable[str], chosen: Collection[str], search: str) -> Choices:
+    """Return the choices for a form, in the order of `known`; all of them if they are few."""
+    names = list(known)
+    others = [name for name in names if name not in chosen]
+    is_long = len(names) > FEW
+    if is_long:
+        others = [name for name in others if search in name]
+    shown = others[:_OFFERED] if is_long else others
+    first = [name for name in names if name in chosen] if is_long else []
+    return Choices(first, shown if is_long else names, len(others) - len(shown), search, is_long)

@@ -6,11 +6,12 @@ from typing import Any
 
 from flask import Response, redirect, request, url_for
 
+from ..accounts.user import MAX_TEXT
 from ..endpoints.bodies import load
 from ..policy.roles import Role
 from ..refusals import ProblemAnswer
 from .asked import asked_permissions
-from .paging import page_of
+from .paging import choices, page_of
 from .rendering import render, seen, status_of
 from .role_changes import RoleAdministration
 from .roles import role_of
@@ -51,6 +52,8 @@ class RolePages:
 
     def preview_role(self, name: str) -> Response:
         role = self._roles.role(name)
+        if "find" in request.form:  # keep what was chosen, and show no effect
+            return self._role(role, request.form)
         try:
             wanted = role_of(name, **_chosen(RoleBody()))
             effects = self._roles.effect_of_change(wanted)
@@ -118,8 +121,12 @@ class RolePages:
         role, version = self._roles.versioned(role.name)
         entries, _ = self._administration.changes(1, 10, role=role.name)
         shown = {"done": None, "alert": None, "effects": None, "refusal": None, **shown}
+        values: dict[str, Any] = self._with_known(written)
+        others = [name for name in self._roles.roles() if name != role.name]
         return self._render(
-            "role.html", status, role=role, entries=entries, **self._with_known(written), **shown,
+            "role.html", status, role=role, entries=entries, **values, **shown,
+            offered_permissions=choices(values["known"], values["chosen"], _find("permissions")),
+            offered_roles=choices(others, values["included"], _find("includes")),
             seen=(form or {}).get("seen", version),
             by=self._roles.roles().including(role.name),
         )  # fmt: skip
@@ -145,6 +152,10 @@ class RolePages:
             template, status, who=self._administration.actor().username,
             roles=self._roles.roles(), why_fixed=self._roles.why_fixed(), **values,
         )  # fmt: skip
+
+
+def _find(what: str) -> str:
+    return request.form.get(f"find_{what}", "")[:MAX_TEXT]
 
 
 def _written(form: Any) -> dict[str, Any]:

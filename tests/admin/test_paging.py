@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 from jwt_authz import requires
 
 from .application import STORED, close, make_app
-from .browsing import logged_in
+from .browsing import logged_in, send
 
 ROLES, ROUTES = 130, 120
 LARGEST = 300_000
@@ -126,6 +126,57 @@ def test_roles_are_searched_by_name_and_permission(client: FlaskClient) -> None:
     by_permission = shown(client, "roles", search="thing129:w")
     assert re.findall(r">(team-\d+)<", by_permission) == ["team-129"]
     assert "No roles match" in shown(client, "roles", search="nothing")
+
+
+def boxes(text: str, name: str) -> dict[str, bool]:
+    """The values that a form offers under a name, and whether each is chosen."""
+    found = re.findall(rf'name="{name}" value="([^"]*)"( checked)?', text)
+    return {value: bool(checked) for value, checked in found}
+
+
+def test_a_user_with_many_roles_to_choose_from_is_shown_theirs_and_some(
+    client: FlaskClient,
+) -> None:
+    offered = boxes(shown(client, "user/bob"), "roles")
+    assert [name for name, is_chosen in offered.items() if is_chosen] == ["editor"]
+    assert (next(iter(offered)), len(offered)) == ("editor", 31)
+
+
+def test_roles_are_found_by_name_and_what_was_chosen_stays_chosen(client: FlaskClient) -> None:
+    form = {"roles": ["editor", "team-005"], "find": "find_roles", "find_roles": "team-12"}
+    found = send(client, "user/cy/preview", **form)
+    offered = boxes(found.text, "roles")
+    assert [name for name, is_chosen in offered.items() if is_chosen] == ["editor", "team-005"]
+    assert [name for name, is_chosen in offered.items() if not is_chosen] == [
+        f"team-{number}" for number in range(120, 130)
+    ]
+    assert "What would change" not in found.text
+    assert 'value="team-12"' in found.text
+
+
+def test_the_first_button_of_the_form_finds_so_that_enter_does_not_save(
+    client: FlaskClient,
+) -> None:
+    for path in ("user/bob", "role/editor"):
+        form = shown(client, path).split("<main")[1]
+        assert re.findall(r"<button[^>]*>([^<]*)", form)[0] == "Find"
+
+
+def test_permissions_and_inclusions_of_a_role_are_found_as_well(client: FlaskClient) -> None:
+    form = {
+        "permissions": ["articles:write"],
+        "includes": ["viewer", "team-001"],
+        "find": "find_permissions",
+        "find_permissions": "thing007",
+        "find_includes": "team-00",
+    }
+    found = send(client, "role-preview/editor", **form)
+    permissions, roles = boxes(found.text, "permissions"), boxes(found.text, "includes")
+    assert permissions == {"articles:write": True, "thing007:read": False, "thing007:write": False}
+    assert [name for name, is_chosen in roles.items() if is_chosen] == ["team-001", "viewer"]
+    assert [name for name, is_chosen in roles.items() if not is_chosen] == [
+        f"team-{number:03}" for number in range(10) if number != 1
+    ]
 
 
 @pytest.mark.parametrize(
