@@ -1,7 +1,8 @@
 """Which tests are slow: what the selection `-m "not slow"` leaves out.
 
 A test that takes more than half a second says so itself, by `@pytest.mark.slow`. One that needs a
-server, a browser or another process is recognized by what it asks for, wherever its file is.
+server, a browser or another process is recognized by what it asks for, wherever its file is, and
+one that sets up a database for itself by its folder.
 """
 
 from __future__ import annotations
@@ -30,15 +31,25 @@ SLOW_FIXTURES = frozenset(
 """Fixtures that start, or connect to, another process."""
 NEW_DATABASES = {"postgres": "new_schema", "mariadb": "new_mariadb"}
 """The fixtures that create an empty database, or a schema that is one, by the parameter."""
+WITH_DATABASES = frozenset({"admin", "examples"})
+"""Folders in which nearly every test sets up an application with a database."""
 SLOW_PARAMETERS = frozenset({*NEW_DATABASES, "behind_pgbouncer", "redis"})
 """Values of parameters by which a fixture asks for one of them later."""
 
 
 def mark_slow_tests(items: list[pytest.Item]) -> None:
-    """Mark the tests that need another process, and those that take minutes."""
+    """Mark the tests that need another process or a database, and those that take minutes.
+
+    Tests with databases are repeated with other versions all the same.
+    """
     for item in items:
-        if item.get_closest_marker("slow") is None and needs_another_process(item):
+        if item.get_closest_marker("slow") is not None:
+            continue
+        if needs_another_process(item):
             item.add_marker(pytest.mark.slow)
+        elif item.path.parent.name in WITH_DATABASES:
+            item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.versions)
 
 
 def needs_another_process(item: pytest.Item) -> bool:
