@@ -30,7 +30,7 @@ from .policy.role_sources import RolesSource
 from .policy.roles import Roles
 from .refusals import Failing, Refusing
 from .revocation import RevocationView
-from .revocation.live_roles import LiveCatalogue
+from .revocation.live_roles import LiveCatalog
 from .revocation.sharing import Sharing
 from .settings import Settings
 from .tokens import KeySet
@@ -63,7 +63,7 @@ class AppState:
         self._roles = roles if isinstance(roles, Roles) else None
         self._opened = self._roles  # with any permission that issuers may grant
         self._roles_source = None if isinstance(roles, Roles) else roles
-        self._live: LiveCatalogue | None = None
+        self._live: LiveCatalog | None = None
         self.source: IdentitySource | None = None
         self.audit = Audit()
         self.passes_answers_on = _passes_answers_on(app)
@@ -108,18 +108,18 @@ class AppState:
         return token_missing(ways_to_send() if self._takes_token else "")
 
     @property
-    def catalogue(self) -> Roles | None:
+    def catalog(self) -> Roles | None:
         """The current catalog, which knows every permission if issuers may grant their own.
 
         If it comes from a source, it may change between calls; raise `StoreUnavailable` if it
         cannot be loaded.
         """
-        return self._opened if self._roles_source is None else self._live_catalogue.current().opened
+        return self._opened if self._roles_source is None else self._live_catalog.current().opened
 
     @property
     def roles(self) -> Roles | None:
         """The current catalog, which knows only the permissions that its roles grant."""
-        return self._roles if self._roles_source is None else self._live_catalogue.current().roles
+        return self._roles if self._roles_source is None else self._live_catalog.current().roles
 
     @property
     def roles_known(self) -> Roles | None:
@@ -134,12 +134,12 @@ class AppState:
 
     def reload_roles(self) -> None:
         """Reload the catalog in all processes; see `Authz.reload_roles`."""
-        live = self._live_catalogue
+        live = self._live_catalog
         self.needed_revocations().announce_catalogue()
         live.reload()
 
     @property
-    def _live_catalogue(self) -> LiveCatalogue:
+    def _live_catalog(self) -> LiveCatalog:
         if self._live is not None:
             return self._live
         if self._roles_source is None:
@@ -151,16 +151,16 @@ class AppState:
         with self._lock:
             if self._live is None:
                 ages = self.settings.revocation_max_age, self.settings.accounts_timeout
-                self._live = LiveCatalogue(self._roles_source, view, *ages, filled_slots)
+                self._live = LiveCatalog(self._roles_source, view, *ages, filled_slots)
         return self._live
 
     @property
     def reader(self) -> IdentityReader:
         """The reader of the application's own tokens, shared so that it logs each warning once."""
-        settings, catalogue = self.settings, self.catalogue
+        settings, catalog = self.settings, self.catalog
         made = self._reader
-        if made is None or made.catalogue is not catalogue:
-            made = IdentityReader(settings.encoding, catalogue, settings.claim_names)
+        if made is None or made.catalog is not catalog:
+            made = IdentityReader(settings.encoding, catalog, settings.claim_names)
             self._reader = made
         return made
 
@@ -259,7 +259,7 @@ class AppState:
         """
         file = self._key_file
         keys = file.current(time(), look) if file is not None else None
-        catalog = self._opened if self._roles_source is None else self.catalogue
+        catalog = self._opened if self._roles_source is None else self.catalog
         made = self._authenticator
         if made is None or not made.snapshot.is_current(app, keys, catalog):
             return self._renew_authenticator(app)
@@ -269,7 +269,7 @@ class AppState:
         keys, revocations, reader = self.keys, self.revocations, self.reader
         with self._lock:
             made = self._authenticator
-            if made is None or not made.snapshot.is_current(app, keys, reader.catalogue):
+            if made is None or not made.snapshot.is_current(app, keys, reader.catalog):
                 snapshot = Snapshot.take(
                     app, self.settings, reader, keys, self.trust, self.source, revocations
                 )

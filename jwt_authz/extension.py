@@ -251,7 +251,7 @@ class Authz:
         state = current_state()
         trusted = state.trust.find(claims.get("iss")) if state.trust is not None else None
         if trusted is not None:
-            return trusted.issuer.read(subject, claims, state.catalogue)
+            return trusted.issuer.read(subject, claims, state.catalog)
         return state.reader.read(subject, claims)
 
     def explain(
@@ -284,7 +284,7 @@ class Authz:
         given = self.roles_given
         if given is None or (isinstance(given, Roles) and not self._is_current()):
             return given
-        return current_state().catalogue
+        return current_state().catalog
 
     def _is_current(self) -> bool:
         """Return whether this is the Authz of the current application."""

@@ -24,7 +24,7 @@ from jwt_authz import (
 from jwt_authz.policy.functions import NO_RESOURCE
 from jwt_authz.policy.requirements import And, Not, Or
 from jwt_authz.tokens.encodings import IdentityReader
-from tests.model import Catalogue, Person, PlainRole, Tree
+from tests.model import Catalog, Person, PlainRole, Tree
 
 NAMES = ("reader", "writer", "editor", "owner", "root")
 SCOPES = ("profile", "payments")
@@ -45,7 +45,7 @@ WRONG_ANSWERS = (None, 0, 1, "yes", "raises", ())
 class Case:
     """Who asks for what, and about which resource: True, False, or None for none."""
 
-    catalogue: Catalogue
+    catalog: Catalog
     person: Person
     tree: Tree
     resource: bool | None
@@ -69,11 +69,11 @@ class Dice:
         return self.random.sample(pool, self.random.randint(0, min(most, len(pool))))
 
     def case(self) -> Case:
-        catalogue = self.catalogue()
+        catalog = self.catalog()
         resources = (True, False) if self.clean else (True, False, None)
-        return Case(catalogue, self.person(), self.tree(catalogue), self.random.choice(resources))
+        return Case(catalog, self.person(), self.tree(catalog), self.random.choice(resources))
 
-    def catalogue(self) -> Catalogue:
+    def catalog(self) -> Catalog:
         """Up to five roles, each including some of those before it: no cycles."""
         roles: dict[str, PlainRole] = {}
         for name in NAMES[: self.random.randint(0, len(NAMES))]:
@@ -82,7 +82,7 @@ class Dice:
                 includes=tuple(self.some(roles, 2)),
                 level=self.random.choice((None, 0, 1, 2)),
             )
-        return Catalogue(roles)
+        return Catalog(roles)
 
     def person(self) -> Person:
         """A person whose roles need not be in the catalog."""
@@ -95,20 +95,20 @@ class Dice:
             self.some(SCOPES, 2),
         )
 
-    def tree(self, catalogue: Catalogue, depth: int = 3) -> Tree:
+    def tree(self, catalog: Catalog, depth: int = 3) -> Tree:
         kind = self.random.choice(("leaf", "and", "or", "not", "not")[: 5 if self.negated else 3])
         if kind == "leaf" or depth == 0:
-            return self.leaf(catalogue)
+            return self.leaf(catalog)
         count = 1 if kind == "not" else self.random.randint(1, 3)
-        return (kind, *(self.tree(catalogue, depth - 1) for _ in range(count)))
+        return (kind, *(self.tree(catalog, depth - 1) for _ in range(count)))
 
-    def leaf(self, catalogue: Catalogue) -> Tree:
+    def leaf(self, catalog: Catalog) -> Tree:
         """A requirement without parts."""
         wrong = 0 if self.clean or self.random.random() < 0.7 else 1
-        levelled = [name for name, role in catalogue.roles.items() if role.level is not None]
+        levelled = [name for name, role in catalog.roles.items() if role.level is not None]
         values: dict[str, Any] = {
-            "permission": (*filter(catalogue.knows, PERMISSIONS), *PERMISSIONS * wrong),
-            "role": (*catalogue.roles, *NAMES * wrong),
+            "permission": (*filter(catalog.knows, PERMISSIONS), *PERMISSIONS * wrong),
+            "role": (*catalog.roles, *NAMES * wrong),
             "level": (0, 1, 2, 3, *levelled, *NAMES * wrong),
             "scope": SCOPES,
             "opaque": WRONG_ANSWERS if wrong else ANSWERS,
@@ -140,19 +140,19 @@ def person_with(
     return Person(roles, permissions, scopes, payload)
 
 
-def library_roles(catalogue: Catalogue) -> Roles:
+def library_roles(catalog: Catalog) -> Roles:
     return Roles(
         *(
             Role(name, *role.permissions, includes=role.includes, level=role.level)
-            for name, role in catalogue.roles.items()
+            for name, role in catalog.roles.items()
         )
     )
 
 
-def library_identity(catalogue: Catalogue, person: Person) -> Identity:
+def library_identity(catalog: Catalog, person: Person) -> Identity:
     """The identity that is read from the person's payload."""
     encoding = "roles" if person.permissions is None else "full"
-    reader = IdentityReader(encoding, library_roles(catalogue))
+    reader = IdentityReader(encoding, library_roles(catalog))
     return reader.read("anyone", person.claims)
 
 

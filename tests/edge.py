@@ -30,7 +30,7 @@ PROBLEM = "application/problem+json"
 TYPE = "urn:jwt-authz:problem:"
 
 
-def catalogue() -> Roles:
+def catalog() -> Roles:
     """viewer < editor < admin."""
     return Roles(
         Role("viewer", "article:read", level=0),
@@ -94,7 +94,7 @@ def guarded_app(
 ) -> Flask:
     """An application with an Authz over the catalog; `authz` are arguments of `Authz`."""
     app = bare_app(algorithm, name, **config)
-    Authz(app, **{"roles": catalogue(), **(authz or {})})
+    Authz(app, **{"roles": catalog(), **(authz or {})})
     return app
 
 

@@ -23,7 +23,7 @@ class PlainRole:
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class Catalog:
     roles: Mapping[str, PlainRole]
 
     def held(self, names: Collection[str]) -> set[str]:
@@ -73,14 +73,14 @@ def json_type(value: Any) -> str:
     return "number" if isinstance(value, int | float) else type(value).__name__
 
 
-def truth(tree: Tree, catalogue: Catalogue, person: Person, resource: Any = None) -> bool | None:
+def truth(tree: Tree, catalog: Catalog, person: Person, resource: Any = None) -> bool | None:
     """True, False, or None where it is not known; raises Ended at the first error looked at."""
     kind, *parts = tree
     if kind not in ("and", "or", "not"):
-        return leaf(tree, catalogue, person, resource)
+        return leaf(tree, catalog, person, resource)
     decides, known = kind == "or", True
     for part in parts:
-        answer = truth(part, catalogue, person, resource)
+        answer = truth(part, catalog, person, resource)
         if kind == "not":
             return None if answer is None else not answer
         if answer is decides:
@@ -89,31 +89,31 @@ def truth(tree: Tree, catalogue: Catalogue, person: Person, resource: Any = None
     return (not decides) if known else None
 
 
-def leaf(tree: Tree, catalogue: Catalogue, person: Person, resource: Any) -> bool | None:
+def leaf(tree: Tree, catalog: Catalog, person: Person, resource: Any) -> bool | None:
     kind, asked, *rest = tree
     if kind == "permission":
-        if not catalogue.knows(asked):
+        if not catalog.knows(asked):
             raise Ended
         grants = person.permissions
-        return covered(catalogue.granted(person.roles) if grants is None else grants, asked)
+        return covered(catalog.granted(person.roles) if grants is None else grants, asked)
     if kind == "role":
-        if asked not in catalogue.roles:
+        if asked not in catalog.roles:
             raise Ended
-        return asked in catalogue.held(person.roles)
+        return asked in catalog.held(person.roles)
     if kind == "scope":
         return asked in person.scopes
     if kind == "level":
-        return catalogue.level(person.roles) >= least(asked, catalogue)
+        return catalog.level(person.roles) >= least(asked, catalog)
     if kind == "claim":
         return claim(person.claims, asked, *rest)
     assert kind == "opaque"
     return opaque(asked, resource)
 
 
-def least(asked: int | str, catalogue: Catalogue) -> int:
+def least(asked: int | str, catalog: Catalog) -> int:
     if not isinstance(asked, str):
         return asked
-    role = catalogue.roles.get(asked)
+    role = catalog.roles.get(asked)
     if role is None or role.level is None:
         raise Ended
     return role.level
@@ -141,9 +141,9 @@ def opaque(answer: Any, resource: Any) -> bool:
     return bool(answer)
 
 
-def allows(tree: Tree, catalogue: Catalogue, person: Person, resource: Any = None) -> bool:
+def allows(tree: Tree, catalog: Catalog, person: Person, resource: Any = None) -> bool:
     """The verdict: only what is known to be true allows."""
     try:
-        return truth(tree, catalogue, person, resource) is True
+        return truth(tree, catalog, person, resource) is True
     except Ended:
         return False

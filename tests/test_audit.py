@@ -28,7 +28,7 @@ from jwt_authz._concurrency import patching
 from jwt_authz.audit import decided, tell_change
 from jwt_authz.errors import StoreUnavailable
 from tests import hostile
-from tests.edge import TYPE, bearer, catalogue, claims_of, get, guarded_app, token_for
+from tests.edge import TYPE, bearer, catalog, claims_of, get, guarded_app, token_for
 
 
 @contextmanager
@@ -109,7 +109,7 @@ def test_the_reference_in_the_answer_is_the_one_in_the_signal() -> None:
     assert reported[0]["problem"].instance == body["instance"]
 
 
-def test_one_application_is_not_reported_of_anothers_decisions() -> None:
+def test_an_application_gets_no_signals_of_anothers_decisions() -> None:
     one, two = audited_app(), audited_app()
     with listening(one) as reported:
         two.test_client().get("/any")
@@ -337,7 +337,7 @@ def test_each_decision_about_a_token_of_another_catalog_is_marked(
 def test_a_decision_about_any_other_caller_is_not_marked(log: pytest.LogCaptureFixture) -> None:
     app = audited_app()
     client = app.test_client()
-    current = hostile.token(claims_of(catalogue=catalogue().fingerprint))
+    current = hostile.token(claims_of(catalogue=catalog().fingerprint))
     own = hostile.token(claims_of())
     for token in (current, own, None, "x.y.z", hostile.token(claims_of(catalogue=1))):
         for path in ("/any", "/edit"):
@@ -413,7 +413,7 @@ def test_a_run_of_the_hostile_table_leaves_no_token_and_no_line_break_in_any_log
     for target, settings in hostile.TARGETS.items():
         app = Flask(target.replace(" ", "_"))
         app.config.update(settings)
-        Authz(app, roles=catalogue())
+        Authz(app, roles=catalog())
         view = requires(has_claim("sub", "nobody"))(lambda: "in")
         app.add_url_rule("/open-to-any", "view", view, methods=["GET", "POST"])
         clients[target] = app.test_client()

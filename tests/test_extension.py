@@ -50,7 +50,7 @@ from tests.edge import (
     SECRET,
     TYPE,
     bare_app,
-    catalogue,
+    catalog,
     get,
     guarded_app,
     private_pem,
@@ -105,7 +105,7 @@ def test_an_authz_made_of_the_wrong_things_says_so_at_once(
 
 
 def test_an_authz_may_be_given_an_application_later() -> None:
-    authz, app = Authz(roles=catalogue()), bare_app()
+    authz, app = Authz(roles=catalog()), bare_app()
     app.add_url_rule("/", "view", requires("article:edit")(lambda: "in"))
     authz.init_app(app)
     assert get(app.test_client(), "/", token_for(app, "alice", "editor")).status_code == 200
@@ -309,7 +309,7 @@ def test_the_encoding_compact_issues_and_reads_positions() -> None:
         for _ in ("cold", "warm"):
             assert get(app.test_client(), path, token).status_code == status
     richer = bare_app(AUTHZ_ENCODING="compact")
-    Authz(richer, roles=Roles(*catalogue().values(), Role("cook", "aaa:use")))
+    Authz(richer, roles=Roles(*catalog().values(), Role("cook", "aaa:use")))
     richer.add_url_rule("/read", "read", requires("article:read")(lambda: "in"))
     assert get(richer.test_client(), "/read", issued).status_code == 200
     refused = get(richer.test_client(), "/read", own)
@@ -382,7 +382,7 @@ def test_the_claims_for_a_token_of_the_applications_own() -> None:
     assert claims == {
         "roles": ["viewer"],
         "permissions": ["article:read"],
-        "catalogue": catalogue().fingerprint,
+        "catalogue": catalog().fingerprint,
         "tenant": "t",
         "scope": "b a",
     }
@@ -722,7 +722,7 @@ def misused(tmp_path: Path) -> Flask:
     (tmp_path / "style.css").write_text("body {}")
     app = Flask("misused", static_folder=str(tmp_path), static_url_path="/static")
     app.config.update(bare_app(JWT_SECRET_KEY="short").config)
-    Authz(app, roles=catalogue())
+    Authz(app, roles=catalog())
     app.add_url_rule("/bare", "bare", lambda: "in")
     app.add_url_rule("/guarded", "guarded", requires()(lambda: "in"))
     return app
@@ -837,7 +837,7 @@ def test_an_applications_own_handler_of_500_answers_for_misuse_too(tmp_path: Pat
 
 
 def test_each_application_of_one_authz_is_checked() -> None:
-    authz = Authz(roles=catalogue())
+    authz = Authz(roles=catalog())
     good, bad = bare_app(), bare_app(JWT_SECRET_KEY="short")
     for app in (good, bad):
         authz.init_app(app)

@@ -28,7 +28,7 @@ from tests import hostile
 from tests.edge import (
     PROBLEM,
     TYPE,
-    catalogue,
+    catalog,
     claims_of,
     get,
     key_settings,
@@ -45,7 +45,7 @@ def guarded(target: str, **config: object) -> Flask:
     """The application that is attacked."""
     app = Flask("target")
     app.config.update(TARGETS[target], **config)
-    Authz(app, roles=catalogue())
+    Authz(app, roles=catalog())
 
     @app.route("/open-to-any", methods=["GET", "POST"])
     @requires()
@@ -513,7 +513,7 @@ def test_taking_a_claim_away_never_makes_a_decision_more_generous() -> None:
         scope="read",
         tenant="t",
         client_id="c",
-        catalogue=catalogue().fingerprint,
+        catalogue=catalog().fingerprint,
     )
     paths = ["/open-to-any", *(f"/article:{action}" for action in ("read", "edit", "delete"))]
 

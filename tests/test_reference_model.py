@@ -25,7 +25,7 @@ MANY = 500_000
 
 
 def decided(case: Case, build: Any = library_requirement) -> Decision:
-    identity = library_identity(case.catalogue, case.person)
+    identity = library_identity(case.catalog, case.person)
     decision = build(case.tree).evaluate(identity, library_resource(case.resource))
     assert isinstance(decision, Decision)
     return decision
@@ -34,13 +34,13 @@ def decided(case: Case, build: Any = library_requirement) -> Decision:
 def expected(case: Case) -> str:
     """What the model says, in the words of a decision."""
     try:
-        answer = truth(case.tree, case.catalogue, case.person, case.resource)
+        answer = truth(case.tree, case.catalog, case.person, case.resource)
     except Ended:
         return "error"
     return {True: "yes", False: "no", None: "depends"}[answer]
 
 
-def reported(decision: Decision) -> str:
+def outcome_of(decision: Decision) -> str:
     return "error" if decision.error else decision.verdict.value
 
 
@@ -57,8 +57,8 @@ def compare(count: int) -> tuple[Counter[str], list[Case]]:
         case = Dice(seed).case()
         decision, model = decided(case), expected(case)
         outcomes[model] += 1
-        allowed = allows(case.tree, case.catalogue, case.person, case.resource)
-        if reported(decision) != model or not bool(decision) is decision.allowed is allowed:
+        allowed = allows(case.tree, case.catalog, case.person, case.resource)
+        if outcome_of(decision) != model or not bool(decision) is decision.allowed is allowed:
             disagreed.append(case)
     return outcomes, disagreed
 
@@ -81,12 +81,12 @@ def test_half_a_million_generated_cases_are_decided_as_the_model_decides_them() 
 def test_operators_and_classes_spell_the_same_decision() -> None:
     for seed in range(CASES):
         case = Dice(seed).case()
-        assert reported(decided(case, written_with_operators)) == reported(decided(case)), case
+        assert outcome_of(decided(case, written_with_operators)) == outcome_of(decided(case)), case
 
 
 def known_by_roles(case: Case) -> Identity:
     """What analysis knows of a caller: the roles, and what the catalog gives them."""
-    roles = library_roles(case.catalogue)
+    roles = library_roles(case.catalog)
     held = roles.permissions_of(case.person.roles)
     return Identity("anybody", roles=case.person.roles, permissions=held, catalogue=roles)
 
@@ -106,7 +106,7 @@ def analyse(count: int) -> tuple[Counter[Verdict], list[Case]]:
     for seed in range(count):
         case = Dice(seed, clean=True).case()
         person = person_with({}, case.person.roles, None, ())
-        settled = truth(by_roles_alone(case.tree), case.catalogue, person)
+        settled = truth(by_roles_alone(case.tree), case.catalog, person)
         verdict = library_requirement(case.tree).analyse(known_by_roles(case))
         verdicts[verdict] += 1
         if verdict is not {True: YES, False: NO, None: DEPENDS}[settled]:
@@ -125,7 +125,7 @@ def contradict(count: int) -> list[Case]:
             other = dice.person()
             claims = {n: v for n, v in other.claims.items() if n not in ("roles", "permissions")}
             person = person_with(claims, case.person.roles, None, other.scopes)
-            caller = Case(case.catalogue, person, case.tree, dice.random.choice((True, False)))
+            caller = Case(case.catalog, person, case.tree, dice.random.choice((True, False)))
             decision = decided(caller)
             if decision.error or verdict not in (DEPENDS, decision.verdict):
                 contradicted.append(caller)

@@ -71,11 +71,11 @@ MAY_HOLD_A_PASSWORD = ("store_url", "login_rate_store", "keys_file")
 )
 def test_a_value_that_is_unfit_is_reported_with_what_to_write(name: str, value: Any) -> None:
     setting = setting_name(name)
-    with pytest.raises(MisuseError) as reported:
+    with pytest.raises(MisuseError) as raised:
         Settings.read({setting: value})
     is_hidden = name in MAY_HOLD_A_PASSWORD or "://" in repr(value)
     shown = "not valid" if is_hidden else repr(value)
-    assert str(reported.value).startswith(f"{setting} is {shown}: write ")
+    assert str(raised.value).startswith(f"{setting} is {shown}: write ")
 
 
 def test_every_setting_refuses_something() -> None:

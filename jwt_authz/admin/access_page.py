@@ -61,7 +61,7 @@ def access_file(form: str) -> Response:
 
 
 def _roles(part: str) -> list[str]:
-    return [name for name in current_state().catalogue or () if part in name]
+    return [name for name in current_state().catalog or () if part in name]
 
 
 def _selection(query: dict[str, Any], roles: tuple[str, ...]) -> Selection:

@@ -30,7 +30,7 @@ def effect_of(before: Iterable[str], after: Iterable[str]) -> list[Effect]:
     return _effects({"": (caller_with(*before), caller_with(*after))})
 
 
-def effect_of_catalogue(before: Roles, after: Roles) -> list[Effect]:
+def effect_of_catalog(before: Roles, after: Roles) -> list[Effect]:
     """Return the routes whose answer differs with another catalog, for a role or without one."""
     old, new = before.open_ended(), after.open_ended()
     callers = {role: (_with(role, old), _with(role, new)) for role in (*before, *after)}
@@ -52,6 +52,6 @@ def _of(access: Access, callers: Mapping[str, tuple[Identity, Identity]]) -> Ite
             yield Effect(access.method, access.rule, was.value, will.value, opens, named)
 
 
-def _with(role: str, catalogue: Roles) -> Identity:
+def _with(role: str, catalog: Roles) -> Identity:
     """Return a caller who has only this role, or none if it is not in the catalog."""
-    return Identity("anybody", roles=[role] if role in catalogue else [], catalogue=catalogue)
+    return Identity("anybody", roles=[role] if role in catalog else [], catalogue=catalog)

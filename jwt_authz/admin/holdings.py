@@ -34,21 +34,21 @@ class Holdings:
         return None
 
 
-def holdings_of(roles: Iterable[str], catalogue: Roles | None) -> Holdings:
+def holdings_of(roles: Iterable[str], catalog: Roles | None) -> Holdings:
     """Return what the roles give according to the catalog, including the roles that they include.
 
     A role that is not in the catalog gives nothing. Without a catalog, roles are only names.
     """
-    if catalogue is None:
+    if catalog is None:
         return Holdings(PermissionSet(()), None, frozenset(roles))
-    names = catalogue.with_included(roles)
-    levels = [level for name in names if (level := catalogue[name].level) is not None]
-    only_named = (name for name in names if _is_only_a_name(name, catalogue))
-    level, permissions = max(levels, default=None), catalogue.permissions_of(names)
+    names = catalog.with_included(roles)
+    levels = [level for name in names if (level := catalog[name].level) is not None]
+    only_named = (name for name in names if _is_only_a_name(name, catalog))
+    level, permissions = max(levels, default=None), catalog.permissions_of(names)
     return Holdings(permissions, level, frozenset(only_named))
 
 
-def _is_only_a_name(name: str, catalogue: Roles) -> bool:
-    names = catalogue.with_included([name])
-    has_level = any(catalogue[one].level is not None for one in names)
-    return not has_level and not catalogue.permissions_of(names).held
+def _is_only_a_name(name: str, catalog: Roles) -> bool:
+    names = catalog.with_included([name])
+    has_level = any(catalog[one].level is not None for one in names)
+    return not has_level and not catalog.permissions_of(names).held

@@ -233,7 +233,7 @@ class _Pages:
 
 
 def _role_names() -> tuple[str, ...]:
-    return tuple(current_state().catalogue or ())
+    return tuple(current_state().catalog or ())
 
 
 def _chosen() -> list[str]:

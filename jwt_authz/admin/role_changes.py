@@ -13,8 +13,8 @@ from ..logins.token_sizes import refuse_role_change
 from ..policy.roles import Role, Roles
 from ..refusals import ProblemAnswer
 from ..revocation import Target
-from .effect import Effect, effect_of_catalogue
-from .roles import AdminRoles, CatalogueRule, RoleChange
+from .effect import Effect, effect_of_catalog
+from .roles import AdminRoles, CatalogRule, RoleChange
 from .safeguards import Safeguards
 from .turn import Turn
 from .user_changes import Administration, fit, tell
@@ -34,7 +34,7 @@ class RoleAdministration:
     def roles(self) -> Roles:
         """Return the catalog; empty if the application has none."""
         self.of_users.safeguards()
-        return _catalogue()
+        return _catalog()
 
     def role(self, name: str) -> Role:
         """Return the role with this name; raise a 404 if there is none."""
@@ -128,23 +128,23 @@ class RoleAdministration:
         return safeguards, safeguards.stored
 
 
-def _fitting(safeguards: Safeguards) -> CatalogueRule:
+def _fitting(safeguards: Safeguards) -> CatalogRule:
     """Return the rule for a change of a role, which also refuses tokens that would be too long."""
     state = current_state()
 
     def rule(turn: Turn, change: RoleChange, before: Roles, after: Roles) -> None:
-        safeguards.of_catalogue(turn, change, before, after)
+        safeguards.of_catalog(turn, change, before, after)
         refuse_role_change(state, before, after, lambda: {roles for _, roles in turn.role_sets()})
 
     return rule
 
 
 def _effect_of(change: RoleChange) -> list[Effect]:
-    before = _catalogue()
-    return effect_of_catalogue(before, fit(lambda: change.applied_to(before)))
+    before = _catalog()
+    return effect_of_catalog(before, fit(lambda: change.applied_to(before)))
 
 
-def _catalogue() -> Roles:
+def _catalog() -> Roles:
     return current_state().roles or Roles()
 
 

@@ -37,14 +37,14 @@ class RoleChange:
         """The roles that it will include."""
         return () if self.role is None else self.role.includes
 
-    def applied_to(self, catalogue: Roles) -> Roles:
+    def applied_to(self, catalog: Roles) -> Roles:
         """Return the catalog after the change; raise `MisuseError` if it would be invalid."""
-        if self.is_new == (self.name in catalogue):
+        if self.is_new == (self.name in catalog):
             there = (
                 "a role with this name already exists" if self.is_new else "the role was removed"
             )
             raise MisuseError(there)
-        others = {name: role for name, role in catalogue.items() if name != self.name}
+        others = {name: role for name, role in catalog.items() if name != self.name}
         if self.role is None:
             others = {name: _without(role, self.name) for name, role in others.items()}
         for name in self.included_by:
@@ -59,7 +59,7 @@ _RETIRED = (
     "`flask authz roles add` restores the name."
 )
 
-CatalogueRule = Callable[[Turn, RoleChange, Roles, Roles], None]
+CatalogRule = Callable[[Turn, RoleChange, Roles, Roles], None]
 """A check that raises to refuse a change; called with the catalog before and after it."""
 
 
@@ -70,13 +70,11 @@ class AdminRoles:
         self._accounts = accounts
         self._roles = roles
 
-    def judge(self, change: RoleChange, rule: CatalogueRule) -> None:
+    def judge(self, change: RoleChange, rule: CatalogRule) -> None:
         """Raise what `make` would raise, without a change."""
         self._accounts.in_turn(lambda turn: self._judged(turn, change, rule))
 
-    def make(
-        self, actor: Actor, change: RoleChange, rule: CatalogueRule
-    ) -> tuple[list[Entry], str]:
+    def make(self, actor: Actor, change: RoleChange, rule: CatalogRule) -> tuple[list[Entry], str]:
         """Make the change and record it in the trail, without an entry if nothing changed.
 
         Return the entries, and the new version of the role. The first entry is that of the role;
@@ -108,7 +106,7 @@ class AdminRoles:
 
         return self._accounts.in_turn(work)
 
-    def _judged(self, turn: Turn, change: RoleChange, rule: CatalogueRule) -> tuple[Roles, Roles]:
+    def _judged(self, turn: Turn, change: RoleChange, rule: CatalogRule) -> tuple[Roles, Roles]:
         before = self._roles.read_in(turn.session)
         found = before.get(change.name)
         # If it is already as requested, this may be a repeated call whose response was lost.

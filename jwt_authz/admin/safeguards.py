@@ -36,7 +36,7 @@ class Safeguards:
     is_own: bool
     is_kept: bool
     required: Requirement
-    catalogue: Roles | None
+    catalog: Roles | None
     stored: SQLAlchemyRoles | None
 
     def __call__(self, turn: Turn, before: User, after: User) -> None:
@@ -44,8 +44,8 @@ class Safeguards:
         stored = None if self.stored is None else self.stored.read_in(turn.session)
         self._in_turn(turn, stored, before)._refuse_of_user(turn, before, after)
 
-    def of_catalogue(self, turn: Turn, change: RoleChange, before: Roles, after: Roles) -> None:
-        """Raise `ProblemAnswer` if a change of a role is not allowed; see `CatalogueRule`."""
+    def of_catalog(self, turn: Turn, change: RoleChange, before: Roles, after: Roles) -> None:
+        """Raise `ProblemAnswer` if a change of a role is not allowed; see `CatalogRule`."""
         self.refuse_tenant()
         now = self._in_turn(turn, before)
         then = now._as_of(after.open_ended(), now.caller.roles)
@@ -66,7 +66,7 @@ class Safeguards:
         user, roles = self._kept_caller(turn, before), self.caller.roles
         if user is not None:
             roles = roles.intersection(user.roles)
-        safeguards = self._as_of(self.catalogue if stored is None else stored.open_ended(), roles)
+        safeguards = self._as_of(self.catalog if stored is None else stored.open_ended(), roles)
         is_disabled = user is not None and user.disabled
         if is_disabled or safeguards._rank_of(safeguards.caller) == RANK[NO]:
             raise ProblemAnswer(403, "not-allowed", "You can no longer administer.")
@@ -88,7 +88,7 @@ class Safeguards:
 
     def refuse_unknown(self, roles: Iterable[str]) -> None:
         """Raise `ProblemAnswer` for a role that is not in the catalog."""
-        if self.catalogue is not None and not {*roles} <= self.catalogue.keys():
+        if self.catalog is not None and not {*roles} <= self.catalog.keys():
             raise ProblemAnswer(400, "unknown-role", "The catalog has no role with this name.")
 
     def _refuse_of_user(self, turn: Turn, before: User, after: User) -> None:
@@ -104,7 +104,7 @@ class Safeguards:
         if given:
             raise ProblemAnswer(403, "self-promotion", "You cannot give yourself a role.")
         was, will = (
-            self._as_of(self.catalogue, frozenset(user.roles)).caller for user in (before, after)
+            self._as_of(self.catalog, frozenset(user.roles)).caller for user in (before, after)
         )
         if meets_more(was, will):
             raise _opens_to_themselves()
@@ -118,7 +118,7 @@ class Safeguards:
                 detail = "This user also has roles in tenants that you do not administer."
                 raise ProblemAnswer(403, "holds-more", detail)
             roles |= elsewhere
-        missing = holdings_of(roles, self.catalogue).missing_from(self.caller)
+        missing = holdings_of(roles, self.catalog).missing_from(self.caller)
         if missing is not None:
             detail = f"This user holds {missing}, which you do not hold."
             raise ProblemAnswer(403, "holds-more", detail)
@@ -126,7 +126,7 @@ class Safeguards:
     def _refuse_last_user(self, turn: Turn, before: User, after: User) -> None:
         rank = self._rank_of_user(before)
         if self._rank_of_user(after) < rank:
-            held = holdings_of(before.roles, self.catalogue)
+            held = holdings_of(before.roles, self.catalog)
             tenants = (None, before.tenant)
             left = [(tenant, roles) for tenant, roles in turn.role_sets() if tenant in tenants]
             if not self._is_among(left, rank, held):
@@ -142,7 +142,7 @@ class Safeguards:
         for tenant, roles in left:
             rank = self._rank(tenant, roles)
             if then._rank(tenant, roles) < rank:
-                held = holdings_of(roles, self.catalogue)
+                held = holdings_of(roles, self.catalog)
                 names = frozenset(then._known(held.names))
                 if not then._is_among(left, rank, replace(held, names=names)):
                     raise _nobody_left()
@@ -156,8 +156,8 @@ class Safeguards:
 
     def _refuse_of_role(self, name: str, before: Roles, after: Roles) -> None:
         """Refuse a change of a role that grants, before or after it, what the caller lacks."""
-        for catalogue in (before, after):
-            held = replace(holdings_of([name], catalogue), names=frozenset())
+        for catalog in (before, after):
+            held = replace(holdings_of([name], catalog), names=frozenset())
             missing = held.missing_from(self.caller)
             if missing is not None:
                 detail = f"The role {name} grants {missing}, which you do not hold."
@@ -180,14 +180,14 @@ class Safeguards:
 
     def _known(self, roles: Iterable[str]) -> set[str]:
         """Return the roles that are in the catalog; others give nothing."""
-        return {name for name in roles if self.catalogue is None or name in self.catalogue}
+        return {name for name in roles if self.catalog is None or name in self.catalog}
 
     def _with_included(self, roles: tuple[str, ...]) -> set[str]:
-        included = () if self.catalogue is None else self.catalogue.with_included(roles)
+        included = () if self.catalog is None else self.catalog.with_included(roles)
         return {*roles, *included}
 
-    def _as_of(self, catalogue: Roles | None, roles: frozenset[str]) -> Safeguards:
-        return replace(self, catalogue=catalogue, caller=_as_of(self.caller, catalogue, roles))
+    def _as_of(self, catalog: Roles | None, roles: frozenset[str]) -> Safeguards:
+        return replace(self, catalog=catalog, caller=_as_of(self.caller, catalog, roles))
 
     def _rank_of_user(self, user: User) -> int:
         """Return how far a user may administer according to their roles; see `RANK`."""
@@ -197,7 +197,7 @@ class Safeguards:
         return self._rank_of(self._anybody(tenant, roles))
 
     def _anybody(self, tenant: str | None, roles: frozenset[str]) -> Identity:
-        return Identity("anybody", tenant=tenant, roles=roles, catalogue=self.catalogue)
+        return Identity("anybody", tenant=tenant, roles=roles, catalogue=self.catalog)
 
     def _rank_of(self, identity: Identity) -> int:
         try:
@@ -206,9 +206,9 @@ class Safeguards:
             return RANK[NO]
 
 
-def _as_of(identity: Identity, catalogue: Roles | None, roles: frozenset[str]) -> Identity:
+def _as_of(identity: Identity, catalog: Roles | None, roles: frozenset[str]) -> Identity:
     """Return the identity with another catalog and roles, keeping its other differences."""
-    read_by, by = identity.catalogue or Roles(), catalogue or Roles()
+    read_by, by = identity.catalogue or Roles(), catalog or Roles()
     held, of_roles = identity.permissions.held, read_by.permissions_of(identity.roles).held
     permissions = (by.permissions_of(roles).held - (of_roles - held)) | (held - of_roles)
     is_level_of_roles = identity.level == read_by.level_of(identity.roles)
@@ -221,7 +221,7 @@ def _as_of(identity: Identity, catalogue: Roles | None, roles: frozenset[str]) -
         scopes=identity.scopes,
         level=by.level_of(roles) if is_level_of_roles else identity.level,
         claims=identity.claims,
-        catalogue=catalogue,
+        catalogue=catalog,
         subject_is_foreign=identity.subject_is_foreign,
     )
 

@@ -159,11 +159,11 @@ class Administration:
             problem = not_allowed(decision, state.settings.disclose)
             state.audit.refused(get_app(), caller, decision, problem, "administration")
             raise state.refusing.refusal(NotAllowed, problem)
-        catalogue, roles = current_state().catalogue, current_state().roles_given
+        catalog, roles = current_state().catalog, current_state().roles_given
         stored = roles if isinstance(roles, SQLAlchemyRoles) else None
         if stored is not None and not self.accounts.keep_rows_of(stored):
             stored = None
-        return Safeguards(caller, is_own, is_kept, self.required, catalogue, stored)
+        return Safeguards(caller, is_own, is_kept, self.required, catalog, stored)
 
     def actor(self) -> Actor:
         """Return the caller as the author of a change."""

@@ -66,7 +66,7 @@ class Snapshot:
             deciding=_copied(read_deciding(app.config)),
             callbacks=read_callbacks(manager),
             reader=reader,
-            catalog=reader.catalogue,
+            catalog=reader.catalog,
             keys=keys,
             trust=trust,
             source=source,

@@ -50,8 +50,8 @@ class Token:
         family = identity.claims.get(FAMILY) if is_own else None
         self.family: str | None = family if isinstance(family, str) else None
         self.logged_in_at = number_or_none(identity.claims.get(LOGGED_IN_AT))
-        catalogue, roles = identity.catalogue, identity.roles
-        self.roles = roles if catalogue is None else roles | catalogue.with_included(roles)
+        catalog, roles = identity.catalogue, identity.roles
+        self.roles = roles if catalog is None else roles | catalog.with_included(roles)
         self.is_flat = not any(isinstance(value, dict | list) for value in header.values())
         self._good_at = -1  # the view's additions when it was last found not to be revoked
 

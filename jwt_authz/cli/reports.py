@@ -186,7 +186,7 @@ def who(method: str, path: str, form: str | None) -> None:
 @click.argument("role", shell_complete=complete_role)
 def can(role: str, form: str | None, wide: bool) -> None:
     """Show which routes a role may call, and what it depends on."""
-    check_role(role, current_state().catalogue or ())
+    check_role(role, current_state().catalog or ())
     caller = caller_with(role)
     rows = [
         (found.value, one.method, one.rule, one.endpoint, "; ".join(depends_on(one, caller)))
@@ -232,7 +232,7 @@ def _answers(access: Access) -> list[tuple[str, Identity | None, Verdict]]:
     callers: list[tuple[str, Identity | None]] = [
         (NOT_IDENTIFIED, None),
         (WITHOUT_ROLE, caller_with()),
-        *((role, caller_with(role)) for role in current_state().catalogue or ()),
+        *((role, caller_with(role)) for role in current_state().catalog or ()),
     ]
     return [(name, caller, answer(access, caller)) for name, caller in callers]
 

@@ -150,8 +150,8 @@ class SessionLogin:
             return True
         if not roles:  # a revoked role ends the sessions that carry it, as it ends access tokens
             return False
-        catalogue = state.catalogue
-        carried = roles if catalogue is None else {*roles, *catalogue.with_included(roles)}
+        catalog = state.catalog
+        carried = roles if catalog is None else {*roles, *catalog.with_included(roles)}
         newest = view.newest(subject, tenant=tenant, roles=carried)
         return newest is not None and not began > newest
 

@@ -31,8 +31,8 @@ def show_permissions() -> Any:
     """Return the caller's permissions, roles, scopes, level and tenant."""
     identity = current_identity._get_current_object()
     rights = _rights_of(identity)
-    catalogue = current_state().catalogue
-    version = "" if catalogue is None else catalogue.fingerprint
+    catalog = current_state().catalog
+    version = "" if catalog is None else catalog.fingerprint
     text = json.dumps([rights, version], sort_keys=True)
     response: Any = get_app().json.response(rights)
     response.set_etag(hashlib.sha256(text.encode()).hexdigest()[:32])

@@ -49,7 +49,7 @@ def is_revoked(state: AppState, payload: dict[str, Any]) -> bool:
         trusted = state.trust.find(payload.get("iss")) if state.trust is not None else None
         if trusted is not None:  # a decode_key_loader has its key
             subject = trusted.issuer.subject_of(payload)
-            identity = trusted.issuer.read(subject, payload, state.catalogue)
+            identity = trusted.issuer.read(subject, payload, state.catalog)
             return Token(identity, {}, is_own=False).is_revoked(view)
         return _is_own_revoked(state, view, payload)
     except InvalidToken:  # its issuer or its roles cannot be read

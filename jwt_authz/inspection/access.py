@@ -64,7 +64,7 @@ def read_access(
     the view. A requirement that raises an error refuses, even if the answer is `YES`. Guards that
     are not enforced allow everyone.
     """
-    names = tuple((current_state().catalogue or ()) if roles is None else roles)
+    names = tuple((current_state().catalog or ()) if roles is None else roles)
     callers = {name: caller_with(name) for name in names}
     without_role = caller_with()
     accesses = (one for one in read_matrix(get_app()) if wanted is None or wanted(one))
@@ -73,7 +73,7 @@ def read_access(
 
 def caller_with(*roles: str) -> Identity:
     """Return an identity with these roles of the current application's catalog."""
-    return Identity("anybody", roles=roles, catalogue=current_state().catalogue)
+    return Identity("anybody", roles=roles, catalogue=current_state().catalog)
 
 
 def answer(access: Access, identity: Identity | None) -> Verdict:

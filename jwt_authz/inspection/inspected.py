@@ -72,7 +72,7 @@ class Inspected:
 
         With a foreign issuer it knows all permissions, since the issuer may grant others.
         """
-        return None if self.state.has_live_roles else self.state.catalogue
+        return None if self.state.has_live_roles else self.state.catalog
 
     @property
     def roles_known(self) -> Roles | None:
@@ -93,7 +93,7 @@ def named(access: Access) -> str:
 def _load_roles(state: AppState) -> str | None:
     """Load the catalog, and return why that fails; None if it is there."""
     try:
-        _ = state.catalogue
+        _ = state.catalog
     except (MisuseError, StoreUnavailable) as error:
         return str(error)
     return None

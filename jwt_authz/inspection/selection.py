@@ -38,7 +38,7 @@ class Selection:
         Raise `MisuseError` for a role that does not exist.
         """
         for role in self.roles:
-            check_role(role, current_state().catalogue or ())
+            check_role(role, current_state().catalog or ())
         matrix = read_access(self.roles or None, self._names)
         return replace(matrix, rows=tuple(row for row in matrix.rows if self._has_row(row)))
 

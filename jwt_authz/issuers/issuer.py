@@ -226,9 +226,9 @@ class _Rules:
             raise ClaimsLeftOut
 
 
-def _held(roles: Iterable[str], granted: frozenset[str], catalogue: Roles | None) -> PermissionSet:
+def _held(roles: Iterable[str], granted: frozenset[str], catalog: Roles | None) -> PermissionSet:
     """Return the permissions of the roles, together with those granted directly."""
-    of_roles = catalogue.permissions_of(roles) if catalogue is not None else _NO_PERMISSIONS
+    of_roles = catalog.permissions_of(roles) if catalog is not None else _NO_PERMISSIONS
     if not granted:
         return of_roles
     names = granted.union(of_roles)

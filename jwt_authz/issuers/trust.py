@@ -83,7 +83,7 @@ class Trust:
             return identity.with_foreign_subject()
         return identity
 
-    def with_more(self, issuers: Collection[Any], catalogue: Roles | None) -> Trust:
+    def with_more(self, issuers: Collection[Any], catalog: Roles | None) -> Trust:
         """Return a trust in more issuers as well; raise `MisuseError` for an unsuitable one."""
         trusted = dict(self._by_name)
         if not issuers:
@@ -95,7 +95,7 @@ class Trust:
                 )
             if issuer.issuer in trusted:
                 raise MisuseError(f"{issuer.issuer!r} is already trusted: name each issuer once.")
-            _refuse_unknown_roles(issuer, catalogue)
+            _refuse_unknown_roles(issuer, catalog)
             trusted[issuer.issuer] = Trusted(issuer)
         return Trust(tuple(trusted.values()))
 
@@ -143,9 +143,9 @@ def _key_source(issuer: Issuer) -> KeySource:
     )
 
 
-def _refuse_unknown_roles(issuer: Issuer, catalogue: Roles | None) -> None:
-    unknown = sorted(issuer.role_names.difference(catalogue or issuer.role_names))
-    if catalogue is not None and unknown:
+def _refuse_unknown_roles(issuer: Issuer, catalog: Roles | None) -> None:
+    unknown = sorted(issuer.role_names.difference(catalog or issuer.role_names))
+    if catalog is not None and unknown:
         raise MisuseError(
             f"the issuer {issuer.issuer!r} may grant the unknown role {unknown[0]!r}: "
             f"add Role({unknown[0]!r}, ...) to Roles(...), or fix the spelling"

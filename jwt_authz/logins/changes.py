@@ -107,10 +107,10 @@ class Users:
         return there or replace(user, tenant=tenant, roles=())
 
     def _known(self, roles: Iterable[str]) -> tuple[str, ...]:
-        names, catalogue = tuple(roles), self._state.roles
+        names, catalog = tuple(roles), self._state.roles
         for name in names:
-            if catalogue is not None and name not in catalogue:
-                there = f"the roles are {', '.join(catalogue)}" if catalogue else "add it first"
+            if catalog is not None and name not in catalog:
+                there = f"the roles are {', '.join(catalog)}" if catalog else "add it first"
                 raise MisuseError(f"no role is named {name!r}: {there}")
         return names
 
@@ -178,11 +178,11 @@ class RoleChanges:
 
     def remove(self, name: str) -> None:
         """Remove a role from the catalog and from all users, and end the tokens that have it."""
-        catalogue = self._roles.load()
-        if name not in catalogue:
+        catalog = self._roles.load()
+        if name not in catalog:
             # Perhaps by the same command, which failed after that: what it left undone is done.
             reload_everywhere(self._state, name)
-        elif not catalogue.including(name):
+        elif not catalog.including(name):
             # Before as well, so that nothing has changed where the store does not answer.
             revoke(self._state, Target("role", name))
         self._roles.remove(name)

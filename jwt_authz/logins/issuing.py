@@ -28,7 +28,7 @@ def claims_of(
     settings = state.settings
     return write_claims(
         settings.encoding,
-        state.catalogue,
+        state.catalog,
         roles,
         permissions,
         tenant,

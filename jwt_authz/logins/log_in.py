@@ -177,9 +177,9 @@ class Logins:
         (user, away), issued_at = self._find(subject, tenant), None
         view = self._state.revocations
         if view is not None and user is not None:
-            catalogue, roles = self._state.catalogue, set(user.roles)
-            if catalogue is not None:
-                roles |= catalogue.with_included(roles)
+            catalog, roles = self._state.catalog, set(user.roles)
+            if catalog is not None:
+                roles |= catalog.with_included(roles)
             issued_at = view.next_iat(subject, tenant=user.tenant, roles=roles)
             user, away = self._find(subject, tenant)
         return issued_at, None if user is None or user.disabled else user, away
@@ -248,8 +248,8 @@ class Logins:
         is_fresh: bool = False,
         is_for_page: bool = False,
     ) -> str:
-        catalogue = self._state.catalogue
-        roles = [name for name in user.roles if catalogue is None or name in catalogue]
+        catalog = self._state.catalog
+        roles = [name for name in user.roles if catalog is None or name in catalog]
         if len(roles) < len(user.roles):
             _log.warning(
                 "a user has a role that is not in the catalog; it is left out of the token"

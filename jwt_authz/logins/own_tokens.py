@@ -11,7 +11,7 @@ from ..errors import TokenDoesNotFit
 from ..jwt_extended.times import encodes_nbf
 from ..settings import Settings
 from ..tokens import KeySet
-from ..tokens.claim_names import CATALOGUE
+from ..tokens.claim_names import CATALOG
 from ..tokens.encodings import Encoding, granted_claims
 from ..tokens.sizes import Written, claims_of_token, written_as
 
@@ -54,28 +54,28 @@ class ApplicationTokens:
         """
         state = self._state
         settings, view = state.settings, state.revocations
-        names, limit, catalogue = settings.claim_names, settings.max_token_bytes, state.catalogue
+        names, limit, catalog = settings.claim_names, settings.max_token_bytes, state.catalog
         more: dict[str, Any] = {}
         roles = claims.get(names.roles)
-        lacks = names.permissions not in claims and catalogue is not None
+        lacks = names.permissions not in claims and catalog is not None
         if lacks and isinstance(roles, list | tuple):
-            more = granted_claims(settings.encoding, catalogue, map(str, roles), names)
+            more = granted_claims(settings.encoding, catalog, map(str, roles), names)
         if _are_its_own(state, claims):
-            more[CATALOGUE] = ""  # so that another catalog does not change them
+            more[CATALOG] = ""  # so that another catalog does not change them
         if view is not None and "iat" not in claims:
             named = roles if isinstance(roles, list | tuple) else ()
-            carried = catalogue.with_included(named) if catalogue is not None else named
+            carried = catalog.with_included(named) if catalog is not None else named
             tenant = claims.get(names.tenant)
             more["iat"] = view.next_iat(subject, tenant=tenant, roles={*named, *carried})
 
         def shortened(token: str) -> dict[str, Any] | None:
             if len(token) <= limit:
                 return None
-            written = list(written_as(*claims_of_token(token), catalogue, names))
+            written = list(written_as(*claims_of_token(token), catalog, names))
             for one in written if settings.encoding == "auto" else ():
                 if one.size <= limit:
                     kept = {**claims, **more}
-                    for name in (names.permissions, CATALOGUE):
+                    for name in (names.permissions, CATALOG):
                         kept.pop(name, None)
                     return {**kept, **one.claims}
             raise TokenDoesNotFit(_too_long(len(token), written, limit))
@@ -106,11 +106,11 @@ class ApplicationTokens:
 
 def _are_its_own(state: AppState, claims: dict[str, Any]) -> bool:
     """Return whether claims with the catalog's fingerprint differ from what their roles grant."""
-    names, catalogue = state.settings.claim_names, state.catalogue
+    names, catalog = state.settings.claim_names, state.catalog
     held, roles = claims.get(names.permissions), claims.get(names.roles)
-    if catalogue is None or held is None or claims.get(CATALOGUE) != catalogue.fingerprint:
+    if catalog is None or held is None or claims.get(CATALOG) != catalog.fingerprint:
         return False
-    granted = catalogue.permissions_of(map(str, roles)) if isinstance(roles, list | tuple) else ()
+    granted = catalog.permissions_of(map(str, roles)) if isinstance(roles, list | tuple) else ()
     return bool(held != sorted(granted))
 
 

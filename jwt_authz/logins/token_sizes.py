@@ -16,7 +16,7 @@ from ..errors import TokenDoesNotFit
 from ..findings import Found
 from ..jwt_extended.manager import Measured, Sample
 from ..policy.roles import Roles
-from ..tokens.claim_names import CATALOGUE
+from ..tokens.claim_names import CATALOG
 from ..tokens.encodings import ENCODINGS, Encoding
 from ..tokens.refresh import RefreshClaims
 from ..tokens.sizes import claims_of_token, written_as
@@ -39,8 +39,8 @@ def refuse_user_change(state: AppState, before: Iterable[str], after: User) -> N
     """
     draft = _draft(state, Measured(after.subject), after.tenant)
     if draft is not None:
-        was = draft.sizes(before, state.catalogue)
-        _refuse(state, was, draft.sizes(after.roles, state.catalogue), "of the user")
+        was = draft.sizes(before, state.catalog)
+        _refuse(state, was, draft.sizes(after.roles, state.catalog), "of the user")
 
 
 def refuse_role_change(
@@ -67,7 +67,7 @@ def refuse_role_change(
         _refuse(state, was, will, f"with the roles {', '.join(sorted(roles))}")
 
 
-def roles_too_long(state: AppState, catalogue: Roles) -> Iterator[Found]:
+def roles_too_long(state: AppState, catalog: Roles) -> Iterator[Found]:
     """Yield each role whose access tokens fit in no encoding."""
     try:
         draft = _draft(state, Sample(SOME_SUBJECT), None)
@@ -76,9 +76,9 @@ def roles_too_long(state: AppState, catalogue: Roles) -> Iterator[Found]:
         return
     if draft is None:
         return
-    for name in catalogue:
-        sizes = draft.sizes([name], catalogue)
-        if not draft.fits([name], catalogue):
+    for name in catalog:
+        sizes = draft.sizes([name], catalog)
+        if not draft.fits([name], catalog):
             limit = state.settings.max_token_bytes
             yield Found(
                 f"no one with the role {name!r} can log in: an access token would have "
@@ -93,23 +93,23 @@ class _Draft:
 
     def __init__(self, state: AppState, claims: dict[str, Any], around: int) -> None:
         names, encoding = state.settings.claim_names, state.settings.encoding
-        dropped = {names.permissions, CATALOGUE}
+        dropped = {names.permissions, CATALOG}
         self._claims = {name: value for name, value in claims.items() if name not in dropped}
         self._around = around
         self._names = names
         self._allowed = ENCODINGS if encoding == "auto" else (encoding,)
         self._limit = state.settings.max_token_bytes
 
-    def sizes(self, roles: Iterable[str], catalogue: Roles | None) -> dict[Encoding, int]:
+    def sizes(self, roles: Iterable[str], catalog: Roles | None) -> dict[Encoding, int]:
         """Return the length with these roles in each encoding that the settings allow."""
-        known = sorted(name for name in roles if catalogue is None or name in catalogue)
+        known = sorted(name for name in roles if catalog is None or name in catalog)
         claims = {**self._claims, self._names.roles: known}
-        written = written_as(claims, self._around, catalogue, self._names)
+        written = written_as(claims, self._around, catalog, self._names)
         return {one.encoding: one.size for one in written if one.encoding in self._allowed}
 
-    def fits(self, roles: Iterable[str], catalogue: Roles | None) -> bool:
+    def fits(self, roles: Iterable[str], catalog: Roles | None) -> bool:
         """Return whether a token with these roles fits in an encoding that the settings allow."""
-        sizes = self.sizes(roles, catalogue)
+        sizes = self.sizes(roles, catalog)
         return not sizes or min(sizes.values()) <= self._limit
 
 

@@ -36,8 +36,8 @@ class KnownRevocations:
         self._tenants: dict[_Key, tuple[float, float]] = {}
         self._families: dict[_Key, tuple[float, float]] = {}
         self._everything: dict[_Key, tuple[float, float]] = {}
-        self._catalogue: dict[_Key, tuple[float, float]] = {}
-        self.catalogue_changes = 0  # the number of announced changes
+        self._catalog: dict[_Key, tuple[float, float]] = {}
+        self.catalog_changes = 0  # the number of announced changes
         self.last_revoked_at = -math.inf  # of all statements
         self.additions = 0  # while it stays the same, valid tokens stay valid
         self._newest_of = {
@@ -47,7 +47,7 @@ class KnownRevocations:
             "tenant": self._tenants,
             "family": self._families,
             "everything": self._everything,
-            "catalogue": self._catalogue,
+            "catalogue": self._catalog,
         }
 
     def __len__(self) -> int:
@@ -100,7 +100,7 @@ class KnownRevocations:
                 self._add_id(_key(statement.target), statement.forget_at)
             else:
                 self.last_revoked_at = max(self.last_revoked_at, statement.revoked_at)
-                self.catalogue_changes += statement.kind == "catalogue"
+                self.catalog_changes += statement.kind == "catalogue"
                 newest = self._newest_of[statement.kind]
                 key = _key(statement.target)
                 said, until = newest.get(key, _NEVER)

@@ -33,7 +33,7 @@ class Loaded(NamedTuple):
     mark: tuple[object, ...]
 
 
-class LiveCatalogue:
+class LiveCatalog:
     """The catalog in `source` as of the last change that `view` announced. Thread-safe.
 
     `max_age` is how long a known change may stay unloaded, and `timeout` how long the source may

@@ -35,7 +35,7 @@ class Target(NamedTuple):
 
 
 EVERYTHING = Target("everything")
-CATALOGUE = Target("catalogue")
+CATALOG = Target("catalogue")
 
 
 @dataclass(frozen=True, slots=True)

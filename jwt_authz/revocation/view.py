@@ -17,7 +17,7 @@ from .families import Families
 from .keeper import Keeper
 from .known import KnownRevocations
 from .log import MICROSECONDS, Log, MarkMissing
-from .statements import CATALOGUE, EVERYTHING, LATEST, SLACK, Statement, Target, checked
+from .statements import CATALOG, EVERYTHING, LATEST, SLACK, Statement, Target, checked
 from .store import Store
 from .stores.memory import MemoryStore
 
@@ -146,10 +146,10 @@ class RevocationView:
         Raise `StoreUnavailable` if the revocations were never loaded.
         """
         if self._keeper is None:
-            return (self._known.catalogue_changes,)
+            return (self._known.catalog_changes,)
         if not self._keeper.is_loaded:
             self._keeper.load()
-        return (*self._keeper.mark, self._known.catalogue_changes)
+        return (*self._keeper.mark, self._known.catalog_changes)
 
     def call_after_look(self, function: Callable[[tuple[float, float]], None]) -> bool:
         """Call a function after each read of the store; return False if nothing reads it.
@@ -246,7 +246,7 @@ class RevocationView:
 
     def announce_catalogue(self) -> None:
         """Announce to all processes that the role catalog has changed; see `revoke`."""
-        self.revoke(CATALOGUE)
+        self.revoke(CATALOG)
 
     def prepare_store(self, *, is_new: bool) -> None:
         """Initialize the store; unless it is new, revoke all tokens issued before now.

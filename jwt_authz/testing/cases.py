@@ -44,7 +44,7 @@ def access_cases(
     omitted, and so are routes that no call reaches because another one has the same path.
     """
     with app.app_context():
-        roles = tuple(current_state().catalogue or ())
+        roles = tuple(current_state().catalog or ())
         callers = {NOT_IDENTIFIED: None, WITHOUT_ROLE: caller_with()}
         callers |= {role: caller_with(role) for role in roles}
         rules = {(rule.endpoint, rule.rule): rule for rule in app.url_map.iter_rules()}

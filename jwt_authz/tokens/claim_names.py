@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-CATALOGUE = "catalogue"
+CATALOG = "catalogue"
 """The claim with the `Roles.fingerprint` of the catalog that a token was issued with."""
 
 RESERVED = frozenset(
@@ -13,7 +13,7 @@ RESERVED = frozenset(
         *("client_id", "cnf", "auth_time", "acr", "amr"),  # RFC 9068 section 2.2, RFC 7800
         "sid",  # OpenID Connect's session, here the token family
         *("type", "fresh", "csrf"),  # Flask-JWT-Extended's own
-        CATALOGUE,
+        CATALOG,
     }
 )
 """Names of claims that already have another meaning."""

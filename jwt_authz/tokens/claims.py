@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from ..errors import ClaimInvalid
-from .claim_names import CATALOGUE, ClaimNames
+from .claim_names import CATALOG, ClaimNames
 
 _NAMES = ClaimNames()
 
@@ -22,7 +22,7 @@ def _is_valid_usual_payload(payload: Mapping[str, Any], names: ClaimNames) -> bo
         held = payload.get(name, [])
         if type(held) is not list or not all(type(one) is str for one in held):
             return False
-    texts = (names.scope, names.tenant, CATALOGUE)
+    texts = (names.scope, names.tenant, CATALOG)
     return all(type(payload.get(name, "")) is str for name in texts)
 
 

@@ -25,13 +25,13 @@ def has_compact_form(text: str) -> bool:
     return _FORM.fullmatch(text) is not None
 
 
-def pack(catalogue: Roles, held: Container[str], of_roles: bool) -> str:
+def pack(catalog: Roles, held: Container[str], of_roles: bool) -> str:
     """Return the claim for those permissions of the catalog that are held."""
-    bits = "".join("1" if name in held else "0" for name in catalogue.ordered_permissions)
+    bits = "".join("1" if name in held else "0" for name in catalog.ordered_permissions)
     size = (len(bits) + 7) // 8
     data = int(f"0{bits:0<{8 * size}}", 2).to_bytes(size, "big")
     text = urlsafe_b64encode(data).rstrip(b"=").decode()
-    return f"{'r' if of_roles else 'o'}.{catalogue.fingerprint}.{text}"
+    return f"{'r' if of_roles else 'o'}.{catalog.fingerprint}.{text}"
 
 
 class Packed(NamedTuple):
@@ -49,12 +49,12 @@ class Packed(NamedTuple):
             raise ClaimInvalid("the compact permissions do not have three parts")
         return cls(match[1] == "r", match[2], match[3])
 
-    def permissions(self, catalogue: Roles) -> Iterator[str]:
+    def permissions(self, catalog: Roles) -> Iterator[str]:
         """Yield the permissions at the set positions; raise `ClaimInvalid` for invalid bits.
 
         The catalog must be the one that the fingerprint names.
         """
-        names = catalogue.ordered_permissions
+        names = catalog.ordered_permissions
         size = (len(names) + 7) // 8
         if len(self.bits) != (4 * size + 2) // 3:
             raise ClaimInvalid("the bit set does not have the catalog's length")

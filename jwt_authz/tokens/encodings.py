@@ -20,7 +20,7 @@ from ..errors import ClaimInvalid, MisuseError
 from ..policy.identity import Claims, Identity, Sources
 from ..policy.permissions import Permission, PermissionSet
 from ..policy.roles import Roles, is_fingerprint
-from .claim_names import CATALOGUE, ClaimNames
+from .claim_names import CATALOG, ClaimNames
 from .claims import check_payload
 from .compact import Packed, pack
 
@@ -40,7 +40,7 @@ _log = logging.getLogger("jwt_authz.claims")
 
 def write_claims(
     encoding: EncodingSetting,
-    catalogue: Roles | None,
+    catalog: Roles | None,
     roles: Iterable[str] = (),
     permissions: Iterable[str | Permission] | None = None,
     tenant: str | None = None,
@@ -55,12 +55,12 @@ def write_claims(
     if isinstance(roles, str):
         raise MisuseError(f"roles must be a list of names: write roles=[{roles!r}].")
     listed = sorted(set(roles))
-    _refuse_unknown(catalogue, listed)
+    _refuse_unknown(catalog, listed)
     claims: dict[str, Any] = {names.roles: listed}
     if permissions is None:
-        claims |= granted_claims(encoding, catalogue, listed, names)
+        claims |= granted_claims(encoding, catalog, listed, names)
     else:
-        claims[names.permissions] = _own(encoding, catalogue, permissions)
+        claims[names.permissions] = _own(encoding, catalog, permissions)
     if tenant is not None:
         claims[names.tenant] = tenant
     if scope is not None:
@@ -70,23 +70,23 @@ def write_claims(
 
 def granted_claims(
     encoding: EncodingSetting,
-    catalogue: Roles | None,
+    catalog: Roles | None,
     roles: Iterable[str],
     names: ClaimNames = _NAMES,
 ) -> dict[str, Any]:
     """Return the claims for the permissions of the roles, and for the catalog's fingerprint."""
-    if catalogue is None:
+    if catalog is None:
         return {} if encoding in ("roles", "compact") else {names.permissions: []}
     if encoding == "roles":
-        return {CATALOGUE: catalogue.fingerprint}
-    held = catalogue.permissions_of(roles)
+        return {CATALOG: catalog.fingerprint}
+    held = catalog.permissions_of(roles)
     if encoding == "compact":
-        return {names.permissions: pack(catalogue, frozenset(held), of_roles=True)}
-    return {names.permissions: sorted(held), CATALOGUE: catalogue.fingerprint}
+        return {names.permissions: pack(catalog, frozenset(held), of_roles=True)}
+    return {names.permissions: sorted(held), CATALOG: catalog.fingerprint}
 
 
 def _own(
-    encoding: EncodingSetting, catalogue: Roles | None, permissions: Iterable[str | Permission]
+    encoding: EncodingSetting, catalog: Roles | None, permissions: Iterable[str | Permission]
 ) -> list[str] | str:
     """Return the claim for explicit permissions."""
     if encoding == "roles":
@@ -99,21 +99,21 @@ def _own(
     held = {str(p if isinstance(p, Permission) else Permission.parse(p)) for p in permissions}
     if encoding in ("full", "auto"):
         return sorted(held)
-    if catalogue is None:
+    if catalog is None:
         raise MisuseError(
             "AUTHZ_ENCODING='compact' needs a role catalog: write Authz(app, roles=Roles(...))."
         )
-    unknown = sorted(held.difference(catalogue.ordered_permissions))
+    unknown = sorted(held.difference(catalog.ordered_permissions))
     if unknown:
         raise MisuseError(
             f"AUTHZ_ENCODING='compact' cannot represent {unknown[0]!r}, which is not in the "
             "catalog: add it to a Role(...), or set AUTHZ_ENCODING='full'."
         )
-    return pack(catalogue, held, of_roles=False)
+    return pack(catalog, held, of_roles=False)
 
 
-def _refuse_unknown(catalogue: Roles | None, names: list[str]) -> None:
-    unknown = [name for name in names if catalogue is not None and name not in catalogue]
+def _refuse_unknown(catalog: Roles | None, names: list[str]) -> None:
+    unknown = [name for name in names if catalog is not None and name not in catalog]
     if unknown:
         raise MisuseError(
             f"The catalog has no role {unknown[0]!r}: add Role({unknown[0]!r}, ...) to Roles(...)."
@@ -124,9 +124,9 @@ class IdentityReader:
     """Reads an `Identity` from a verified payload, with one encoding and one catalog."""
 
     def __init__(
-        self, encoding: EncodingSetting, catalogue: Roles | None, names: ClaimNames = _NAMES
+        self, encoding: EncodingSetting, catalog: Roles | None, names: ClaimNames = _NAMES
     ) -> None:
-        self.catalogue = catalogue
+        self.catalog = catalog
         self._names = names
         self._is_by_roles = encoding == "roles"
         roles, scopes = (names.roles,), (names.scope,)
@@ -135,7 +135,7 @@ class IdentityReader:
         # Tokens with equal permissions share one set, which is freed with the last of them.
         self._sets: weakref.WeakValueDictionary[frozenset[str], PermissionSet]
         self._sets = weakref.WeakValueDictionary()
-        self._texts = _NO_TEXTS if catalogue is None else catalogue.texts
+        self._texts = _NO_TEXTS if catalog is None else catalog.texts
         self._has_logged_unknown = False
         self._has_logged_outdated = False
 
@@ -166,7 +166,7 @@ class IdentityReader:
             if names.scope in payload
             else _NO_SCOPES,
             claims=Claims(payload, self._texts),
-            catalogue=self.catalogue,
+            catalogue=self.catalog,
             # From an outdated token, only permissions that come from the roles are read.
             sources=self._from_roles if is_by_roles or is_outdated else self._from_claims,
             is_outdated=is_outdated,
@@ -178,17 +178,17 @@ class IdentityReader:
         Without the fingerprint, a missing claim grants nothing.
         """
         has_permissions = self._names.permissions in payload
-        return not has_permissions and is_fingerprint(payload.get(CATALOGUE, ""))
+        return not has_permissions and is_fingerprint(payload.get(CATALOG, ""))
 
     def _is_outdated(self, payload: Mapping[str, Any]) -> bool:
         """Return whether the token says that it was issued with another catalog."""
-        if self.catalogue is None:
+        if self.catalog is None:
             return False
         claim = payload.get(self._names.permissions)
         if isinstance(claim, str):
-            return Packed.read(claim).fingerprint != self.catalogue.fingerprint
-        made_with = payload.get(CATALOGUE, "")  # in another form, it is not our claim
-        return is_fingerprint(made_with) and made_with != self.catalogue.fingerprint
+            return Packed.read(claim).fingerprint != self.catalog.fingerprint
+        made_with = payload.get(CATALOG, "")  # in another form, it is not our claim
+        return is_fingerprint(made_with) and made_with != self.catalog.fingerprint
 
     def _permissions(self, payload: Mapping[str, Any], is_outdated: bool) -> PermissionSet:
         claim = payload.get(self._names.permissions, ())
@@ -197,9 +197,9 @@ class IdentityReader:
             return self._granted(payload)
         if packed is None:
             return self._shared(frozenset(self._shared_texts(claim)))
-        if self.catalogue is None or is_outdated:
+        if self.catalog is None or is_outdated:
             raise ClaimInvalid("the permissions are positions in another catalog")
-        return self._shared(frozenset(packed.permissions(self.catalogue)))
+        return self._shared(frozenset(packed.permissions(self.catalog)))
 
     def _shared_texts(self, names: Iterable[str]) -> Iterator[str]:
         """Yield these names, those of the catalog as the strings that it has."""
@@ -214,14 +214,14 @@ class IdentityReader:
         return held
 
     def _granted(self, payload: Mapping[str, Any]) -> PermissionSet:
-        if self.catalogue is None:
+        if self.catalog is None:
             return _NONE
-        return self.catalogue.permissions_of(payload.get(self._names.roles, ()))
+        return self.catalog.permissions_of(payload.get(self._names.roles, ()))
 
     def _log_unknown(self, roles: frozenset[str]) -> None:
-        if self.catalogue is None or self._has_logged_unknown:
+        if self.catalog is None or self._has_logged_unknown:
             return
-        if not all(name in self.catalogue for name in roles):
+        if not all(name in self.catalog for name in roles):
             self._has_logged_unknown = True
             _log.warning("a token has a role that is not in the catalog; the role grants nothing")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from marshmallow import INCLUDE, Schema, ValidationError, fields
 
-from .claim_names import CATALOGUE, ClaimNames
+from .claim_names import CATALOG, ClaimNames
 from .compact import has_compact_form
 
 
@@ -56,7 +56,7 @@ class PayloadSchema(Schema):
     permissions = Permissions()
     scope = Text()
     tenant = Text()
-    catalogue = Text(data_key=CATALOGUE)
+    catalogue = Text(data_key=CATALOG)
 
 
 @functools.lru_cache(maxsize=64)

@@ -53,7 +53,7 @@ STORED = models.Base, models.User, models.Change
 """Tables that also hold the catalog."""
 
 
-def catalogue() -> Roles:
+def catalog() -> Roles:
     return Roles(
         Role("viewer", "articles:read"),
         Role("editor", "articles:write", includes="viewer"),
@@ -62,10 +62,10 @@ def catalogue() -> Roles:
     )
 
 
-def stored_catalogue(sessions: Any) -> SQLAlchemyRoles:
+def stored_catalog(sessions: Any) -> SQLAlchemyRoles:
     """The same catalog in the database."""
     stored = SQLAlchemyRoles(sessions, models.Role)
-    for role in catalogue().values():
+    for role in catalog().values():
         stored.add(role.name, *role.permissions, includes=role.includes, level=role.level)
     return stored
 
@@ -81,7 +81,7 @@ def make_app(url: str, tables: Any = ROWS, administrator: Any = ADMIN, **setting
     base.metadata.create_all(engine)
     sessions = sessionmaker(engine)
     accounts = AdminAccounts(sessions, user, change)
-    roles = stored_catalogue(sessions) if tables is STORED else catalogue()
+    roles = stored_catalog(sessions) if tables is STORED else catalog()
     Authz(app, roles=roles, accounts=accounts, default="deny")
     for blueprint in (
         token_blueprint(),

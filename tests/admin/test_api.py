@@ -23,7 +23,7 @@ from jwt_authz.authentication import verified
 from jwt_authz.extension import Authz
 from tests import foreign
 
-from .application import PASSWORD, PROBLEM, USERS, ask, catalogue, tokens
+from .application import PASSWORD, PROBLEM, USERS, ask, catalog, tokens
 
 CHANGES = "/admin/api/changes"
 Ask = Callable[..., Any]
@@ -414,7 +414,7 @@ def test_a_blueprint_without_a_requirement_is_a_misuse() -> None:
 def test_accounts_that_cannot_be_changed_are_a_misuse() -> None:
     app = Flask("other")
     app.config.update(JWT_SECRET_KEY=48 * "k", AUTHZ_STORE_URL="memory:")
-    authz = Authz(app, roles=catalogue(), accounts=MemoryAccounts())
+    authz = Authz(app, roles=catalog(), accounts=MemoryAccounts())
     app.register_blueprint(admin_api_blueprint(has_role("admin")))
     with app.app_context(), pytest.raises(MisuseError, match="accounts=AdminAccounts"):
         authz.check()

@@ -86,10 +86,10 @@ def test_the_cookie_opens_no_bearer_route(app: Flask) -> None:
     assert refreshed.status_code in (400, 401)
     with app.app_context(), pytest.raises(InvalidTokenError):
         decode_token(value)
-    reported = ask(
+    introspected = ask(
         app, tokens(app, "ann")["access_token"], "POST", "/token/introspect", json={"token": value}
     )
-    assert reported.json == {"active": False}
+    assert introspected.json == {"active": False}
     revoked = app.test_client().post("/token/revoke", json={"token": value})
     assert (revoked.status_code, revoked.json["error"]) == (400, "unsupported_token_type")
     assert client.get("/admin/").status_code == 200

@@ -55,13 +55,13 @@ def page(request: pytest.FixtureRequest, browser: Browser, url: str) -> Iterator
     context = browser.new_context(
         color_scheme=scheme, viewport={"width": width, "height": height}, base_url=url
     )
-    page, reported = context.new_page(), []
-    page.on("console", lambda message: reported.append(message.text))
-    page.on("pageerror", lambda error: reported.append(str(error)))
+    page, errors = context.new_page(), []
+    page.on("console", lambda message: errors.append(message.text))
+    page.on("pageerror", lambda error: errors.append(str(error)))
     sign_in(page)
     yield page
     context.close()
-    assert reported == []
+    assert errors == []
 
 
 def sign_in(page: Page) -> None:

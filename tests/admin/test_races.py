@@ -86,7 +86,7 @@ def answers_about_roles(
     """What is answered to ann and cy, each of whom takes the permission from one of the roles."""
     body = {"json": {"permissions": []}}
     changes = (("ann", f"{ROLES}/second", body), ("cy", f"{ROLES}/admin", body))
-    return statuses_of(app, monkeypatch, "of_catalogue", within, *changes)
+    return statuses_of(app, monkeypatch, "of_catalog", within, *changes)
 
 
 def statuses_of(

@@ -414,7 +414,7 @@ def test_an_administrator_is_who_the_identity_loader_says(
     stored: Flask, loaded: dict[str, Any], refused: set[int]
 ) -> None:
     stored.extensions["jwt_authz"].identity_loader(
-        lambda subject, claims: Identity(subject, catalogue=current_catalogue(), **loaded)
+        lambda subject, claims: Identity(subject, catalogue=current_catalog(), **loaded)
     )
     token = tokens(stored, "ann")["access_token"]
     viewer = {"permissions": ["articles:read", "users:manage"]}
@@ -426,7 +426,7 @@ def test_an_administrator_is_who_the_identity_loader_says(
     assert accounts_of(stored).find("bob").roles == ("editor",)
 
 
-def current_catalogue() -> Any:
+def current_catalog() -> Any:
     return current_app.extensions["jwt_authz"].roles
 
 

@@ -28,7 +28,7 @@ def refusal(app: Flask, role: Role, *claimed: str) -> str | None:
     turn = Turn(cast(Any, None), set, lambda subject, tenant: None, lambda subject: set())
     with app.app_context():
         try:
-            safeguards.of_catalogue(turn, change, BEFORE, change.applied_to(BEFORE))
+            safeguards.of_catalog(turn, change, BEFORE, change.applied_to(BEFORE))
         except ProblemAnswer as problem:
             return problem.description
     return None

@@ -45,7 +45,7 @@ from tests.edge import (
     TYPE,
     bare_app,
     bearer,
-    catalogue,
+    catalog,
     claims_of,
     get,
     guarded_app,
@@ -485,15 +485,15 @@ def test_a_request_without_a_token_inherits_none_from_the_application_context() 
 def test_a_request_with_a_bad_token_does_not_read_the_claims_of_the_one_before() -> None:
     """`allowed()` said no, and then `get_jwt()` must not return another caller."""
     app = guarded_app()
-    reported: list[Any] = []
+    payloads: list[Any] = []
 
     @app.route("/asks")
     def asks() -> str:
         assert not allowed()
         try:
-            reported.append(get_jwt())
+            payloads.append(get_jwt())
         except RuntimeError:  # what FJE raises where nothing was verified
-            reported.append({})
+            payloads.append({})
         return ""
 
     app.add_url_rule("/who", "who", requires()(who))
@@ -502,7 +502,7 @@ def test_a_request_with_a_bad_token_does_not_read_the_claims_of_the_one_before()
         assert get(client, "/who", alice).get_json() == same("alice")
         for token in (None, "x.y.z", hostile.token(claims_of("bob", exp=1))):
             get(client, "/asks", token)
-    assert reported == [{}, {}, {}]
+    assert payloads == [{}, {}, {}]
 
 
 OUTER_GUARDS: dict[str, Callable[[Any], Any]] = {
@@ -897,7 +897,7 @@ def test_two_applications_with_one_key_and_two_issuers_share_no_token() -> None:
 
 def test_one_authz_for_two_applications_keeps_their_tokens_apart() -> None:
     """SECURITY 1.19."""
-    authz = Authz(roles=catalogue())
+    authz = Authz(roles=catalog())
     apps = {}
     for name, secret in (("one", OTHER_SECRET), ("two", OTHER_SECRET[::-1])):
         apps[name] = bare_app(name=name, JWT_SECRET_KEY=secret)

@@ -39,7 +39,7 @@ from .common import (
 from .contenders import guarded
 
 PERMISSIONS_HELD = (10, 100, 1_000, 10_000, 100_000)
-ROLES_IN_CATALOGUE = (10, 100, 1_000, 10_000)
+ROLES_IN_CATALOG = (10, 100, 1_000, 10_000)
 TOKEN_BYTES = 700
 IMPORTS = {
     "jwt_authz, above Flask and Flask-JWT-Extended": ("flask, flask_jwt_extended", "jwt_authz"),
@@ -93,7 +93,7 @@ def role_growth(effort: Effort) -> tuple[list[str], list[list[str]]]:
         "role included": lambda n: (has_role(f"role{n // 2 - 1}"), _member(n), True),
         "role not held": lambda n: (has_role("role0"), _member(n), False),
     }
-    return _growth("roles in the catalog", ROLES_IN_CATALOGUE, columns, effort)
+    return _growth("roles in the catalog", ROLES_IN_CATALOG, columns, effort)
 
 
 def memory_rows(effort: Effort) -> list[list[str]]:

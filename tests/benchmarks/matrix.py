@@ -30,7 +30,7 @@ ROUTES, ROLES, PERMISSIONS = 1_000, 50, 500
 def large_application(routes: int, roles: int, permissions: int) -> Flask:
     """An application of that many routes, whose roles share out the permissions."""
     named = [f"thing{n}:use" for n in range(permissions)]
-    catalogue = Roles(
+    catalog = Roles(
         *(
             Role(f"role{n}", *named[n::roles], includes=f"role{n - 1}" if n else ())
             for n in range(roles)
@@ -38,7 +38,7 @@ def large_application(routes: int, roles: int, permissions: int) -> Flask:
     )
     app = Flask(__name__)
     app.config["JWT_SECRET_KEY"] = "k" * 64
-    Authz(app, roles=catalogue, default="deny")
+    Authz(app, roles=catalog, default="deny")
     for number in range(routes):
         asked = named[number % permissions]
         guard = (

@@ -21,7 +21,7 @@ ACTIONS = ("create", "read", "update", "delete")
 HEADER = ("permissions", *(f"`{encoding}`" for encoding in ENCODINGS))
 
 
-def catalogue(count: int) -> Roles:
+def catalog(count: int) -> Roles:
     """Twice as many permissions as are asked for, half of them granted to a clerk."""
     names = [f"resource-{n // 4:04}:{ACTIONS[n % 4]}" for n in range(2 * count)]
     return Roles(Role("clerk", *names[::2]), Role("auditor", *names[1::2]))
@@ -40,7 +40,7 @@ def size(count: int, encoding: Encoding) -> int:
         "AUTHZ_MAX_TOKEN_BYTES": 2**30,
     }
     app.config.update(settings)
-    authz = Authz(app, roles=catalogue(count))
+    authz = Authz(app, roles=catalog(count))
     with app.app_context():
         return len(authz.issue("user-1", roles=["clerk"]))
 

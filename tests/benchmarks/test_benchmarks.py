@@ -65,8 +65,8 @@ def test_the_table_of_sizes_in_the_documentation_is_the_one_that_its_command_pri
     assert shown.splitlines()[0] == done.stdout.splitlines()[0]
     in_page, printed = numbers(shown), numbers(done.stdout)
     assert len(in_page) == len(printed) == len(COUNTS) * (1 + len(ENCODINGS))
-    for reported, measured in zip(in_page, printed, strict=True):
-        assert abs(reported - measured) <= 12  # times are written in more digits or in fewer
+    for documented, measured in zip(in_page, printed, strict=True):
+        assert abs(documented - measured) <= 12  # times are written in more digits or in fewer
 
 
 def numbers(table: str) -> list[int]:

@@ -45,7 +45,7 @@ def run(app: Flask, *arguments: str) -> Result:
     return app.test_cli_runner().invoke(authz, arguments)
 
 
-def reported(app: Flask, *arguments: str) -> str:
+def output_of(app: Flask, *arguments: str) -> str:
     """What a command prints, which must not fail."""
     result = run(app, *arguments)
     assert (result.exit_code, result.stderr) == (0, "")
@@ -53,7 +53,7 @@ def reported(app: Flask, *arguments: str) -> str:
 
 
 def test_routes_are_shown_as_a_table() -> None:
-    assert reported(shop(), "routes") == (
+    assert output_of(shop(), "routes") == (
         "method  rule              endpoint     guards           requirement\n"
         "GET     /admin/users/     admin.users  blueprint admin  has the role manager\n"
         "GET     /orders/<int:id>  order        view             is the buyer or has the role "
@@ -67,21 +67,21 @@ def test_routes_are_shown_as_a_table() -> None:
 
 def test_routes_are_written_as_json_markdown_and_csv() -> None:
     assert [
-        route["state"] for route in json.loads(reported(shop(), "routes", "--json"))["routes"]
+        route["state"] for route in json.loads(output_of(shop(), "routes", "--json"))["routes"]
     ] == [
         *["guarded"] * 4,
         "exempt",
         "open",
     ]
-    assert "| GET | /bare | bare | NO GUARD | everybody |\n" in reported(
+    assert "| GET | /bare | bare | NO GUARD | everybody |\n" in output_of(
         shop(), "routes", "--markdown"
     )
-    rows = list(csv.reader(io.StringIO(reported(shop(), "routes", "--csv"))))
+    rows = list(csv.reader(io.StringIO(output_of(shop(), "routes", "--csv"))))
     assert rows[-1] == ["GET", "/bare", "bare", "NO GUARD", "everybody"]
 
 
 def test_the_matrix_is_shown_as_a_table() -> None:
-    shown = reported(shop(), "matrix").splitlines()
+    shown = output_of(shop(), "matrix").splitlines()
     assert shown[0].split()[:4] == ["method", "rule", "not", "identified"]
     assert [line.split()[:7] for line in shown[1:4]] == [
         ["GET", "/admin/users/", "no", "no", "no", "yes", "no"],
@@ -91,16 +91,16 @@ def test_the_matrix_is_shown_as_a_table() -> None:
 
 
 def test_the_matrix_is_written_as_json_markdown_csv_and_html() -> None:
-    document = json.loads(reported(shop(), "matrix", "--json"))
+    document = json.loads(output_of(shop(), "matrix", "--json"))
     assert document["roles"] == ["clerk", "manager", "guest"]
     assert document["routes"][2]["access"] == {"clerk": "no", "manager": "yes", "guest": "no"}
     header = (
         "| method | rule | not identified | no role | clerk | manager | guest | requirement |\n"
     )
-    assert reported(shop(), "matrix", "--markdown").startswith(header)
-    rows = list(csv.reader(io.StringIO(reported(shop(), "matrix", "--csv"))))
+    assert output_of(shop(), "matrix", "--markdown").startswith(header)
+    rows = list(csv.reader(io.StringIO(output_of(shop(), "matrix", "--csv"))))
     assert rows[-1] == ["GET", "/bare", *["yes"] * 5, "everybody"]
-    page = reported(shop(), "matrix", "--html")
+    page = output_of(shop(), "matrix", "--html")
     assert page.startswith("<!doctype html>")
     assert "Who may call what: shop" in page
 
@@ -108,15 +108,15 @@ def test_the_matrix_is_written_as_json_markdown_csv_and_html() -> None:
 def test_hostile_names_break_no_table() -> None:
     app = shop(Role("=1+1\n| x |"), Role("clerk", "order:*"), Role("manager"))
     for form in ("--markdown", "--csv"):
-        lines = reported(app, "matrix", form).splitlines()
+        lines = output_of(app, "matrix", form).splitlines()
         assert len(lines) == 7 + (form == "--markdown")
-    assert '"\'=1+1\\n| x |"' in reported(app, "matrix", "--csv")
-    assert "| =1+1\\\\n&#124; x &#124; |" in reported(app, "matrix", "--markdown")
+    assert '"\'=1+1\\n| x |"' in output_of(app, "matrix", "--csv")
+    assert "| =1+1\\\\n&#124; x &#124; |" in output_of(app, "matrix", "--markdown")
 
 
 @pytest.mark.parametrize("path", ["/orders/<int:id>", "/orders/7", "orders/7"])
 def test_who_tells_the_roles_that_may_and_what_it_depends_on(path: str) -> None:
-    assert reported(shop(), "who", "get", path).splitlines() == [
+    assert output_of(shop(), "who", "get", path).splitlines() == [
         "GET /orders/<int:id> (order): is the buyer or has the role clerk [view]",
         "yes      clerk, manager",
         "depends  no role, on: is the buyer",
@@ -126,14 +126,14 @@ def test_who_tells_the_roles_that_may_and_what_it_depends_on(path: str) -> None:
 
 
 def test_who_marks_a_route_without_a_guard() -> None:
-    assert reported(shop(), "who", "GET", "/bare").splitlines() == [
+    assert output_of(shop(), "who", "GET", "/bare").splitlines() == [
         "GET /bare (bare): everybody [NO GUARD]",
         "yes      not identified, no role, clerk, manager, guest",
     ]
 
 
 def test_who_takes_a_head_for_the_get_that_answers_it() -> None:
-    assert reported(shop(), "who", "HEAD", "/orders").startswith("GET /orders (orders): has the")
+    assert output_of(shop(), "who", "HEAD", "/orders").startswith("GET /orders (orders): has the")
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_who_says_so_where_no_view_answers(asked: tuple[str, str], message: str)
 
 
 def test_can_tells_the_routes_of_a_role_and_what_they_depend_on() -> None:
-    assert [line.split(maxsplit=4) for line in reported(shop(), "can", "guest").splitlines()] == [
+    assert [line.split(maxsplit=4) for line in output_of(shop(), "can", "guest").splitlines()] == [
         ["answer", "method", "rule", "endpoint", "depends on"],
         ["depends", "GET", "/orders/<int:id>", "order", "is the buyer"],
         ["yes", "GET", "/health", "health"],
@@ -165,7 +165,7 @@ def test_can_tells_the_routes_of_a_role_and_what_they_depend_on() -> None:
 def test_can_says_so_where_a_role_may_call_nothing() -> None:
     app = guarded_app()
     app.add_url_rule("/", "view", requires(has_role("admin"))(lambda: "in"))
-    assert reported(app, "can", "viewer") == "viewer may call no route\n"
+    assert output_of(app, "can", "viewer") == "viewer may call no route\n"
 
 
 def test_can_names_the_roles_that_there_are() -> None:
@@ -191,14 +191,14 @@ def test_an_application_without_an_authz_is_reported(arguments: list[str]) -> No
 def earlier(tmp_path: Path) -> str:
     """The matrix of the shop in a file."""
     file = tmp_path / "matrix.json"
-    file.write_text(reported(shop(), "matrix", "--json"))
+    file.write_text(output_of(shop(), "matrix", "--json"))
     return str(file)
 
 
 def test_a_difference_to_the_same_application_exits_0(earlier: str) -> None:
-    assert reported(shop(), "matrix", "--diff", earlier) == "no access was given or taken\n"
-    assert json.loads(reported(shop(), "matrix", "--json", "--diff", earlier)) == {"changes": []}
-    assert len(reported(shop(), "matrix", "--csv", "--diff", earlier).splitlines()) == 1
+    assert output_of(shop(), "matrix", "--diff", earlier) == "no access was given or taken\n"
+    assert json.loads(output_of(shop(), "matrix", "--json", "--diff", earlier)) == {"changes": []}
+    assert len(output_of(shop(), "matrix", "--csv", "--diff", earlier).splitlines()) == 1
 
 
 def test_a_difference_exits_1_where_access_was_given_and_tells_to_whom(earlier: str) -> None:
@@ -211,13 +211,13 @@ def test_a_difference_exits_1_where_access_was_given_and_tells_to_whom(earlier: 
 
 
 def test_a_difference_exits_0_where_access_was_only_taken(earlier: str) -> None:
-    shown = reported(shop(read="order:list"), "matrix", "--diff", earlier)
+    shown = output_of(shop(read="order:list"), "matrix", "--diff", earlier)
     assert shown.splitlines()[1:] == ["taken   GET     /orders  orders    clerk  yes     no"]
 
 
 def test_a_difference_exits_1_where_it_depends_on_something_else(earlier: str) -> None:
     one, other = shop(read=has_scope("a")), shop(read=has_scope("b"))
-    Path(earlier).write_text(reported(one, "matrix", "--json"))
+    Path(earlier).write_text(output_of(one, "matrix", "--json"))
     result = run(other, "matrix", "--diff", earlier)
     assert result.exit_code == 1
     assert result.stdout.splitlines()[1].startswith("changed  GET     /orders  orders")
@@ -257,7 +257,7 @@ def test_an_application_that_a_function_makes_has_no_revisions() -> None:
 
 def rows_of(*arguments: str) -> list[tuple[str, str]]:
     """The methods and rules that a command lists."""
-    table = list(csv.reader(io.StringIO(reported(shop(), *arguments, "--csv"))))
+    table = list(csv.reader(io.StringIO(output_of(shop(), *arguments, "--csv"))))
     return [(row[0], row[1]) for row in table[1:]]
 
 
@@ -300,7 +300,7 @@ def test_the_routes_of_a_role_are_those_that_let_it_in_or_may() -> None:
 
 
 def test_a_matrix_of_some_roles_has_their_columns_in_the_order_given() -> None:
-    text = reported(shop(), "matrix", "--role", "manager", "--role", "guest", "--route", "order")
+    text = output_of(shop(), "matrix", "--role", "manager", "--role", "guest", "--route", "order")
     assert text.splitlines()[0].split() == [
         "method",
         "rule",
@@ -309,7 +309,7 @@ def test_a_matrix_of_some_roles_has_their_columns_in_the_order_given() -> None:
         "guest",
         "requirement",
     ]
-    found = json.loads(reported(shop(), "matrix", "--role", "guest", "--json"))
+    found = json.loads(output_of(shop(), "matrix", "--role", "guest", "--json"))
     assert found["roles"] == ["guest"]
 
 
@@ -330,13 +330,13 @@ def test_a_comparison_is_not_filtered(tmp_path: Path) -> None:
 
 
 def test_who_and_can_are_written_as_json() -> None:
-    (found,) = json.loads(reported(shop(), "who", "GET", "/orders/7", "--json"))
+    (found,) = json.loads(output_of(shop(), "who", "GET", "/orders/7", "--json"))
     assert (found["method"], found["rule"], found["endpoint"]) == ("GET", ORDER, "order")
     callers = {one["caller"]: (one["answer"], one["depends on"]) for one in found["callers"]}
     assert callers["clerk"] == ("yes", [])
     assert callers["guest"] == ("depends", ["is the buyer"])
     assert callers["not identified"] == ("no", [])
-    can = json.loads(reported(shop(), "can", "guest", "--json"))
+    can = json.loads(output_of(shop(), "can", "guest", "--json"))
     assert {(one["answer"], one["rule"]) for one in can} == {
         ("depends", ORDER),
         ("yes", "/health"),

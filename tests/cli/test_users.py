@@ -85,8 +85,8 @@ def test_at_a_terminal_the_password_is_asked_for_twice_and_not_shown(
     monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda self: True)
     assert here.run("users", "add", "bob").exit_code == 0
     assert here.accounts.authenticate("bob", "typed by hand") is not None
-    reported = {"hide_input": True, "confirmation_prompt": True, "err": True}
-    assert asked == [{"text": "Password of bob", **reported}]
+    options = {"hide_input": True, "confirmation_prompt": True, "err": True}
+    assert asked == [{"text": "Password of bob", **options}]
 
 
 def test_a_generated_password_is_printed_once_and_works(here: Process) -> None:
@@ -114,8 +114,8 @@ def test_list_shows_everybody_by_name_and_nothing_secret(here: Process) -> None:
     assert albert.split()[:3] == [r"al\x1b[2Jbert", "north", "enabled"]
     assert ann.split()[:3] == ["ann", "clerk", "disabled"]
     assert "argon2" not in result.stdout
-    reported = json.loads(here.run("users", "list", "--json").stdout)
-    assert [sorted(user) for user in reported] == [
+    users = json.loads(here.run("users", "list", "--json").stdout)
+    assert [sorted(user) for user in users] == [
         ["disabled", "roles", "subject", "tenant", "username"]
     ] * 2
 
@@ -341,10 +341,10 @@ def test_the_audit_records_who_did_what_to_whom(
     here: Process, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("getpass.getuser", lambda: "root")
-    reported: list[dict[str, Any]] = []
+    changes: list[dict[str, Any]] = []
 
     def receive(app: Flask, **what: Any) -> None:
-        reported.append(what)
+        changes.append(what)
 
     ann = here.accounts.named("ann")
     assert ann is not None
@@ -357,16 +357,16 @@ def test_the_audit_records_who_did_what_to_whom(
         here.run("users", "remove", "ann", "--yes")
         here.run("roles", "take", "clerk", "orders:read")
     actions = ["grant", "take", "password", "disable", "disable", "remove"]
-    assert [what["action"] for what in reported] == [
+    assert [what["action"] for what in changes] == [
         *(f"users {action}" for action in actions),
         "roles take",
     ]
-    assert {what["by"] for what in reported} == {"root at the command line"}
-    assert {what["subject"] for what in reported[:-1]} == {ann.subject}
-    assert (reported[-1]["name"], reported[-1]["subject"]) == ("clerk", None)
+    assert {what["by"] for what in changes} == {"root at the command line"}
+    assert {what["subject"] for what in changes[:-1]} == {ann.subject}
+    assert (changes[-1]["name"], changes[-1]["subject"]) == ("clerk", None)
     records = [r for r in caplog.records if r.getMessage().startswith("changed | ")]
     assert records[0].getMessage() == ("changed | users grant ann | by root at the command line")
-    assert len(records) == len(reported)
+    assert len(records) == len(changes)
     assert all("another good password" not in r.getMessage() for r in caplog.records)
 
 

@@ -1046,15 +1046,15 @@ def test_what_a_check_decides_is_audited(
     app: Flask, extension: Allows, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "jwt_authz")
-    reported: list[Any] = []
+    signals: list[Any] = []
 
     def receive(sender: Any, **news: Any) -> None:
-        reported.append((sender, news["outcome"], news["identity"]))
+        signals.append((sender, news["outcome"], news["identity"]))
 
     with app.app_context(), decided.connected_to(receive):
         assert extension.fulfill([always], GUEST)
         assert not extension.fulfill([Has("admin")], GUEST)
-    assert reported == [(app, "allowed", GUEST), (app, "refused", GUEST)]
+    assert signals == [(app, "allowed", GUEST), (app, "refused", GUEST)]
     assert [record.levelname for record in caplog.records] == ["DEBUG", "DEBUG"]
     assert "no <Has(permission='admin')>" in caplog.messages[1]
 

@@ -1123,18 +1123,18 @@ def test_a_ready_made_user_that_is_not_stored_yet_keeps_the_new_hash(users: Any)
 
 def test_flask_auth_s_session_is_an_identity_of_which_not_permitted_is_403(app: Flask) -> None:
     app.config["JWT_SECRET_KEY"] = 64 * "x"
-    catalogue = Roles(
+    catalog = Roles(
         NativeRole("reader", "article:read"),
         NativeRole("writer", "article:write"),
     )
-    authz = Authz(app, roles=catalogue)
+    authz = Authz(app, roles=catalog)
 
     @authz.identity_loader
     def load() -> Identity | None:
         data = get_current_user_data()
         if data is None:
             return None
-        return Identity(data["username"], roles=[data["role"]], catalogue=catalogue)
+        return Identity(data["username"], roles=[data["role"]], catalogue=catalog)
 
     @app.route("/native")
     @requires("article:read")

@@ -44,7 +44,7 @@ from jwt_authz.endpoints import (
     token_blueprint,
 )
 from jwt_authz.errors import StoreUnavailable
-from jwt_authz.revocation import live_roles as live_catalogue
+from jwt_authz.revocation import live_roles
 from tests.admin.application import PASSWORD as ADMIN_PASSWORD
 from tests.admin.application import STORED, make_app
 from tests.admin.browsing import log_in as log_in_to_page
@@ -569,7 +569,7 @@ def test_a_source_that_falls_silent_at_a_change_is_503_and_then_answers_again(
 
 
 class View:
-    """What a LiveCatalogue asks of the revocations; a test tells it the news."""
+    """What a LiveCatalog asks of the revocations; a test tells it the news."""
 
     def __init__(self) -> None:
         self.mark: tuple[object, ...] = (1,)
@@ -588,9 +588,9 @@ class View:
 def test_only_the_thread_that_follows_the_store_asks_a_source_that_is_silent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(live_catalogue, "SLOW", SHORT / 2)
+    monkeypatch.setattr(live_roles, "SLOW", SHORT / 2)
     source, view = SilentSource(), View()
-    live = live_catalogue.LiveCatalogue(source, view, 0.0, PATIENCE)  # type: ignore[arg-type]
+    live = live_roles.LiveCatalog(source, view, 0.0, PATIENCE)  # type: ignore[arg-type]
     assert "clerk" in live.current().roles
     live._deadline.seconds = SHORT
     source.is_silent, view.mark = True, (2,)
@@ -610,7 +610,7 @@ def test_only_the_thread_that_follows_the_store_asks_a_source_that_is_silent(
 
 def test_nobody_waits_for_anothers_load_while_the_source_is_failing() -> None:
     source = SilentSource()
-    live = live_catalogue.LiveCatalogue(source, View(), 0.0, 60.0)  # type: ignore[arg-type]
+    live = live_roles.LiveCatalog(source, View(), 0.0, 60.0)  # type: ignore[arg-type]
     live._failures = 1  # as after a load that failed
     source.is_silent = True
     loading = threading.Thread(target=live.current)

@@ -34,7 +34,7 @@ from jwt_authz.inspection.access import answer as answer_for
 from jwt_authz.inspection.access import depends_on, read_access
 from jwt_authz.inspection.matrix import read_matrix
 from jwt_authz.policy.decision import DEPENDS
-from tests.edge import bare_app, catalogue, get, token_for
+from tests.edge import bare_app, catalog, get, token_for
 
 
 @dataclass
@@ -58,7 +58,7 @@ OWN = attr("owner") == subject
 
 @pytest.fixture
 def authz() -> Authz:
-    return Authz(roles=catalogue())
+    return Authz(roles=catalog())
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def app(authz: Authz) -> Iterator[Flask]:
 
 
 def who(name: str = "ada", *roles: str) -> Identity:
-    return Identity(name, roles=roles, catalogue=catalogue())
+    return Identity(name, roles=roles, catalogue=catalog())
 
 
 @pytest.mark.usefixtures("app")
@@ -184,7 +184,7 @@ def test_one_authz_serves_its_rules_to_several_applications(authz: Authz) -> Non
         with app.app_context():
             assert allowed("article:edit", on=Article("ada"), identity=who("ada"))
     other = bare_app(name="other")
-    Authz(other, roles=catalogue())
+    Authz(other, roles=catalog())
     with other.app_context():
         assert not allowed("article:edit", on=Article("ada"), identity=who("ada"))
 

@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 from jwt_authz import Authz, Identity, has_role, requirement, requires
 from jwt_authz.contrib.browser import browser_pages, is_local_path, next_url
 from jwt_authz.errors import StoreUnavailable
-from tests.edge import PROBLEM, SECRET, bearer, catalogue, guarded_app, token_for
+from tests.edge import PROBLEM, SECRET, bearer, catalog, guarded_app, token_for
 
 FIREFOX = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 API = "application/json"
@@ -324,7 +324,7 @@ def test_a_response_other_than_a_refusal_does_not_depend_on_accept(browser: Flas
 def test_a_session_identity_is_guarded_and_sent_to_the_log_in_like_any_other() -> None:
     app = Flask("sessions")
     app.config["SECRET_KEY"] = SECRET
-    roles = catalogue()
+    roles = catalog()
     authz = Authz(app, roles=roles, abort=browser_pages(login="log_in", home="home"))
 
     @authz.identity_loader

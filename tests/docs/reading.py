@@ -294,7 +294,7 @@ def served(app: Flask | None) -> Iterator[str]:
         server.server_close()
 
 
-def reported(text: str) -> str:
+def normalized(text: str) -> str:
     """A text without what differs from run to run."""
     for pattern, stands_for in _VARIES:
         text = pattern.sub(stands_for, text)

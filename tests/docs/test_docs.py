@@ -21,7 +21,7 @@ from jwt_authz.findings import CHECKS
 from jwt_authz.policy.problem import TITLES, TYPE_PREFIX
 from jwt_authz.settings import settings_table
 from tests.cheap_argon2 import make_argon2_cheap, replace_slots
-from tests.docs.reading import Block, Page, console, module_of, outputs, reported, run
+from tests.docs.reading import Block, Page, console, module_of, normalized, outputs, run
 from tests.edge import bearer, token_for
 from tests.hostile import KINDER, STRICTER
 
@@ -57,7 +57,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @each_page
 def test_the_python_of_a_page_runs_in_order_and_prints_what_the_page_shows(page: Page) -> None:
     for block, printed in outputs(page):
-        assert reported(printed) == reported(block.text), f"{page}, line {block.line}"
+        assert normalized(printed) == normalized(block.text), f"{page}, line {block.line}"
 
 
 @pytest.mark.slow
@@ -66,7 +66,7 @@ def test_commands_print_what_the_page_shows(page: Page, block: Block, tmp_path: 
     if "curl " in block.text and not (shutil.which("curl") and shutil.which("bash")):
         pytest.skip("bash and curl are not both here")
     for command, shown, printed in console(page, block, tmp_path):
-        assert reported(printed) == reported(shown), command
+        assert normalized(printed) == normalized(shown), command
 
 
 def test_the_refusal_on_the_readmes_first_screen_is_the_real_one() -> None:
@@ -75,12 +75,12 @@ def test_the_refusal_on_the_readmes_first_screen_is_the_real_one() -> None:
         run(README, README.python_until(shown)[0], module)
         client = module.app.test_client()
         answer = client.post("/orders", headers=bearer(token_for(module.app, "ada", "clerk")))
-    head, _, body = reported(shown.text).partition("\n\n")
+    head, _, body = normalized(shown.text).partition("\n\n")
     assert head.startswith(f"HTTP/1.1 {answer.status}")
     for line in head.splitlines()[1:]:
         name, _, value = line.partition(": ")
         assert answer.headers[name] == value
-    assert reported(json.dumps(answer.json)) == reported(json.dumps(json.loads(body)))
+    assert normalized(json.dumps(answer.json)) == normalized(json.dumps(json.loads(body)))
 
 
 def test_the_readmes_first_python_block_has_at_most_twenty_lines() -> None:

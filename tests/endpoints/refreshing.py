@@ -24,7 +24,7 @@ def make_app(url: str | None, **settings: Any) -> Flask:
     """An application on the store, prepared, with the users ada (manager), bob (clerk), eve."""
     app = Flask("refreshing")
     app.config.update(JWT_SECRET_KEY=SECRET, AUTHZ_STORE_URL=url, AUTHZ_LOGIN_RATE="", **settings)
-    authz = Authz(app, roles=catalogue(), accounts=people())
+    authz = Authz(app, roles=catalog(), accounts=people())
     for blueprint in (
         token_blueprint(),
         refresh_blueprint(),
@@ -41,7 +41,7 @@ def make_app(url: str | None, **settings: Any) -> Flask:
     return app
 
 
-def catalogue() -> Roles:
+def catalog() -> Roles:
     return Roles(
         Role("clerk", "orders:read"),
         Role("manager", "orders:write", includes="clerk"),

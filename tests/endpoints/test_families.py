@@ -70,8 +70,8 @@ def test_nobody_ends_anothers_log_in_nor_learns_of_it(app: Flask) -> None:
         for family in (hers, "AAAAAAAAAAAAAAAAAAAAAA")
     ]
     assert [answer.status_code for answer in answers] == [404, 404]
-    reported = [{**answer.json, "instance": ""} for answer in answers]
-    assert reported[0] == reported[1]
+    bodies = [{**answer.json, "instance": ""} for answer in answers]
+    assert bodies[0] == bodies[1]
     assert answers[0].mimetype == "application/problem+json"
     assert status(app, ada["access_token"]) == 200
     assert refresh(app, ada["refresh_token"]).status_code == 200

@@ -19,7 +19,7 @@ from jwt_authz.errors import StoreUnavailable
 from jwt_authz.revocation import RevocationView
 from tests import foreign
 
-from .refreshing import ask, authz_of, catalogue, log_in, payload, signed, status
+from .refreshing import ask, authz_of, catalog, log_in, payload, signed, status
 
 Start = Callable[..., Flask]
 
@@ -86,11 +86,11 @@ def test_all_invalid_tokens_get_the_same_response(start: Start) -> None:
         "of another issuer": signed({**payload(log_in(app)["access_token"]), "iss": "other"}),
         "forged": signed({"sub": "ada", "jti": "a", "exp": 9_999_999_999}, "y" * 64),
     }
-    reported = {name: introspect(app, token) for name, token in tokens.items()}
-    assert {name: answer.json for name, answer in reported.items()} == {
+    answers = {name: introspect(app, token) for name, token in tokens.items()}
+    assert {name: answer.json for name, answer in answers.items()} == {
         name: {"active": False} for name in tokens
     }
-    assert {answer.status_code for answer in reported.values()} == {200}
+    assert {answer.status_code for answer in answers.values()} == {200}
 
 
 def test_guessing_reveals_nothing(start: Start) -> None:
@@ -121,15 +121,15 @@ def test_the_applications_identity_loader_is_asked(start: Start) -> None:
 
     def loader(subject: str, claims: dict[str, Any]) -> Identity | None:
         roles = {"eve": ["auditor"], "ada": ["clerk"]}.get(subject)
-        return None if roles is None else Identity(subject, roles=roles, catalogue=catalogue())
+        return None if roles is None else Identity(subject, roles=roles, catalogue=catalog())
 
     authz_of(app).identity_loader(loader)
 
-    def reported(token: str) -> Any:
+    def introspected(token: str) -> Any:
         return ask(app, caller, "/token/introspect", "POST", data={"token": token}).json
 
-    assert reported(pair["access_token"])["permissions"] == ["orders:read"]
-    assert reported(log_in(app, "bob")["access_token"]) == {"active": False}
+    assert introspected(pair["access_token"])["permissions"] == ["orders:read"]
+    assert introspected(log_in(app, "bob")["access_token"]) == {"active": False}
 
 
 def test_where_it_cannot_be_known_it_is_a_503(

@@ -261,8 +261,8 @@ def test_a_redis_that_does_not_answer_leaves_each_process_to_count_alone(
     with caplog.at_level(logging.ERROR):
         assert statuses(app, 15, password="wrong") == [401] * 10 + [429] * 5
         assert log_in(app, PASSWORD, address=OFFICE).status_code == 200
-    reported = [r for r in caplog.records if "in each process separately" in r.getMessage()]
-    assert 1 <= len(reported) <= 3
+    warnings = [r for r in caplog.records if "in each process separately" in r.getMessage()]
+    assert 1 <= len(warnings) <= 3
     assert "127.0.0.1" not in caplog.text
 
 
@@ -348,12 +348,10 @@ def test_without_the_extra_a_limit_that_was_set_is_a_misuse(
     users: Users, setting: dict[str, str]
 ) -> None:
     app = bare_login_app(users, **setting)
-    with app.app_context(), pytest.raises(MisuseError) as reported:
+    with app.app_context(), pytest.raises(MisuseError) as raised:
         app.extensions["jwt_authz"].check()
-    assert str(reported.value).startswith(
-        f"{next(iter(setting))} is set, but counting log-ins needs"
-    )
-    assert "pip install 'jwt_authz[ratelimit]'" in str(reported.value)
+    assert str(raised.value).startswith(f"{next(iter(setting))} is set, but counting log-ins needs")
+    assert "pip install 'jwt_authz[ratelimit]'" in str(raised.value)
     assert log_in(app).status_code == 500
 
 

@@ -27,7 +27,7 @@ from .refreshing import (
     PROBLEM,
     TYPE,
     authz_of,
-    catalogue,
+    catalog,
     log_in,
     people,
     refresh,
@@ -190,7 +190,7 @@ def test_guesses_at_the_old_password_are_counted_with_those_at_the_log_in(
     app = Flask("limited")
     app.config.update(JWT_SECRET_KEY="p" * 40, AUTHZ_STORE_URL="memory:")
     app.config["AUTHZ_LOGIN_RATE"] = "3 per minute"
-    Authz(app, roles=catalogue(), accounts=people())
+    Authz(app, roles=catalog(), accounts=people())
     app.register_blueprint(token_blueprint())
     app.register_blueprint(password_blueprint())
     with app.app_context():
@@ -205,15 +205,15 @@ def test_guesses_at_the_old_password_are_counted_with_those_at_the_log_in(
 
 
 def test_the_audit_records_that_users_changed_their_own_password(app: Flask) -> None:
-    reported: list[dict[str, Any]] = []
+    changes: list[dict[str, Any]] = []
 
     def receive(app: Flask, **what: Any) -> None:
-        reported.append(what)
+        changes.append(what)
 
     with changed.connected_to(receive, app):
         change(app, log_in(app)["access_token"], old="wrong")
         change(app, log_in(app)["access_token"])
-    assert reported == [
+    assert changes == [
         {"by": "themselves", "action": "users password", "name": "ada", "subject": "ada"}
     ]
 

@@ -102,8 +102,8 @@ def test_without_a_catalog_it_shows_what_the_token_says() -> None:
     app.config["JWT_SECRET_KEY"] = "k" * 64
     Authz(app)
     app.register_blueprint(permissions_blueprint("/rights"))
-    reported = authz_client(app, permissions=["a:b"]).get("/rights").json
-    assert reported == {"permissions": ["a:b"], "roles": [], "scopes": [], "level": 0}
+    rights = authz_client(app, permissions=["a:b"]).get("/rights").json
+    assert rights == {"permissions": ["a:b"], "roles": [], "scopes": [], "level": 0}
 
 
 def test_an_object_that_is_not_an_identity_is_a_misuse_in_the_log(

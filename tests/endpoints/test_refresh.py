@@ -40,7 +40,7 @@ from .refreshing import (
     TYPE,
     ask,
     authz_of,
-    catalogue,
+    catalog,
     close,
     log_in,
     payload,
@@ -85,7 +85,7 @@ def test_a_log_in_gives_a_refresh_token_that_gives_the_next_pair(app: Flask) -> 
 def test_without_the_refresh_endpoint_a_log_in_gives_no_refresh_token() -> None:
     app = Flask("plain")
     app.config.update(JWT_SECRET_KEY=SECRET, AUTHZ_STORE_URL="memory:")
-    Authz(app, roles=catalogue(), accounts=people())
+    Authz(app, roles=catalog(), accounts=people())
     app.register_blueprint(token_blueprint())
     assert set(log_in(app)) == {"access_token", "token_type", "expires_in"}
 
@@ -323,7 +323,7 @@ def test_without_refresh_tokens_such_a_log_in_gets_no_token_either(
 ) -> None:
     app = Flask("plain")
     app.config.update(JWT_SECRET_KEY=SECRET, AUTHZ_STORE_URL="memory:", AUTHZ_LOGIN_RATE="")
-    Authz(app, roles=catalogue(), accounts=people())
+    Authz(app, roles=catalog(), accounts=people())
     app.register_blueprint(token_blueprint())
 
     def changed_meanwhile(self: MemoryAccounts, username: str, password: str) -> User | None:
@@ -340,7 +340,7 @@ def test_the_first_log_in_on_a_redis_that_nobody_prepared_works(
 ) -> None:
     app = Flask("first")
     app.config.update(JWT_SECRET_KEY=SECRET, AUTHZ_STORE_URL=store_url("redis"))
-    Authz(app, roles=catalogue(), accounts=people())
+    Authz(app, roles=catalog(), accounts=people())
     app.register_blueprint(token_blueprint())
     app.register_blueprint(refresh_blueprint())
     app.add_url_rule("/me", "me", requires()(lambda: "in"))
@@ -750,7 +750,7 @@ def test_a_refusal_is_logged_without_the_token(
 def test_a_log_in_without_accounts_is_reported(blueprint: Any) -> None:
     app = Flask("no accounts")
     app.config.update(JWT_SECRET_KEY=SECRET, AUTHZ_STORE_URL="memory:")
-    authz = Authz(app, roles=catalogue())
+    authz = Authz(app, roles=catalog())
     app.register_blueprint(blueprint())
     with app.app_context(), pytest.raises(MisuseError, match="accounts="):
         authz.check()
@@ -812,7 +812,7 @@ def test_an_invalid_subject_and_an_invalid_role_are_reported(start: Start) -> No
 def test_refresh_tokens_without_a_store_are_reported() -> None:
     app = Flask("no store")
     app.config["JWT_SECRET_KEY"] = SECRET
-    authz = Authz(app, roles=catalogue(), accounts=people())
+    authz = Authz(app, roles=catalog(), accounts=people())
     app.register_blueprint(refresh_blueprint())
     with app.app_context(), pytest.raises(MisuseError, match="AUTHZ_STORE_URL"):
         authz.check()

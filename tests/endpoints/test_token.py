@@ -191,9 +191,9 @@ def test_a_refused_log_in_is_logged_without_name_or_password(
     caplog.set_level(logging.DEBUG)
     response = log_in(client, "mallory-the-name", "mallory-the-password")
     assert response.status_code == 401
-    reported = [r.getMessage() for r in caplog.records if r.name.startswith("jwt_authz")]
-    assert len(reported) == 1
-    assert response.get_json()["instance"] in reported[0]
+    messages = [r.getMessage() for r in caplog.records if r.name.startswith("jwt_authz")]
+    assert len(messages) == 1
+    assert response.get_json()["instance"] in messages[0]
     assert "mallory" not in caplog.text
 
 

@@ -100,8 +100,8 @@ def test_a_tenant_is_shown_with_its_numbers_to_its_own_callers(start: Any) -> No
     api = start()
     api.write("admin")
     for who, tenant, articles in (("viewer", "north", 2), ("viewer.south", "south", 1)):
-        reported = {"tenant": tenant, "users": 3, "articles": articles}
-        assert api.ask(who, "GET", f"/tenants/{tenant}").json == reported
+        counts = {"tenant": tenant, "users": 3, "articles": articles}
+        assert api.ask(who, "GET", f"/tenants/{tenant}").json == counts
 
 
 def test_the_users_of_ones_tenant_are_listed_without_their_password_hashes(api: Any) -> None:
@@ -145,13 +145,13 @@ def test_a_wrong_name_or_password_is_answered_401_with_a_challenge(
 
 
 def test_an_unknown_name_and_a_wrong_password_get_the_same_answer(api: Any) -> None:
-    reported = [
+    problems = [
         api.log_in("viewer", "wrong horse").json,
         api.log_in("nobody", "correct horse").json,
     ]
-    for problem in reported:
+    for problem in problems:
         del problem["instance"]
-    assert reported[0] == reported[1]
+    assert problems[0] == problems[1]
 
 
 def test_a_draft_is_visible_to_its_author_and_to_editors(api: Any) -> None:

@@ -139,7 +139,7 @@ def filled(part: Any, things: dict[str, str]) -> Any:
     return part
 
 
-def reported(answer: Any) -> tuple[int, Any]:
+def comparable(answer: Any) -> tuple[int, Any]:
     """The status of an answer and what it says, but for what differs each time."""
     said = answer.json if answer.is_json else re.sub("csrf_token.*", "", answer.text)
     if isinstance(said, dict):
@@ -163,7 +163,7 @@ def test_what_is_another_tenants_is_refused_as_if_it_did_not_exist(
         for things in (tenants[theirs].things, UNKNOWN)
     ]
     assert answers[0].status_code in (403, 404)
-    assert reported(answers[0]) == reported(answers[1])
+    assert comparable(answers[0]) == comparable(answers[1])
     assert tenants[theirs].seen() == before
 
 
@@ -180,7 +180,7 @@ def test_the_admin_page_does_not_reach_another_tenants_users(
         for things in (tenants[theirs].things, UNKNOWN)
     ]
     assert answers[0].status_code == 404
-    assert reported(answers[0]) == reported(answers[1])
+    assert comparable(answers[0]) == comparable(answers[1])
     assert tenants[theirs].seen() == before
 
 

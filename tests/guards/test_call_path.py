@@ -17,7 +17,7 @@ from jwt_authz.guards.call_path import call_path
 from jwt_authz.inspection.access import read_access
 from jwt_authz.policy.decision import DEPENDS, NO, YES
 from jwt_authz.testing import access_cases, authz_client
-from tests.edge import bare_app, catalogue
+from tests.edge import bare_app, catalog
 
 needs_editor = requires("article:edit")
 
@@ -25,7 +25,7 @@ needs_editor = requires("article:edit")
 def app_with(view: Any, default: str = "deny", **options: Any) -> Flask:
     app = Flask(__name__)
     app.config.update(bare_app().config)
-    Authz(app, roles=catalogue(), default=default)
+    Authz(app, roles=catalog(), default=default)
     app.add_url_rule("/<int:number>", "view", view, **options)
     return app
 
@@ -435,7 +435,7 @@ class Holder:
 
 def test_proxies_in_the_code_of_a_view_are_not_looked_up() -> None:
     app = bare_app()
-    Authz(app, roles=catalogue())
+    Authz(app, roles=catalog())
     inner = PROXY
     views = {
         "global": lambda: PROXY.subject,

@@ -90,7 +90,7 @@ def app_of(enforce: bool | None = False, **config: Any) -> Flask:
 PLACES = ["/edit", "/hidden", "/own", "/throws", "/method"]
 
 
-def reported(log: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+def own_records(log: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
     return [record for record in log.records if record.name == "jwt_authz"]
 
 
@@ -183,7 +183,7 @@ def test_who_meets_the_requirement_is_allowed_and_no_more_is_said(
     caplog.clear()
     assert get(app.test_client(), "/edit", token_for(app, "eve", "editor")).status_code == 200
     assert counts(app) == {"allowed": 1, WOULD: 1}
-    assert reported(caplog) == []
+    assert own_records(caplog) == []
 
 
 def test_an_answer_depends_on_the_caller_all_the_same() -> None:
@@ -331,7 +331,7 @@ def test_each_is_logged_as_a_warning_with_place_type_and_tree(
     app.test_client().get("/nowhere")  # the first request's warnings
     caplog.clear()
     get(app.test_client(), path, token_of and token_for(app, "bob", token_of))
-    (record,) = reported(caplog)
+    (record,) = own_records(caplog)
     assert record.levelno == logging.WARNING
     assert record.authz_outcome == WOULD
     assert record.authz_problem == f"{TYPE}{kind}"
@@ -405,7 +405,7 @@ def test_the_first_request_logs_the_warnings(caplog: pytest.LogCaptureFixture) -
     app = app_of(AUTHZ_ENFORCE=False)
     app.test_client().get("/nowhere")
     texts = [
-        record.getMessage() for record in reported(caplog) if record.levelno >= logging.WARNING
+        record.getMessage() for record in own_records(caplog) if record.levelno >= logging.WARNING
     ]
     assert len(texts) == 1 + 8
     assert sum("AUTHZ_ENFORCE=False" in text for text in texts) == 1

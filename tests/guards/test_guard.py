@@ -46,7 +46,7 @@ from tests.edge import (
     TYPE,
     bare_app,
     bearer,
-    catalogue,
+    catalog,
     claims_of,
     get,
     guarded_app,
@@ -661,7 +661,7 @@ def test_asking_without_an_authz_is_a_misuse_and_never_an_answer() -> None:
 
 
 def test_a_view_guarded_before_the_extension_is_there_is_guarded_afterwards() -> None:
-    app, authz = bare_app(), Authz(roles=catalogue())
+    app, authz = bare_app(), Authz(roles=catalog())
     app.add_url_rule("/", "view", requires("article:edit")(lambda: "in"))
     authz.init_app(app)
     client = app.test_client()

@@ -799,17 +799,17 @@ def test_the_log_of_a_refusal_names_the_overrides_that_it_saw(
 
 
 def test_the_signal_tells_of_the_override(app: Flask) -> None:
-    reported: list[Any] = []
+    signals: list[Any] = []
 
     def receive(sender: Flask, **news: Any) -> None:
-        reported.append((news["outcome"], news["decision"].used_override))
+        signals.append((news["outcome"], news["decision"].used_override))
 
     with app.app_context(), decided.connected_to(receive):
         allowed(always, identity=ALICE)
         with overrides.override(Override(never)):
             allowed(never, identity=ALICE)
             allowed(never, has_role("editor"), identity=ALICE)
-    assert reported == [("allowed", False), ("allowed", True), ("refused", True)]
+    assert signals == [("allowed", False), ("allowed", True), ("refused", True)]
 
 
 def line_after(function: Callable[..., Any], lines: int) -> str:

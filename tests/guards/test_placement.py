@@ -25,7 +25,7 @@ from jwt_authz import (
 )
 from jwt_authz.guards import placement as places
 from jwt_authz.inspection import check as inspection
-from tests.edge import bare_app, bearer, catalogue, get, guarded_app, token_for
+from tests.edge import bare_app, bearer, catalog, get, guarded_app, token_for
 
 
 def text_view(text: str = "in") -> Any:
@@ -40,7 +40,7 @@ def build(*, default: str = "allow", static: Path | None = None, **config: Any) 
     app = Flask("places", static_folder=str(static) if static else None, static_url_path="/static")
     app.config.update(bare_app().config)
     app.config.update(config)
-    Authz(app, roles=catalogue(), default=default)
+    Authz(app, roles=catalog(), default=default)
     return app
 
 
@@ -449,7 +449,7 @@ def test_a_preflight_answered_before_the_guard_passes(unchecked: None) -> None:
             return "", 204
         return None
 
-    Authz(app, roles=catalogue(), default="deny")
+    Authz(app, roles=catalog(), default="deny")
     guard(app, "article:edit")
     app.add_url_rule("/", "view", text_view(), methods=["GET", "OPTIONS"])
     client = app.test_client()
@@ -551,7 +551,7 @@ def test_subdomains_and_hosts_are_guarded_by_endpoint() -> None:
     """SECURITY 1.29."""
     app = Flask("hosts", subdomain_matching=True)
     app.config.update(bare_app().config, SERVER_NAME="example.org")
-    Authz(app, roles=catalogue())
+    Authz(app, roles=catalog())
     blueprint = Blueprint("admin", "admin", subdomain="admin")
     guard(blueprint, "article:edit")
     blueprint.add_url_rule("/", "view", text_view("secret"))

@@ -12,7 +12,7 @@ from flask_cors import CORS, cross_origin
 
 from jwt_authz import Authz, guard, requires
 from jwt_authz.inspection.access import read_access
-from tests.edge import bare_app, catalogue
+from tests.edge import bare_app, catalog
 
 SHOP = "https://shop.example"
 PREFLIGHT = {
@@ -27,7 +27,7 @@ def app_with(view: Any, *, on: str = "blueprint", methods: Any = None, **config:
     app = Flask("shop")
     app.config.update(bare_app().config)
     app.config.update(config)
-    Authz(app, roles=catalogue(), default="deny")
+    Authz(app, roles=catalog(), default="deny")
     api = Blueprint("api", __name__)
     if on == "application":
         guard(app, "article:read")

@@ -9,7 +9,7 @@ from flask import Flask, jsonify
 
 from jwt_authz import Authz, current_identity, requires
 from jwt_authz.guards import vary
-from tests.edge import bearer, catalogue, guarded_app, token_for
+from tests.edge import bearer, catalog, guarded_app, token_for
 
 PATHS = ("/json", "/text", "/tuple", "/response", "/none", "/raises", "/again/2")
 
@@ -68,7 +68,7 @@ def test_an_application_that_handles_answers_itself_gets_what_the_view_returned(
 
     app = Wrapping(__name__)
     app.config["JWT_SECRET_KEY"] = "a secret of more than thirty-two bytes"
-    Authz(app, roles=catalogue())
+    Authz(app, roles=catalog())
     status, body, headers = answered(app_with_views(app), "/again/1")
     assert (status, body.split()) == (200, b'{"data":{"inner":1}}'.split())
     assert dict(headers)["Vary"] == "Authorization"

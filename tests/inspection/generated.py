@@ -13,7 +13,7 @@ from jwt_authz import Authz, Identity, exempt, guard, requires
 from jwt_authz.guards.guard import Guard
 from tests.cases import Dice, library_requirement, library_roles
 from tests.edge import bare_app
-from tests.model import Catalogue
+from tests.model import Catalog
 
 METHODS = ("GET", "POST", "PUT", "HEAD", "OPTIONS")
 ROUTES = 7
@@ -24,8 +24,8 @@ class Builder:
 
     def __init__(self, seed: int) -> None:
         self.dice = Dice(seed, clean=True)
-        self.catalogue: Catalogue = self.dice.catalogue()
-        self.roles = library_roles(self.catalogue)
+        self.catalog: Catalog = self.dice.catalog()
+        self.roles = library_roles(self.catalog)
         self.app = bare_app(AUTHZ_SILENCE=["AZ001"])  # views without a guard are wanted here
         Authz(self.app, roles=self.roles, default=self.dice.random.choice(("allow", "deny")))
 
@@ -52,7 +52,7 @@ class Builder:
         """Up to two requirements; without a resource none looks at one."""
         count, found = self.dice.random.choice((0, 1, 1, 1, 2)), []
         while len(found) < count:
-            asked = library_requirement(self.dice.tree(self.catalogue, depth=2))
+            asked = library_requirement(self.dice.tree(self.catalog, depth=2))
             if with_resource or not any(part.takes_resource for part in asked.walk()):
                 found.append(asked)
         return found

@@ -32,31 +32,31 @@ def guarded(*asked: Any, **options: Any) -> Callable[[], str]:
     return requires(*asked, **options)(lambda: "in")
 
 
-def reported(changes: list[AccessChange]) -> list[tuple[str, str, str, str]]:
+def rows_of(changes: list[AccessChange]) -> list[tuple[str, str, str, str]]:
     return [(one.access, one.caller, one.before, one.after) for one in changes]
 
 
 def test_a_guard_that_asks_less_gives_and_one_that_asks_more_takes() -> None:
     more, less = matrix(guarded("page:write")), matrix(guarded("page:read"))
-    assert reported(compare(more, less)) == [("given", "reader", "no", "yes")]
-    assert reported(compare(less, more)) == [("taken", "reader", "yes", "no")]
+    assert rows_of(compare(more, less)) == [("given", "reader", "no", "yes")]
+    assert rows_of(compare(less, more)) == [("taken", "reader", "yes", "no")]
     assert [change.may_open for change in compare(less, more)] == [False]
 
 
 def test_a_guard_that_any_identity_meets_gives_access_to_callers_without_a_role() -> None:
     before, after = matrix(guarded("page:read")), matrix(guarded())
-    assert reported(compare(before, after)) == [("given", "no role", "no", "yes")]
+    assert rows_of(compare(before, after)) == [("given", "no role", "no", "yes")]
 
 
 def test_a_guard_that_goes_away_gives_access_to_unauthenticated_callers() -> None:
     before, after = matrix(guarded()), matrix(exempt(lambda: "in"))
-    assert reported(compare(before, after)) == [("given", "not identified", "no", "yes")]
+    assert rows_of(compare(before, after)) == [("given", "not identified", "no", "yes")]
 
 
 def test_a_condition_that_is_dropped_gives_and_one_that_is_added_takes() -> None:
     scoped, plain = matrix(guarded("page:read", has_scope("a"))), matrix(guarded("page:read"))
     given = [("given", role, "depends", "yes") for role in ("reader", "writer")]
-    assert reported(compare(scoped, plain)) == given
+    assert rows_of(compare(scoped, plain)) == given
     assert {change.access for change in compare(plain, scoped)} == {"taken"}
 
 
@@ -75,8 +75,8 @@ def test_other_words_for_the_same_answers_do_not_count_as_a_change() -> None:
 
 def test_a_new_route_gives_to_those_who_may_call_it_and_one_that_is_gone_takes() -> None:
     without, with_route = matrix(None), matrix(guarded("page:write"))
-    assert reported(compare(without, with_route)) == [("given", "writer", "no route", "yes")]
-    assert reported(compare(with_route, without)) == [("taken", "writer", "yes", "no route")]
+    assert rows_of(compare(without, with_route)) == [("given", "writer", "no route", "yes")]
+    assert rows_of(compare(with_route, without)) == [("taken", "writer", "yes", "no route")]
 
 
 def test_a_route_that_nobody_may_call_gives_nothing() -> None:
@@ -101,15 +101,15 @@ def test_another_rule_is_another_route() -> None:
 def test_a_role_that_is_granted_more_is_given_what_it_may_call() -> None:
     before = matrix(guarded("page:write"))
     after = matrix(guarded("page:write"), Role("reader", "page:write"), Role("writer", "page:*"))
-    assert reported(compare(before, after)) == [("given", "reader", "no", "yes")]
+    assert rows_of(compare(before, after)) == [("given", "reader", "no", "yes")]
 
 
 def test_a_role_that_is_new_is_given_what_someone_without_a_role_may_not_call() -> None:
     guarded_view = guarded("page:read")
     more = (*ROLES, Role("guest"), Role("boss", "*:*"))
     before, after = matrix(guarded_view), matrix(guarded_view, *more)
-    assert reported(compare(before, after)) == [("given", "boss", "no", "yes")]
-    assert reported(compare(after, before)) == [("taken", "boss", "yes", "no")]
+    assert rows_of(compare(before, after)) == [("given", "boss", "no", "yes")]
+    assert rows_of(compare(after, before)) == [("taken", "boss", "yes", "no")]
 
 
 def test_a_role_may_be_named_like_a_kind_of_caller() -> None:

@@ -298,8 +298,8 @@ def test_threads_share_connections_and_each_gets_its_own_response(
     assert len(server.connections) <= 8
 
 
-def in_the_child(client: HttpClient, url: str, reported: Any) -> None:
-    reported.put([get(client, f"{url}/child-{number}")["path"] for number in range(10)])
+def in_the_child(client: HttpClient, url: str, answers: Any) -> None:
+    answers.put([get(client, f"{url}/child-{number}")["path"] for number in range(10)])
 
 
 @pytest.mark.slow
@@ -311,16 +311,16 @@ def test_a_forked_process_leaves_the_connections_to_its_parent(
     server.answer = server.sends_path
     get(client, f"{server.url}/first")
     context = multiprocessing.get_context("fork")
-    reported = context.Queue()
+    answers = context.Queue()
     children = [
-        context.Process(target=in_the_child, args=(client, server.url, reported)) for _ in range(2)
+        context.Process(target=in_the_child, args=(client, server.url, answers)) for _ in range(2)
     ]
     for child in children:
         child.start()
     for number in range(10):
         assert get(client, f"{server.url}/{number}") == {"path": f"/{number}"}
     for child in children:
-        assert reported.get(timeout=PATIENCE) == [f"/child-{number}" for number in range(10)]
+        assert answers.get(timeout=PATIENCE) == [f"/child-{number}" for number in range(10)]
         child.join(PATIENCE)
         assert child.exitcode == 0
     assert len(server.connections) == 3

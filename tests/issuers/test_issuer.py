@@ -23,15 +23,15 @@ from jwt_authz.policy.identity import Sources
 from tests.foreign import AUDIENCE, ISSUER, jwk, payload_of, trusted
 from tests.steps import steps_of
 
-CATALOGUE = Roles(
+CATALOG = Roles(
     Role("clerk", "orders:read", level=1),
     Role("manager", "orders:write", includes="clerk", level=2),
 )
 TENANTS = "https://login.example/{tenantid}/v2.0"
 
 
-def read(issuer: Issuer, payload: dict[str, Any], catalogue: Roles | None = CATALOGUE) -> Identity:
-    return issuer.read(issuer.subject_of(payload), payload, catalogue)
+def read(issuer: Issuer, payload: dict[str, Any], catalog: Roles | None = CATALOG) -> Identity:
+    return issuer.read(issuer.subject_of(payload), payload, catalog)
 
 
 def refused(issuer: Issuer, payload: dict[str, Any]) -> type[InvalidToken]:
@@ -47,7 +47,7 @@ def test_an_identity_has_the_subject_and_the_issuer_of_its_token() -> None:
     identity = read(trusted(), payload_of())
     assert (identity.subject, identity.issuer) == ("ada", ISSUER)
     assert identity.claims["aud"] == AUDIENCE
-    assert identity.catalogue is CATALOGUE
+    assert identity.catalogue is CATALOG
 
 
 def test_equal_subjects_of_two_issuers_are_two_identities() -> None:
@@ -211,7 +211,7 @@ def test_permissions_granted_stand_beside_those_of_the_roles() -> None:
 
 
 def test_without_a_catalog_a_role_gives_no_permission() -> None:
-    identity = read(trusted(roles=["clerk"]), payload_of(roles=["clerk"]), catalogue=None)
+    identity = read(trusted(roles=["clerk"]), payload_of(roles=["clerk"]), catalog=None)
     assert identity.roles == {"clerk"}
     assert list(identity.permissions) == []
 

@@ -37,7 +37,7 @@ from jwt_authz.issuers import (
 from jwt_authz.issuers.trust import Trust
 from tests.foreign import jwk
 
-CATALOGUE = Roles(Role("clerk", "orders:read"), Role("manager", "orders:write", includes="clerk"))
+CATALOG = Roles(Role("clerk", "orders:read"), Role("manager", "orders:write", includes="clerk"))
 TENANT = "7f3c2a10-5b1e-4c7d-9a35-0c9e51d7a001"
 OTHER_TENANT = "7f3c2a10-5b1e-4c7d-9a35-0c9e51d7a002"
 API = "2c1f6b3e-94a7-4f6b-8a0e-3a2d6f1b7c55"
@@ -45,7 +45,7 @@ TIMES = {"iat": 1_700_000_000, "exp": 1_700_003_600}
 
 
 def read(issuer: Issuer, payload: dict[str, Any]) -> Identity:
-    return issuer.read(issuer.subject_of(payload), payload, CATALOGUE)
+    return issuer.read(issuer.subject_of(payload), payload, CATALOG)
 
 
 def refused(issuer: Issuer, payload: dict[str, Any]) -> type[InvalidToken]:
@@ -507,7 +507,7 @@ def test_supabases_api_keys_are_not_tokens_of_users() -> None:
     """SECURITY 2.11."""
     api_key = {**TIMES, "iss": "supabase", "ref": "abcd", "role": "service_role"}
     with pytest.raises(IssuerInvalid):
-        base().read("anybody", api_key, CATALOGUE)
+        base().read("anybody", api_key, CATALOG)
     forged = {**SUPABASE, "role": "service_role"}
     assert refused(base(), without(forged, "session_id")) is ClaimMissing
     assert refused(base(), {**SUPABASE, "aud": "anon"}) is AudienceInvalid
@@ -605,6 +605,6 @@ def test_a_preset_takes_what_is_said_otherwise(preset: Any, payload: dict[str, A
 
 @each
 def test_a_presets_issuer_can_be_trusted(preset: Any, payload: dict[str, Any]) -> None:
-    trust = Trust().with_more([preset()], CATALOGUE)
+    trust = Trust().with_more([preset()], CATALOG)
     assert trust.find(payload["iss"]) is not None
     assert trust.find(payload["iss"] + "x") is None

@@ -24,7 +24,7 @@ from jwt_authz.issuers import Issuer
 from tests.docs.reading import Page, module_of, run
 
 PAGE = Page(Path(__file__).resolve().parents[2] / "docs" / "issuers.md")
-CATALOGUE = Roles(Role("clerk", "orders:read"), Role("manager", "orders:*", includes="clerk"))
+CATALOG = Roles(Role("clerk", "orders:read"), Role("manager", "orders:*", includes="clerk"))
 TIMES = {"iat": 1_700_000_000, "exp": 1_700_003_600}
 API = "https://orders.example.com"
 APPLICATION = "e9fdb985-9173-4e01-9d73-ac2d60d1dc8e"
@@ -196,7 +196,7 @@ def page() -> dict[str, Any]:
 
 
 def read(issuer: Issuer, payload: dict[str, Any]) -> Identity:
-    return issuer.read(issuer.subject_of(payload), payload, CATALOGUE)
+    return issuer.read(issuer.subject_of(payload), payload, CATALOG)
 
 
 def test_every_recipe_that_is_asked_for_is_tested() -> None:

@@ -63,7 +63,7 @@ OTHER = "https://other.example"
 HEADER = {"alg": "ES256", "kid": "k1"}
 
 
-def catalogue() -> Roles:
+def catalog() -> Roles:
     return Roles(
         Role("clerk", "orders:read", level=1),
         Role("manager", "orders:write", includes="clerk", level=2),
@@ -83,7 +83,7 @@ def app_trusting(*issuers: Issuer, own_key: bool = True, **config: Any) -> Flask
     """An application with a route for each kind of need, which trusts these issuers."""
     app = Flask("shop")
     app.config.update({"JWT_SECRET_KEY": SECRET} if own_key else {}, **config)
-    authz = Authz(app, roles=catalogue())
+    authz = Authz(app, roles=catalog())
     if issuers:
         authz.trust(*issuers)
 
@@ -218,7 +218,7 @@ def test_trust_counts_from_now_on_also_after_the_first_request() -> None:
 
 
 def test_one_authz_trusts_for_all_its_applications_and_for_no_other() -> None:
-    authz = Authz(roles=catalogue())
+    authz = Authz(roles=catalog())
     apps = [Flask(name) for name in ("one", "two")]
     for app in apps:
         app.config["JWT_SECRET_KEY"] = SECRET
@@ -771,7 +771,7 @@ def _permission(name: str) -> Any:
 
 
 def test_a_role_that_the_catalog_lacks_is_a_misuse_with_issuers_too() -> None:
-    authz = Authz(roles=catalogue())
+    authz = Authz(roles=catalog())
     with pytest.raises(MisuseError, match="may grant the unknown role 'boss'"):
         authz.trust(one(roles={"Boss": "boss"}))
 
@@ -799,7 +799,7 @@ MISTAKES: list[tuple[Callable[[], Any], str]] = [
 @pytest.mark.parametrize(("issuers", "message"), MISTAKES, ids=[text for _, text in MISTAKES])
 def test_what_cannot_be_trusted_raises_at_once(issuers: Any, message: str) -> None:
     with pytest.raises(MisuseError, match=message):
-        Authz(roles=catalogue()).trust(*issuers())
+        Authz(roles=catalog()).trust(*issuers())
 
 
 def test_a_trust_that_failed_changes_nothing() -> None:
@@ -999,7 +999,7 @@ def test_an_identity_of_the_applications_own_class_keeps_what_it_has() -> None:
 
 def test_a_loader_that_looks_at_no_token_makes_no_own_subject_of_a_foreign_one() -> None:
     app, caller = Flask("shop"), [Identity("5", ISSUER)]
-    authz = Authz(app, roles=catalogue())
+    authz = Authz(app, roles=catalog())
     authz.trust(one())
     authz.identity_loader(lambda: caller[0])
     add_notes(app)
@@ -1111,15 +1111,15 @@ def test_an_identity_loader_gets_the_issuers_own_reading_and_not_the_tokens_role
     assert own.json == {"may_write": True}
 
 
-@pytest.mark.parametrize("catalogue", ["spring", 7, ["spring"]], ids=repr)
-def test_a_foreign_token_is_of_no_catalog_whatever_it_says(catalogue: Any) -> None:
+@pytest.mark.parametrize("catalog", ["spring", 7, ["spring"]], ids=repr)
+def test_a_foreign_token_is_of_no_catalog_whatever_it_says(catalog: Any) -> None:
     app = app_trusting(one(permissions=["orders:read"]))
     payload = payload_of(permissions=["orders:read"])
     plainly, found = (
-        get(app, signed(claims)).json for claims in (payload, {**payload, "catalogue": catalogue})
+        get(app, signed(claims)).json for claims in (payload, {**payload, "catalogue": catalog})
     )
     assert plainly is not None and found is not None
-    assert found.pop("jwt") == {**plainly.pop("jwt"), "catalogue": catalogue}
+    assert found.pop("jwt") == {**plainly.pop("jwt"), "catalogue": catalog}
     assert found == plainly
 
 

@@ -37,7 +37,7 @@ from tests.edge import (
     SECRET,
     TYPE,
     bare_app,
-    catalogue,
+    catalog,
     claims_of,
     get,
     guarded_app,
@@ -52,7 +52,7 @@ pytestmark = pytest.mark.versions
 USERS = {"alice": "Alice Adams", "bob": "Bob Brown"}
 
 
-def reported() -> Any:
+def accessors() -> Any:
     """What Flask-JWT-Extended's accessors say."""
     return jsonify(
         jwt=get_jwt(),
@@ -75,7 +75,7 @@ def pair(algorithm: str = "HS256", **config: Any) -> tuple[FlaskClient, FlaskCli
     JWTManager(theirs)
     for app, guard in ((ours, requires()), (theirs, jwt_required())):
         look_up(app.extensions["flask-jwt-extended"])
-        app.add_url_rule("/seen", "seen", guard(reported), methods=["GET", "POST"])
+        app.add_url_rule("/seen", "seen", guard(accessors), methods=["GET", "POST"])
     return ours.test_client(), theirs.test_client(), ours
 
 
@@ -712,7 +712,7 @@ def test_a_manager_made_before_or_after_the_authz_makes_tokens_with_permissions(
         app = bare_app()
         if order == "before":
             JWTManager(app)
-        Authz(app, roles=catalogue())
+        Authz(app, roles=catalog())
         if order == "after":
             JWTManager(app)
         claims = fje_claims(app, token_for(app, "alice", "viewer"))
@@ -920,7 +920,7 @@ STACKS: dict[str, Callable[[Callable[[], Any]], Callable[[], Any]]] = {
 def test_requires_and_jwt_required_work_together_in_any_order(stack: str) -> None:
     ours, _, app = pair()
     manager_of(app).user_lookup_loader(lambda header, payload: USERS.get(payload["sub"]))
-    app.add_url_rule("/stacked", "stacked", STACKS[stack](reported))
+    app.add_url_rule("/stacked", "stacked", STACKS[stack](accessors))
     viewer, nobody = token_for(app, "alice", "viewer"), token_for(app, "bob")
     expected = get(ours, "/seen", viewer).get_json()
     for _ in ("cold", "warm"):

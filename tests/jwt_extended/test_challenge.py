@@ -10,7 +10,7 @@ from flask import Flask
 from jwt_authz import Authz, Problem, requires
 from jwt_authz.accounts.memory import MemoryAccounts
 from jwt_authz.endpoints import introspection_blueprint, token_blueprint
-from tests.edge import bare_app, catalogue, token_for
+from tests.edge import bare_app, catalog, token_for
 
 PASSWORD = "correct horse battery"
 
@@ -21,7 +21,7 @@ def app_with(settings: dict[str, Any], **options: Any) -> Flask:
     app.config.update(settings)
     accounts = MemoryAccounts()
     accounts.add("ada", PASSWORD, roles=["viewer"])
-    Authz(app, roles=catalogue(), accounts=accounts, **options)
+    Authz(app, roles=catalog(), accounts=accounts, **options)
     app.register_blueprint(token_blueprint())
     app.register_blueprint(introspection_blueprint("article:read"))
     app.add_url_rule("/orders", "orders", requires("article:read")(lambda: "orders"))

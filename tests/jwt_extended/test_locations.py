@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 
 from jwt_authz import Authz, current_identity, requires
 from tests import hostile
-from tests.edge import TYPE, bare_app, catalogue, claims_of, guarded_app, token_for
+from tests.edge import TYPE, bare_app, catalog, claims_of, guarded_app, token_for
 
 pytestmark = pytest.mark.versions
 
@@ -426,7 +426,7 @@ def test_a_guarded_answer_says_that_it_depends_on_where_the_token_stands(
 
 def test_a_loader_from_the_session_leaves_the_rest_to_flask() -> None:
     app = bare_app()
-    Authz(app, roles=catalogue()).identity_loader(lambda: None)
+    Authz(app, roles=catalog()).identity_loader(lambda: None)
     app.add_url_rule("/", "view", requires()(lambda: "in"))
     assert app.test_client(use_cookies=False).get("/").status_code == 401
 

@@ -29,7 +29,7 @@ def close(app: Flask) -> None:
     view.store.close()
 
 
-def catalogue() -> Roles:
+def catalog() -> Roles:
     return Roles(Role("clerk", "orders:read"), Role("manager", "orders:*", includes="clerk"))
 
 
@@ -38,7 +38,7 @@ def make(store: str | None, **config: Any) -> Flask:
     app.config.update(JWT_SECRET_KEY=SECRET, AUTHZ_STORE_URL=store, **config)
     accounts = MemoryAccounts()
     accounts.add("ada", PASSWORD, roles=["manager"], subject="ada")
-    Authz(app, roles=catalogue(), accounts=accounts)
+    Authz(app, roles=catalog(), accounts=accounts)
     app.add_url_rule("/orders", "orders", requires("orders:read")(lambda: get_jwt()["sub"]))
     app.add_url_rule("/open", "open", exempt(lambda: "open"))
     app.add_url_rule("/asks", "asks", lambda: str(allowed("orders:read")))

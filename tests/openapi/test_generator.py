@@ -37,9 +37,9 @@ def made() -> dict[str, Any]:
 
 
 def test_a_document_has_an_operation_for_each_route(made: dict[str, Any]) -> None:
-    reported = {(path, method) for path, item in made["paths"].items() for method in item}
+    documented = {(path, method) for path, item in made["paths"].items() for method in item}
     routes = {(template_of(one.rule), one.method.lower()) for one in read_matrix(make_shop())}
-    assert reported == routes
+    assert documented == routes
     assert made["openapi"] == "3.1.0"
     assert made["info"] == {"title": "The shop", "version": "2.1.0"}
 

@@ -119,10 +119,10 @@ def test_a_hostile_claim_name_cannot_break_a_line() -> None:
 
 def test_adding_claims_changes_nothing_else_in_a_decision() -> None:
     decision = (has_role("clerk") & has_scope("x")).evaluate(CLERK)
-    reported = with_claims(decision, CLERK)
-    assert bool(reported) is bool(decision)
-    assert reported.sentence == decision.sentence
-    assert [part.requirement for part in reported.parts] == list(reported.requirement.parts)  # type: ignore[attr-defined]
+    evaluated = with_claims(decision, CLERK)
+    assert bool(evaluated) is bool(decision)
+    assert evaluated.sentence == decision.sentence
+    assert [part.requirement for part in evaluated.parts] == list(evaluated.requirement.parts)  # type: ignore[attr-defined]
 
 
 # --- all parts -----------------------------------------------------------------------------------
@@ -205,7 +205,7 @@ def test_an_explanation_has_the_verdict_of_the_request_and_starts_with_its_tree(
     for seed in range(400):
         case = Dice(seed).case()
         asked = library_requirement(case.tree)
-        identity = library_identity(case.catalogue, case.person)
+        identity = library_identity(case.catalog, case.person)
         resource = library_resource(case.resource)
         decision, whole = asked.evaluate(identity, resource), explain(asked, identity, resource)
         assert (whole.verdict, whole.error) == (decision.verdict, decision.error)

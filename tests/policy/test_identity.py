@@ -13,7 +13,7 @@ from jwt_authz import Identity, MisuseError, Permission, Role, Roles
 from jwt_authz.policy.identity import Claims
 from jwt_authz.policy.permissions import PermissionSet
 
-CATALOGUE = Roles(
+CATALOG = Roles(
     Role("clerk", "orders:read", level=1),
     Role("manager", "orders:*", includes="clerk", level=3),
     Role("deputy", includes="manager"),
@@ -175,7 +175,7 @@ def test_the_repr_of_claims_shows_names_but_no_values() -> None:
 
 
 def test_the_repr_of_an_identity_shows_no_claims() -> None:
-    identity = make(claims={"email": "alice@example.org"}, catalogue=CATALOGUE)
+    identity = make(claims={"email": "alice@example.org"}, catalogue=CATALOG)
     assert "alice" not in repr(identity)
     assert "alice" not in str(identity)
     assert "u1" in repr(identity)
@@ -275,7 +275,7 @@ def test_a_copy_is_equal_and_frozen(clone: Any) -> None:
 
 
 def test_a_copy_of_an_identity_keeps_its_catalog() -> None:
-    identity = make(roles=["manager"], catalogue=CATALOGUE)
+    identity = make(roles=["manager"], catalogue=CATALOG)
     for clone in (copy.copy(identity), dataclasses.replace(identity, tenant="t")):
         assert clone.has_role("clerk")
         assert clone.level == 3
@@ -285,12 +285,12 @@ def test_a_copy_of_an_identity_keeps_its_catalog() -> None:
 
 
 def test_a_role_is_held_directly_or_through_one_that_includes_it() -> None:
-    identity = make(roles=["manager"], catalogue=CATALOGUE)
+    identity = make(roles=["manager"], catalogue=CATALOG)
     assert identity.has_role("manager")
     assert identity.has_role("clerk")
     assert not identity.has_role("deputy")
     assert not identity.has_role("Manager")
-    assert make(roles=["deputy"], catalogue=CATALOGUE).has_role("clerk")
+    assert make(roles=["deputy"], catalogue=CATALOG).has_role("clerk")
 
 
 def test_without_a_catalog_only_direct_roles_are_held() -> None:
@@ -300,7 +300,7 @@ def test_without_a_catalog_only_direct_roles_are_held() -> None:
 
 
 def test_an_unknown_role_stays_among_the_roles_and_grants_nothing() -> None:
-    identity = make(roles=["ghost"], catalogue=CATALOGUE)
+    identity = make(roles=["ghost"], catalogue=CATALOG)
     assert identity.roles == {"ghost"}
     assert identity.level == 0
     assert not identity.has_role("clerk")
@@ -317,7 +317,7 @@ def test_permissions_and_scopes_are_never_mixed_up() -> None:
 
 
 def test_given_permissions_replace_those_of_the_roles() -> None:
-    identity = make(roles=["manager"], permissions=["books:read"], catalogue=CATALOGUE)
+    identity = make(roles=["manager"], permissions=["books:read"], catalogue=CATALOG)
     assert not identity.has_permission("orders:read")
 
 
@@ -325,7 +325,7 @@ def test_given_permissions_replace_those_of_the_roles() -> None:
     ("roles", "level"), [([], 0), (["clerk"], 1), (["manager"], 3), (["deputy"], 3), (["x"], 0)]
 )
 def test_the_level_is_computed_from_the_roles(roles: list[str], level: int) -> None:
-    identity = make(roles=roles, catalogue=CATALOGUE)
+    identity = make(roles=roles, catalogue=CATALOG)
     assert identity.level == level
     assert identity.has_level(level)
     assert not identity.has_level(level + 1)
@@ -334,8 +334,8 @@ def test_the_level_is_computed_from_the_roles(roles: list[str], level: int) -> N
 
 
 def test_a_given_level_replaces_that_of_the_roles() -> None:
-    assert make(roles=["manager"], level=0, catalogue=CATALOGUE).level == 0
-    assert make(roles=["clerk"], level=9, catalogue=CATALOGUE).has_level("manager")
+    assert make(roles=["manager"], level=0, catalogue=CATALOG).level == 0
+    assert make(roles=["clerk"], level=9, catalogue=CATALOG).has_level("manager")
 
 
 def test_a_named_level_without_a_catalog_is_a_misuse() -> None:
@@ -343,7 +343,7 @@ def test_a_named_level_without_a_catalog_is_a_misuse() -> None:
         make().has_level("clerk")
     for name in ("ghost", "deputy"):
         with pytest.raises(MisuseError):
-            make(catalogue=CATALOGUE).has_level(name)
+            make(catalogue=CATALOG).has_level(name)
 
 
 def test_an_identity_is_small() -> None:

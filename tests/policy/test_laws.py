@@ -39,7 +39,7 @@ class Asked:
     """A caller and a resource, to evaluate several requirements on."""
 
     def __init__(self, case: Case, identity: Identity | None = None) -> None:
-        self.identity = identity or library_identity(case.catalogue, case.person)
+        self.identity = identity or library_identity(case.catalog, case.person)
         self.resource = library_resource(case.resource)
 
     def __call__(self, requirement: Requirement) -> Decision:
@@ -57,7 +57,7 @@ def triples(clean: bool, count: int = CASES) -> Iterator[tuple[Asked, list[Requi
     for seed in range(count):
         dice = Dice(seed, clean)
         case = dice.case()
-        trees = [case.tree, *(dice.tree(case.catalogue, depth=2) for _ in range(2))]
+        trees = [case.tree, *(dice.tree(case.catalog, depth=2) for _ in range(2))]
         yield Asked(case), [library_requirement(tree) for tree in trees]
 
 
@@ -108,7 +108,7 @@ def test_adding_a_permission_never_turns_an_allow_into_a_deny_without_negation()
     for seed in range(CASES):
         case = Dice(seed, clean=True, negated=False).case()
         requirement = library_requirement(case.tree)
-        identity = library_identity(case.catalogue, case.person)
+        identity = library_identity(case.catalog, case.person)
         before = Asked(case, identity)(requirement)
         for permission in PERMISSIONS:
             richer = replace(identity, permissions=[*identity.permissions, permission])
@@ -124,11 +124,11 @@ def test_adding_a_role_never_turns_an_allow_into_a_deny_without_negation() -> No
         case = Dice(seed, clean=True, negated=False).case()
         requirement = library_requirement(case.tree)
         person = replace(case.person, permissions=None)
-        before = Asked(case, library_identity(case.catalogue, person))(requirement)
-        for role in case.catalogue.roles:
+        before = Asked(case, library_identity(case.catalog, person))(requirement)
+        for role in case.catalog.roles:
             roles = [*person.roles, role]
             richer = replace(person, roles=roles, claims={**person.claims, "roles": roles})
-            after = Asked(case, library_identity(case.catalogue, richer))(requirement)
+            after = Asked(case, library_identity(case.catalog, richer))(requirement)
             assert after or not before, (case, role)
             gained += bool(after) and not before
     assert gained >= 50
@@ -143,7 +143,7 @@ def test_removing_a_claim_never_turns_a_deny_into_an_allow_without_negation(
     for seed in range(CASES):
         case = Dice(seed, clean=True, negated=False).case()
         requirement = library_requirement(case.tree)
-        roles = library_identity(case.catalogue, case.person).catalogue
+        roles = library_identity(case.catalog, case.person).catalogue
         reader = IdentityReader(encoding, roles)
         before = Asked(case, reader.read("someone", case.person.claims))(requirement)
         for name in case.person.claims:
@@ -179,7 +179,7 @@ def test_what_the_analysis_refuses_or_rejects_is_never_allowed() -> None:
     refused = unknown = 0
     for seed in range(CASES):
         case = Dice(seed).case()
-        caller = library_identity(case.catalogue, replace(case.person, permissions=None))
+        caller = library_identity(case.catalog, replace(case.person, permissions=None))
         requirement = library_requirement(case.tree)
         known = Identity("anybody", roles=caller.roles, catalogue=caller.catalogue)
         try:

@@ -174,9 +174,9 @@ def test_a_refusal_is_a_403_with_insufficient_scope() -> None:
 def test_disclosing_none_does_not_mention_the_requirement() -> None:
     asked = has_role("admin") & has_scope("payments") | has_permission("vault:open")
     problem = not_allowed(refused(asked), "none")
-    reported = json.dumps(problem.as_dict()) + str(problem.challenge("api"))
+    text = json.dumps(problem.as_dict()) + str(problem.challenge("api"))
     for word in ("admin", "payments", "vault", "scope="):
-        assert word not in reported
+        assert word not in text
     assert problem.detail == "This is not allowed."
 
 
@@ -211,11 +211,11 @@ def test_an_error_is_reported_as_rights_that_could_not_be_evaluated(disclose: st
 
     for asked in (paid, ~paid, has_role("reader") & paid):
         problem = not_allowed(refused(asked), disclose)
-        reported = json.dumps(problem.as_dict()) + str(problem.challenge("api"))
+        text = json.dumps(problem.as_dict()) + str(problem.challenge("api"))
         assert problem.status == 403
-        assert SECRET not in reported
-        assert "ValueError" not in reported
-        assert "test_problem" not in reported
+        assert SECRET not in text
+        assert "ValueError" not in text
+        assert "test_problem" not in text
         if disclose != "none":
             assert problem.detail == "The access rights could not be evaluated."
 

@@ -187,7 +187,7 @@ def test_evaluating_the_repr_of_a_requirement_returns_an_equal_one() -> None:
     names = {**globals()}
     for seed in range(500):
         dice = Dice(seed)
-        tree = dice.tree(dice.catalogue())
+        tree = dice.tree(dice.catalog())
         if "opaque" in repr(tree):
             continue
         asked = written_with_operators(tree)
@@ -490,8 +490,8 @@ def test_an_exception_is_reported_by_its_type_and_place() -> None:
     def outer(identity: Identity) -> bool:
         return inner()
 
-    reported = requirement(outer).evaluate(SOMEONE).error
-    assert re.fullmatch(r"ZeroDivisionError in inner \(test_requirements\.py, line \d+\)", reported)
+    error = requirement(outer).evaluate(SOMEONE).error
+    assert re.fullmatch(r"ZeroDivisionError in inner \(test_requirements\.py, line \d+\)", error)
 
 
 def test_a_store_that_does_not_answer_is_neither_an_allow_nor_a_refusal() -> None:

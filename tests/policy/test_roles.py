@@ -26,7 +26,7 @@ SHOP = Roles(
 def test_a_catalog_agrees_with_the_reference_model() -> None:
     for seed in range(500):
         dice = Dice(seed)
-        plain = dice.catalogue()
+        plain = dice.catalog()
         roles = library_roles(plain)
         names = dice.person().roles
         assert roles.with_included(names) == plain.held(names), plain
@@ -102,9 +102,9 @@ def test_roles_that_include_each_other_are_refused_and_the_cycle_is_reported(
         MisuseError, match=r"Roles include each other: (\w+)( > \w+)* > \1\.$"
     ) as info:
         Roles(*roles)
-    reported = str(info.value).partition(": ")[2].rstrip(".").split(" > ")
+    cycle = str(info.value).partition(": ")[2].rstrip(".").split(" > ")
     includes = {role.name: role.includes for role in roles}
-    assert all(below in includes[above] for above, below in pairwise(reported))
+    assert all(below in includes[above] for above, below in pairwise(cycle))
 
 
 def test_a_role_reached_in_two_ways_is_not_a_cycle() -> None:
@@ -343,7 +343,7 @@ def test_a_fingerprint_does_not_depend_on_how_the_catalog_is_written() -> None:
 
 
 def test_a_fingerprint_changes_with_roles_inclusions_and_permissions() -> None:
-    catalogues = [
+    catalogs = [
         Roles(),
         Roles(Role("a")),
         Roles(Role("b")),
@@ -359,7 +359,7 @@ def test_a_fingerprint_changes_with_roles_inclusions_and_permissions() -> None:
         Roles(Role("a", "x:y"), Role("b", "x:z")),
         Roles(Role('a", [], [])'), Role("b")),
     ]
-    found = [roles.fingerprint for roles in catalogues]
+    found = [roles.fingerprint for roles in catalogs]
     assert len(set(found)) == len(found)
 
 

@@ -27,9 +27,9 @@ def test_the_stores_time_lies_between_the_bounds(
         known = StoreClock()
         asked = true.now
         true.step(there)
-        reported = true.now + offset  # what the store's clock said
+        store_time = true.now + offset  # what the store's clock said
         true.step(back)
-        known.answered(reported, asked, true.now)
+        known.answered(store_time, asked, true.now)
         true.step(later)
 
         latest = known.latest()

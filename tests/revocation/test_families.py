@@ -405,7 +405,7 @@ def test_every_store_answers_as_the_one_in_memory(
 def outcomes(store: Any, clock: Clock, taken: list[tuple[Any, ...]]) -> list[Any]:
     """What comes of the steps; families and tokens by the order in which they came."""
     families: list[tuple[str, list[str | None]]] = []
-    reported: list[Any] = []
+    results: list[Any] = []
     users = [f"{name}-{token_hex(4)}" for name in ("ann", "bob")]
     began = clock.now
     for step, *arguments in taken:
@@ -415,9 +415,9 @@ def outcomes(store: Any, clock: Clock, taken: list[tuple[Any, ...]]) -> list[Any
         elif step == "wait":
             clock.step(arguments[0])
         elif step == "end_all":
-            reported.append(store.end_all(users[arguments[0]]))
+            results.append(store.end_all(users[arguments[0]]))
         elif families and step == "end":
-            reported.append(store.end(families[arguments[0] % len(families)][0]))
+            results.append(store.end(families[arguments[0] % len(families)][0]))
         elif families:
             id, jtis = families[arguments[0] % len(families)]
             presented = jtis[-1 - arguments[1] % len(jtis)]
@@ -426,7 +426,7 @@ def outcomes(store: Any, clock: Clock, taken: list[tuple[Any, ...]]) -> list[Any
                 jtis.append(rotation.jti)
             which = jtis.index(rotation.jti) if rotation.jti else None
             expires = rotation.family.expires_at - began if rotation.family else None
-            reported.append((rotation.outcome, which, expires))
-        reported.append([len(store.families(user)) for user in users])
+            results.append((rotation.outcome, which, expires))
+        results.append([len(store.families(user)) for user in users])
     clock.now = began
-    return reported
+    return results

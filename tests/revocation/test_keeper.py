@@ -531,10 +531,10 @@ def test_who_did_not_look_for_longer_than_a_statement_may_live_may_have_missed_n
 
 
 def test_anyone_who_follows_raises_when_the_look_before_began(view: RevocationView) -> None:
-    reported: list[tuple[float, float]] = []
-    assert view.call_after_look(reported.append)
+    looks: list[tuple[float, float]] = []
+    assert view.call_after_look(looks.append)
     view.check_age()
     view.stop()
     before = keeper(view)._fresh
     view.refresh()
-    assert reported[-1] == before
+    assert looks[-1] == before

@@ -201,11 +201,11 @@ def test_what_is_forgotten_gives_its_memory_back() -> None:
 
 def test_that_the_catalog_has_changed_ends_nothing_and_is_counted_each_time() -> None:
     said = Statement("catalogue", None, None, 5, UNTIL)
-    reported = known(said)
+    seen = known(said)
 
-    assert reported.newest("ann", None, "acme", ["editor"]) == -math.inf
-    assert reported.newest_of_logins("ann", None, "acme") == -math.inf
-    assert reported.catalogue_changes == 1
-    reported.add(Statement("catalogue", None, None, 5, UNTIL))  # at the same moment, another one
-    assert reported.catalogue_changes == 2
-    assert list(reported.statements()) == [said]  # so that a store that forgets it gets it again
+    assert seen.newest("ann", None, "acme", ["editor"]) == -math.inf
+    assert seen.newest_of_logins("ann", None, "acme") == -math.inf
+    assert seen.catalog_changes == 1
+    seen.add(Statement("catalogue", None, None, 5, UNTIL))  # at the same moment, another one
+    assert seen.catalog_changes == 2
+    assert list(seen.statements()) == [said]  # so that a store that forgets it gets it again

@@ -34,9 +34,9 @@ from jwt_authz.errors import StoreUnavailable
 from jwt_authz.issuers import Issuer
 from jwt_authz.policy.role_sources import RolesFile
 from jwt_authz.revocation import RevocationView, live_roles
-from jwt_authz.revocation.live_roles import LiveCatalogue
+from jwt_authz.revocation.live_roles import LiveCatalog
 from jwt_authz.tokens.encodings import ENCODINGS
-from tests.edge import catalogue, get, guarded_app
+from tests.edge import catalog, get, guarded_app
 from tests.kinds import NEW_DATABASES
 from tests.managed import becomes
 from tests.patience import eventually
@@ -279,7 +279,7 @@ def test_an_old_catalog_without_the_bound_would_go_on(
     prepare(here)
     token = token_of(here, "clerk")
     assert [status(here, token), status(there, token)] == [200, 200]
-    monkeypatch.setattr(LiveCatalogue, "_is_late", lambda self: False)
+    monkeypatch.setattr(LiveCatalog, "_is_late", lambda self: False)
     source.answer = StoreUnavailable("the database is gone")
     asked = source.asked
     reload(there)
@@ -427,7 +427,7 @@ def test_the_catalog_for_a_loader_knows_what_foreign_issuers_grant() -> None:
     authz = app.extensions["jwt_authz"]
     authz.trust(Issuer("https://id.example", "shop", "RS256", jwks_uri="https://id.example/keys"))
     with app.app_context():
-        assert authz.roles == catalogue()
+        assert authz.roles == catalog()
         assert authz.roles.knows(Permission("invoices", "pay"))
     assert not authz.roles.knows(Permission("invoices", "pay"))
 

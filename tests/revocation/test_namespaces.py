@@ -72,7 +72,7 @@ def test_a_revocation_reaches_its_own_namespace_alone(
     begun = shop.start("5", **TIMES)
     here, there = view_of(shop), view_of(wiki)
     here.check_age()
-    before, catalogue = time.time() - 1, here.mark_of_catalogue()
+    before, catalog = time.time() - 1, here.mark_of_catalogue()
     there.announce_catalogue()
     there.revoke(Target("everything"))
     there.distrust_store()
@@ -81,7 +81,7 @@ def test_a_revocation_reaches_its_own_namespace_alone(
     token = {"jti": "a", "subject": "5", "issued_at": before}
     assert there.is_revoked(**token)  # type: ignore[arg-type]
     assert not here.is_revoked(**token)  # type: ignore[arg-type]
-    assert here.mark_of_catalogue() == catalogue
+    assert here.mark_of_catalogue() == catalog
     assert refresh(shop, begun) == "rotated"
 
 

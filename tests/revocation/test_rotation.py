@@ -202,12 +202,12 @@ def kill_in_the_middle(store: Any, nursery: Worker, runs: int, seed: int) -> dic
     counted = {"answered": 0, "repeated": 0, "rotated": 0}
     for _ in range(runs):
         family, jti = start(store)
-        reported = nursery("rotate_and_die", family, jti, 0.02 * chance.random() ** 3)
+        successor = nursery("rotate_and_die", family, jti, 0.02 * chance.random() ** 3)
         retry = store.rotate(family, jti, grace=10.0, idle=IDLE)  # fails if a lock is left behind
         assert retry.outcome in ("rotated", "repeated")
-        if reported is not None:
+        if successor is not None:
             assert retry.outcome == "repeated"
-            assert retry.jti == reported, "two living successors"
+            assert retry.jti == successor, "two living successors"
             counted["answered"] += 1
         counted[retry.outcome] += 1
         assert store.rotate(family, retry.jti, grace=10.0, idle=IDLE).outcome == "rotated"

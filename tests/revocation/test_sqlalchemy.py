@@ -343,8 +343,8 @@ def test_it_does_not_matter_how_the_database_isolates_transactions(
         family, jti = start(store)
         with ThreadPoolExecutor(8) as pool:
             calls = [pool.submit(outcome, store, family, jti) for _ in range(8)]
-        reported = [call.result() for call in calls]
-        assert sorted(reported) == ["repeated"] * 7 + ["rotated"]
+        outcomes = [call.result() for call in calls]
+        assert sorted(outcomes) == ["repeated"] * 7 + ["rotated"]
     store.revoke(("jti", "x", None), time.time() + 60)  # type: ignore[arg-type]
     engine.dispose()
 

@@ -133,7 +133,7 @@ class Place:
 
     def rotate_and_die(self, family: str, presented: str, delay: float) -> str | None:
         """Have a child use the token, and kill it after a moment; what it had received by then."""
-        reported, tell = os.pipe()
+        reading_end, tell = os.pipe()
         ready, say_ready = os.pipe()
         child = os.fork()
         if child == 0:
@@ -149,8 +149,8 @@ class Place:
         time.sleep(delay)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        answer = os.read(reported, 100)
-        os.close(reported)
+        answer = os.read(reading_end, 100)
+        os.close(reading_end)
         os.close(ready)
         return answer.decode() or None
 

@@ -15,7 +15,7 @@ from tests.steps import steps_of
 BASE64URL = string.ascii_letters + string.digits + "-_"
 
 
-def catalogue(size: int) -> Roles:
+def catalog(size: int) -> Roles:
     """A role that grants so many permissions, whose positions are their numbers."""
     return Roles(Role("all", *(f"thing-{number:05}:use" for number in range(size))))
 
@@ -25,7 +25,7 @@ def unpacked(text: str, roles: Roles) -> set[str]:
 
 
 def test_the_claim_is_mark_fingerprint_and_bits_from_the_highest_of_the_first_byte() -> None:
-    ten = catalogue(10)
+    ten = catalog(10)
     first_and_last = {"thing-00000:use", "thing-00009:use"}
     assert pack(ten, first_and_last, of_roles=False) == f"o.{ten.fingerprint}.gEA"
     assert pack(ten, set(), of_roles=False) == f"o.{ten.fingerprint}.AAA"
@@ -35,7 +35,7 @@ def test_the_claim_is_mark_fingerprint_and_bits_from_the_highest_of_the_first_by
 def test_every_set_comes_back_whatever_the_size_of_the_catalog() -> None:
     random = Random(7)
     for size in (*range(40), 63, 64, 65, 2_000):
-        roles = catalogue(size)
+        roles = catalog(size)
         for _ in range(10):
             held = set(random.sample(roles.ordered_permissions, random.randint(0, size)))
             packed = pack(roles, held, of_roles=bool(size % 2))
@@ -45,7 +45,7 @@ def test_every_set_comes_back_whatever_the_size_of_the_catalog() -> None:
 
 @pytest.mark.parametrize("size", [1, 6, 7, 8, 9, 12])
 def test_each_set_has_exactly_one_spelling(size: int) -> None:
-    roles = catalogue(size)
+    roles = catalog(size)
     length = len(pack(roles, (), of_roles=False).split(".")[2])
     found = set()
     for characters in itertools.product(BASE64URL, repeat=length) if length < 3 else _some(length):
@@ -80,7 +80,7 @@ def _some(length: int) -> list[str]:
     ],
 )
 def test_bits_that_are_not_set_of_the_catalog_are_refused(bits: str, reason: str) -> None:
-    ten = catalogue(10)
+    ten = catalog(10)
     for mark in "ro":
         with pytest.raises(ClaimInvalid, match=reason):
             unpacked(f"{mark}.{ten.fingerprint}.{bits}", ten)
@@ -117,7 +117,7 @@ MALFORMED = [
 
 @pytest.mark.parametrize("text", MALFORMED, ids=ascii)
 def test_a_text_of_another_form_is_refused_by_every_reader(text: str) -> None:
-    ten = catalogue(10)
+    ten = catalog(10)
     claim = text.format(ten.fingerprint)
     assert not has_compact_form(claim)
     with pytest.raises(ClaimInvalid):
@@ -129,7 +129,7 @@ def test_a_text_of_another_form_is_refused_by_every_reader(text: str) -> None:
 
 
 def test_a_refusal_tells_nothing_of_the_claim() -> None:
-    ten = catalogue(10)
+    ten = catalog(10)
     secret = "c2VjcmV0LXNlY3JldC1z"
     for claim in (f"o.{ten.fingerprint}.{secret}", f"o.{secret[:16]}.gEA", f"x.{secret}"):
         with pytest.raises(ClaimInvalid) as refused:
@@ -148,7 +148,7 @@ def test_wildcards_are_positions_like_any_other_permission() -> None:
 
 def test_reading_takes_steps_in_proportion_to_the_catalog() -> None:
     def steps(size: int) -> int:
-        roles = catalogue(size)
+        roles = catalog(size)
         claim = pack(roles, roles.permissions, of_roles=True)
         assert len(unpacked(claim, roles)) == size
         return steps_of(lambda: unpacked(claim, roles))

@@ -11,10 +11,10 @@ from jwt_authz import Identity, MisuseError, Permission, Role, Roles
 from jwt_authz.errors import ClaimInvalid
 from jwt_authz.policy.identity import Claims, Sources
 from jwt_authz.policy.permissions import PermissionSet
-from jwt_authz.tokens.claim_names import CATALOGUE, ClaimNames
+from jwt_authz.tokens.claim_names import CATALOG, ClaimNames
 from jwt_authz.tokens.encodings import ENCODING_SETTINGS, ENCODINGS, IdentityReader, write_claims
 from tests.cases import PERMISSIONS, Dice, library_roles
-from tests.model import Catalogue
+from tests.model import Catalog
 
 SHOP = Roles(
     Role("clerk", "orders:read", level=1),
@@ -24,10 +24,8 @@ SHOP = Roles(
 SECRET = "alice@example.org"
 
 
-def read(
-    payload: dict[str, Any], encoding: Any = "full", catalogue: Roles | None = SHOP
-) -> Identity:
-    return IdentityReader(encoding, catalogue).read("u1", payload)
+def read(payload: dict[str, Any], encoding: Any = "full", catalog: Roles | None = SHOP) -> Identity:
+    return IdentityReader(encoding, catalog).read("u1", payload)
 
 
 # Round trips
@@ -36,7 +34,7 @@ def read(
 def test_the_encodings_give_one_and_the_same_identity_for_the_same_roles() -> None:
     for seed in range(300):
         dice = Dice(seed)
-        plain = dice.catalogue()
+        plain = dice.catalog()
         roles = library_roles(plain)
         names = dice.some(plain.roles, 3)
         found = []
@@ -97,9 +95,9 @@ def test_the_compact_encoding_carries_permissions_of_a_tokens_own() -> None:
 
 def test_the_compact_encoding_refuses_a_permission_that_has_no_position() -> None:
     for permission in ("books:write", "orders:create", "*:*"):
-        with pytest.raises(MisuseError, match="or set AUTHZ_ENCODING='full'") as reported:
+        with pytest.raises(MisuseError, match="or set AUTHZ_ENCODING='full'") as raised:
             write_claims("compact", SHOP, ["manager"], ["books:read", permission])
-        assert repr(permission) in str(reported.value)
+        assert repr(permission) in str(raised.value)
     with pytest.raises(MisuseError, match="needs a role catalog"):
         write_claims("compact", None, ["manager"], [])
 
@@ -121,7 +119,7 @@ def test_scopes_are_written_with_blanks_between() -> None:
 # Catalogs that change
 
 
-def changed(dice: Dice, plain: Catalogue) -> Catalogue:
+def changed(dice: Dice, plain: Catalog) -> Catalog:
     """The catalog after a change that may be none: other roles, inclusions or permissions."""
     later = {name: role for name, role in plain.roles.items() if dice.random.random() < 0.9}
     for name, role in later.items():
@@ -132,14 +130,14 @@ def changed(dice: Dice, plain: Catalogue) -> Catalogue:
         else:
             kept = tuple(other for other in role.includes if other in later)
             later[name] = replace(role, includes=kept)
-    return Catalogue(dict(dice.random.sample(list(later.items()), len(later))))
+    return Catalog(dict(dice.random.sample(list(later.items()), len(later))))
 
 
 def test_after_a_change_of_the_catalog_every_encoding_says_what_the_roles_say_now() -> None:
     changes = 0
     for seed in range(1_000):
         dice = Dice(seed)
-        plain = dice.catalogue()
+        plain = dice.catalog()
         later = changed(dice, plain)
         before, after = library_roles(plain), library_roles(later)
         names = dice.some(plain.roles, 3)
@@ -151,8 +149,8 @@ def test_after_a_change_of_the_catalog_every_encoding_says_what_the_roles_say_no
         assert found["full"] == found["compact"] == found["roles"], seed
         assert set(found["full"].permissions) == later.granted(names), seed
         has_changed = before.fingerprint != after.fingerprint
-        reported = {encoding: identity.is_outdated for encoding, identity in found.items()}
-        assert set(reported.values()) == {has_changed}, seed
+        outdated = {encoding: identity.is_outdated for encoding, identity in found.items()}
+        assert set(outdated.values()) == {has_changed}, seed
         changes += has_changed
     assert changes >= 300
 
@@ -165,11 +163,11 @@ def test_without_the_fingerprint_a_full_token_would_keep_what_its_roles_have_los
     kept = 0
     for seed in range(300):
         dice = Dice(seed)
-        plain = dice.catalogue()
+        plain = dice.catalog()
         later = changed(dice, plain)
         names = dice.some(plain.roles, 3)
         claims = write_claims("full", library_roles(plain), names)
-        identity = read(claims, catalogue=library_roles(later))
+        identity = read(claims, catalog=library_roles(later))
         kept += not set(identity.permissions) <= later.granted(names)
     assert kept >= 30
 
@@ -196,26 +194,26 @@ def test_a_token_of_an_old_catalog_has_the_permissions_and_the_level_of_today(
 @pytest.mark.parametrize("own", [["vault:open"], ["orders:read"], []], ids=repr)
 def test_permissions_of_a_tokens_own_outlive_a_change_of_the_catalog(own: list[str]) -> None:
     claims = write_claims("full", SHOP, ["clerk"], own)
-    identity = read(claims, catalogue=LATER)
+    identity = read(claims, catalog=LATER)
     assert set(identity.permissions) == set(own)
     assert not identity.is_outdated
 
 
 def test_a_role_that_is_gone_grants_nothing_to_a_token_that_has_it() -> None:
     claims = write_claims("full", SHOP, ["clerk", "auditor"])
-    identity = read(claims, catalogue=Roles(LATER["auditor"]))
+    identity = read(claims, catalog=Roles(LATER["auditor"]))
     assert set(identity.permissions) == {"books:read"}
     assert identity.roles == {"clerk", "auditor"}
 
 
 def test_a_change_of_levels_or_of_the_order_makes_no_token_out_of_date() -> None:
     later = Roles(*(Role(r.name, *r.permissions, includes=r.includes) for r in SHOP.values()))
-    assert not read(write_claims("full", SHOP, ["manager"]), catalogue=later).is_outdated
+    assert not read(write_claims("full", SHOP, ["manager"]), catalog=later).is_outdated
 
 
 def test_without_a_catalog_the_permissions_are_those_of_the_claim_alone() -> None:
     claims = write_claims("full", SHOP, ["clerk"])
-    identity = read(claims, catalogue=None)
+    identity = read(claims, catalog=None)
     assert set(identity.permissions) == {"orders:read"}
     assert not identity.is_outdated
     assert "catalogue" not in write_claims("full", None, ["clerk"])
@@ -242,7 +240,7 @@ def test_compact_permissions_name_their_own_catalog_whatever_stands_beside_them(
     own = {**write_claims("compact", SHOP, ["manager"], ["books:read"]), "catalogue": "x" * 16}
     assert set(read(own).permissions) == {"books:read"}
     with pytest.raises(ClaimInvalid, match="positions in another catalog"):
-        read(own, catalogue=LATER)
+        read(own, catalog=LATER)
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
@@ -272,7 +270,7 @@ def test_the_first_token_out_of_date_is_reported_and_nothing_of_it(
 def granted_wrongly(seed: int) -> bool | None:
     """Whether a token of its own permissions holds others in a changed catalog; None: 401."""
     dice = Dice(seed)
-    plain = dice.catalogue()
+    plain = dice.catalog()
     before, after = library_roles(plain), library_roles(changed(dice, plain))
     own = dice.some(before.ordered_permissions, 4)
     claims = write_claims("compact", before, dice.some(plain.roles, 2), own)
@@ -337,7 +335,7 @@ NAMES = ClaimNames("https://shop.example/roles", "entitlements", "context", "scp
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_claims_are_written_and_read_under_the_names_that_are_set(encoding: Any) -> None:
     claims = write_claims(encoding, SHOP, ["manager"], None, "t1", "a b", NAMES)
-    assert set(claims) <= {NAMES.roles, NAMES.permissions, NAMES.tenant, NAMES.scope, CATALOGUE}
+    assert set(claims) <= {NAMES.roles, NAMES.permissions, NAMES.tenant, NAMES.scope, CATALOG}
     assert set(read(claims, encoding).permissions) == set()
     identity = IdentityReader(encoding, SHOP, NAMES).read("u1", claims)
     plainly = read(write_claims(encoding, SHOP, ["manager"], None, "t1", "a b"), encoding)
@@ -611,5 +609,5 @@ def test_a_role_that_the_catalog_lacks_is_logged_once_and_without_its_name(
 
 def test_without_a_catalog_no_role_is_unknown(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
-        read({"roles": ["anything"]}, catalogue=None)
+        read({"roles": ["anything"]}, catalog=None)
     assert caplog.records == []

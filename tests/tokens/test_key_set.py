@@ -74,11 +74,11 @@ def test_one_key_signs_and_all_verify_in_every_listing_order() -> None:
     ],
 )
 def test_a_set_that_could_not_work_is_not_made(keys: Any, active: Any, message: str) -> None:
-    with pytest.raises(MisuseError, match=message) as reported:
+    with pytest.raises(MisuseError, match=message) as raised:
         KeySet(keys, active)
     for key in keys:
         for secret in ("k", "d"):
-            assert key.get(secret, "nothing") not in str(reported.value)
+            assert key.get(secret, "nothing") not in str(raised.value)
 
 
 def test_a_key_that_only_verifies_may_be_public() -> None:

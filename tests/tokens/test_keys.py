@@ -458,11 +458,11 @@ def test_a_secret_shorter_than_its_hash_is_reported_with_what_to_write(
     """SECURITY 1.36, 2.5."""
     for size in (0, 1, 31, least - 1):
         for secret in ("~" * size, b"~" * size):
-            printed_text = weakness(secret, algorithm)
-            assert printed_text is not None
-            assert f"has {size} bytes and needs {least}" in printed_text
-            assert f"secrets.token_hex({least})" in printed_text
-            assert secret in ("", b"") or str(secret) not in printed_text
+            message = weakness(secret, algorithm)
+            assert message is not None
+            assert f"has {size} bytes and needs {least}" in message
+            assert f"secrets.token_hex({least})" in message
+            assert secret in ("", b"") or str(secret) not in message
     assert weakness(b"x" * least, algorithm) is None
     assert weakness("x" * least, algorithm) is None
 
@@ -493,10 +493,10 @@ def test_a_secret_that_everybody_knows_is_reported(secret: str) -> None:
 def test_an_rsa_key_below_2048_bits_is_reported_and_a_longer_one_is_not() -> None:
     """SECURITY 2.2."""
     for spelling in (SHORT_RSA, SHORT_RSA.public_key(), pem(SHORT_RSA), public_pem(SHORT_RSA)):
-        printed_text = weakness(spelling, "RS256")
-        assert printed_text is not None
-        assert "1024" in printed_text
-        assert "2048" in printed_text
+        message = weakness(spelling, "RS256")
+        assert message is not None
+        assert "1024" in message
+        assert "2048" in message
     assert weakness(RSA, "RS256") is None
     assert weakness(public_pem(RSA), "PS512") is None
 

@@ -40,7 +40,7 @@ def test_the_sizes_reported_are_those_of_the_tokens_that_are_made() -> None:
     compared = 0
     for seed in range(60):
         dice = Dice(seed)
-        plain = dice.catalogue()
+        plain = dice.catalog()
         roles = library_roles(plain)
         given: dict[str, Any] = {"roles": dice.some(plain.roles, 3), "tenant": "t"}
         if seed % 3 == 0:
@@ -77,12 +77,12 @@ def test_an_error_names_the_encodings_that_fit_and_no_others(limit: int) -> None
     for encoding in ENCODINGS:
         size = len(issue(MANY, encoding, {"roles": ["many"]}))
         fits[encoding] = size if size <= limit else None
-    with pytest.raises(MisuseError) as reported:
+    with pytest.raises(MisuseError) as raised:
         issue(MANY, "full", {"roles": ["many"]}, AUTHZ_MAX_TOKEN_BYTES=limit)
     for encoding, size in fits.items():
         named = f"AUTHZ_ENCODING={encoding!r} would fit with {size} bytes"
-        assert (named in str(reported.value)) == (size is not None)
-    assert ("give the subject fewer roles" in str(reported.value)) == (not any(fits.values()))
+        assert (named in str(raised.value)) == (size is not None)
+    assert ("give the subject fewer roles" in str(raised.value)) == (not any(fits.values()))
 
 
 def test_the_error_has_the_same_for_tokens_of_flask_jwt_extended() -> None:
@@ -161,9 +161,9 @@ def test_auto_never_drops_permissions_of_a_tokens_own() -> None:
     own = list(MANY.ordered_permissions[:200])
     token = issue(MANY, "auto", {"roles": ["many"], "permissions": own}, AUTHZ_MAX_TOKEN_BYTES=700)
     assert read_back(token)[1] == set(own)
-    with pytest.raises(TokenDoesNotFit, match=r"'full'.*'compact'") as reported:
+    with pytest.raises(TokenDoesNotFit, match=r"'full'.*'compact'") as raised:
         issue(MANY, "auto", {"roles": ["many"], "permissions": own}, AUTHZ_MAX_TOKEN_BYTES=500)
-    assert "'roles'" not in str(reported.value)
+    assert "'roles'" not in str(raised.value)
     foreign = [f"another-resource-{n}:read" for n in range(60)]
     with pytest.raises(TokenDoesNotFit):
         issue(MANY, "auto", {"permissions": foreign}, AUTHZ_MAX_TOKEN_BYTES=700)

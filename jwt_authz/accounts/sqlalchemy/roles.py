@@ -145,7 +145,7 @@ class SQLAlchemyRoles:
                 ),
             )
         ).all()
-        return _catalogue(rows)
+        return _catalog(rows)
 
     def put_in(self, session: Session, role: Role) -> None:
         """Store the role, as a new one or in place of the one with its name."""
@@ -220,7 +220,7 @@ class SQLAlchemyRoles:
         return list(rows.values())
 
 
-def _catalogue(rows: Iterable[Any]) -> Roles:
+def _catalog(rows: Iterable[Any]) -> Roles:
     fields: dict[str, dict[str, list[str]]] = {}
     for name, kind, value in rows:
         of_role = fields.setdefault(name, {"permission": [], "includes": [], "level": []})

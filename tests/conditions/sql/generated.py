@@ -22,7 +22,7 @@ from jwt_authz.conditions import claim, issuer, now, subject, tenant
 
 from .models import DATES, DECIMALS, FLOATS, INTEGERS, KEYS, TEXTS, TIMES, Status
 
-CATALOGUE = Roles(
+CATALOG = Roles(
     Role("reader", "article:read", level=1), Role("editor", "article:edit", includes="reader")
 )
 SIGNS = ["__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"]
@@ -157,7 +157,7 @@ identities = st.builds(
         tenant,
         roles,
         claims={**claims, "sub": subject},
-        catalogue=CATALOGUE,
+        catalogue=CATALOG,
         subject_is_foreign=is_foreign,
     ),
     st.sampled_from(["ada", "17", "017", "é", "x\0y", str(2**70)]),

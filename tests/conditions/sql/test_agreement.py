@@ -22,7 +22,7 @@ from jwt_authz.conditions.sql import Plan
 from jwt_authz.conditions.sql import plan as plans
 
 from .conftest import Rows
-from .generated import CATALOGUE, identities, requirements
+from .generated import CATALOG, identities, requirements
 from .models import DATES, KEYS, MANY_ROWS, NOON, ROWS, Article, Status, gap_in_sql
 
 EXPRESSIONS = {(Article, "named"): attrgetter("named"), (Article, "gap"): gap_in_sql}
@@ -134,7 +134,7 @@ def test_every_kind_of_condition_lets_some_rows_through_and_agrees(
             compare(rows, requirement, Identity("17"), 1, ROWS)
         return
     claims = {"text": "ada", "number": 17, "list": ["ada", None, "17"]}
-    identity = Identity("17", tenant="ada", claims=claims, catalogue=CATALOGUE)
+    identity = Identity("17", tenant="ada", claims=claims, catalogue=CATALOG)
     assert 0 < compare(rows, requirement, identity, 1, ROWS) < ROWS
     compare(rows, ~requirement, identity, 1, ROWS)
 

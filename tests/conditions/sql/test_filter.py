@@ -22,7 +22,7 @@ from jwt_authz.application import KEY
 from jwt_authz.conditions import claim, subject, tenant
 from jwt_authz.conditions.sql import plan as plans
 from jwt_authz.guards.overrides import Additional, Override, additions, overrides
-from tests.edge import bare_app, catalogue, get, guarded_app, token_for
+from tests.edge import bare_app, catalog, get, guarded_app, token_for
 
 ROOT = Path(__file__).parents[2]
 
@@ -80,7 +80,7 @@ READ = OWN | (attr("status") == "published") | has_role("admin")
 
 @pytest.fixture
 def authz() -> Authz:
-    return Authz(roles=catalogue())
+    return Authz(roles=catalog())
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def session() -> Iterator[Session]:
 
 
 def who(name: str = "ada", *roles: str, **claims: Any) -> Identity:
-    return Identity(name, roles=roles, catalogue=catalogue(), claims=claims)
+    return Identity(name, roles=roles, catalogue=catalog(), claims=claims)
 
 
 def ids(session: Session, criterion: ColumnElement[bool], entity: Any = Note) -> list[int]:
@@ -252,7 +252,7 @@ def test_the_statement_is_compiled_once_for_all_identities(authz: Authz, session
     authz.rule("note:read", Note, rule)
     keys = set()
     for name, states in (("ada", ["a"]), ("bob", ["a", "b"]), ("eve", ["c"])):
-        identity = Identity(name, tenant=name, claims={"states": states}, catalogue=catalogue())
+        identity = Identity(name, tenant=name, claims={"states": states}, catalogue=catalog())
         statement = select(Note.id).where(authz.filter("note:read", Note, identity=identity))
         keys.add(statement._generate_cache_key().key)  # type: ignore[union-attr]
     assert len(keys) == 1
