@@ -66,7 +66,7 @@ class AppState:
         self._live: LiveCatalog | None = None
         self.source: IdentitySource | None = None
         self.audit = Audit()
-        self.passes_answers_on = _passes_answers_on(app)
+        self.uses_flask_dispatch = _uses_flask_dispatch(app)
         self.exempt_endpoints: set[str] = set()
         self.exemptions: dict[tuple[str, str], bool] = {}  # cached by guards
         self.guarded: dict[tuple[str, str], Any] = {}  # views on which a guard was seen
@@ -298,14 +298,14 @@ class AppState:
         return None if self._revocations is None else self._revocations.age()
 
 
-def _passes_answers_on(app: Flask) -> bool:
-    """Return whether the application handles what views return as Flask does.
+def _uses_flask_dispatch(app: Flask) -> bool:
+    """Return whether the application calls views, and makes their responses, as Flask does.
 
-    If it overrides one of these methods, that may expect what the view returned.
+    A method that it overrides may expect the value that the view returned, not a response.
     """
     names = ("full_dispatch_request", "dispatch_request", "finalize_request", "make_response")
     own = (getattr(getattr(app, name), "__func__", None) for name in names)
-    return all(one is getattr(Flask, name) for one, name in zip(own, names, strict=True))
+    return all(method is getattr(Flask, name) for method, name in zip(own, names, strict=True))
 
 
 def current_state() -> AppState:

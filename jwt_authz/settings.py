@@ -18,6 +18,10 @@ def _text(value: object) -> bool:
     return isinstance(value, str) and bool(value)
 
 
+def _optional_text(value: object) -> bool:
+    return value is None or _text(value)
+
+
 def _is_path(value: object) -> bool:
     """Return whether the value can be a path, and is not what a file of keys contains."""
     return isinstance(value, str) and value.isprintable() and value.strip()[:1] not in ("", "{")
@@ -125,7 +129,7 @@ class Settings:
     )
     store_url: str | None = _setting(
         None,
-        lambda value: value is None or _text(value),
+        _optional_text,
         "memory:, redis://... or a SQLAlchemy URL",
         "The store of revocations and token families; without it, tokens cannot be revoked "
         "before they expire. Prepare a new store with `flask authz init`.",
@@ -200,21 +204,21 @@ class Settings:
     )
     issuer: str | None = _setting(
         None,
-        lambda value: value is None or _text(value),
+        _optional_text,
         "a text",
         "The `iss` of tokens issued here, and the one accepted, if neither JWT_ENCODE_ISSUER nor "
         "JWT_DECODE_ISSUER is set; by default the application's name.",
     )
     audience: str | None = _setting(
         None,
-        lambda value: value is None or _text(value),
+        _optional_text,
         "a text",
         "Their `aud`, and the one accepted, if neither JWT_ENCODE_AUDIENCE nor JWT_DECODE_AUDIENCE "
         "is set; by default the application's name.",
     )
     client_id: str | None = _setting(
         None,
-        lambda value: value is None or _text(value),
+        _optional_text,
         "a text",
         "Their `client_id`; by default the application's name.",
     )

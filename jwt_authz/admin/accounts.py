@@ -21,8 +21,8 @@ from ..accounts.sqlalchemy.transactions import OWN_COLUMNS, wait_for_others
 from ..accounts.user import User, is_storable, new_user, role_names
 from ..errors import MisuseError
 from ..policy.roles import Role
+from .change import END_SESSIONS, Actor, ChangeContext, Changed, RoleSet, Rule
 from .shown import shown, shown_role
-from .turn import END_SESSIONS, Actor, Changed, RoleSet, Rule, Turn
 from .user_query import Wanted
 from .versions import ANY, Seen, refuse_missing, refuse_stale, version_of
 
@@ -112,11 +112,11 @@ class AdminAccounts(SQLAlchemyAccounts):
         user = new_user(username, roles, tenant, None)
         password_hash = None if password is None else hash_password(password)
 
-        def insert(turn: Turn) -> Entry:
-            self._insert(turn.session, user, password_hash)
-            rule(turn, replace(user, roles=()), user)
+        def insert(context: ChangeContext) -> Entry:
+            self._insert(context.session, user, password_hash)
+            rule(context, replace(user, roles=()), user)
             entry = actor.entry("create user", None, {"roles": [*user.roles]}, user)
-            return self.keep(turn.session, entry)
+            return self.keep(context.session, entry)
 
         return user, self.in_turn(insert)
 
@@ -149,10 +149,10 @@ class AdminAccounts(SQLAlchemyAccounts):
     def judge(self, subject: str, rule: Rule, seen: Seen = ANY) -> User:
         """Raise what the rule raises for an action on the user that changes none of their rows."""
 
-        def look(turn: Turn) -> User:
-            user = user_of(self._existing(turn.session, subject))
-            refuse_stale(self._version_in(turn.session, user), seen)
-            rule(turn, user, user)
+        def look(context: ChangeContext) -> User:
+            user = user_of(self._existing(context.session, subject))
+            refuse_stale(self._version_in(context.session, user), seen)
+            rule(context, user, user)
             return user
 
         return self.in_turn(look)
@@ -172,23 +172,25 @@ class AdminAccounts(SQLAlchemyAccounts):
         state: Callable[[User], State],
         seen: Seen,
     ) -> Changed:
-        def change(turn: Turn) -> Changed:
-            row = self._existing(turn.session, subject)
+        def change(context: ChangeContext) -> Changed:
+            row = self._existing(context.session, subject)
             before = user_of(row)
-            version = self._version_in(turn.session, before)
-            work(turn.session, row)
-            turn.session.flush()
+            version = self._version_in(context.session, before)
+            work(context.session, row)
+            context.session.flush()
             after = user_of(row)
             # If nothing changed, this may be a repeated call whose response was lost.
             if before != after:
                 refuse_stale(version, seen)
-            rule(turn, before, after)
+            rule(context, before, after)
             refuse_missing(seen)
             if before == after:
                 return Changed(after, version, None)
-            entry = self.keep(turn.session, actor.entry(action, state(before), state(after), after))
-            turn.session.flush()
-            return Changed(after, self._version_in(turn.session, after), entry)
+            entry = self.keep(
+                context.session, actor.entry(action, state(before), state(after), after)
+            )
+            context.session.flush()
+            return Changed(after, self._version_in(context.session, after), entry)
 
         return self.in_turn(change)
 
@@ -220,9 +222,9 @@ class AdminAccounts(SQLAlchemyAccounts):
     def _last_change(self, session: Session, about: Any) -> int | None:
         return session.scalar(select(func.max(self._changes.id)).where(about))
 
-    def entries_of_loss(self, turn: Turn, actor: Actor, role: str) -> list[Entry]:
+    def entries_of_loss(self, context: ChangeContext, actor: Actor, role: str) -> list[Entry]:
         """Return an entry for each user who loses the role, in each tenant where they have it."""
-        session, users = turn.session, self._users
+        session, users = context.session, self._users
         has_it = users.roles.any(self._roles.name == role)
         at_home = session.scalars(select(users).where(has_it).order_by(users.id))
         held = [user_of(row) for row in at_home]
@@ -235,13 +237,13 @@ class AdminAccounts(SQLAlchemyAccounts):
             entries.append(actor.entry("change roles", *change, user, role))
         return entries
 
-    def in_turn(self, change: Callable[[Turn], _Result]) -> _Result:
+    def in_turn(self, change: Callable[[ChangeContext], _Result]) -> _Result:
         """Run a change in a transaction that begins after earlier ones, and return its result."""
 
-        def turn(session: Session) -> _Result:
+        def serialized(session: Session) -> _Result:
             wait_for_others(session, self._roles)
             return change(
-                Turn(
+                ChangeContext(
                     session,
                     lambda: self._role_sets(session),
                     lambda subject, tenant: self._found_as_in(session, subject, tenant),
@@ -249,7 +251,7 @@ class AdminAccounts(SQLAlchemyAccounts):
                 )
             )
 
-        return self._transactions.write(turn, OWN_COLUMNS)
+        return self._transactions.write(serialized, OWN_COLUMNS)
 
     def _found_as_in(self, session: Session, subject: str, tenant: str | None) -> User | None:
         row = session.scalars(self._of(subject)).one_or_none() if is_storable(subject) else None

@@ -5,22 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Response, request, url_for
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from ..inspection.tables import visible
+from ..inspection.page import environment_of
 from ..refusals import ProblemAnswer
 from .cookie import csrf_token
 from .schemas import is_reachable
 from .versions import Seen
 
-_ENVIRONMENT = Environment(
-    loader=PackageLoader("jwt_authz.admin"),
-    autoescape=True,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    undefined=StrictUndefined,
-)
-_ENVIRONMENT.filters["visible"] = visible
+_ENVIRONMENT = environment_of("jwt_authz.admin")
 _ENVIRONMENT.tests["reachable"] = is_reachable
 _ENVIRONMENT.globals["url_for"] = url_for
 

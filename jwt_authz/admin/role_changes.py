@@ -13,10 +13,10 @@ from ..logins.token_sizes import refuse_role_change
 from ..policy.roles import Role, Roles
 from ..refusals import ProblemAnswer
 from ..revocation import Target
+from .change import ChangeContext
 from .effect import Effect, effect_of_catalog
 from .roles import AdminRoles, CatalogRule, RoleChange
 from .safeguards import Safeguards
-from .turn import Turn
 from .user_changes import Administration, fit, tell
 from .versions import ANY, Seen
 
@@ -132,9 +132,11 @@ def _fitting(safeguards: Safeguards) -> CatalogRule:
     """Return the rule for a change of a role, which also refuses tokens that would be too long."""
     state = current_state()
 
-    def rule(turn: Turn, change: RoleChange, before: Roles, after: Roles) -> None:
-        safeguards.of_catalog(turn, change, before, after)
-        refuse_role_change(state, before, after, lambda: {roles for _, roles in turn.role_sets()})
+    def rule(context: ChangeContext, change: RoleChange, before: Roles, after: Roles) -> None:
+        safeguards.of_catalog(context, change, before, after)
+        refuse_role_change(
+            state, before, after, lambda: {roles for _, roles in context.role_sets()}
+        )
 
     return rule
 

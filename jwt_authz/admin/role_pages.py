@@ -10,7 +10,7 @@ from ..accounts.user import MAX_TEXT
 from ..endpoints.bodies import load
 from ..policy.roles import Role
 from ..refusals import ProblemAnswer
-from .asked import asked_permissions
+from .guard_parts import permissions_in_use
 from .paging import choices, page_of
 from .rendering import render, seen, status_of
 from .role_changes import RoleAdministration
@@ -144,7 +144,7 @@ class RolePages:
 
     def _with_known(self, written: dict[str, Any]) -> dict[str, Any]:
         """Return the contents of a form, with all permissions that it offers."""
-        known = {*self._roles.roles().permissions, *asked_permissions(), *written["chosen"]}
+        known = {*self._roles.roles().permissions, *permissions_in_use(), *written["chosen"]}
         return {**written, "known": sorted(known)}
 
     def _render(self, template: str, status: int = 200, **values: Any) -> Response:

@@ -12,8 +12,8 @@ from ..errors import MisuseError
 from ..policy.roles import Role, Roles
 from ..refusals import ProblemAnswer
 from .accounts import AdminAccounts
+from .change import Actor, ChangeContext
 from .shown import state_of
-from .turn import Actor, Turn
 from .versions import ANY, Seen, refuse_missing, refuse_stale
 
 
@@ -59,7 +59,7 @@ _RETIRED = (
     "`flask authz roles add` restores the name."
 )
 
-CatalogRule = Callable[[Turn, RoleChange, Roles, Roles], None]
+CatalogRule = Callable[[ChangeContext, RoleChange, Roles, Roles], None]
 """A check that raises to refuse a change; called with the catalog before and after it."""
 
 
@@ -72,7 +72,7 @@ class AdminRoles:
 
     def judge(self, change: RoleChange, rule: CatalogRule) -> None:
         """Raise what `make` would raise, without a change."""
-        self._accounts.in_turn(lambda turn: self._judged(turn, change, rule))
+        self._accounts.in_turn(lambda context: self._judged(context, change, rule))
 
     def make(self, actor: Actor, change: RoleChange, rule: CatalogRule) -> tuple[list[Entry], str]:
         """Make the change and record it in the trail, without an entry if nothing changed.
@@ -83,40 +83,44 @@ class AdminRoles:
         since it was seen, and what the rule raises.
         """
 
-        def work(turn: Turn) -> tuple[list[Entry], str]:
-            entries = changed(turn)
-            turn.session.flush()
-            return entries, self._accounts.role_version_in(turn.session, change.name, change.role)
+        def work(context: ChangeContext) -> tuple[list[Entry], str]:
+            entries = changed(context)
+            context.session.flush()
+            return entries, self._accounts.role_version_in(
+                context.session, change.name, change.role
+            )
 
-        def changed(turn: Turn) -> list[Entry]:
-            before, after = self._judged(turn, change, rule)
+        def changed(context: ChangeContext) -> list[Entry]:
+            before, after = self._judged(context, change, rule)
             names = changed_names(change, before, after)
             entries = [_entry(actor, change, name, before, after) for name in names]
             if not entries:
                 return []
             if change.role is None:
-                entries += self._accounts.entries_of_loss(turn, actor, change.name)
-                self._roles.delete_in(turn.session, change.name)
+                entries += self._accounts.entries_of_loss(context, actor, change.name)
+                self._roles.delete_in(context.session, change.name)
             else:
-                self._roles.put_in(turn.session, change.role)
-            turn.session.flush()
+                self._roles.put_in(context.session, change.role)
+            context.session.flush()
             for name in change.included_by:
-                self._roles.include_in(turn.session, name, change.name)
-            return [self._accounts.keep(turn.session, entry) for entry in entries]
+                self._roles.include_in(context.session, name, change.name)
+            return [self._accounts.keep(context.session, entry) for entry in entries]
 
         return self._accounts.in_turn(work)
 
-    def _judged(self, turn: Turn, change: RoleChange, rule: CatalogRule) -> tuple[Roles, Roles]:
-        before = self._roles.read_in(turn.session)
+    def _judged(
+        self, context: ChangeContext, change: RoleChange, rule: CatalogRule
+    ) -> tuple[Roles, Roles]:
+        before = self._roles.read_in(context.session)
         found = before.get(change.name)
         # If it is already as requested, this may be a repeated call whose response was lost.
         if found != change.role:
-            version = self._accounts.role_version_in(turn.session, change.name, found)
+            version = self._accounts.role_version_in(context.session, change.name, found)
             refuse_stale(version, change.seen)
         after = change.applied_to(before)
-        if change.is_new and self._roles.is_retired_in(turn.session, change.name):
+        if change.is_new and self._roles.is_retired_in(context.session, change.name):
             raise ProblemAnswer(409, "role-retired", _RETIRED)
-        rule(turn, change, before, after)
+        rule(context, change, before, after)
         refuse_missing(change.seen)
         return before, after
 

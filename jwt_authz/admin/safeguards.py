@@ -18,10 +18,10 @@ from ..policy.permissions import PermissionSet
 from ..policy.requirements import Requirement
 from ..policy.roles import Roles
 from ..refusals import ProblemAnswer
-from .asked import RANK, meets_more
+from .change import ChangeContext
+from .guard_parts import RANK, meets_more
 from .holdings import Holdings, holdings_of
 from .roles import RoleChange, changed_names
-from .turn import Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +39,17 @@ class Safeguards:
     catalog: Roles | None
     stored: SQLAlchemyRoles | None
 
-    def __call__(self, turn: Turn, before: User, after: User) -> None:
+    def __call__(self, context: ChangeContext, before: User, after: User) -> None:
         """Raise `ProblemAnswer` if the change is not allowed; see `Rule`."""
-        stored = None if self.stored is None else self.stored.read_in(turn.session)
-        self._in_turn(turn, stored, before)._refuse_of_user(turn, before, after)
+        stored = None if self.stored is None else self.stored.read_in(context.session)
+        self._reread(context, stored, before)._refuse_of_user(context, before, after)
 
-    def of_catalog(self, turn: Turn, change: RoleChange, before: Roles, after: Roles) -> None:
+    def of_catalog(
+        self, context: ChangeContext, change: RoleChange, before: Roles, after: Roles
+    ) -> None:
         """Raise `ProblemAnswer` if a change of a role is not allowed; see `CatalogRule`."""
         self.refuse_tenant()
-        now = self._in_turn(turn, before)
+        now = self._reread(context, before)
         then = now._as_of(after.open_ended(), now.caller.roles)
         for name in dict.fromkeys((change.name, *changed_names(change, before, after))):
             now._refuse_of_role(name, before, after)
@@ -55,15 +57,17 @@ class Safeguards:
         is_open = then._rank(None, nobody) > now._rank(None, nobody)
         if meets_more(now.caller, then.caller) or is_open:
             raise _opens_to_themselves()
-        now._refuse_last_of(turn, then)
+        now._refuse_last_of(context, then)
 
-    def _in_turn(self, turn: Turn, stored: Roles | None, before: User | None = None) -> Safeguards:
+    def _reread(
+        self, context: ChangeContext, stored: Roles | None, before: User | None = None
+    ) -> Safeguards:
         """Return the safeguards with what is stored now: the catalog, and the caller's own roles.
 
         `before` is a user before the change. Raise `ProblemAnswer` if the caller may no longer
         administer.
         """
-        user, roles = self._kept_caller(turn, before), self.caller.roles
+        user, roles = self._kept_caller(context, before), self.caller.roles
         if user is not None:
             roles = roles.intersection(user.roles)
         safeguards = self._as_of(self.catalog if stored is None else stored.open_ended(), roles)
@@ -72,13 +76,13 @@ class Safeguards:
             raise ProblemAnswer(403, "not-allowed", "You can no longer administer.")
         return safeguards
 
-    def _kept_caller(self, turn: Turn, before: User | None) -> User | None:
+    def _kept_caller(self, context: ChangeContext, before: User | None) -> User | None:
         """Return the caller's account; None if their roles come from elsewhere."""
         if not self.is_kept:
             return None
         if before is not None and before.subject == self.caller.subject:
             return before
-        return turn.find(self.caller.subject, self.caller.tenant)
+        return context.find(self.caller.subject, self.caller.tenant)
 
     def refuse_tenant(self) -> None:
         """Raise `ProblemAnswer` for a caller with a tenant, since all tenants share the roles."""
@@ -91,14 +95,14 @@ class Safeguards:
         if self.catalog is not None and not {*roles} <= self.catalog.keys():
             raise ProblemAnswer(400, "unknown-role", "The catalog has no role with this name.")
 
-    def _refuse_of_user(self, turn: Turn, before: User, after: User) -> None:
+    def _refuse_of_user(self, context: ChangeContext, before: User, after: User) -> None:
         had, has = self._with_included(before.roles), self._with_included(after.roles)
         if not self.caller.subject_is_foreign and before.subject == self.caller.subject:
             self._refuse_of_themselves(before, after, has - had)
         self._refuse_unheld(has - had)
         self._refuse_unheld(self._known(had - has), "You cannot take a role that you do not hold")
-        self._refuse_superior(turn, before, after)
-        self._refuse_last_user(turn, before, after)
+        self._refuse_superior(context, before, after)
+        self._refuse_last_user(context, before, after)
 
     def _refuse_of_themselves(self, before: User, after: User, given: set[str]) -> None:
         if given:
@@ -109,11 +113,11 @@ class Safeguards:
         if meets_more(was, will):
             raise _opens_to_themselves()
 
-    def _refuse_superior(self, turn: Turn, before: User, after: User) -> None:
+    def _refuse_superior(self, context: ChangeContext, before: User, after: User) -> None:
         """Refuse to act on a user who holds more than the caller, before the change or after it."""
         roles = {*before.roles, *after.roles}
         if before.roles == after.roles:  # concerns the whole account, such as disabling
-            elsewhere = turn.roles_elsewhere(before.subject)
+            elsewhere = context.roles_elsewhere(before.subject)
             if elsewhere and self.caller.tenant is not None:
                 detail = "This user also has roles in tenants that you do not administer."
                 raise ProblemAnswer(403, "holds-more", detail)
@@ -123,22 +127,22 @@ class Safeguards:
             detail = f"This user holds {missing}, which you do not hold."
             raise ProblemAnswer(403, "holds-more", detail)
 
-    def _refuse_last_user(self, turn: Turn, before: User, after: User) -> None:
+    def _refuse_last_user(self, context: ChangeContext, before: User, after: User) -> None:
         rank = self._rank_of_user(before)
         if self._rank_of_user(after) < rank:
             held = holdings_of(before.roles, self.catalog)
             tenants = (None, before.tenant)
-            left = [(tenant, roles) for tenant, roles in turn.role_sets() if tenant in tenants]
+            left = [(tenant, roles) for tenant, roles in context.role_sets() if tenant in tenants]
             if not self._is_among(left, rank, held):
                 raise _nobody_left()
 
-    def _refuse_last_of(self, turn: Turn, then: Safeguards) -> None:
+    def _refuse_last_of(self, context: ChangeContext, then: Safeguards) -> None:
         """Refuse a change of a role that removes an administrator without an equal one remaining.
 
         The remaining administrator has to hold everything that the other one held, or no one could
         give it back.
         """
-        left = [(tenant, roles) for tenant, roles in turn.role_sets() if tenant is None]
+        left = [(tenant, roles) for tenant, roles in context.role_sets() if tenant is None]
         for tenant, roles in left:
             rank = self._rank(tenant, roles)
             if then._rank(tenant, roles) < rank:

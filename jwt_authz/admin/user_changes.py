@@ -27,9 +27,9 @@ from ..policy.requirements import And, Requirement
 from ..refusals import NotAllowed, NotIdentified, ProblemAnswer
 from ..revocation import Family, Target
 from .accounts import AdminAccounts
+from .change import END_SESSIONS, Actor, ChangeContext, Rule
 from .effect import Effect, effect_of
 from .safeguards import Safeguards
-from .turn import END_SESSIONS, Actor, Rule, Turn
 from .user_query import Wanted
 from .versions import ANY, Seen
 
@@ -181,8 +181,8 @@ def _fitting(safeguards: Safeguards) -> Rule:
     """Return the rule for a change of a user's roles: it must be allowed and fit in a token."""
     state = current_state()
 
-    def rule(turn: Turn, before: User, after: User) -> None:
-        safeguards(turn, before, after)
+    def rule(context: ChangeContext, before: User, after: User) -> None:
+        safeguards(context, before, after)
         refuse_user_change(state, before.roles, after)
 
     return rule

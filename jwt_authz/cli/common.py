@@ -97,6 +97,31 @@ def who() -> str:
         return "unknown user at the command line"
 
 
+def role_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the option `--role`, which can be repeated; the command receives `roles`."""
+    made: Callable[..., None] = click.option(
+        "--role",
+        "roles",
+        multiple=True,
+        metavar="NAME",
+        shell_complete=complete_role,
+        help="A role; can be repeated.",
+    )(command)
+    return made
+
+
+def permission_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the option `--permission`, which can be repeated; the command receives `permissions`."""
+    made: Callable[..., None] = click.option(
+        "--permission",
+        "permissions",
+        multiple=True,
+        metavar="RESOURCE:ACTION",
+        help="A permission, instead of those of the roles; can be repeated.",
+    )(command)
+    return made
+
+
 # --- completion in the shell ---------------------------------------------------------------------
 
 

@@ -18,7 +18,7 @@ from ..errors import InvalidToken, MisuseError
 from ..extension import Authz
 from ..inspection.explain import explain_call
 from ..jwt_extended.own_claims import own_claims
-from .common import complete_role, example
+from .common import example, permission_option, role_option
 
 _LONGEST_FILE = 65_536
 
@@ -34,23 +34,12 @@ _LONGEST_FILE = 65_536
     "--needs", multiple=True, metavar="PERMISSION", help="Explain a permission instead of a call."
 )
 @click.option("--token-file", metavar="FILE", help="A file with a token; - is standard input.")
+@role_option
+@permission_option
+@click.option("--scope", "scopes", multiple=True, metavar="NAME", help="A scope; can be repeated.")
 @click.option(
-    "--role",
-    "roles",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=complete_role,
-    help="A role.",
+    "--claim", "claims", multiple=True, metavar="NAME=JSON", help="A claim; can be repeated."
 )
-@click.option(
-    "--permission",
-    "permissions",
-    multiple=True,
-    metavar="RESOURCE:ACTION",
-    help="A permission, instead of those of the roles.",
-)
-@click.option("--scope", "scopes", multiple=True, metavar="NAME", help="A scope.")
-@click.option("--claim", "claims", multiple=True, metavar="NAME=JSON", help="A claim.")
 @click.option("--tenant", metavar="NAME", help="The tenant.")
 @click.option("--subject", metavar="NAME", help="The subject.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -13,7 +13,7 @@ from ..application import current_state
 from ..audit import tell_change
 from ..errors import MisuseError
 from ..extension import Authz
-from .common import complete_role, example, who
+from .common import example, permission_option, role_option, who
 
 _LONGEST = 24 * 60
 
@@ -22,21 +22,8 @@ _LONGEST = 24 * 60
     "token", epilog=example("token --role editor", "token --subject 4711 --role clerk --fresh")
 )
 @click.option("--subject", metavar="SUB", default="developer", show_default=True, help="Its `sub`.")
-@click.option(
-    "--role",
-    "roles",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=complete_role,
-    help="A role; can be repeated.",
-)
-@click.option(
-    "--permission",
-    "permissions",
-    multiple=True,
-    metavar="RESOURCE:ACTION",
-    help="A permission, instead of those of the roles; can be repeated.",
-)
+@role_option
+@permission_option
 @click.option("--scope", "scopes", multiple=True, metavar="NAME", help="A scope; can be repeated.")
 @click.option("--tenant", metavar="NAME", help="The tenant.")
 @click.option("--fresh", is_flag=True, help="As after a log-in.")

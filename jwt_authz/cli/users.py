@@ -15,7 +15,17 @@ from ..application import current_state
 from ..errors import MisuseError
 from ..inspection.tables import Table, visible
 from ..logins.changes import Users
-from .common import Confirm, asking, changing, complete_role, complete_user, example, say, who
+from .common import (
+    Confirm,
+    asking,
+    changing,
+    complete_role,
+    complete_user,
+    example,
+    role_option,
+    say,
+    who,
+)
 from .output import show, wide_option
 
 _RANDOM_BYTES = 16
@@ -42,14 +52,7 @@ _roles = click.argument("roles", nargs=-1, required=True, shell_complete=complet
 
 @_command("add", "users add ann --role editor")
 @click.argument("username")
-@click.option(
-    "--role",
-    "roles",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=complete_role,
-    help="A role; can be repeated.",
-)
+@role_option
 @click.option("--tenant", metavar="NAME", help="The tenant of the user.")
 @click.option("--random", "is_random", is_flag=True, help="Generate a password, and print it once.")
 @click.option("--no-password", is_flag=True, help="The user cannot log in with a password.")

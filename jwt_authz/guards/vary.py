@@ -28,7 +28,7 @@ def request_answered_by(function: Any, app: Flask) -> Request | None:
     rule = request.url_rule
     if (
         state is not None
-        and state.passes_answers_on
+        and state.uses_flask_dispatch
         and rule is not None
         and app.view_functions.get(rule.endpoint) is function
         and not is_authenticated(request)

@@ -13,20 +13,26 @@ from .rows import marks_of
 from .tables import visible
 
 
-def render_page(title: str, matrix: AccessMatrix, routes: Sequence[Route]) -> str:
-    """Return the page of a matrix and its routes, which must be in the same order.
-
-    The page loads no other files, is readable without JavaScript, and escapes all names. A search
-    finds rows by words that they show and by answers such as `clerk:yes`.
-    """
+def environment_of(package: str) -> Environment:
+    """Return an environment for the templates of a package, which escapes all values."""
     environment = Environment(
-        loader=PackageLoader("jwt_authz.inspection"),
+        loader=PackageLoader(package),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
     environment.filters["visible"] = visible
+    return environment
+
+
+def render_page(title: str, matrix: AccessMatrix, routes: Sequence[Route]) -> str:
+    """Return the page of a matrix and its routes, which must be in the same order.
+
+    The page loads no other files, is readable without JavaScript, and escapes all names. A search
+    finds rows by words that they show and by answers such as `clerk:yes`.
+    """
+    environment = environment_of("jwt_authz.inspection")
     marked = [
         (row, route, marks_of(route), _searched(row, route))
         for row, route in zip(matrix.rows, routes, strict=True)

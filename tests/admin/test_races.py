@@ -179,10 +179,10 @@ def test_a_change_of_the_same_user_elsewhere_does_not_lock_an_administrator_up(
     engine = postgres_app.extensions["engine"]
     elsewhere = threading.Thread(target=accounts.grant_roles, args=("cy", ["editor"]))
 
-    def change(turn: Any) -> Any:
+    def change(context: Any) -> Any:
         elsewhere.start()
         wait_for_a_lock(engine)
-        return accounts._existing(turn.session, "cy").username
+        return accounts._existing(context.session, "cy").username
 
     assert accounts.in_turn(change) == "cy"
     elsewhere.join()

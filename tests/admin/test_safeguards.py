@@ -8,9 +8,9 @@ import pytest
 from flask import Flask
 
 from jwt_authz import Identity, Role, Roles, has_role
+from jwt_authz.admin.change import ChangeContext
 from jwt_authz.admin.roles import RoleChange
 from jwt_authz.admin.safeguards import Safeguards
-from jwt_authz.admin.turn import Turn
 from jwt_authz.refusals import ProblemAnswer
 
 BEFORE = Roles(Role("admin", "users:manage", includes="shop"), Role("shop", "orders:*"))
@@ -25,10 +25,12 @@ def refusal(app: Flask, role: Role, *claimed: str) -> str | None:
         catalogue=BEFORE,
     )  # fmt: skip
     safeguards = Safeguards(caller, False, False, has_role("admin"), BEFORE, None)
-    turn = Turn(cast(Any, None), set, lambda subject, tenant: None, lambda subject: set())
+    context = ChangeContext(
+        cast(Any, None), set, lambda subject, tenant: None, lambda subject: set()
+    )
     with app.app_context():
         try:
-            safeguards.of_catalog(turn, change, BEFORE, change.applied_to(BEFORE))
+            safeguards.of_catalog(context, change, BEFORE, change.applied_to(BEFORE))
         except ProblemAnswer as problem:
             return problem.description
     return None

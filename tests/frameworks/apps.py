@@ -64,6 +64,20 @@ def refresh() -> Any:
     raise RefreshRefused("it is not a token")
 
 
+def add_exempt_views(app: Any) -> None:
+    """Add the views that are called without a guard, with the decorators of the framework."""
+
+    @app.post("/refresh")
+    @exempt
+    def renew() -> Any:
+        return refresh()
+
+    @app.get("/health")
+    @exempt
+    def health() -> Any:
+        return {}
+
+
 def authz_of() -> Authz:
     found: Authz = current_app.extensions["jwt_authz"]
     return found
@@ -278,16 +292,7 @@ def api_flask(**settings: Any) -> Flask:
     def failing() -> Any:
         fail()
 
-    @app.post("/refresh")
-    @exempt
-    def renew() -> Any:
-        return refresh()
-
-    @app.get("/health")
-    @exempt
-    def health() -> Any:
-        return {}
-
+    add_exempt_views(app)
     for endpoint in ("openapi.spec", "openapi.docs", "openapi.swagger_ui_oauth_redirect"):
         exempt(endpoint, app)
     return app
@@ -326,16 +331,7 @@ def openapi3(**settings: Any) -> Flask:
     def failing() -> Any:
         fail()
 
-    @app.post("/refresh")
-    @exempt
-    def renew() -> Any:
-        return refresh()
-
-    @app.get("/health")
-    @exempt
-    def health() -> Any:
-        return {}
-
+    add_exempt_views(app)
     app.register_api_view(views)
     for endpoint in ("openapi.doc_url", "openapi.openapi"):
         exempt(endpoint, app)

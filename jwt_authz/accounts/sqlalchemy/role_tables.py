@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from ..._extras import needs_extra
 from ..user import MAX_TEXT
 from .names import ExactName
-from .tables import RoleMixin, class_named_by, key_to, never_reuse_ids
+from .tables import RoleMixin, class_named_by, join_table, key_to, never_reuse_ids, table_of
 
 with needs_extra(__name__, "SQLAlchemy 2", "accounts,sqlalchemy"):
     from sqlalchemy import Column, Table, event
-    from sqlalchemy.orm import Mapped, Mapper, class_mapper, mapped_column, relationship
+    from sqlalchemy.orm import Mapped, Mapper, mapped_column, relationship
 
 
 class PermissionMixin:
@@ -61,15 +61,8 @@ def _join_permissions(mapper: Mapper[Any], roles: type[CatalogueRoleMixin]) -> N
     if mapper.inherits is not None and issubclass(mapper.inherits.class_, CatalogueRoleMixin):
         return
     permission = permission_of(roles)
-    role_table = cast(Table, mapper.local_table)
-    permission_table = cast(Table, class_mapper(permission, configure=False).local_table)
-    grants = Table(
-        getattr(roles, "__join_table__", f"{role_table.name}_{permission_table.name}"),
-        role_table.metadata,
-        key_to("role_id", role_table),
-        key_to("permission_id", permission_table, index=True),
-        schema=role_table.schema,
-    )
+    role_table, permission_table = cast(Table, mapper.local_table), table_of(permission)
+    grants = join_table(roles, role_table, "role_id", permission_table, "permission_id")
     included = Table(
         f"{role_table.name}_includes",
         role_table.metadata,

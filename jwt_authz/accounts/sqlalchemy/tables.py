@@ -75,15 +75,8 @@ def _join_roles(mapper: Mapper[Any], users: type[UserMixin]) -> None:
     if mapper.inherits is not None and issubclass(mapper.inherits.class_, UserMixin):
         return
     role = role_of(users)
-    user_table = cast(Table, mapper.local_table)
-    role_table = cast(Table, class_mapper(role, configure=False).local_table)
-    join = Table(
-        getattr(users, "__join_table__", f"{user_table.name}_{role_table.name}"),
-        user_table.metadata,
-        key_to("user_id", user_table),
-        key_to("role_id", role_table, index=True),
-        schema=user_table.schema,
-    )
+    user_table, role_table = cast(Table, mapper.local_table), table_of(role)
+    join = join_table(users, user_table, "user_id", role_table, "role_id")
     mapper.add_property("roles", relationship(role, secondary=join, lazy="selectin"))
     users.roles_in_tenants = Table(
         f"{join.name}_in_tenants",
@@ -92,6 +85,22 @@ def _join_roles(mapper: Mapper[Any], users: type[UserMixin]) -> None:
         Column("tenant", ExactName(MAX_TEXT), primary_key=True),
         key_to("role_id", role_table, index=True),
         schema=user_table.schema,
+    )
+
+
+def table_of(mapped: type[Any]) -> Table:
+    """Return the table of a mapped class, without configuring its mapper."""
+    return cast(Table, class_mapper(mapped, configure=False).local_table)
+
+
+def join_table(owner: type[Any], left: Table, left_key: str, right: Table, right_key: str) -> Table:
+    """Return the join table of two tables, with the name in `owner.__join_table__` if given."""
+    return Table(
+        getattr(owner, "__join_table__", f"{left.name}_{right.name}"),
+        left.metadata,
+        key_to(left_key, left),
+        key_to(right_key, right, index=True),
+        schema=left.schema,
     )
 
 

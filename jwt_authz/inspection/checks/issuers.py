@@ -47,13 +47,12 @@ def shared_secrets(seen: Inspected) -> Iterator[Found]:
 def compared_subjects(seen: Inspected) -> Iterator[Found]:
     """Yield the issuers whose callers never meet a comparison with the subject."""
     places = places_of_subject(seen.accesses, seen.rules) if seen.state.trust is not None else []
-    for issuer in _issuers(seen) if places else ():
-        if issuer.subject_prefix is None:
-            yield _found(
-                issuer,
-                f"the subject is compared in {', '.join(places)}, and never met by callers of "
-                f"{issuer.issuer!r}: {_PREFIX}",
-            )
+    for issuer in _issuers_without_prefix(seen) if places else ():
+        yield _found(
+            issuer,
+            f"the subject is compared in {', '.join(places)}, and never met by callers of "
+            f"{issuer.issuer!r}: {_PREFIX}",
+        )
 
 
 def looked_up_subjects(seen: Inspected) -> Iterator[Found]:
@@ -61,13 +60,12 @@ def looked_up_subjects(seen: Inspected) -> Iterator[Found]:
     has_loader = seen.source is not None and seen.takes_token
     if not has_loader and not has_user_lookup(manager_of(seen.app)):
         return
-    for issuer in _issuers(seen):
-        if issuer.subject_prefix is None:
-            yield _found(
-                issuer,
-                f"users are looked up by the subjects of {issuer.issuer!r}, which may be those of "
-                f"other users here: {_PREFIX}",
-            )
+    for issuer in _issuers_without_prefix(seen):
+        yield _found(
+            issuer,
+            f"users are looked up by the subjects of {issuer.issuer!r}, which may be those of "
+            f"other users here: {_PREFIX}",
+        )
 
 
 def plain_http(seen: Inspected) -> Iterator[Found]:
@@ -83,6 +81,11 @@ def plain_http(seen: Inspected) -> Iterator[Found]:
 
 def _issuers(seen: Inspected) -> tuple[Issuer, ...]:
     return () if seen.state.trust is None else seen.state.trust.issuers
+
+
+def _issuers_without_prefix(seen: Inspected) -> Iterator[Issuer]:
+    """Yield the issuers whose subjects do not become subjects of this application."""
+    return (issuer for issuer in _issuers(seen) if issuer.subject_prefix is None)
 
 
 def _makes_tokens(seen: Inspected) -> bool:

@@ -55,8 +55,8 @@ RoleSet = tuple[str | None, frozenset[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """The turn of one change, during which no other change is made.
+class ChangeContext:
+    """What one change can read, in a transaction during which no other change is made.
 
     `role_sets` returns the tenants and roles of the enabled users, without duplicates. `find`
     returns a user by subject and tenant, `roles_elsewhere` the roles of a user in other tenants.
@@ -68,7 +68,7 @@ class Turn:
     roles_elsewhere: Callable[[str], set[str]]
 
 
-Rule = Callable[[Turn, User, User], None]
+Rule = Callable[[ChangeContext, User, User], None]
 """A check that raises to roll back a change; called with the user before and after it."""
 
 

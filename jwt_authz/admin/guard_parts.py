@@ -1,4 +1,4 @@
-"""The parts of guards and rules, and whether a change lets a caller meet more of them."""
+"""The parts of all guards and rules, and whether a caller meets more of them after a change."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ RANK = {NO: 0, DEPENDS: 1, YES: 2}
 """The verdicts, from refused to allowed."""
 
 
-def asked_permissions() -> set[str]:
-    """Return the permissions in the application's guards and rules."""
+def permissions_in_use() -> set[str]:
+    """Return the permissions that the application's guards and rules name."""
     return {
         str(part.permission)
-        for whole in _asked()
+        for whole in _requirements()
         for part in whole.walk()
         if isinstance(part, has_permission)
     }
@@ -31,14 +31,14 @@ def meets_more(before: Identity, after: Identity) -> bool:
     """Return whether the identity meets a part after the change that it did not meet before.
 
     Under a `~`, this is a part that it no longer meets. The parts are checked one by one, since a
-    requirement that also depends on a resource has no result as a whole. What functions ask for is
+    requirement that also depends on a resource has no result as a whole. What functions require is
     unknown.
     """
-    parts = {place for whole in _asked() for place in _places(whole, is_negated=False)}
-    return any(_standing(*place, after) > _standing(*place, before) for place in parts)
+    parts = {part for whole in _requirements() for part in _innermost(whole, is_negated=False)}
+    return any(_rank(*part, after) > _rank(*part, before) for part in parts)
 
 
-def _asked() -> Iterator[Requirement]:
+def _requirements() -> Iterator[Requirement]:
     for access in read_matrix(get_app()):
         if access.requirement is not None:
             yield access.requirement
@@ -46,18 +46,19 @@ def _asked() -> Iterator[Requirement]:
         yield rule
 
 
-def _places(requirement: Requirement, is_negated: bool) -> Iterator[tuple[Requirement, bool]]:
+def _innermost(requirement: Requirement, is_negated: bool) -> Iterator[tuple[Requirement, bool]]:
     """Yield the innermost parts, and whether each is under a `~`."""
     if not requirement.parts:
         yield requirement, is_negated
     negates = isinstance(requirement, Not)
     for part in requirement.parts:
-        yield from _places(part, is_negated is not negates)
+        yield from _innermost(part, is_negated is not negates)
         if not isinstance(requirement, And | Or | Not | Ruled):  # it may use the part in either way
-            yield from _places(part, is_negated is negates)
+            yield from _innermost(part, is_negated is negates)
 
 
-def _standing(part: Requirement, is_negated: bool, identity: Identity) -> int:
+def _rank(part: Requirement, is_negated: bool, identity: Identity) -> int:
+    """Return the rank of the part's verdict; reversed under a `~`."""
     try:
         rank = RANK[part.analyse(identity)]
     except MisuseError:  # a name outside the catalog refuses, also under a `~`
