@@ -38,9 +38,9 @@ decided = Namespace().signal("jwt-authz-decided")
 there is none."""
 
 changed = Namespace().signal("jwt-authz-changed")
-"""Sent with the application after a change of users or roles: `by` is who made it, `action` what
-was done ("users disable" by a command, "disable user" by the admin API or page), `name` to which
-user or role, and `subject` the user's, else None."""
+"""Sent with the application after a change of users or roles: `by` is the author, `action` what was
+done ("users disable" by a command, "disable user" by the admin API or page), `name` the name of the
+user or role, and `subject` the subject of the user, or None for a role."""
 
 _log = logging.getLogger("jwt_authz")
 _DEBUG = logging.DEBUG

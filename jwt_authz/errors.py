@@ -147,8 +147,8 @@ class ClaimsLeftOut(InvalidToken):
 
     name = "claims-left-out"
     sentence = (
-        "The access token leaves out claims that decide here: have its issuer put fewer groups "
-        "or roles into it."
+        "The access token leaves out claims that are needed: configure its issuer to put fewer "
+        "groups or roles into it."
     )
 
 

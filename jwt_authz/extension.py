@@ -211,13 +211,13 @@ class Authz:
         return add_rule(self._rules, action, model, requirement)
 
     def expression(self, model: type, name: str, sql: Callable[[Any], Any] | None = None) -> None:
-        """Let filters compare an attribute of a model that is not a column, by its SQL.
+        """Register the SQL of an attribute that is not a column, so that filters can compare it.
 
         `sql` is a function of the model, or of an alias of it, that returns an expression of
         SQLAlchemy. Without it, the class attribute of this name is used, such as that of a
-        `hybrid_property`. The item check reads the attribute of the object: that both agree, also
-        on NULL, is up to you. Register it before the rules that use it. Raise `MisuseError` if
-        the type of the expression is not known, or not one that conditions compare.
+        `hybrid_property`. A check of one object reads its attribute: make sure that both have
+        the same value, also for NULL. Register it before the rules that use it. Raise
+        `MisuseError` if the type of the expression is unknown, or if conditions cannot compare it.
 
         >>> authz.expression(OrderRow, "shouted", lambda order: order.customer + "!")
         >>> is_shouted = attr("shouted") == "ann!"
@@ -257,7 +257,7 @@ class Authz:
     def explain(
         self, *requirements: Any, on: Any = NO_RESOURCE, identity: Any = NOT_GIVEN
     ) -> Decision:
-        """Return why the caller meets the requirements for `on` or not: a complete `Decision`.
+        """Return a complete `Decision`: why the caller meets the requirements for `on`, or why not.
 
         It includes parts that a request would not evaluate, and the claims that each part reads;
         the verdict is that of `allowed`. It refuses, counts and logs nothing.
@@ -377,7 +377,7 @@ class Authz:
         return issue(current_state(), subject, claims, fresh=fresh, expires=expires)
 
     def now(self) -> float:
-        """Return the start time of a log-in by the store's clock, in seconds since the epoch.
+        """Return the time by the store's clock, as `since` of `log_in`, in seconds since the epoch.
 
         >>> since = authz.now()
         """

@@ -1,7 +1,7 @@
 """Refusals: a Problem as a werkzeug exception that renders itself, and the order of failing.
 
-They are classes of their own code, so that an application's `errorhandler(401)`, `(403)` and
-`(503)` find them; where there is none they answer `application/problem+json` (RFC 9457).
+Each class is an `HTTPException` of its status, so an application's `errorhandler(401)`, `(403)` and
+`(503)` handle it. Without a handler, the response is `application/problem+json` (RFC 9457).
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class AuthorizationUnavailable(Refusal, ServiceUnavailable):
 
 
 class TokenNotIssued(Refusal, ServiceUnavailable):
-    """503: the roles fit into no token; without `Retry-After`: an administrator has to help."""
+    """503: no token is short enough for the roles; without `Retry-After`."""
 
 
 class TooManyAttempts(Refusal, TooManyRequests):
@@ -99,7 +99,7 @@ class TooManyAttempts(Refusal, TooManyRequests):
 
 
 class CompleteAnswer(HTTPException):
-    """An exception whose response is complete, whatever handles errors."""
+    """An exception with a complete response, which error handlers must not replace."""
 
 
 class ProblemAnswer(CompleteAnswer):

@@ -1,8 +1,8 @@
 """Ready-made models for users, roles and permissions, for applications without their own tables.
 
 The tables are `authz_users`, `authz_roles`, `authz_permissions`, three join tables, and
-`authz_changes` for the trail of an administration. They belong to `metadata`: create them with
-`create_all`, or with alembic and the migrations in the directory next to this file.
+`authz_changes` for the trail of administrators' changes. They belong to `metadata`: create them
+with `create_all`, or with alembic and the migrations in the directory next to this file.
 """
 
 from __future__ import annotations

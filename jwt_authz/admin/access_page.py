@@ -1,4 +1,4 @@
-"""The access page: a part of the matrix of roles and routes, and all of it as a file."""
+"""The access page: show a filtered part of the access matrix, or download it as a file."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def csrf_token() -> str:
 
 
 def is_from_here() -> bool:
-    """Return whether the browser says that the page itself has sent the request."""
+    """Return whether, according to the browser, the page itself sent the request."""
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin", "")
     if site is not None:
         return site == "same-origin"

@@ -1,4 +1,4 @@
-"""What roles give to their holders, and which part of it an administrator lacks."""
+"""Holdings: what roles grant, and what of it an administrator does not hold."""
 
 from __future__ import annotations
 

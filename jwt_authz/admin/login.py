@@ -25,7 +25,7 @@ from .rendering import render
 
 CLIENT = "Administration page"
 LONGEST_FORM = 65_536
-"""The most bytes of a form; a role can have many permissions."""
+"""The maximum size of a form in bytes; a role can have many permissions."""
 
 CSRF_FIELD = "csrf_token"
 
@@ -132,7 +132,7 @@ def to_log_in(*_: object, **__: object) -> Any:
 
 
 def to_confirm(*_: object, **__: object) -> Any:
-    """Redirect a caller to the log-in whose own log-in is too long ago."""
+    """Redirect a caller whose log-in is too old, to log in again."""
     return _go_to_log_in(confirm="1")
 
 

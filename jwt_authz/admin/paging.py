@@ -30,7 +30,7 @@ def page_of(found: Sequence[Any], number: int, size: int) -> ListPage:
 
 
 FEW = 40
-"""Up to so many choices, a form shows all of them."""
+"""A form shows all choices if there are at most this many."""
 _OFFERED = 30
 
 
@@ -38,7 +38,7 @@ _OFFERED = 30
 class Choices:
     """What a form offers: the chosen ones first, then others that match a search.
 
-    `hidden` is the number of others that match, too, but are too many to show.
+    `hidden` is the number of further matches, which are not shown.
     """
 
     chosen: Sequence[str]

@@ -17,7 +17,7 @@ from .change import ChangeContext
 from .effect import Effect, effect_of_catalog
 from .roles import AdminRoles, CatalogRule, RoleChange
 from .safeguards import Safeguards
-from .user_changes import Administration, fit, tell
+from .user_changes import Administration, announce, fit
 from .versions import ANY, Seen
 
 ROLES_ELSEWHERE = (
@@ -114,7 +114,7 @@ class RoleAdministration:
             # Also if nothing changed, to repeat a call that did not reach the other processes.
             reload_everywhere(state, change.name if change.role is None else None)
         finally:
-            tell(*entries)
+            announce(*entries)
         return version
 
     def _safeguards(self, change: RoleChange | None = None) -> tuple[Safeguards, SQLAlchemyRoles]:

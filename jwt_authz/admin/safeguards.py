@@ -1,4 +1,4 @@
-"""What not even an administrator may do, checked inside the transaction of the change.
+"""Safeguards: the limits of what administrators may do, checked in the transaction of a change.
 
 How it works. Another process may have just changed a role, unknown to this one. So the holdings of
 the caller, and of all others, are read from the catalog that the transaction sees.

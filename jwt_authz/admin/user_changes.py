@@ -89,7 +89,7 @@ class Administration:
         user, entry = fit(
             lambda: self.accounts.create(actor, username, password, names, tenant, rule)
         )
-        tell(entry)
+        announce(entry)
         return user
 
     def give_roles(self, subject: str, roles: Iterable[str], seen: Seen = ANY) -> tuple[User, str]:
@@ -105,7 +105,7 @@ class Administration:
             # Also if nothing changed, to repeat a call whose revocation failed.
             revoke(current_state(), Target("subject", subject), keeps_families=True)
         finally:
-            tell(changed.entry)
+            announce(changed.entry)
         return changed.user, changed.version
 
     def set_disabled(self, subject: str, disabled: bool, seen: Seen = ANY) -> tuple[User, str]:
@@ -120,7 +120,7 @@ class Administration:
             if disabled:
                 revoke(current_state(), Target("subject", subject))
         finally:
-            tell(changed.entry)
+            announce(changed.entry)
         return changed.user, changed.version
 
     def sessions(self, subject: str) -> tuple[Family, ...]:
@@ -139,7 +139,7 @@ class Administration:
         before = len(families_of(current_state(), subject))
         revoke(current_state(), Target("subject", subject))
         change = ({"sessions": before}, {"sessions": 0})
-        tell(self.accounts.record(actor, END_SESSIONS, user, *change))
+        announce(self.accounts.record(actor, END_SESSIONS, user, *change))
 
     def effect_of_roles(self, user: User, roles: Iterable[str]) -> list[Effect]:
         """Return the effect of replacing the user's roles with these."""
@@ -195,7 +195,7 @@ def add_administration_checks(app: App) -> None:
 
 
 def unsupported_accounts() -> Iterator[Found]:
-    """Yield whether the accounts of the current application do not support administration."""
+    """Yield a finding if the accounts of the current application do not support administration."""
     return misuse_of(_accounts)
 
 
@@ -252,7 +252,7 @@ def fit(change: Callable[[], _Result]) -> _Result:
         raise ProblemAnswer(409, "change-refused", f"Not changed: {error}.") from None
 
 
-def tell(*entries: Entry | None) -> None:
+def announce(*entries: Entry | None) -> None:
     """Log the entries, and audit the first one. Call this last, since a receiver may raise."""
     made = [entry for entry in entries if entry is not None]
     for entry in made if _log.isEnabledFor(logging.INFO) else ():

@@ -58,7 +58,7 @@ def changing(
     return decorate
 
 
-def asking(command: Callable[..., None]) -> Callable[..., None]:
+def confirmed(command: Callable[..., None]) -> Callable[..., None]:
     """Add the option `--yes` to a command; it receives a function that asks for confirmation."""
 
     @functools.wraps(command)
@@ -89,7 +89,7 @@ def say(text: str) -> None:
     click.echo(visible(text))
 
 
-def who() -> str:
+def author() -> str:
     """Return the author of a change for the audit: the user of the operating system."""
     try:
         return f"{getpass.getuser()} at the command line"

@@ -19,7 +19,7 @@ from ..inspection.check import find
 from ..inspection.matrix import read_matrix
 from ..tokens import KeySet
 from . import reports
-from .common import Commands, Confirm, asking, example
+from .common import Commands, Confirm, confirmed, example
 from .explain import explain
 from .openapi import openapi
 from .output import show_findings
@@ -162,7 +162,7 @@ def rotate_keys(path: Path, kid: str | None) -> None:
 
 @_key_command("retire", "keys retire 4uHrXtqPBBk --yes")
 @click.argument("kid")
-@asking
+@confirmed
 def retire_key(path: Path, kid: str, confirm: Confirm) -> None:
     """Remove a key: tokens that it signed are refused from now on."""
     after = KeySet.read(path).retired(kid)

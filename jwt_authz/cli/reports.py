@@ -95,8 +95,10 @@ def _filtering(command: Callable[..., None]) -> Callable[..., None]:
         command(selection=Selection(route, method, roles, verdict), **given)
 
     options = (
-        click.option("--route", metavar="TEXT", help="Routes with this in the rule or endpoint."),
-        click.option("--method", metavar="NAME", help="Routes for this method, such as GET."),
+        click.option(
+            "--route", metavar="TEXT", help="Only routes with this text in the rule or endpoint."
+        ),
+        click.option("--method", metavar="NAME", help="Only routes for this method, such as GET."),
         click.option(
             "--role",
             "roles",
@@ -108,7 +110,7 @@ def _filtering(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--only",
             type=click.Choice([verdict.value for verdict in (YES, NO, DEPENDS)]),
-            help="Routes that answer one of the callers so.",
+            help="Only routes with this answer for one of the callers.",
         ),
     )
     made: Callable[..., None] = filters

@@ -15,7 +15,7 @@ from ..logins.changes import RoleChanges
 from ..policy.permissions import Permission
 from ..policy.role_sources import ManagedRoles
 from ..policy.roles import Roles
-from .common import Confirm, asking, changing, complete_role, example, say, who
+from .common import Confirm, author, changing, complete_role, confirmed, example, say
 from .output import show, wide_option
 
 
@@ -26,7 +26,7 @@ def roles() -> None:
 
 def _command(name: str, *examples: str) -> Callable[[Callable[..., None]], click.Command]:
     def make() -> RoleChanges:
-        return RoleChanges(current_state(), _managed(), who(), _users)
+        return RoleChanges(current_state(), _managed(), author(), _users)
 
     return changing(roles, name, make, *examples)
 
@@ -92,7 +92,7 @@ def add(
 
 @_command("remove", "roles remove clerk")
 @_name
-@asking
+@confirmed
 def remove(managed: RoleChanges, name: str, confirm: Confirm) -> None:
     """Remove a role, also from all users; no other role may include it."""
     found = current_state().roles or Roles()
@@ -124,8 +124,8 @@ def take(managed: RoleChanges, name: str, permissions: tuple[str, ...]) -> None:
     for permission in permissions:
         by = next((one for one in Permission.parse(permission).covered_by if one in held.held), "")
         if by:
-            whence = f"by {by}" if by != permission else "by a role that it includes"
-            click.echo(f"but {name} still has {permission}, {whence}", err=True)
+            source = f"by {by}" if by != permission else "by a role that it includes"
+            click.echo(f"but {name} still has {permission}, {source}", err=True)
 
 
 @_command("include", "roles include manager clerk")

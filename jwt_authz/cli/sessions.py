@@ -22,13 +22,13 @@ from ..logins.revoking import end_family, families_of, revoke
 from ..revocation import Family, Target
 from .common import (
     Confirm,
-    asking,
+    author,
     changing,
     complete_role,
     complete_user,
+    confirmed,
     example,
     say,
-    who,
 )
 from .output import show, wide_option
 
@@ -42,11 +42,15 @@ def _command(name: str, *examples: str) -> Callable[[Callable[..., None]], click
     return changing(sessions, name, current_state, *examples)
 
 
-def _of_whom(command: Callable[..., None]) -> Callable[..., None]:
+def _user_arguments(command: Callable[..., None]) -> Callable[..., None]:
     """Add the arguments that name the user."""
     for option in (
-        click.option("--issuer", metavar="ISS", help="The issuer of --subject, if not this one."),
-        click.option("--subject", metavar="SUB", help="The `sub` of the tokens, for no USERNAME."),
+        click.option(
+            "--issuer", metavar="ISS", help="The issuer of --subject, if it is a foreign one."
+        ),
+        click.option(
+            "--subject", metavar="SUB", help="The `sub` of the tokens, instead of USERNAME."
+        ),
     ):
         command = option(command)
     return command
@@ -54,7 +58,7 @@ def _of_whom(command: Callable[..., None]) -> Callable[..., None]:
 
 @_command("list", "sessions list ann", "sessions list --subject 4711 --json")
 @click.argument("username", required=False, shell_complete=complete_user)
-@_of_whom
+@_user_arguments
 @click.option("--json", "as_json", is_flag=True, help="Write JSON instead of text.")
 @wide_option
 def list_sessions(
@@ -78,9 +82,9 @@ def list_sessions(
 
 @_command("end", "sessions end ann", "sessions end ann --id 5lqDcSyOUg-SmcHH5HZUlA --yes")
 @click.argument("username", required=False, shell_complete=complete_user)
-@_of_whom
+@_user_arguments
 @click.option("--id", "family", metavar="ID", help="End only this log-in.")
-@asking
+@confirmed
 def end_sessions(
     state: AppState,
     username: str | None,
@@ -104,7 +108,7 @@ def end_sessions(
         confirm(f"The log-in {family} of {named} and its tokens will end.")
         end_family(state, family)
         said = f"the log-in {family} of {named} is ended"
-    tell_change(get_app(), who(), "sessions end", named, wanted)
+    tell_change(get_app(), author(), "sessions end", named, wanted)
     say(said)
 
 
@@ -119,8 +123,8 @@ def end_sessions(
 @click.option("--family", metavar="ID", help="One log-in, and the tokens that came with it.")
 @click.option("--everything", is_flag=True, help="All tokens and log-ins.")
 @click.option("--issuer", metavar="ISS", help="The foreign issuer of --jti or --subject.")
-@click.option("--keeps-families", is_flag=True, help="With --subject: the log-ins stay.")
-@asking
+@click.option("--keeps-families", is_flag=True, help="With --subject: keep the log-ins.")
+@confirmed
 @with_appcontext
 def revoke_tokens(confirm: Confirm, **criteria: Any) -> None:
     """Revoke the tokens issued until now that match one criterion, in all processes."""
@@ -136,7 +140,7 @@ def revoke_tokens(confirm: Confirm, **criteria: Any) -> None:
     extension: Authz = current_app.extensions["jwt_authz"]
     extension.revoke(**criteria)
     name = kind if kind == "everything" else f"{kind} {value}"
-    tell_change(get_app(), who(), "revoke", name, criteria["subject"])
+    tell_change(get_app(), author(), "revoke", name, criteria["subject"])
     say(f"{matching[0].lower()}{matching[1:]} that were issued until now are refused")
 
 

@@ -19,7 +19,7 @@ _CLOCKS_DIFFER = 1.0  # seconds that are worth a warning
 @click.command("init", epilog=example("init"))
 @with_appcontext
 def init() -> None:
-    """Prepare a new store of revocations: its tables, and the marker that it has lost nothing."""
+    """Prepare a new store of revocations: create its tables and mark it as complete."""
     state = current_state()  # raises without an Authz
     extension: Authz = current_app.extensions["jwt_authz"]
     extension.prepare_store()
@@ -46,7 +46,7 @@ def check_store() -> None:
     except StoreUnavailable as error:
         raise click.ClickException(f"the store cannot be used: {error}") from None
     took = perf_counter() - started
-    click.echo(f"the store answers, in {took * 1000:.0f} ms with connecting")
+    click.echo(f"the store answers, in {took * 1000:.0f} ms including the connection")
     ahead = view.now() - time()
     if abs(ahead) >= _CLOCKS_DIFFER:
         side = "ahead of" if ahead > 0 else "behind"

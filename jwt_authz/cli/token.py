@@ -13,7 +13,7 @@ from ..application import current_state
 from ..audit import tell_change
 from ..errors import MisuseError
 from ..extension import Authz
-from .common import example, permission_option, role_option, who
+from .common import author, example, permission_option, role_option
 
 _LONGEST = 24 * 60
 
@@ -26,13 +26,13 @@ _LONGEST = 24 * 60
 @permission_option
 @click.option("--scope", "scopes", multiple=True, metavar="NAME", help="A scope; can be repeated.")
 @click.option("--tenant", metavar="NAME", help="The tenant.")
-@click.option("--fresh", is_flag=True, help="As after a log-in.")
+@click.option("--fresh", is_flag=True, help="Mark it as fresh, as after a log-in.")
 @click.option(
     "--minutes",
     type=click.IntRange(1, _LONGEST),
     default=60,
     show_default=True,
-    help="The minutes until it expires.",
+    help="Minutes until it expires.",
 )
 @click.option(
     "--force", is_flag=True, help="Issue it although the application is not in debug mode."
@@ -68,5 +68,5 @@ def token(
         fresh=fresh,
         expires=timedelta(minutes=minutes),
     )
-    tell_change(get_app(), who(), "token", subject, subject)
+    tell_change(get_app(), author(), "token", subject, subject)
     click.echo(issued)

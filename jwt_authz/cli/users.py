@@ -17,14 +17,14 @@ from ..inspection.tables import Table, visible
 from ..logins.changes import Users
 from .common import (
     Confirm,
-    asking,
+    author,
     changing,
     complete_role,
     complete_user,
+    confirmed,
     example,
     role_option,
     say,
-    who,
 )
 from .output import show, wide_option
 
@@ -43,7 +43,7 @@ def users() -> None:
 
 
 def _command(name: str, *examples: str) -> Callable[[Callable[..., None]], click.Command]:
-    return changing(users, name, lambda: Users(current_state(), _accounts(), who()), *examples)
+    return changing(users, name, lambda: Users(current_state(), _accounts(), author()), *examples)
 
 
 _username = click.argument("username", shell_complete=complete_user)
@@ -91,7 +91,7 @@ def list_users(_: Users, as_json: bool, wide: bool) -> None:
 
 @_command("remove", "users remove ann")
 @_username
-@asking
+@confirmed
 def remove(managed: Users, username: str, confirm: Confirm) -> None:
     """Remove a user, and end their log-ins and tokens."""
     user = managed.find(username)
@@ -105,7 +105,9 @@ def remove(managed: Users, username: str, confirm: Confirm) -> None:
 @_command("grant", "users grant ann editor")
 @_username
 @_roles
-@click.option("--tenant", metavar="NAME", help="In this tenant, by default in their own.")
+@click.option(
+    "--tenant", metavar="NAME", help="The tenant of the roles, by default the user's own."
+)
 def grant(managed: Users, username: str, roles: tuple[str, ...], tenant: str | None) -> None:
     """Give a user roles."""
     user = managed.grant(username, roles, tenant)
@@ -115,7 +117,9 @@ def grant(managed: Users, username: str, roles: tuple[str, ...], tenant: str | N
 @_command("take", "users take ann editor")
 @_username
 @_roles
-@click.option("--tenant", metavar="NAME", help="In this tenant, by default in their own.")
+@click.option(
+    "--tenant", metavar="NAME", help="The tenant of the roles, by default the user's own."
+)
 def take(managed: Users, username: str, roles: tuple[str, ...], tenant: str | None) -> None:
     """Take roles from a user, and end the access tokens that have them."""
     user = managed.take(username, roles, tenant)
@@ -124,7 +128,7 @@ def take(managed: Users, username: str, roles: tuple[str, ...], tenant: str | No
 
 @_command("disable", "users disable ann --yes")
 @_username
-@asking
+@confirmed
 def disable(managed: Users, username: str, confirm: Confirm) -> None:
     """Disable a user, and end their log-ins and tokens."""
     managed.find(username)
@@ -208,5 +212,5 @@ def _ended(what: str = "log-ins and tokens") -> str:
     """Return what happened to the tokens issued so far."""
     url = current_state().settings.store_url
     if url is None or url == "memory:":
-        return f"but {what} go on until they expire: AUTHZ_STORE_URL is not set"
+        return f"but {what} stay valid until they expire: AUTHZ_STORE_URL is not set"
     return f"and {what} issued until now are ended"

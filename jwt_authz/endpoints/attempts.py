@@ -76,7 +76,7 @@ class Attempts:
         self._tight = RateLimitItemPerSecond(amount, seconds, _NAMESPACE)
         self._wide = RateLimitItemPerSecond(WIDER * amount, seconds, _NAMESPACE)
 
-    def look_at(self, caller: Caller) -> WaitTimes:
+    def wait_times(self, caller: Caller) -> WaitTimes:
         """Return how long the caller has to wait; nothing is counted."""
         tight = self._wait(self._tight, "both", caller.both)
         elsewhere = self._wait(self._wide, "account", caller.account)
@@ -98,7 +98,7 @@ class Attempts:
         if address:
             self._windows.hit(self._wide, "address", address)
 
-    def is_home(self, address: str, application: str) -> bool:
+    def may_be_known(self, address: str, application: str) -> bool:
         """Return whether any account of the application may be known at the address."""
         counts = [self._storage.get(mark) for mark in _marks(application, address)]
         return 0 < max(counts) <= MOST_ACCOUNTS
@@ -106,7 +106,7 @@ class Attempts:
     def knows(self, address: str, owner: str, application: str) -> bool:
         """Return whether the owner of an account has logged in from the address lately.
 
-        Call `is_home` first: at a shared address, no account is known.
+        Call `may_be_known` first: at a shared address, no account is known.
         """
         marks = _marks(application, f"{owner}@{address}")
         return any(self._storage.get(mark) for mark in marks)

@@ -13,7 +13,7 @@ from ..refusals import ProblemAnswer
 from ..tokens.jws import read_object
 
 LONGEST_BODY = 16_384
-"""The most bytes of a body that are read."""
+"""The maximum size of a body in bytes."""
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"

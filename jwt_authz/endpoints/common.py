@@ -46,13 +46,13 @@ def refuse(problem: Problem, wait: int, note: str = "log-in") -> NoReturn:
 
 
 def missing_accounts() -> Iterator[Found]:
-    """Yield whether the current application has no users who could log in."""
+    """Yield a finding if the current application has no accounts."""
     if current_state().accounts is None:
         yield Found(NO_ACCOUNTS)
 
 
 def missing_store() -> Iterator[Found]:
-    """Yield whether the current application has no store."""
+    """Yield a finding if the current application has no store."""
     state = current_state()
     if state.settings.store_url is None:
         yield from misuse_of(state.needed_revocations)

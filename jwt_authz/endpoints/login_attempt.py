@@ -48,7 +48,7 @@ class Attempt:
         self.wait = 0
         if self._rate is not None:
             self._caller: Any = Caller.of(username, request.remote_addr)
-            waits = self._rate.look_at(self._caller)
+            waits = self._rate.wait_times(self._caller)
             self._known_as = self._known_owner(self._rate)
             self.wait = waits.here if self._known_as else max(waits)
 
@@ -86,7 +86,7 @@ class Attempt:
     def _known_owner(self, rate: LoginRate) -> str | None:
         """Return the digest of the account if it is known at this address, else None."""
         address = self._caller.address
-        if not _is_home(rate, address):
+        if not _may_be_known(rate, address):
             return None
         user = self._accounts.named(self._username) if _has_names(self._accounts) else None
         owner = _owner(self._accounts, user, self._username)
@@ -107,7 +107,7 @@ def wait_of_address() -> int:
         return 0
     address = network_of(request.remote_addr)
     wait = rate.wait_here(address)
-    if not (wait or HASHING.is_full) or _is_home(rate, address):
+    if not (wait or HASHING.is_full) or _may_be_known(rate, address):
         return 0
     if not wait:
         rate.turned_away(address)
@@ -115,8 +115,8 @@ def wait_of_address() -> int:
     return wait
 
 
-def _is_home(rate: LoginRate, address: str) -> bool:
-    return _is_own(address) and rate.is_home(address)
+def _may_be_known(rate: LoginRate, address: str) -> bool:
+    return _is_own(address) and rate.may_be_known(address)
 
 
 def _is_own(address: str) -> bool:
@@ -182,13 +182,13 @@ def unusable_rate() -> Iterator[Found]:
 
 
 def missing_rate() -> Iterator[Found]:
-    """Yield whether log-ins have no limit although none was turned off."""
+    """Yield a finding if log-ins have no limit although it was not turned off."""
     is_wanted = bool(current_state().settings.login_rate)
     if is_wanted and LoginRate is None and not any(_set_by_application()):
         yield Found(f"the log-in has no limit on guesses: {_MISSING}")
 
 
 def hidden_addresses() -> Iterator[Found]:
-    """Yield whether a proxy hides the addresses that the limit is for."""
+    """Yield a finding if a proxy hides the addresses that the limit is for."""
     if LoginRate is not None and current_state().settings.login_rate:
         yield from unconfigured_proxies()

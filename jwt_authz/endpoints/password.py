@@ -68,7 +68,7 @@ def _register(state: BlueprintSetupState) -> None:
 
 
 def fixed_passwords() -> Iterator[Found]:
-    """Yield whether the accounts of the current application do not support a new password."""
+    """Yield a finding if the accounts of the current application do not support a new password."""
     if current_state().accounts is not None:
         yield from misuse_of(_accounts)
 

@@ -29,7 +29,7 @@ def is_from_unconfigured_proxy() -> bool:
 
 
 def unconfigured_proxies() -> Iterator[Found]:
-    """Yield whether a request came from a proxy that is not configured."""
+    """Yield a finding if a request came from a proxy that is not configured."""
     seen = current_app.extensions
     header = _unhandled_header() if has_request_context() else None
     if header is not None:

@@ -29,7 +29,7 @@ else:
 
 TIMEOUT = 0.25
 PAUSE = 5.0
-"""Seconds that Redis may take to answer, and seconds to wait after it did not."""
+"""The timeout of Redis in seconds, and how long not to use it after a failure."""
 
 REMEMBERED = 5.0
 MOST_REMEMBERED = 1_024
@@ -56,9 +56,9 @@ class LoginRate:
             opened = _open(store)
             self._shared = cache(lambda: Attempts(opened(), amount, seconds))
 
-    def look_at(self, caller: Caller) -> WaitTimes:
+    def wait_times(self, caller: Caller) -> WaitTimes:
         """Return how long the caller has to wait."""
-        here, elsewhere = self._ask(lambda attempts: attempts.look_at(caller))
+        here, elsewhere = self._ask(lambda attempts: attempts.wait_times(caller))
         return WaitTimes(max(here, self.wait_here(caller.address)), elsewhere)
 
     def wait_here(self, address: str) -> int:
@@ -79,19 +79,19 @@ class LoginRate:
         """
         self._here.turned_away(address)
 
-    def is_home(self, address: str) -> bool:
+    def may_be_known(self, address: str) -> bool:
         """Return whether any account may be known at the address.
 
         A negative answer is cached for a moment, so that a flood does not query the shared store.
         """
         if self._homes_of_nobody.get(address, 0.0) > time.monotonic():
             return False
-        is_home = self._ask(lambda attempts: attempts.is_home(address, self._application))
-        if not is_home and self._shared is not None:
+        may_be_known = self._ask(lambda attempts: attempts.may_be_known(address, self._application))
+        if not may_be_known and self._shared is not None:
             if len(self._homes_of_nobody) >= MOST_REMEMBERED:
                 self._homes_of_nobody.clear()
             self._homes_of_nobody[address] = time.monotonic() + REMEMBERED
-        return is_home
+        return may_be_known
 
     def knows(self, address: str, owner: str) -> bool:
         """Return whether the owner of an account has logged in from the address lately."""

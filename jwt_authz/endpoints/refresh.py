@@ -57,7 +57,7 @@ def _register(state: BlueprintSetupState) -> None:
 
 
 def endless_refresh_tokens() -> Iterator[Found]:
-    """Yield whether refresh tokens never expire."""
+    """Yield a finding if refresh tokens never expire."""
     if refresh_lifetime() is None:
         yield Found(NEVER_ENDS, {"setting": "JWT_REFRESH_TOKEN_EXPIRES"})
 

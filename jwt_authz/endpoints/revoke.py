@@ -1,4 +1,4 @@
-"""The revocation endpoint, `POST /token/revoke` (RFC 7009): the bearer of a token can end it."""
+"""The revocation endpoint, `POST /token/revoke` (RFC 7009): end the token in the body."""
 
 from __future__ import annotations
 

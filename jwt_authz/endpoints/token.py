@@ -21,7 +21,7 @@ from .common import client_of_request, current_logins, has_refresh, missing_acco
 from .login_attempt import Attempt, add_rate_checks, wait_of_address
 
 LONGEST_PASSWORD = 4_096
-"""The most bytes of a password that are read."""
+"""The maximum size of a password in bytes."""
 
 
 class Credentials(Schema):

@@ -14,7 +14,7 @@ from .inspected import Inspected
 FUNCTIONS: dict[str, Callable[[Inspected], Iterable[Found]]] = {
     "AZ001": routes.denied_views,
     "AZ002": routes.open_views,
-    "AZ003": routes.guards_in_vain,
+    "AZ003": routes.misplaced_guards,
     "AZ004": routes.unknown_endpoints,
     "AZ005": routes.missing_arguments,
     "AZ006": routes.never_fresh,

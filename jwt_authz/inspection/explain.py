@@ -40,7 +40,7 @@ class Answer:
     """The answer of one guard to a call.
 
     `status` is the status of the refusal, None if the guard allows the call. `problem` is the name
-    of the problem's type, and `note` a detail that otherwise only the log has. `decision` is None
+    of the problem's type, and `note` a detail that is otherwise only in the log. `decision` is None
     if the requirement was not evaluated.
     """
 

@@ -1,4 +1,4 @@
-"""The check before the first request, whose modules are not imported earlier."""
+"""Run the check before the first request; its modules are not imported earlier."""
 
 from __future__ import annotations
 
@@ -16,17 +16,16 @@ from ..guards.error_handlers import keep_refusals
 from ..guards.placement import is_static
 
 LONGEST_CHECK = 5.0
-"""Seconds for which a request waits for the check that another one began."""
+"""How many seconds a request waits for a check that another request started."""
 
 _CHECK = "jwt_authz.inspection.check"
 _log = logging.getLogger("jwt_authz")
 
 
 class FirstRequest:
-    """Checks the application before its first request is answered, and until it has passed.
+    """Checks the application before its first request; until the check passes, all are refused.
 
-    On Flask's signal and not in `before_request`, so that nothing is left on the way of the
-    requests that follow.
+    It uses Flask's signal instead of `before_request`, to leave no overhead for later requests.
     """
 
     def __init__(self) -> None:
@@ -46,7 +45,7 @@ class FirstRequest:
         finally:
             self._lock.release()
         if self._misuse:
-            # While one develops, the page says what the log says.
+            # In development, the error page shows what was logged.
             raise InternalServerError(self._misuse if app.debug or app.testing else None)
 
     def _check(self, app: Flask) -> None:
@@ -55,7 +54,10 @@ class FirstRequest:
                 _log.warning("%s", warning)
         except MisuseError as error:
             self._misuse = str(error)
-            _log.error("every request is refused, for misuse of jwt_authz:\n%s", self._misuse)
+            _log.error(
+                "every request is refused until this misuse of jwt_authz is fixed:\n%s",
+                self._misuse,
+            )
         else:
             self._passed = True
             request_started.disconnect(self, app)

@@ -31,7 +31,7 @@ class Access:
     """What one endpoint and method of an application requires.
 
     `places` says where each of the `guards` is placed: `application`, `blueprint shop`, `view`,
-    `class` or `method`. `inner` says what may refuse a call beside the guards; it is empty if
+    `class` or `method`. `inner` says what may refuse a call besides the guards; it is empty if
     nothing is found.
     """
 
@@ -68,7 +68,7 @@ class Access:
         return not self.guards and not self.exempt
 
     @property
-    def is_guarded_in_vain(self) -> bool:
+    def has_misplaced_guard(self) -> bool:
         """Whether the guard is above the route decorator, so the route has the unguarded view."""
         is_wrapped = bool(getattr(self.view, WRAPPED, False))
         return is_wrapped and not self.exempt and not guards_on(self.view)
@@ -79,7 +79,7 @@ class Access:
         return has_cache_above_guard(self.view, self.method)
 
     @property
-    def left_out(self) -> tuple[str, str] | None:
+    def lost_guard(self) -> tuple[str, str] | None:
         """The method of the view's class that lost a guard, and the parent's method that has it."""
         return left_out_guard(self.view, self.method)
 

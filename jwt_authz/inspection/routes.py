@@ -64,7 +64,7 @@ def describe(access: Access) -> Route:
 def requirement_of(access: Access) -> str:
     """Return a route's combined requirement in words; `everybody` or `nobody` if unguarded.
 
-    What may refuse beside the guards is named after `unknown` or `and more`.
+    What may refuse besides the guards follows after `unknown` or `and more`.
     """
     if not access.guards:
         if is_denied(access):
@@ -129,9 +129,9 @@ def _remarks(access: Access) -> list[str]:
         remarks += [f"not enforced: {place}" for place, guard in placed if guard not in enforced]
     if access.guards and access.exempt:
         remarks.append("exempt from outer guards")
-    if access.is_guarded_in_vain:
+    if access.has_misplaced_guard:
         remarks.append("guard above its route decorator")
-    if access.left_out is not None:
-        part, parent = access.left_out
+    if access.lost_guard is not None:
+        part, parent = access.lost_guard
         remarks.append(f"{part} lost the guard of {parent}")
     return remarks

@@ -1,4 +1,4 @@
-"""Selection: choose routes and roles of the reports by what they are called and answer."""
+"""Selection: filter the routes and roles of a report by name and answer."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _MOST_LISTED = 20
 class Selection:
     """Which rows and columns of a report to keep; None or empty keeps everything.
 
-    `route` is a part of the rule or of the endpoint. `only` is the answer that one of the callers
-    shown has to get: of `roles`, or without them of all.
+    `route` is a part of the rule or of the endpoint. `only` keeps routes that give this
+    answer to one of the `roles`, or to any caller if there are none.
     """
 
     route: str | None = None
@@ -43,7 +43,7 @@ class Selection:
         return replace(matrix, rows=tuple(row for row in matrix.rows if self._has_row(row)))
 
     def of_routes(self, routes: Iterable[Route]) -> list[Route]:
-        """Return the routes selected: with roles, those that let one of them in, or may."""
+        """Return the selected routes; with roles, those that allow or may allow one of them."""
         found = [one for one in routes if self._names(one)]
         if not self.roles and self.only is None:
             return found

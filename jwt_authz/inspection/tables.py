@@ -43,7 +43,7 @@ class Table:
         return "".join(texts)
 
     def blocks(self, width: int, repeated: int = 0) -> Iterator[Table]:
-        """Yield tables that are at most so wide as text.
+        """Yield tables whose text is at most this wide.
 
         If there are more columns than the first `repeated` ones, the rest is divided among several
         tables, each with the first columns. Without `repeated`, and where a column alone is too

@@ -17,7 +17,7 @@ from ..policy.roles import Roles
 from .matrix import Access
 
 
-def unasked(accesses: Iterable[Access], roles: Roles, rules: Rules) -> list[str]:
+def unused(accesses: Iterable[Access], roles: Roles, rules: Rules) -> list[str]:
     """Return the permissions that a role grants and nothing requires, in alphabetical order.
 
     A wildcard is required if anything that it covers is required. This looks at guards, rules, and

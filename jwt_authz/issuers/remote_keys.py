@@ -1,11 +1,11 @@
 """Remote keys: fetches, caches and refreshes the published keys of an issuer.
 
 How it works. The last fetched keys are kept whole and immutable, so that a known key is found
-without a lock. A caller that finds them too old, or misses a key, starts a flight: a thread that
-fetches. There is at most one at a time, and one in 30 seconds. Only callers that miss a key wait
-for it, at most two at a time and briefly, so that a slow issuer never blocks all threads. A flight
-that fails only changes the time of the next one; keys that could not be confirmed for a day are no
-longer used.
+without a lock. A caller that finds them too old, or misses a key, starts a thread that fetches
+them. There is at most one such thread at a time, and one in 30 seconds. Only callers that miss a
+key wait for it, at most two at a time and briefly, so that a slow issuer never blocks all threads.
+A fetch that fails only changes the time of the next one; keys that could not be confirmed for a day
+are no longer used.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ FRESH = 300.0
 KEPT = 86_400.0
 """How long the last valid keys are used while fetching fails, in seconds."""
 APART = 30.0
-"""The minimum time between the starts of two flights, in seconds."""
-FLIGHT = 5.0
-"""The maximum duration of a flight, from the connection to the last byte, in seconds."""
+"""The minimum time between the starts of two fetches, in seconds."""
+LONGEST_FETCH = 5.0
+"""The maximum duration of a fetch, from the connection to the last byte, in seconds."""
 PATIENCE = 2.0
-"""The maximum time that a request waits for a flight, in seconds."""
+"""The maximum time that a request waits for a fetch, in seconds."""
 MOST_WAITING = 2
 """How many requests may wait for an issuer's keys at once; others get a 503 immediately."""
 
@@ -119,7 +119,7 @@ class RemoteKeys:
     def after_fork(self) -> None:
         """Reset the locks and threads in a forked process, which keeps the keys."""
         self._lock = threading.Lock()
-        self._flight: threading.Event | None = None
+        self._fetching: threading.Event | None = None
         self._waiting = 0
 
     def key_for(self, header: Mapping[str, Any], issuer: str) -> Lease:
@@ -138,8 +138,8 @@ class RemoteKeys:
         return Lease(key, held.since, held.until)
 
     def _missed(self, header: Mapping[str, Any], issuer: str, now: float) -> Lease:
-        flight = self._begin(now)
-        if flight is not None and not self._landed(flight):
+        fetch = self._begin(now)
+        if fetch is not None and not self._has_ended(fetch):
             raise StoreUnavailable(f"the keys of {self._issuer} are being fetched")
         held = self._held
         if held is None or not held.is_good(self._clock()):
@@ -150,52 +150,52 @@ class RemoteKeys:
         return Lease(key, held.since, held.until)
 
     def _begin(self, now: float) -> threading.Event | None:
-        """Return the current flight, started now if one is due; None if there is none."""
+        """Return the current fetch, started now if one is due; None if there is none."""
         with self._lock:
-            if self._flight is None and not 0 <= now - self._began < APART:
+            if self._fetching is None and not 0 <= now - self._began < APART:
                 self._began = now
-                flight = threading.Event()
-                thread = threading.Thread(target=self._fly, args=(flight,), daemon=True)
+                fetch = threading.Event()
+                thread = threading.Thread(target=self._run_fetch, args=(fetch,), daemon=True)
                 try:
                     thread.start()
                 except RuntimeError:  # no thread can be started, or the process is shutting down
                     _log.warning("the keys of %s cannot be fetched: no thread", self._issuer)
                 else:
-                    self._flight = flight
-            return self._flight
+                    self._fetching = fetch
+            return self._fetching
 
-    def _landed(self, flight: threading.Event) -> bool:
-        """Wait for a flight, unless enough callers already wait for it."""
+    def _has_ended(self, fetch: threading.Event) -> bool:
+        """Wait for a fetch, unless enough callers already wait for it."""
         with self._lock:
             if self._waiting >= MOST_WAITING:
                 return False
             self._waiting += 1
         try:
-            return flight.wait(PATIENCE)
+            return fetch.wait(PATIENCE)
         finally:
             with self._lock:
                 self._waiting -= 1
 
-    def _fly(self, flight: threading.Event) -> None:
+    def _run_fetch(self, fetch: threading.Event) -> None:
         """Fetch the keys, in a separate thread."""
         try:
-            keys = self._fetched_keys(time.monotonic() + FLIGHT)
+            keys = self._fetched_keys(time.monotonic() + LONGEST_FETCH)
             now = self._clock()
             self._held = _Held(keys, now, now, now + FRESH)
         except StoreUnavailable as error:
             _log.warning("the keys of %s could not be fetched: %s", self._issuer, error)
-            self._keep_on()
+            self._keep_using()
         except Exception:
             _log.exception("the keys of %s could not be fetched", self._issuer)
-            self._keep_on()
+            self._keep_using()
         finally:
             with self._lock:
-                if self._flight is flight:
-                    self._flight = None
-            flight.set()
+                if self._fetching is fetch:
+                    self._fetching = None
+            fetch.set()
 
-    def _keep_on(self) -> None:
-        """Use the last valid keys until the next flight may start, if they are not too old."""
+    def _keep_using(self) -> None:
+        """Use the last valid keys until the next fetch may start, if they are not too old."""
         if self._held is not None:
             now = self._clock()
             until = min(now + APART, self._held.fetched + KEPT)

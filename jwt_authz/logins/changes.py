@@ -44,7 +44,7 @@ class Users:
         """Add a user; see `ManagedAccounts`. Raise `MisuseError` for an unknown role."""
         names = self._known(roles)
         refuse_user_change(self._state, (), User(SOME_SUBJECT, username, names, tenant))
-        return self._told("add", self._accounts.add(username, password, names, tenant))
+        return self._audited("add", self._accounts.add(username, password, names, tenant))
 
     def remove(self, username: str) -> User:
         """Remove a user, and end all their log-ins and tokens."""
@@ -52,7 +52,7 @@ class Users:
             username
         )  # first, so that it can be repeated if the store does not answer
         self._accounts.remove(user.subject)
-        return self._told("remove", user)
+        return self._audited("remove", user)
 
     def grant(self, username: str, roles: Iterable[str], tenant: str | None = None) -> User:
         """Give a user roles, which take effect with their next log-in or refresh.
@@ -64,7 +64,7 @@ class Users:
         wanted = replace(held, roles=tuple({*held.roles, *names}))
         refuse_user_change(self._state, held.roles, wanted)
         user = self._accounts.grant_roles(user.subject, names, **_in(tenant))
-        return self._told("grant", user)
+        return self._audited("grant", user)
 
     def take(self, username: str, roles: Iterable[str], tenant: str | None = None) -> User:
         """Take roles from a user, and end the access tokens that have them; log-ins stay."""
@@ -78,7 +78,7 @@ class Users:
 
     def enable(self, username: str) -> User:
         """Let a user log in again."""
-        return self._told("enable", self._accounts.enable(self.find(username).subject))
+        return self._audited("enable", self._accounts.enable(self.find(username).subject))
 
     def set_password(self, user: User, password: str) -> User:
         """Set a user's password, and end all their log-ins and tokens.
@@ -131,10 +131,10 @@ class Users:
         try:
             self._end(user, keeps_families=keeps_families)
         finally:
-            self._told(action, user)
+            self._audited(action, user)
         return user
 
-    def _told(self, action: str, user: User) -> User:
+    def _audited(self, action: str, user: User) -> User:
         tell_change(get_app(), self._by, f"users {action}", user.username, user.subject)
         return user
 
@@ -174,46 +174,46 @@ class RoleChanges:
         """Add a role."""
         self._refuse_too_long(Role(name, *permissions, includes=tuple(includes), level=level))
         self._roles.add(name, *permissions, includes=tuple(includes), level=level)
-        self._tell("add", name)
+        self._audit("add", name)
 
     def remove(self, name: str) -> None:
         """Remove a role from the catalog and from all users, and end the tokens that have it."""
         catalog = self._roles.load()
         if name not in catalog:
-            # Perhaps by the same command, which failed after that: what it left undone is done.
+            # Perhaps by an earlier call that failed afterwards: finish it.
             reload_everywhere(self._state, name)
         elif not catalog.including(name):
-            # Before as well, so that nothing has changed where the store does not answer.
+            # Also before the change, so that nothing changes if the store does not answer.
             revoke(self._state, Target("role", name))
         self._roles.remove(name)
-        self._tell("remove", name, is_gone=True)
+        self._audit("remove", name, is_gone=True)
 
     def grant(self, name: str, permissions: Iterable[str]) -> None:
         """Give a role permissions."""
         self._refuse_too_long(Role(name, *permissions))
         self._roles.grant(name, *permissions)
-        self._tell("grant", name)
+        self._audit("grant", name)
 
     def take(self, name: str, permissions: Iterable[str]) -> None:
         """Take permissions from a role, and from all tokens that have it."""
         self._roles.take(name, *permissions)
-        self._tell("take", name)
+        self._audit("take", name)
 
     def include(self, name: str, others: Iterable[str]) -> None:
         """Make a role include others."""
         self._refuse_too_long(Role(name, includes=tuple(others)))
         self._roles.include(name, *others)
-        self._tell("include", name)
+        self._audit("include", name)
 
     def exclude(self, name: str, others: Iterable[str]) -> None:
         """Make a role no longer include others."""
         self._roles.exclude(name, *others)
-        self._tell("exclude", name)
+        self._audit("exclude", name)
 
     def set_level(self, name: str, level: int | None) -> None:
         """Set or remove the level of a role."""
         self._roles.set_level(name, level)
-        self._tell("level", name)
+        self._audit("level", name)
 
     def _refuse_too_long(self, more: Role) -> None:
         """Raise `TokenDoesNotFit` if adding `more` to the role would make tokens too long."""
@@ -231,7 +231,7 @@ class RoleChanges:
     def _role_sets(self) -> set[tuple[str, ...]]:
         return {user.roles for user in self._users()}
 
-    def _tell(self, action: str, name: str, is_gone: bool = False) -> None:
+    def _audit(self, action: str, name: str, is_gone: bool = False) -> None:
         try:
             reload_everywhere(self._state, name if is_gone else None)
         finally:  # last, since a receiver may raise

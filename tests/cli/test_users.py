@@ -309,7 +309,7 @@ def test_without_a_store_that_processes_share_the_words_say_that_tokens_go_on(
     Authz(app, roles=Roles(Role("clerk", "orders:read")), accounts=accounts)
     result = app.test_cli_runner().invoke(commands, ["users", "disable", "ann", "--yes"])
     assert result.exit_code == 0
-    assert "log-ins and tokens go on until they expire" in result.stdout
+    assert "log-ins and tokens stay valid until they expire" in result.stdout
     assert "these users exist only in the memory of this process" in result.stderr
     assert accounts.named("ann").disabled  # type: ignore[union-attr]
 

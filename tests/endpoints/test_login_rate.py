@@ -271,11 +271,11 @@ def test_a_redis_that_comes_back_is_used_again(redis_url: str) -> None:
     shared, caller = rate._shared, Caller.of("alice", HOME)
     rate._shared = LoginRate("redis://127.0.0.1:1/0", 2, 60, "shop")._shared
     rate.failed(caller, False)
-    assert rate._here.look_at(caller).here == 0
+    assert rate._here.wait_times(caller).here == 0
     rate._shared = shared
     for _ in range(2):
         rate.failed(caller, False)
-    assert LoginRate(redis_url, 2, 60, "shop").look_at(caller).here > 0
+    assert LoginRate(redis_url, 2, 60, "shop").wait_times(caller).here > 0
 
 
 def test_a_refusal_is_counted_and_logged_without_the_name(

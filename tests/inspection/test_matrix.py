@@ -202,14 +202,14 @@ def test_a_part_that_overrides_a_guarded_one_and_says_nothing_is_found(
     app = guarded_app()
     guard(app, "article:read")
     app.add_url_rule("/", view_func=view_class.as_view("view"))
-    found = {access.method: access.left_out for access in read_matrix(app)}
+    found = {access.method: access.lost_guard for access in read_matrix(app)}
     assert {method: names for method, names in found.items() if names} == expected
 
 
 def test_a_class_whose_view_is_guarded_where_it_is_routed_lost_no_decorators() -> None:
     app = guarded_app()
     app.add_url_rule("/", view_func=requires("article:read")(Bare.as_view("view")))
-    assert all(access.left_out is None for access in read_matrix(app))
+    assert all(access.lost_guard is None for access in read_matrix(app))
 
 
 def test_each_guard_is_listed_with_its_place() -> None:
@@ -284,7 +284,7 @@ def test_a_guard_above_the_route_decorator_guards_in_vain() -> None:
     def good() -> str:
         return "in"
 
-    found = {place: access.is_guarded_in_vain for place, access in matrix(app).items()}
+    found = {place: access.has_misplaced_guard for place, access in matrix(app).items()}
     assert found == {"GET /vain": True, "GET /good": False}
     assert matrix(app)["GET /vain"].is_bare
 

@@ -419,7 +419,7 @@ OVERAGE = {
 def test_groups_that_are_left_out_are_refused_and_not_empty(left_out: dict[str, Any]) -> None:
     issuer = trusted(roles={"g-1": "clerk"}, roles_at=["/roles", "/groups"])
     assert refused(issuer, payload_of(**left_out)) is ClaimsLeftOut
-    with pytest.raises(ClaimsLeftOut, match="leaves out claims that decide here"):
+    with pytest.raises(ClaimsLeftOut, match="leaves out claims that are needed"):
         read(issuer, payload_of(**left_out))
 
 

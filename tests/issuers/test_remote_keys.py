@@ -64,10 +64,10 @@ def ask(keys: RemoteKeys | FixedKeys, kid: str | None = "k1") -> Lease:
 
 
 def land(keys: RemoteKeys) -> None:
-    """Wait until no flight is under way."""
-    flight = keys._flight
-    if flight is not None:
-        assert flight.wait(PATIENCE)
+    """Wait until no fetch is in progress."""
+    fetch = keys._fetching
+    if fetch is not None:
+        assert fetch.wait(PATIENCE)
 
 
 MISBEHAVIOURS: dict[str, Callable[[KeyServer], None]] = {
@@ -171,7 +171,7 @@ def test_a_key_that_was_added_is_fetched_by_the_first_token_that_names_it(
     assert server.asked["/jwks"] == 2
 
 
-def test_callers_at_once_share_one_flight(server: KeyServer, clock: Clock) -> None:
+def test_callers_at_once_share_one_fetching(server: KeyServer, clock: Clock) -> None:
     keys, start = keys_of(server, clock), threading.Barrier(16)
     server.answer = lambda handler: (time.sleep(0.2), send(handler, json.dumps(jwks())))[1]
     found: list[Any] = []
@@ -246,7 +246,7 @@ def hurried(server: KeyServer) -> Callable[[str, float], dict[str, Any]]:
     return fetch
 
 
-def test_the_first_flight_and_every_other_begin_thirty_seconds_apart(clock: Clock) -> None:
+def test_fetches_begin_at_least_thirty_seconds_apart(clock: Clock) -> None:
     times: list[float] = []
 
     def fetch(url: str, until: float) -> dict[str, Any]:
@@ -266,7 +266,7 @@ def test_the_first_flight_and_every_other_begin_thirty_seconds_apart(clock: Cloc
     assert all(later - earlier >= APART for earlier, later in itertools.pairwise(times))
 
 
-def test_a_flight_that_does_not_end_is_the_only_one_all_the_same(clock: Clock) -> None:
+def test_a_fetch_that_does_not_end_stays_the_only_one(clock: Clock) -> None:
     ends, began = threading.Event(), []
 
     def fetch(url: str, until: float) -> dict[str, Any]:
@@ -768,7 +768,7 @@ def test_a_forked_process_has_the_keys_and_can_fetch_others(
     ask(keys)
     server.document = jwks(jwk(), jwk("k2", which=1))
     clock.now += APART
-    keys._flight = threading.Event()  # as if a thread of the parent were fetching
+    keys._fetching = threading.Event()  # as if a thread of the parent were fetching
     keys._lock.acquire()  # and held the lock
     context = multiprocessing.get_context("fork")
     answers = context.Queue()

@@ -173,7 +173,7 @@ def test_families_revocations_and_rate_limits_are_kept_and_survive_a_failover(
     for _ in range(3):
         rate.failed(caller, is_known=False)
     another_process = LoginRate(topology.url, 3, 900, "shop")
-    assert another_process.look_at(caller).here > 0
+    assert another_process.wait_times(caller).here > 0
 
     topology.wait_for_replica()
     topology.fail_over()
@@ -184,7 +184,7 @@ def test_families_revocations_and_rate_limits_are_kept_and_survive_a_failover(
     assert [entry.statement.value for entry in page.entries] == ["bob"]
     assert page.intact
     assert until_answered(lambda: shop.rotate(*family_of(begun), grace=0, idle=100)).jti
-    eventually(lambda: LoginRate(topology.url, 3, 900, "shop").look_at(caller).here > 0)
+    eventually(lambda: LoginRate(topology.url, 3, 900, "shop").wait_times(caller).here > 0)
     for store in (shop, other):
         store.close()
 

@@ -1,4 +1,4 @@
-"""Create the table of `jwt_authz.accounts.models.Change`: the trail of an administration."""
+"""Create the table of `jwt_authz.accounts.models.Change`: the trail of administrators' changes."""
 
 from __future__ import annotations
 

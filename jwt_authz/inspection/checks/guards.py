@@ -1,4 +1,4 @@
-"""Checks of guards: what keeps a guard from refusing those whom it should refuse."""
+"""Checks of guards: caches, settings and overrides that keep a guard from refusing."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def unenforced_guards(seen: Inspected) -> Iterator[Found]:
 
 
 def unenforced_application(seen: Inspected) -> Iterator[Found]:
-    """Yield whether the settings keep every guard from refusing."""
+    """Yield a finding if `AUTHZ_ENFORCE` is False, so that no guard refuses."""
     if seen.settings is not None and not seen.settings.enforce:
         yield Found(
             "AUTHZ_ENFORCE=False: no guard of the application refuses anyone, so set it to True "

@@ -1,4 +1,4 @@
-"""Checks of trusted issuers: whose tokens and subjects could be taken for those of others."""
+"""Checks of trusted issuers: tokens and subjects that could be mistaken for those of others."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PREFIX = (
 
 
 def own_tokens_of_an_issuer(seen: Inspected) -> Iterator[Found]:
-    """Yield whether the application's own tokens have the `iss` of a trusted issuer."""
+    """Yield a finding if the application's own tokens have the `iss` of a trusted issuer."""
     trust = seen.state.trust
     if trust is None or seen.settings is None or not _makes_tokens(seen):
         return
@@ -34,7 +34,7 @@ def own_tokens_of_an_issuer(seen: Inspected) -> Iterator[Found]:
 
 
 def shared_secrets(seen: Inspected) -> Iterator[Found]:
-    """Yield the issuers whose tokens anyone can make who verifies them."""
+    """Yield the issuers with a shared secret: anyone who verifies their tokens can make some."""
     for issuer in _issuers(seen):
         if issuer.unsafe_shared_secret:
             yield _found(
@@ -45,7 +45,7 @@ def shared_secrets(seen: Inspected) -> Iterator[Found]:
 
 
 def compared_subjects(seen: Inspected) -> Iterator[Found]:
-    """Yield the issuers whose callers never meet a comparison with the subject."""
+    """Yield the issuers whose callers never meet a requirement on the subject."""
     places = places_of_subject(seen.accesses, seen.rules) if seen.state.trust is not None else []
     for issuer in _issuers_without_prefix(seen) if places else ():
         yield _found(
@@ -69,7 +69,7 @@ def looked_up_subjects(seen: Inspected) -> Iterator[Found]:
 
 
 def plain_http(seen: Inspected) -> Iterator[Found]:
-    """Yield the issuers whose keys can be replaced on their way."""
+    """Yield the issuers whose keys could be replaced on the network."""
     for issuer in _issuers(seen):
         if issuer.unsafe_plain_http:
             yield _found(

@@ -1,4 +1,4 @@
-"""Checks of keys: whether the application's own tokens can be signed, and by no one else."""
+"""Checks of keys: keys of the application that are missing, unusable or weak."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ..inspected import Inspected
 
 
 def unsigned_tokens(seen: Inspected) -> Iterator[Found]:
-    """Yield whether the algorithm `none` is configured, with which anyone makes tokens."""
+    """Yield a finding if the algorithm `none` is configured: anyone could make tokens."""
     if _has_none():
         yield Found("the algorithm none signs nothing: set JWT_ALGORITHM to HS256, ES256, ...")
 
@@ -43,7 +43,7 @@ def unusable_key_set(seen: Inspected) -> Iterator[Found]:
 
 
 class _Examined(NamedTuple):
-    """Why a key cannot be used, and what makes it weak; each can hold without the other."""
+    """Why a key cannot be used, and why it is weak; either can be the case without the other."""
 
     problems: tuple[str, ...] = ()
     weaknesses: tuple[str, ...] = ()
@@ -82,7 +82,7 @@ def _with_each_algorithm(key: Any, algorithm: str) -> _Examined:
 
 
 def _is_used(seen: Inspected) -> bool:
-    """Return whether the `JWT_*` settings have to name a key, or name one nevertheless.
+    """Return whether the `JWT_*` settings need a key, or have one that is not needed.
 
     The keys of a file are checked when they are loaded.
     """

@@ -1,4 +1,4 @@
-"""Checks of roles: names that the catalog lacks, permissions that nothing asks for, and rules."""
+"""Checks of roles: unknown names, unused permissions, long tokens and broken rules."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ...policy.requirements import Requirement, has_permission
 from ...policy.roles import Roles
 from ...policy.standard import has_level, has_role
 from ..inspected import Inspected, place_of
-from ..unused import unasked
+from ..unused import unused
 
 
 def unknown_permissions(seen: Inspected) -> Iterator[Found]:
@@ -43,10 +43,10 @@ def unknown_at_the_moment(seen: Inspected) -> Iterator[Found]:
 
 
 def unused_permissions(seen: Inspected) -> Iterator[Found]:
-    """Yield the permissions that a role grants and nothing asks for."""
+    """Yield the permissions that a role grants and nothing requires."""
     if seen.roles_known is None:
         return
-    for permission in unasked(seen.accesses, seen.roles_known, seen.rules):
+    for permission in unused(seen.accesses, seen.roles_known, seen.rules):
         yield Found(
             f"nothing asks for {permission!r}, which a role grants: guard a view by it, or remove "
             "it from the role",
@@ -61,7 +61,7 @@ def long_tokens(seen: Inspected) -> Iterator[Found]:
 
 
 def live_roles_without_store(seen: Inspected) -> Iterator[Found]:
-    """Yield whether changes of the catalog would not reach the other processes."""
+    """Yield a finding if other processes would not notice changes of the catalog."""
     if seen.settings is None:
         return
     if seen.state.has_live_roles and seen.settings.store_url is None:
@@ -72,7 +72,7 @@ def live_roles_without_store(seen: Inspected) -> Iterator[Found]:
 
 
 def compact_without_catalog(seen: Inspected) -> Iterator[Found]:
-    """Yield whether tokens are to have positions in a catalog that does not exist."""
+    """Yield a finding if the encoding is `compact` and there is no catalog."""
     has_roles = seen.state.has_live_roles or seen.roles_known is not None
     if seen.settings is not None and seen.settings.encoding == "compact" and not has_roles:
         yield Found(
@@ -88,7 +88,7 @@ def not_loaded(seen: Inspected) -> Iterator[Found]:
 
 
 def broken_rules(seen: Inspected) -> Iterator[Found]:
-    """Yield the rules that ask for each other, or for a permission out of their sight."""
+    """Yield the rules that cannot be applied, such as two rules that require each other."""
     for action, model, _ in seen.rules:
         asked, place = has_permission(action), {"rule": f"{action} for {model.__name__}"}
         for found in misuse_of(lambda: seen.rules.applied_to(asked, model)):  # noqa: B023 used here
@@ -104,7 +104,7 @@ class _Named(NamedTuple):
 
 
 def _unknown(seen: Inspected, catalog: Roles | None, *kinds: type[Requirement]) -> Iterator[Found]:
-    """Yield what guards and rules ask for and the catalog lacks."""
+    """Yield what guards and rules require but the catalog does not have."""
     if catalog is None:
         return
     for named in (*_in_guards(seen), *_in_rules(seen)):
@@ -114,7 +114,7 @@ def _unknown(seen: Inspected, catalog: Roles | None, *kinds: type[Requirement]) 
 
 
 def _in_guards(seen: Inspected) -> Iterator[_Named]:
-    """Yield what guards ask for, unless a rule answers it."""
+    """Yield what guards require, except permissions that a rule replaces."""
     for access in seen.accesses:
         for guard in access.guards:
             for asked in guard.requirement_for(access.method, access.has_head).walk():
@@ -123,7 +123,7 @@ def _in_guards(seen: Inspected) -> Iterator[_Named]:
 
 
 def _in_rules(seen: Inspected) -> Iterator[_Named]:
-    """Yield what rules ask for, unless another rule answers it."""
+    """Yield what rules require, except permissions that another rule replaces."""
     for action, model, rule in seen.rules:
         place = {"rule": f"{action} for {model.__name__}"}
         for asked in rule.walk():
@@ -133,12 +133,12 @@ def _in_rules(seen: Inspected) -> Iterator[_Named]:
 
 
 def _has_rule(seen: Inspected, asked: Requirement) -> bool:
-    """Return whether a rule answers a permission, which then needs no role that grants it."""
+    """Return whether a rule replaces a permission, so that no role needs to grant it."""
     return isinstance(asked, has_permission) and asked.permission in seen.rules
 
 
 def _lacking(asked: Requirement, catalog: Roles) -> str | None:
-    """Return what the catalog lacks of a requirement, in a sentence; None if it has all."""
+    """Return a sentence if the catalog lacks what a requirement names, else None."""
     if isinstance(asked, has_role) and asked.value not in catalog:
         return f"no role is named {asked.value!r}: add Role({asked.value!r}, ...) to Roles(...)"
     if isinstance(asked, has_permission) and not catalog.knows(asked.permission):

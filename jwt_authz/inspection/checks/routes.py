@@ -28,10 +28,10 @@ def open_views(seen: Inspected) -> Iterator[Found]:
         yield from _bare_views(seen)
 
 
-def guards_in_vain(seen: Inspected) -> Iterator[Found]:
-    """Yield the views whose guard is never asked, since the route has the bare view."""
+def misplaced_guards(seen: Inspected) -> Iterator[Found]:
+    """Yield the views whose guard is above the route decorator, and so is never called."""
     for access in seen.accesses:
-        if access.is_guarded_in_vain:
+        if access.has_misplaced_guard:
             yield _found(
                 access,
                 "is open: its guard stands above the route decorator, so write @requires(...) "
@@ -49,7 +49,7 @@ def unknown_endpoints(seen: Inspected) -> Iterator[Found]:
 
 
 def missing_arguments(seen: Inspected) -> Iterator[Found]:
-    """Yield the requirements on a URL argument that is not in the rule of the route."""
+    """Yield the requirements that need a URL argument the route does not have."""
     for access in seen.accesses:
         for guard in access.guards:
             for asked in guard.requirement_for(access.method, access.has_head).walk():
@@ -74,10 +74,10 @@ def never_fresh(seen: Inspected) -> Iterator[Found]:
 
 
 def lost_guards(seen: Inspected) -> Iterator[Found]:
-    """Yield the methods that override a guarded one without a guard."""
+    """Yield the methods without a guard that override a guarded method."""
     for access in seen.accesses:
-        if access.left_out is not None:
-            part, parent = access.left_out
+        if access.lost_guard is not None:
+            part, parent = access.lost_guard
             yield _found(
                 access,
                 f"lost a guard: {part} overrides {parent} without one, so write @requires(...) "
@@ -86,7 +86,7 @@ def lost_guards(seen: Inspected) -> Iterator[Found]:
 
 
 def missing_methods(seen: Inspected) -> Iterator[Found]:
-    """Yield the methods that a mapping of requirements has no entry for."""
+    """Yield the methods that are missing in a mapping of requirements."""
     for access in seen.accesses:
         for guard in access.guards:
             if guard.lacks(access.method, access.has_head):

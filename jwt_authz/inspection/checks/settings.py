@@ -33,7 +33,7 @@ def invalid_jwt_settings(seen: Inspected) -> Iterator[Found]:
 
 
 def endless_access_tokens(seen: Inspected) -> Iterator[Found]:
-    """Yield whether access tokens never expire."""
+    """Yield a finding if access tokens never expire."""
     if seen.app.config["JWT_ACCESS_TOKEN_EXPIRES"] is False:
         yield Found(
             "access tokens never expire: set JWT_ACCESS_TOKEN_EXPIRES to a timedelta of minutes",

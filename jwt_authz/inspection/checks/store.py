@@ -14,20 +14,20 @@ from ..inspected import Inspected
 
 
 def late_patching(seen: Inspected) -> Iterator[Found]:
-    """Yield whether gevent or eventlet replaced threads after the package was imported."""
+    """Yield a finding if gevent or eventlet replaced threads after the package was imported."""
     return misuse_of(refuse_late_patching)
 
 
 def unusable_store(seen: Inspected) -> Iterator[Found]:
-    """Yield why the store cannot be used; it is opened, and no connection is made."""
+    """Yield why the store cannot be used; no connection is made."""
     if seen.settings is not None and seen.settings.store_url is not None:
         yield from misuse_of(seen.state.needed_revocations)
 
 
 def memory_of_many(seen: Inspected) -> Iterator[Found]:
-    """Yield whether the server runs several processes, each with a store of its own.
+    """Yield a finding if the server runs several processes, each with its own store in memory.
 
-    Only a request shows that.
+    This is known only during a request.
     """
     if seen.settings is None or seen.settings.store_url != "memory:" or not has_request_context():
         return
