@@ -52,4 +52,5 @@ def test_a_name_that_never_was_is_not_found() -> None:
 
 @pytest.mark.slow
 def test_importing_the_package_warns_of_nothing() -> None:
-    subprocess.run([sys.executable, "-W", "error", "-c", "import jwt_authz"], check=True)
+    command = [sys.executable, "-W", "error", "-c", "import jwt_authz"]
+    assert subprocess.run(command, check=False).returncode == 0

@@ -327,7 +327,8 @@ def test_the_list_of_common_passwords_is_longer_than_the_three_thousand_of_asvs_
 @pytest.mark.parametrize("password", ["x" * 64, "aaaaaaaaab", "my password", "zzzzzzzzzz 1"])
 def test_there_are_no_rules_on_what_a_password_is_made_of(password: str) -> None:
     """SECURITY 2.40."""
-    password_rules.check_new_password(password)
+    password_rules.check_new_password(password)  # it raises PasswordRefused for others
+    assert password_rules.as_secret(password) == password.encode()
 
 
 @pytest.mark.usefixtures("cheap_argon2")

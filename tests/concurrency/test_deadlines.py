@@ -235,6 +235,7 @@ def test_accounts_that_answer_again_are_asked_again(accounts: Silent) -> None:
         assert_unavailable(log_in(client))
     accounts.answer_again(app)
     eventually(lambda: log_in(client).status_code == 200)
+    assert log_in(client).status_code == 200
 
 
 def test_accounts_that_are_down_and_say_so_are_asked_by_everyone() -> None:

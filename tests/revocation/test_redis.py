@@ -340,6 +340,7 @@ def test_a_server_that_became_a_replica_is_an_unavailable_store_until_it_is_none
         client.replicaof("NO", "ONE")
     view.revoke(Target("subject", "bob"))
     eventually(lambda: ask(view, "bob") == "401")
+    assert ask(view, "bob") == "401"
 
 
 def test_a_full_server_is_an_unavailable_store_and_its_log_is_read(

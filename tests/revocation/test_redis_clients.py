@@ -284,7 +284,7 @@ class Race:
             self.acknowledged.append(name)
 
 
-def check_race(topology: Topology, rounds: int, fail_over_at: int) -> Race:
+def assert_one_successor_each(topology: Topology, rounds: int, fail_over_at: int) -> Race:
     race = Race(topology)
     race.run(rounds, fail_over_at)
     assert race.lost() == set()
@@ -298,13 +298,13 @@ def check_race(topology: Topology, rounds: int, fail_over_at: int) -> Race:
 def test_a_failover_during_rotations_leaves_one_successor_and_all_acknowledged_revocations(
     topology: Topology,
 ) -> None:
-    check_race(topology, rounds=60, fail_over_at=30)
+    assert_one_successor_each(topology, rounds=60, fail_over_at=30)
 
 
 @pytest.mark.long
 def test_a_failover_during_1000_rotations_leaves_one_successor_each(topology: Topology) -> None:
     began = time.monotonic()
-    race = check_race(topology, rounds=1_000, fail_over_at=500)
+    race = assert_one_successor_each(topology, rounds=1_000, fail_over_at=500)
     print(
         f"{type(topology).__name__}: {race.ended} log-ins ended, {time.monotonic() - began:.0f} s"
     )

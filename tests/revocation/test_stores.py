@@ -92,7 +92,7 @@ def test_the_package_needs_neither_redis_nor_sqlalchemy_nor_flask_of_its_own() -
         "assert not new & {'redis', 'sqlalchemy', 'flask', 'werkzeug', 'jwt'}, new\n"
         "assert not {'redis', 'sqlalchemy'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
+    assert subprocess.run([sys.executable, "-c", script], check=False, cwd=ROOT).returncode == 0
 
 
 def test_the_public_names_are_sorted_and_all_there() -> None:
