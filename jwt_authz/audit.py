@@ -136,12 +136,12 @@ def _text(outcome: str, identity: Any, decision: Decision | None, *more: str) ->
 
 
 def _fields(*fields: str) -> str:
-    """Return one line of fields, in none of which ` | ` or a line break can stand."""
+    """Return the fields as one line; ` | ` and line breaks in a field are escaped."""
     return " | ".join(_escaped(field, "|") for field in fields if field)
 
 
 def _tree(decision: Decision) -> str:
-    """Return the lines of the tree in one, in none of which `;` can stand."""
+    """Return the lines of the tree as one line; `;` in a line is escaped."""
     return "; ".join(_escaped(line, ";") for line in decision.lines())
 
 

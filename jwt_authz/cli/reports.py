@@ -42,7 +42,7 @@ from .output import show, wide_option
 
 
 class _Failed(click.ClickException):
-    """An error with exit code 2, since 1 means access that was given, with `--diff`."""
+    """An error with exit code 2, since with `--diff` 1 means that access was given."""
 
     exit_code = 2
 

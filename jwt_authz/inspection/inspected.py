@@ -17,10 +17,10 @@ from .matrix import Access, read_matrix
 
 
 class Inspected:
-    """The current application, as a check sees it.
+    """The current application, as the checks see it.
 
-    If `loads_roles`, a catalog that comes from a source is loaded, and `not_loaded` says why it
-    could not be.
+    If `loads_roles`, a catalog that comes from a source is loaded; if that fails, `not_loaded`
+    says why.
     """
 
     def __init__(self, app: Flask, state: AppState, *, loads_roles: bool) -> None:
@@ -63,7 +63,7 @@ class Inspected:
 
     @property
     def has_key_set(self) -> bool:
-        """Whether the application is to have a key set of its own, even one that is unusable."""
+        """Whether a key set of its own is configured, even if it is unusable."""
         return bool(self.app.config.get("AUTHZ_KEYS_FILE"))
 
     @property
@@ -76,7 +76,7 @@ class Inspected:
 
     @property
     def roles_known(self) -> Roles | None:
-        """The catalog as far as it was loaded already."""
+        """The catalog if it was already loaded."""
         return self.state.roles_known
 
 
@@ -86,12 +86,12 @@ def place_of(access: Access) -> Place:
 
 
 def named(access: Access) -> str:
-    """Return a route and method as messages name it."""
+    """Return the name of a route and method for messages."""
     return f"{access.method} {access.rule} ({access.endpoint})"
 
 
 def _load_roles(state: AppState) -> str | None:
-    """Load the catalog, and return why that fails; None if it is there."""
+    """Load the catalog; return why that failed, or None."""
     try:
         _ = state.catalog
     except (MisuseError, StoreUnavailable) as error:

@@ -54,7 +54,7 @@ def time_left() -> float:
 
 
 class _Timed(socket.socket):
-    """A socket each call of which ends at the deadline of the exchange."""
+    """A socket whose calls end at the deadline of the exchange."""
 
     # gevent's sockets read this before each wait, also within one call.
     timeout = property(lambda self: time_left(), lambda self, value: None)

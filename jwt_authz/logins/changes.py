@@ -70,11 +70,11 @@ class Users:
         """Take roles from a user, and end the access tokens that have them; log-ins stay."""
         subject = self.find(username).subject
         user = self._accounts.take_roles(subject, roles, **_in(tenant))
-        return self._ended("take", user, keeps_families=True)
+        return self._end_and_audit("take", user, keeps_families=True)
 
     def disable(self, username: str) -> User:
         """Disable a user, and end all their log-ins and tokens."""
-        return self._ended("disable", self._accounts.disable(self.find(username).subject))
+        return self._end_and_audit("disable", self._accounts.disable(self.find(username).subject))
 
     def enable(self, username: str) -> User:
         """Let a user log in again."""
@@ -89,7 +89,7 @@ class Users:
         # Before the change, so that nothing changes if the store does not answer. And after it,
         # to end a log-in with the old password that was in progress.
         self._end(user)
-        return self._ended("password", self._accounts.set_password(user.subject, password))
+        return self._end_and_audit("password", self._accounts.set_password(user.subject, password))
 
     def find(self, username: str) -> User:
         """Return the user with this name; raise `MisuseError` if there is none."""
@@ -126,7 +126,7 @@ class Users:
                 f"{error}"
             ) from None
 
-    def _ended(self, action: str, user: User, *, keeps_families: bool = False) -> User:
+    def _end_and_audit(self, action: str, user: User, *, keeps_families: bool = False) -> User:
         """End the tokens that a change outdates. Audit it last, since a receiver may raise."""
         try:
             self._end(user, keeps_families=keeps_families)
@@ -174,7 +174,7 @@ class RoleChanges:
         """Add a role."""
         self._refuse_too_long(Role(name, *permissions, includes=tuple(includes), level=level))
         self._roles.add(name, *permissions, includes=tuple(includes), level=level)
-        self._audit("add", name)
+        self._reload_and_audit("add", name)
 
     def remove(self, name: str) -> None:
         """Remove a role from the catalog and from all users, and end the tokens that have it."""
@@ -186,34 +186,34 @@ class RoleChanges:
             # Also before the change, so that nothing changes if the store does not answer.
             revoke(self._state, Target("role", name))
         self._roles.remove(name)
-        self._audit("remove", name, is_gone=True)
+        self._reload_and_audit("remove", name, is_gone=True)
 
     def grant(self, name: str, permissions: Iterable[str]) -> None:
         """Give a role permissions."""
         self._refuse_too_long(Role(name, *permissions))
         self._roles.grant(name, *permissions)
-        self._audit("grant", name)
+        self._reload_and_audit("grant", name)
 
     def take(self, name: str, permissions: Iterable[str]) -> None:
         """Take permissions from a role, and from all tokens that have it."""
         self._roles.take(name, *permissions)
-        self._audit("take", name)
+        self._reload_and_audit("take", name)
 
     def include(self, name: str, others: Iterable[str]) -> None:
         """Make a role include others."""
         self._refuse_too_long(Role(name, includes=tuple(others)))
         self._roles.include(name, *others)
-        self._audit("include", name)
+        self._reload_and_audit("include", name)
 
     def exclude(self, name: str, others: Iterable[str]) -> None:
         """Make a role no longer include others."""
         self._roles.exclude(name, *others)
-        self._audit("exclude", name)
+        self._reload_and_audit("exclude", name)
 
     def set_level(self, name: str, level: int | None) -> None:
         """Set or remove the level of a role."""
         self._roles.set_level(name, level)
-        self._audit("level", name)
+        self._reload_and_audit("level", name)
 
     def _refuse_too_long(self, more: Role) -> None:
         """Raise `TokenDoesNotFit` if adding `more` to the role would make tokens too long."""
@@ -231,7 +231,7 @@ class RoleChanges:
     def _role_sets(self) -> set[tuple[str, ...]]:
         return {user.roles for user in self._users()}
 
-    def _audit(self, action: str, name: str, is_gone: bool = False) -> None:
+    def _reload_and_audit(self, action: str, name: str, is_gone: bool = False) -> None:
         try:
             reload_everywhere(self._state, name if is_gone else None)
         finally:  # last, since a receiver may raise

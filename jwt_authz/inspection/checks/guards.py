@@ -28,7 +28,7 @@ def unenforced_guards(seen: Inspected) -> Iterator[Found]:
             if not guard.enforce:
                 yield Found(
                     f"{named(access)} refuses no one: {guard!r} has enforce=False, so remove that "
-                    "when the log has no 'would have been refused' that you did not expect",
+                    "once the log shows no unexpected 'would have been refused'",
                     place_of(access),
                 )
 
@@ -38,7 +38,7 @@ def unenforced_application(seen: Inspected) -> Iterator[Found]:
     if seen.settings is not None and not seen.settings.enforce:
         yield Found(
             "AUTHZ_ENFORCE=False: no guard of the application refuses anyone, so set it to True "
-            "when the log has no 'would have been refused' that you did not expect",
+            "once the log shows no unexpected 'would have been refused'",
             {"setting": "AUTHZ_ENFORCE"},
         )
 
